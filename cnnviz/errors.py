@@ -1,0 +1,17 @@
+"""The one kind of error whose message is all a user needs: it is printed without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something in the config or in a file named there is wrong; the message says what, and what is valid."""
+
+
+def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserError:
+    """An error for a ``name`` that is none of the ``valid`` ones: nearest names first, then what is valid."""
+    valid = [str(v) for v in valid]
+    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    listed = ", ".join(valid[:most]) + (f", … ({len(valid)} in all)" if len(valid) > most else "")
+    return UserError(f"{what}: there is no {name!r}.{hint} Valid: {listed or '(none)'}")

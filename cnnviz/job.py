@@ -1,0 +1,92 @@
+"""How a compute job is called: ``python -m cnnviz.family.technique --job JSON --input name=path … --output path``.
+
+The Snakefile writes the command; this reads it, prepares torch, and turns errors a user can mend into one plain message.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnviz.errors import UserError
+from cnnviz.result import Result, write
+
+
+@dataclass(frozen=True)
+class Job:
+    """One technique on one model.
+
+    model_id, section: ids of the config. model, image_set: their config blocks. parameters: the section's config block.
+    seed: the config's seed; everything random is derived from it by :meth:`seed_for`.
+    inputs: name → path of the files this job reads. outputs: name → path of those it leaves.
+    code: hash of the code that computes, for provenance.
+    """
+
+    model_id: str
+    section: str
+    model: dict
+    image_set: dict
+    parameters: dict
+    seed: int
+    device: str
+    threads: int
+    code: str
+    inputs: dict[str, Path]
+    outputs: dict[str, Path]
+
+    def seed_for(self, *item: str | int) -> int:
+        """A seed for one item (a class, a picture, …) that depends on no loop and no shard, in 0 … 2**63 - 1."""
+        text = json.dumps([self.seed, self.model_id, self.section, *item])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def write(
+        self, arrays: dict, *, numbers: dict | None = None, not_applicable: str = "", provenance: dict | None = None
+    ) -> None:
+        """Leave the result at the output named ``result``. ``not_applicable`` says why there is nothing to show."""
+        status = "not_applicable" if not_applicable else "ok"
+        provenance = {"code": self.code} | (provenance or {})
+        result = Result(arrays, status, not_applicable, numbers or {}, self.parameters, self.seed, provenance)
+        write(self.outputs["result"], result)
+
+
+def run(technique: Callable[[Job], None]) -> None:
+    """Read the command line and do the job. Exits with 1 and one plain message where the user can mend it."""
+    parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").split("\n")[0])
+    parser.add_argument("--job", type=json.loads, required=True, help="ids, config blocks and seed, as JSON")
+    parser.add_argument("--code", default="", help="hash of the code, for provenance")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--input", nargs="*", default=[], metavar="NAME=PATH")
+    parser.add_argument("--output", nargs="+", required=True, metavar="NAME=PATH")
+    options = parser.parse_args()
+
+    def paths(pairs: list[str]) -> dict[str, Path]:
+        return {name: Path(path) for name, path in (pair.split("=", 1) for pair in pairs)}
+
+    job = Job(
+        **options.job,
+        device=options.device,
+        threads=options.threads,
+        code=options.code,
+        inputs=paths(options.input),
+        outputs=paths(options.output),
+    )
+    # OpenMP reads these when torch, numpy or scipy is first loaded; techniques import torch at their top, so for
+    # them models.load() sets torch's own count as well.
+    with reporting():
+        technique(job)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn a UserError into one message on standard error and exit status 1."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,68 @@
+"""What a compute job leaves: arrays, numbers, parameters and seed, in one file that is replaced atomically.
+
+A result is an uncompressed ``.npz`` whose entry ``meta`` is JSON. The same input gives the same bytes: seconds, memory
+and hosts are Snakemake's ``benchmark:`` files, not part of it.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz.atomic import replacing
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """One technique on one model.
+
+    arrays: name → array, as the technique's docstring describes them.
+    status: "ok", or "not_applicable" with the ``reason`` in words a reader of the gallery understands.
+    numbers: name → JSON value: small results, such as accuracies and objective values.
+    parameters: the technique's config block, as it was used. seed: the seed everything random was derived from.
+    provenance: device, code hash, checkpoint hash, library versions.
+    """
+
+    arrays: dict[str, np.ndarray]
+    status: str
+    reason: str
+    numbers: dict
+    parameters: dict
+    seed: int
+    provenance: dict
+
+
+def write(path: str | os.PathLike, result: Result) -> None:
+    """Replace the file at ``path`` by ``result``. Raises ValueError for an array named ``meta`` or holding objects."""
+    if "meta" in result.arrays:
+        raise ValueError("'meta' is taken: it holds the result's JSON part")
+    for name, array in result.arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"array '{name}' holds Python objects; results hold numbers and fixed-width strings")
+    meta = {
+        "schema": SCHEMA,
+        "status": result.status,
+        "reason": result.reason,
+        "numbers": result.numbers,
+        "parameters": result.parameters,
+        "seed": result.seed,
+        "provenance": result.provenance,
+    }
+    text = json.dumps(meta, sort_keys=True, allow_nan=False)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, meta=np.array(text), **result.arrays)
+
+
+def read(path: str | os.PathLike) -> Result:
+    """Read a result. Arrays are read into memory. Raises ValueError for another schema version."""
+    with np.load(Path(path), allow_pickle=False) as file:
+        meta = json.loads(str(file["meta"]))
+        if meta["schema"] != SCHEMA:
+            raise ValueError(f"{path}: schema {meta['schema']}, this code reads {SCHEMA}; run the pipeline again")
+        arrays = {name: file[name] for name in file.files if name != "meta"}
+    del meta["schema"]
+    return Result(arrays=arrays, **meta)

@@ -1,0 +1,52 @@
+"""Reading a network while it runs: context managers over dotted module names that leave nothing behind."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class _Stop(Exception):
+    pass
+
+
+class Captured(dict):
+    """Module name → what came out of it in the last forward pass (a tensor that no later in-place op changes)."""
+
+
+@contextmanager
+def capture(net: nn.Module, modules: Sequence[str], *, stop: bool = False) -> Iterator[Captured]:
+    """Capture the outputs of ``modules`` (dotted names) of every forward pass made inside the ``with``.
+
+    With ``stop`` a forward pass ends, without an error, as soon as the last of them has been computed; call
+    :func:`forward` then, since the network returns nothing. The tensors stay in the autograd graph. Where a module is
+    called several times the last call counts. Hooks are removed also after an exception.
+    """
+    captured = Captured()
+    handles = []
+
+    def keep(name: str):
+        def hook(module, inputs, output):
+            captured[name] = output.clone()  # an in-place ReLU may follow
+            if stop and len(captured) == len(set(modules)):
+                raise _Stop
+
+        return hook
+
+    try:
+        for name in dict.fromkeys(modules):
+            handles.append(net.get_submodule(name).register_forward_hook(keep(name)))
+        yield captured
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
+    """One forward pass of ``x`` inside :func:`capture`; also where it stops early. Clears the last pass's values."""
+    captured.clear()
+    with contextlib.suppress(_Stop):
+        net(x)
+    return captured

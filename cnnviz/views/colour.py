@@ -1,0 +1,82 @@
+"""The one door from numbers to colours. Every mapping states its two end values and its colour map, in words."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+# Colour maps that readers with any colour vision can order; two-sided ones are neutral in the middle.
+POSITIVE, SIGNED, GREY = "magma", "RdBu_r", "gray"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """numbers → colours: ``low`` and ``high`` get the ends of ``colours`` (a matplotlib colour map), the rest between.
+
+    how: where the ends come from, in words: "smallest to largest value", "symmetric about 0", …
+    """
+
+    low: float
+    high: float
+    colours: str
+    how: str
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Any shape → the same shape + (3,), uint8. Values beyond the ends get the end's colour."""
+        span = self.high - self.low
+        level = np.full(np.shape(values), 0.5) if span == 0 else (np.asarray(values, float) - self.low) / span
+        return _table(self.colours)[np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)]
+
+    def grey(self, values: np.ndarray) -> np.ndarray:
+        """Map each number to a level 0 … 255 (uint8, same shape): for values that are colour channels already."""
+        span = self.high - self.low
+        level = np.full(np.shape(values), 0.5) if span == 0 else (np.asarray(values, float) - self.low) / span
+        return np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)
+
+    @property
+    def words(self) -> str:
+        """For the page: the range, how it was chosen, and the colours."""
+        return f"{self.how}: {self.low:.3g} … {self.high:.3g}, colours {self.colours}"
+
+
+def min_max(values: np.ndarray, colours: str = GREY) -> Mapping:
+    """The smallest value gets the first colour, the largest the last."""
+    return Mapping(float(np.min(values)), float(np.max(values)), colours, "smallest to largest value")
+
+
+def symmetric(values: np.ndarray, colours: str = SIGNED, percentile: float = 100) -> Mapping:
+    """0 gets the middle; both ends are as far from it as the largest magnitude (or its ``percentile``)."""
+    end = float(np.percentile(np.abs(values), percentile))
+    clipped = "" if percentile == 100 else f", ends at the {percentile:g}th percentile of the magnitude"
+    return Mapping(-end, end, colours, f"symmetric about 0{clipped}")
+
+
+def up_to(values: np.ndarray, colours: str = POSITIVE, percentile: float = 99) -> Mapping:
+    """From 0 to the ``percentile`` of the values, for maps that are never negative."""
+    return Mapping(0.0, float(np.percentile(values, percentile)), colours, f"0 to the {percentile:g}th percentile")
+
+
+def fixed(low: float, high: float, colours: str = GREY) -> Mapping:
+    """The same two ends whatever the values."""
+    return Mapping(low, high, colours, "fixed range")
+
+
+def by_name(name: str, values: np.ndarray, colours: str | None = None, percentile: float = 99) -> Mapping:
+    """The mapping a config asks for: min_max, symmetric or percentile. Raises ValueError for another name."""
+    match name:
+        case "min_max":
+            return min_max(values, colours or GREY)
+        case "symmetric":
+            return symmetric(values, colours or SIGNED, percentile)
+        case "percentile":
+            return up_to(values, colours or POSITIVE, percentile)
+    raise ValueError(f"range mapping {name!r}: one of min_max, symmetric, percentile")
+
+
+@cache
+def _table(name: str) -> np.ndarray:
+    if name == "gray":  # needs no library
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    from matplotlib import colormaps
+
+    return (colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)

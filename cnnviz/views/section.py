@@ -1,0 +1,234 @@
+"""What a technique shows, as data: a Section of Figures, Tables and Metrics, and its form on disk.
+
+A view turns a result into a Section. It leaves two files: ``section.json`` (everything a page says) and ``figures.zip``
+(the pictures). The site draws every section from these with one template.
+"""
+
+import argparse
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cnnviz import atomic, images
+from cnnviz.job import reporting
+from cnnviz.result import Result, read
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a figure is about. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit."""
+
+    kind: str
+    name: str
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of a section.
+
+    id: unique in its section, a slug. file: its name in figures.zip. width, height: CSS pixels to show it at.
+    alt: what is seen, for those who do not see it. caption: what it means. mapping: numbers → colours in words, with
+    the two end values, or what the pixels are. data: the array of the section's data file it was drawn from.
+    pixelated: enlarge by repeating pixels. group: heading it stands under.
+    """
+
+    id: str
+    file: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+    mapping: str
+    subjects: tuple[Subject, ...]
+    data: str
+    pixelated: bool = False
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """rows: lists of strings and numbers, one a column."""
+
+    id: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple, ...]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number worth comparing. better: "higher", "lower" or "" where neither is. interval: [low, high] or None."""
+
+    name: str
+    value: float
+    unit: str = ""
+    better: str = ""
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """authors, year, title, venue, and a DOI or arXiv address."""
+
+    authors: str
+    year: int
+    title: str
+    venue: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one technique shows of one model. The words are for someone who meets the technique for the first time.
+
+    equation: the technique's formula as text (Unicode), or "". widget: name of a special template partial, with its
+    ``widget_data`` (JSON), where a grid of figures cannot serve. files: further files in figures.zip (map tiles, say).
+    """
+
+    id: str
+    title: str
+    question: str
+    how_to_read: str
+    do_not_conclude: str
+    papers: tuple[Paper, ...]
+    equation: str = ""
+    status: str = "ok"
+    reason: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    widget: str = ""
+    widget_data: dict = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
+    seed: int = 0
+    provenance: dict = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+class Context:
+    """What a view may use besides the result: the model's facts, the image set, its thumbnails, and the zip to draw in.
+
+    model: ``model.json`` as a dict. show: the section's ``view`` config block. image_set: :class:`images.ImageSet`.
+    thumbnails: (n, 64, 64, 3) uint8, memory-mapped, in the order of image_set.pictures.
+    """
+
+    def __init__(self, model: dict, show: dict, image_set: images.ImageSet, thumbnails: np.ndarray, inputs: dict):
+        self.model = model
+        self.show = show
+        self.image_set = image_set
+        self.thumbnails = thumbnails
+        self.inputs = inputs
+        self.files: dict[str, bytes] = {}
+
+    def picture(
+        self,
+        id: str,
+        pixels: np.ndarray,
+        *,
+        alt: str,
+        caption: str,
+        mapping: str,
+        data: str,
+        subjects: tuple[Subject, ...] = (),
+        scale: float = 1,
+        pixelated: bool = False,
+        group: str = "",
+        lossless: bool = True,
+    ) -> Figure:
+        """Encode (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and give the Figure that shows them × ``scale``.
+
+        Lossless WebP for drawn things and small pictures, lossy (quality 90) for photographs.
+        """
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=80 if lossless else 90, method=4)
+        return self.figure(
+            id, f"{id}.webp", stream.getvalue(), round(pixels.shape[1] * scale), round(pixels.shape[0] * scale),
+            alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
+        )  # fmt: skip
+
+    def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
+        """A Figure of an encoded file (an SVG, say), added to the zip. Raises ValueError for an id used twice."""
+        self.file(file, content)
+        return Figure(id=id, file=file, width=width, height=height, **words)
+
+    def file(self, name: str, content: bytes) -> None:
+        """Add a further file to the zip."""
+        if name in self.files:
+            raise ValueError(f"two figures are called {name}")
+        self.files[name] = content
+
+
+def write(section: Section, files: dict[str, bytes], section_path: str | os.PathLike, zip_path: str | os.PathLike):
+    """Leave section.json and figures.zip; the same section gives the same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name])
+    atomic.write_bytes(zip_path, stream.getvalue())
+    atomic.write_text(section_path, json.dumps(asdict(section), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def load(path: str | os.PathLike) -> Section:
+    """Read a section.json. Raises ValueError for another schema version."""
+    data = json.loads(Path(path).read_text("utf-8"))
+    if data["schema"] != SCHEMA:
+        raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
+    figures = tuple(Figure(**f | {"subjects": tuple(Subject(**s) for s in f["subjects"])}) for f in data.pop("figures"))
+    tables = tuple(
+        Table(t["id"], t["caption"], tuple(t["columns"]), tuple(tuple(r) for r in t["rows"]))
+        for t in data.pop("tables")
+    )
+    metrics = tuple(
+        Metric(**m | {"interval": tuple(m["interval"]) if m["interval"] else None}) for m in data.pop("metrics")
+    )
+    papers = tuple(Paper(**p) for p in data.pop("papers"))
+    return Section(figures=figures, tables=tables, metrics=metrics, papers=papers, **data)
+
+
+def run(view: Callable[[Result, Context], dict], **words) -> None:
+    """Be a view's command line.
+
+    words: what every model's section says alike: id, title, question, how_to_read, do_not_conclude, papers, equation.
+    view: (result, context) → the rest of the Section: figures, tables, metrics, widget; it may override the words.
+    A result that is not applicable needs no drawing: its reason is shown.
+    """
+    parser = argparse.ArgumentParser(description=words["question"])
+    parser.add_argument("--show", type=json.loads, default={}, help="the section's view block, as JSON")
+    parser.add_argument("--image-set", type=json.loads, required=True, help="the image set's config block, as JSON")
+    parser.add_argument("--input", nargs="+", required=True, metavar="NAME=PATH")
+    parser.add_argument("--section", required=True)
+    parser.add_argument("--figures", required=True)
+    options = parser.parse_args()
+    inputs = {name: Path(path) for name, path in (pair.split("=", 1) for pair in options.input)}
+    with reporting():
+        result = read(inputs["result"])
+        context = Context(
+            model=json.loads(inputs["model"].read_text("utf-8")),
+            show=options.show,
+            image_set=images.read(inputs["images"], options.image_set),
+            thumbnails=np.load(inputs["thumbnails"], mmap_mode="r"),
+            inputs=inputs,
+        )
+        shown = view(result, context) if result.status == "ok" else {}
+        section = Section(
+            **words
+            | {
+                "status": result.status,
+                "reason": result.reason,
+                "parameters": result.parameters,
+                "seed": result.seed,
+                "provenance": result.provenance,
+            }
+            | shown
+        )
+        write(section, context.files, options.section, options.figures)

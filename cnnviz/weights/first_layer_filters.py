@@ -1,0 +1,40 @@
+"""The first convolution's weights, as they are (Krizhevsky et al. 2012, fig. 3).
+
+A filter of the first layer lives in pixel space: it scores a patch by the dot product with its weights, so drawn as a
+picture the filter is the patch it likes best (of given norm). Later layers have no such direct reading.
+
+Leaves ``weights``: (units, channels, height, width) float32, in RGB order where there are three channels.
+"""
+
+import numpy as np
+from torch import nn
+
+from cnnviz import models
+from cnnviz.job import Job, run
+
+
+def first_convolution(model: models.Model) -> models.Layer | None:
+    """The convolution that is executed first, or None."""
+    return next((layer for layer in model.layers if layer.kind == "Conv2d"), None)
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    layer = first_convolution(model)
+    if layer is None:
+        return job.write({}, not_applicable="This network has no convolution, so no filter lives in pixel space.")
+    module = model.module(layer.name)
+    assert isinstance(module, nn.Conv2d)
+    weights = module.weight.detach().cpu().numpy().astype(np.float32)
+    if weights.shape[1] == 3 and model.preprocess.channels == "BGR":
+        weights = weights[:, ::-1].copy()
+    job.write(
+        {"weights": weights},
+        numbers={"layer": layer.name, "module": layer.module, "stride": list(module.stride)},
+        provenance=model.provenance,
+    )
+    return None
+
+
+if __name__ == "__main__":
+    run(main)
