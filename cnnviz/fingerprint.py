@@ -38,6 +38,12 @@ def content_hash(path: str | os.PathLike) -> str:
     return found
 
 
+def folder_hash(folder: str | os.PathLike) -> str:
+    """A hash of the names and bytes of all files below ``folder``."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return hashlib.sha256("".join(f"{p}\0{content_hash(p)}\0" for p in files).encode()).hexdigest()[:16]
+
+
 @functools.cache
 def _memory() -> sqlite3.Connection:
     """What is remembered between runs. It sits with Snakemake's own notes and may be deleted at any time."""

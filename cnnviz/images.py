@@ -1,8 +1,8 @@
 """Image sets: which pictures there are, what they are called, and their pixels. No torch here.
 
-``python -m cnnviz.images`` is the pipeline's one look at every picture: it decodes each once, lists what could not be read,
-and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, which the views and pixel-space
-neighbours use. Everything later opens the set through :class:`ImageSet`.
+``python -m cnnviz.images`` is the pipeline's one look at every picture: it decodes each once, lists what could not be
+read, and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, which the views and
+pixel-space neighbours use. Everything later opens the set through :class:`ImageSet`.
 """
 
 import csv
@@ -115,7 +115,8 @@ def listing(config: dict) -> list[tuple[str, str | None]]:
             found = [(name, name.split("/")[0] if "/" in name else None) for name in names]
         case "csv":
             found = _csv(config)
-    return found[: config["limit"]] if config.get("limit") else found
+    limit = config.get("limit") or len(found)
+    return [found[i * len(found) // limit] for i in range(min(limit, len(found)))]  # spread over the set
 
 
 def fingerprint(config: dict) -> str:

@@ -1,6 +1,6 @@
 """How a compute job is called: ``python -m cnnviz.family.technique --job JSON --input name=path … --output path``.
 
-The Snakefile writes the command; this reads it, prepares torch, and turns errors a user can mend into one plain message.
+The Snakefile writes the command; this reads it, and turns errors that a user can mend into one plain message.
 """
 
 import argparse

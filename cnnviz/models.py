@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +144,7 @@ def load(job: Job) -> Model:
 
 
 def pick_device(wanted: str) -> torch.device:
-    """``auto``: the GPU with the most free memory, else the CPU. Several jobs on one machine so spread over its GPUs."""
+    """``auto``: the GPU with the most free memory, else the CPU. Several local jobs so spread over several GPUs."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda":
@@ -183,7 +182,7 @@ def preprocess(config: dict) -> Preprocess:
     )
 
 
-# ------------------------------------------------------------------------------------------------- the model's first job
+# ------------------------------------------------------------------------------------------------ the model's first job
 
 
 def main(job: Job) -> None:
@@ -216,7 +215,6 @@ def main(job: Job) -> None:
     facts = {
         "schema": SCHEMA,
         "id": job.model_id,
-        "title": job.model["title"] or job.model_id,
         "described": described,
         "checkpoint": job.parameters["checkpoint"],
         "parameters": sum(p.numel() for p in net.parameters()),

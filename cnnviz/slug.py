@@ -6,7 +6,7 @@ import unicodedata
 
 
 def slug(name: str) -> str:
-    """A file name for ``name``: the name itself where that is one already, else a readable form plus a hash of the name.
+    """A file name for ``name``: the name itself where that is one already, else a readable form plus a hash of it.
 
     The slug depends on nothing but the name, so it stays when other names come or go. Characters are ``a-z 0-9 . _ -``,
     the first one a letter or digit, and it is at most 80 long.

@@ -1,14 +1,14 @@
 """What the demo's objects stand on or before: eight procedural grounds and walls.
 
-Each is a function of picture coordinates in [0, 1] (x to the right, y down), so that the same random numbers give the same
-ground at every size. Colours are sRGB in [0, 1], float32.
+Each is a function of picture coordinates in [0, 1] (x to the right, y down), so that the same random numbers give the
+same ground at every size. Colours are sRGB in [0, 1], float32.
 """
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 NAMES = ("grass", "sand", "snow", "water", "brick", "wood", "gravel", "sky")
-GROUNDS = frozenset({"grass", "sand", "snow", "water", "gravel"})  # lie flat; the others stand upright behind the object
+GROUNDS = frozenset({"grass", "sand", "snow", "water", "gravel"})  # lie flat; the others stand behind the object
 
 Rng = np.random.Generator
 
@@ -139,10 +139,10 @@ def _gravel(rng: Rng, size: int, horizon: float | None) -> np.ndarray:
     """Rounded stones: the cells of a jittered lattice (Worley noise), lit from above."""
     x, y = _grid(size)
     far = _distance(size, horizon)
-    stones = rng.uniform(7, 10)
+    stones = rng.uniform(8.5, 12)
     gx, gy = (x - 0.5) * stones * np.sqrt(far) + 40, np.broadcast_to(26 * stones / 8 / far**0.8 + 40, (size, size))
     cx, cy = np.floor(gx).astype(int), np.floor(gy).astype(int)
-    jitter = rng.uniform(0.12, 0.88, (64, 64, 2)).astype(np.float32)
+    jitter = rng.uniform(0.02, 0.98, (64, 64, 2)).astype(np.float32)
     tones = rng.random((64, 64), dtype=np.float32)
     first = np.full((size, size), 9.0, dtype=np.float32)
     second, tone, up = first.copy(), np.zeros_like(first), np.zeros_like(first)
@@ -157,9 +157,10 @@ def _gravel(rng: Rng, size: int, horizon: float | None) -> np.ndarray:
             tone = np.where(closer, tones[at], tone)
             up = np.where(closer, dy, up)
     rim = np.clip((np.sqrt(second) - np.sqrt(first)) * 4.0, 0, 1)
-    light = np.clip(0.26 + 0.50 * tone - 0.34 * up + 0.07 * noise(rng, size, 48), 0, 1)
-    stone = ramp((0.25, 0.25, 0.27), (0.84, 0.82, 0.78), light)
-    return stone * (0.25 + 0.75 * rim)[..., None]
+    light = np.clip(0.22 + 0.62 * tone - 0.30 * up + 0.07 * noise(rng, size, 48), 0, 1)
+    warm = rng.uniform(0.0, 0.06)
+    stone = ramp((0.25 + warm, 0.25, 0.27 - warm), (0.86, 0.83, 0.80 - warm), light)
+    return stone * (0.30 + 0.70 * rim)[..., None]
 
 
 def _sky(rng: Rng, size: int, horizon: float | None) -> np.ndarray:
@@ -179,8 +180,8 @@ _PAINT = dict(zip(NAMES, (_grass, _sand, _snow, _water, _brick, _wood, _gravel, 
 def paint(name: str, rng: Rng, size: int, horizon: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Paints one background.
 
-    name: one of `NAMES`. horizon: height in [0, 1] of the line where a flat ground ends and sky begins, or None for ground
-    to the upper edge; walls and sky have none and ignore it.
+    name: one of `NAMES`. horizon: height in [0, 1] of the line where a flat ground ends and sky begins, or None for
+    ground to the upper edge; walls and sky have none and ignore it.
 
     Returns ((size, size, 3) float32 sRGB in [0, 1], (size, size) bool: where it is `name`, not the sky above it).
     Raises KeyError for an unknown name.

@@ -1,8 +1,8 @@
 """The demo's twelve objects as layered vector outlines.
 
-Every object is a list of `Part`s in painter's order (later ones cover earlier ones), in the *object frame*: x to the right,
-y **down**, about 1 from the middle to the farthest point, drawn facing right. Nothing here knows about pixels; `pictures`
-turns, scales and paints the outlines.
+Every object is a list of `Part`s in painter's order (later ones cover earlier ones), in the *object frame*: x to the
+right, y **down**, about 1 from the middle to the farthest point, drawn facing right. Nothing here knows about pixels;
+`pictures` turns, scales and paints the outlines.
 
 Colours are sRGB triples in [0, 1]. A part's `height` in [0, 1] is how far it stands out towards the viewer; the painter
 shades its edges with it.
@@ -112,6 +112,10 @@ def ribbon(points: Sequence[Sequence[float]], widths: Sequence[float]) -> np.nda
     return np.concatenate([spine[:, :2] + offset, (spine[:, :2] - offset)[::-1]])
 
 
+def _box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    return polygon((left, top), (right, top), (right, bottom), (left, bottom))
+
+
 def _eye(name: str, x: float, y: float, radius: float, iris: Colour) -> list[Part]:
     return [
         Part(name, ellipse(x, y, radius, radius), _PAPER, 0.75),
@@ -120,7 +124,8 @@ def _eye(name: str, x: float, y: float, radius: float, iris: Colour) -> list[Par
 
 
 # --- the twelve objects ----------------------------------------------------------------------------------------------
-# Each takes (rng, colour) and draws a different number of random values; the caller gives every object its own stream.
+# Each takes (rng, colour). Outlines read best as rows of points, so the formatter keeps out.
+# fmt: off
 
 Rng = np.random.Generator
 
@@ -166,9 +171,10 @@ def bird(rng: Rng, colour: Colour) -> list[Part]:
              colour, 0.8, patterned=True),
         Part("belly", blob((0.53, -0.18), (0.52, 0.06), (0.32, 0.32), (0.04, 0.42), (-0.18, 0.36), (0.22, 0.16)),
              lighter(colour, 0.55), 0.8),
-        Part("wing", blob((0.22, -0.26), (0.26, -0.02), (0.02, 0.16), (-0.34, 0.24), (-0.72, 0.20 + lift), (-0.38, -0.02),
-                          (-0.10, -0.28)), wing, 0.95),
-        Part("wing", ribbon([(0.08, 0.02), (-0.2, 0.12), (-0.5, 0.17 + lift)], [0.03, 0.06, 0.02]), darker(wing, 0.3), 0.9),
+        Part("wing", blob((0.22, -0.26), (0.26, -0.02), (0.02, 0.16), (-0.34, 0.24), (-0.72, 0.20 + lift),
+                          (-0.38, -0.02), (-0.10, -0.28)), wing, 0.95),
+        Part("wing", ribbon([(0.08, 0.02), (-0.2, 0.12), (-0.5, 0.17 + lift)], [0.03, 0.06, 0.02]),
+             darker(wing, 0.3), 0.9),
         *_eye("eye", 0.44, -0.60, 0.105, _INK),
     ]
 
@@ -204,9 +210,11 @@ def tree(rng: Rng, colour: Colour) -> list[Part]:
         for k in range(tiers):  # from the ground up, each tier hiding the tip of the one below
             bottom, top = 0.72 - 1.3 * k / tiers, 0.72 - 1.3 * k / tiers - 1.55 / tiers
             half = 0.62 - 0.40 * k / tiers
-            fringe = [(half * x, bottom + (0.09 if i % 2 else 0.0)) for i, x in enumerate((0.72, 0.4, 0.05, -0.35, -0.7))]
-            parts.append(Part("crown", polygon((0.02, max(top, -1.0)), (half, bottom - 0.04), *fringe, (-half, bottom - 0.04)),
-                              mix(darker(colour, 0.22), colour, (k + 1) / tiers), 0.5 + 0.12 * k, patterned=True))
+            hem = bottom + 0.09 * (np.arange(5) % 2)
+            fringe = [(half * x, y) for x, y in zip((0.72, 0.4, 0.05, -0.35, -0.7), hem, strict=True)]
+            tier = polygon((0.02, max(top, -1.0)), (half, bottom - 0.04), *fringe, (-half, bottom - 0.04))
+            green = mix(darker(colour, 0.22), colour, (k + 1) / tiers)
+            parts.append(Part("crown", tier, green, 0.5 + 0.12 * k, patterned=True))
         return parts
     parts = [
         Part("trunk", ribbon([(0.02, -0.3), (0.0, 0.4), (0.0, 0.9), (0.0, 1.0)], [0.14, 0.19, 0.26, 0.36]), bark, 0.5),
@@ -232,25 +240,25 @@ def house(rng: Rng, colour: Colour) -> list[Part]:
     top, ridge, side = -0.10, rng.uniform(-0.86, -0.70), darker(colour, 0.28)
     mid = (-0.88 + f) / 2
     parts = [
-        Part("chimney", polygon((0.42, ridge - 0.12), (0.60, ridge - 0.12), (0.60, top), (0.42, top)), (0.55, 0.27, 0.2), 0.4),
+        Part("chimney", polygon((0.42, ridge - 0.12), (0.60, ridge - 0.12), (0.60, top), (0.42, top)),
+             (0.55, 0.27, 0.2), 0.4),
         Part("wall", polygon((f, top), (0.90, top), (0.90, 0.74), (f, 0.86)), side, 0.45, patterned=True),
         Part("wall", polygon((-0.88, top), (mid, ridge + 0.04), (f, top), (f, 0.86), (-0.88, 0.86)), colour, 0.6,
              patterned=True),
         Part("roof", polygon((mid, ridge), (0.72, ridge + 0.03), (1.0, top + 0.10), (f + 0.06, top + 0.13)), roof, 0.8),
-        Part("roof", polygon((mid, ridge), (mid, ridge + 0.15), (-0.90, top + 0.16), (-1.0, top + 0.06)), darker(roof, 0.3), 0.85),
+        Part("roof", polygon((mid, ridge), (mid, ridge + 0.15), (-0.90, top + 0.16), (-1.0, top + 0.06)),
+             darker(roof, 0.3), 0.85),
         Part("roof", polygon((mid, ridge), (f + 0.08, top + 0.05), (f + 0.05, top + 0.16), (mid, ridge + 0.15)),
              darker(roof, 0.3), 0.85),
-        Part("door", polygon((mid + 0.08, 0.30), (mid + 0.34, 0.30), (mid + 0.34, 0.86), (mid + 0.08, 0.86)), door, 0.5),
+        Part("door", _box(mid + 0.08, 0.30, mid + 0.34, 0.86), door, 0.5),
     ]
-    across = 0.5 * (f + 0.90)
+    across, bar = 0.5 * (f + 0.90), 0.045
     windows = [(mid - 0.24, 0.22, 0.15, 0.17), (across - 0.16, 0.24, 0.12, 0.15), (across + 0.20, 0.22, 0.11, 0.14)]
     for x, y, w, h in windows:
         parts += [
-            Part("window", polygon((x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h)), _PAPER, 0.65),
-            Part("window", polygon((x - w + 0.045, y - h + 0.045), (x - 0.02, y - h + 0.045), (x - 0.02, y + h - 0.045),
-                                   (x - w + 0.045, y + h - 0.045)), darker(_GLASS, 0.45), 0.5),
-            Part("window", polygon((x + 0.02, y - h + 0.045), (x + w - 0.045, y - h + 0.045), (x + w - 0.045, y + h - 0.045),
-                                   (x + 0.02, y + h - 0.045)), darker(_GLASS, 0.55), 0.5),
+            Part("window", _box(x - w, y - h, x + w, y + h), _PAPER, 0.65),
+            Part("window", _box(x - w + bar, y - h + bar, x - 0.02, y + h - bar), darker(_GLASS, 0.45), 0.5),
+            Part("window", _box(x + 0.02, y - h + bar, x + w - bar, y + h - bar), darker(_GLASS, 0.55), 0.5),
         ]
     return parts
 
@@ -269,9 +277,10 @@ def car(rng: Rng, colour: Colour) -> list[Part]:
     parts = [
         Part("body", cabin, colour, 0.55, patterned=True),
         Part("body", body, colour, 0.75, patterned=True),
-        Part("window", polygon((rear + 0.16, -0.12), (rear + 0.24, roof + 0.09), (w - 0.03, roof + 0.09), (w - 0.03, -0.12)),
+        Part("window", polygon((rear + 0.16, -0.12), (rear + 0.24, roof + 0.09), (w - 0.03, roof + 0.09),
+                               (w - 0.03, -0.12)), glass, 0.45),
+        Part("window", polygon((w + 0.03, -0.12), (w + 0.03, roof + 0.09), (0.18, roof + 0.10), (0.40, -0.12)),
              glass, 0.45),
-        Part("window", polygon((w + 0.03, -0.12), (w + 0.03, roof + 0.09), (0.18, roof + 0.10), (0.40, -0.12)), glass, 0.45),
         Part("body", polygon((-0.95, 0.24), (0.95, 0.24), (0.92, 0.36), (-0.92, 0.36)), darker(colour, 0.55), 0.5),
         Part("light", ellipse(0.92, 0.08, 0.07, 0.06), (1.0, 0.95, 0.62), 0.8),
         Part("light", ellipse(-0.95, 0.06, 0.05, 0.07), (0.80, 0.08, 0.06), 0.8),
@@ -291,14 +300,15 @@ def boat(rng: Rng, colour: Colour) -> list[Part]:
     hull = PALETTE[rng.choice(["brown", "blue", "red", "white", "black", "green"])]
     m, belly = rng.uniform(-0.06, 0.10), rng.uniform(0.02, 0.12)
     return [
-        Part("sail", blob((m - 0.05, -0.88), (m - 0.05, -0.4), (m - 0.05, 0.30), (m - 0.34, 0.33), (m - 0.78, 0.30),
+        Part("sail", blob((m - 0.01, -0.88), (m - 0.01, -0.4), (m - 0.01, 0.30), (m - 0.34, 0.33), (m - 0.78, 0.30),
                           (m - 0.44 - belly, -0.30)), sail, 0.7, patterned=True),
-        Part("sail", polygon((m + 0.06, -0.76), (m + 0.34 + belly, -0.20), (m + 0.64, 0.27), (m + 0.06, 0.31)),
+        Part("sail", polygon((m + 0.01, -0.76), (m + 0.34 + belly, -0.20), (m + 0.64, 0.27), (m + 0.01, 0.31)),
              darker(sail, 0.14), 0.6, patterned=True),
-        Part("mast", polygon((m - 0.035, -1.0), (m + 0.03, -1.0), (m + 0.035, 0.46), (m - 0.04, 0.46)), darker(_BARK, 0.3), 0.8),
+        Part("mast", polygon((m - 0.035, -1.0), (m + 0.03, -1.0), (m + 0.035, 0.46), (m - 0.04, 0.46)),
+             darker(_BARK, 0.3), 0.8),
         Part("pennant", polygon((m, -1.0), (m + 0.26, -0.94), (m, -0.86)), PALETTE["red"], 0.7),
-        Part("hull", blob((-0.92, 0.40), (-0.40, 0.46), (0.30, 0.45), (0.98, 0.34), (0.84, 0.62), (0.62, 0.82), (0.0, 0.88),
-                          (-0.66, 0.82), (-0.86, 0.64)), hull, 0.8),
+        Part("hull", blob((-0.92, 0.40), (-0.40, 0.46), (0.30, 0.45), (0.98, 0.34), (0.84, 0.62), (0.62, 0.82),
+                          (0.0, 0.88), (-0.66, 0.82), (-0.86, 0.64)), hull, 0.8),
         Part("hull", polygon((-0.90, 0.42), (-0.40, 0.47), (0.30, 0.46), (0.95, 0.37), (0.92, 0.48), (0.3, 0.57),
                              (-0.40, 0.57), (-0.89, 0.53)), lighter(hull, 0.6), 0.85),
     ]
@@ -311,15 +321,17 @@ def butterfly(rng: Rng, colour: Colour) -> list[Part]:
     margin = darker(colour, 0.72)
     parts = []
     for s in (-1, 1):
-        upper = np.array([(0.05, -0.06), (0.24, -0.52), (0.66, -0.84), (0.98, -0.72), (0.94, -0.34), (0.62, 0.02), (0.2, 0.10)])
-        lower = np.array([(0.05, 0.06), (0.42, 0.04), (0.74, 0.24), (0.70, 0.62), (0.42, 0.82), (0.16, 0.50)])
+        upper = polygon((0.05, -0.06), (0.24, -0.52), (0.66, -0.84), (0.98, -0.72), (0.94, -0.34), (0.62, 0.02),
+                        (0.2, 0.10))
+        lower = polygon((0.05, 0.06), (0.42, 0.04), (0.74, 0.24), (0.70, 0.62), (0.42, 0.82), (0.16, 0.50))
         for wing, inside in ((lower * (spread, droop), (0.40, 0.36)), (upper * (spread, 1.0), (0.54, -0.38))):
             inner = np.array(inside) + (wing - inside) * 0.80
             parts.append(Part("wing", blob(*(wing * (s, 1))), margin, 0.5))
             parts.append(Part("wing", blob(*(inner * (s, 1))), colour, 0.65, patterned=True))
         parts.append(Part("spot", ellipse(s * 0.66 * spread, -0.48, 0.13, 0.12), spot, 0.7))
         parts.append(Part("spot", ellipse(s * 0.46 * spread, 0.42 * droop, 0.11, 0.10), spot, 0.7))
-        parts.append(Part("feeler", ribbon([(s * 0.02, -0.42), (s * 0.12, -0.72), (s * 0.28, -0.92)], [0.04, 0.04, 0.07]), _INK, 0.6))
+        feeler = ribbon([(s * 0.02, -0.42), (s * 0.12, -0.72), (s * 0.28, -0.92)], [0.04, 0.04, 0.07])
+        parts.append(Part("feeler", feeler, _INK, 0.6))
     parts.append(Part("body", ellipse(0, 0.04, 0.075, 0.46), (0.14, 0.10, 0.09), 0.95))
     parts.append(Part("body", ellipse(0, -0.43, 0.09, 0.10), (0.14, 0.10, 0.09), 0.95))
     return parts
@@ -334,11 +346,11 @@ def mushroom(rng: Rng, colour: Colour) -> list[Part]:
         Part("stem", ribbon([(0, -0.05), (lean, 0.4), (lean, 0.8), (lean, 0.97)],
                             [thick, thick * 1.05, thick * 1.4, thick * 1.5]), stem, 0.6),
         Part("gills", ellipse(0, rim, 0.84, 0.15), mix(stem, (0.55, 0.42, 0.34), 0.45), 0.3),
-        Part("cap", blob((0.94, 0.0), (0.84, -0.40 * flat), (0.48, -0.80 * flat), (0.0, -0.95 * flat), (-0.48, -0.80 * flat),
-                         (-0.84, -0.40 * flat), (-0.94, 0.0), (-0.5, -0.03), (0.0, -0.02), (0.5, -0.03)), colour, 0.85,
-             patterned=True),
-        Part("ring", blob((-thick * 0.62, 0.26), (0, 0.30), (thick * 0.62 + lean, 0.26), (thick * 0.8 + lean, 0.40), (0, 0.45),
-                          (-thick * 0.8 + lean, 0.40)), lighter(stem, 0.4), 0.75),
+        Part("cap", blob((0.94, 0.0), (0.84, -0.40 * flat), (0.48, -0.80 * flat), (0.0, -0.95 * flat),
+                         (-0.48, -0.80 * flat), (-0.84, -0.40 * flat), (-0.94, 0.0), (-0.5, -0.03), (0.0, -0.02),
+                         (0.5, -0.03)), colour, 0.85, patterned=True),
+        Part("ring", blob((-thick * 0.62, 0.26), (0, 0.30), (thick * 0.62 + lean, 0.26), (thick * 0.8 + lean, 0.40),
+                          (0, 0.45), (-thick * 0.8 + lean, 0.40)), lighter(stem, 0.4), 0.75),
     ]
     if rng.random() < 0.75:
         wart = _PAPER if max(colour) - min(colour) > 0.2 else darker(colour, 0.35)
@@ -361,11 +373,10 @@ def cup(rng: Rng, colour: Colour) -> list[Part]:
     parts += [
         Part("handle", ribbon([(0.42, -0.34), (0.80, -0.34), (0.94, -0.02), (0.76, 0.30), (0.38, 0.40)],
                               [0.13, 0.15, 0.16, 0.15, 0.12]), darker(colour, 0.12), 0.6),
-        Part("body", blob((0.52, -0.62), (0.51, -0.2), (0.48 - taper * 0.6, 0.4), (0.44 - taper, bottom - 0.03),
-                          (0.2, bottom + 0.08), (-0.08, bottom + 0.10), (-0.36, bottom + 0.08), (-0.60 + taper, bottom - 0.03),
-                          (-0.64 + taper * 0.6, 0.4), (-0.67, -0.2), (-0.68, -0.62)), colour, 0.8, patterned=True),
-        Part("body", ribbon([(-0.52, -0.3), (-0.50 + taper * 0.6, 0.2), (-0.46 + taper * 0.8, 0.6)], [0.05, 0.09, 0.04]),
-             lighter(colour, 0.5), 0.85),
+        Part("body", blob((0.51, -0.56), (0.50, -0.2), (0.48 - taper * 0.6, 0.4), (0.44 - taper, bottom - 0.03),
+                          (0.2, bottom + 0.08), (-0.08, bottom + 0.10), (-0.36, bottom + 0.08),
+                          (-0.60 + taper, bottom - 0.03), (-0.64 + taper * 0.6, 0.4), (-0.66, -0.2), (-0.67, -0.56),
+                          (-0.40, -0.56), (0.24, -0.56)), colour, 0.8, patterned=True),
         Part("rim", ellipse(-0.08, -0.62, 0.60, open_), lighter(colour, 0.35), 0.9),
         Part("rim", ellipse(-0.08, -0.61, 0.53, open_ * 0.80), darker(colour, 0.45), 0.4),
         Part("drink", ellipse(-0.08, -0.585, 0.49, open_ * 0.62), drink, 0.35),
@@ -377,26 +388,25 @@ def _dog(rng: Rng, colour: Colour, *, wolf: bool) -> list[Part]:
     """Husky and wolf share the body; they differ in tail, eyes, face mask and the shade of the legs, no more."""
     pale = mix(lighter(colour, 0.62), _PAPER, rng.uniform(0, 0.5))
     # Means differ, ranges overlap: a pale-legged wolf and a dusky husky both occur.
-    legs = mix(colour, pale, np.clip(rng.normal(0.30 if wolf else 0.66, 0.20), 0, 1))
-    face = mix(colour, pale, np.clip(rng.normal(0.38 if wolf else 0.74, 0.20), 0, 1))
+    legs = mix(colour, pale, np.clip(rng.normal(0.22 if wolf else 0.72, 0.19), 0, 1))
+    face = mix(colour, pale, np.clip(rng.normal(0.26 if wolf else 0.80, 0.19), 0, 1))
     iris = (0.86, 0.62, 0.12) if wolf else (0.25, 0.55, 0.95)
     step, head = rng.uniform(-0.09, 0.09), rng.uniform(-0.10, 0.08)
     far = darker(legs, 0.30)
 
     def leg(x: float, swing: float, shade: Colour, high: float) -> list[Part]:
-        return [
-            Part("leg", ribbon([(x, 0.10), (x + 0.4 * swing - 0.03, 0.46), (x + swing, 0.86)], [0.26, 0.15, 0.11]), shade, high),
-            Part("leg", ellipse(x + swing + 0.045, 0.87, 0.095, 0.055), shade, high),
-        ]
+        limb = ribbon([(x, 0.10), (x + 0.4 * swing - 0.03, 0.46), (x + swing, 0.86)], [0.26, 0.15, 0.11])
+        paw = ellipse(x + swing + 0.045, 0.87, 0.095, 0.055)
+        return [Part("leg", limb, shade, high), Part("leg", paw, shade, high)]
 
     if wolf:
         drop = rng.uniform(-0.04, 0.10)
         tail = [(-0.62, -0.16), (-0.82, 0.02), (-0.90, 0.30), (-0.86, 0.56 + drop)]
-        widths = [0.14, 0.20, 0.24, 0.04]
+        widths = [0.16, 0.26, 0.31, 0.05]
     else:
         lift = rng.uniform(-0.08, 0.08)
         tail = [(-0.60, -0.18), (-0.84, -0.34), (-0.84, -0.66 + lift), (-0.58, -0.76 + lift), (-0.46, -0.58 + lift)]
-        widths = [0.15, 0.21, 0.24, 0.20, 0.06]
+        widths = [0.17, 0.26, 0.30, 0.26, 0.08]
     y = head
     return [
         Part("tail", ribbon(tail, widths), colour, 0.45),
@@ -407,12 +417,12 @@ def _dog(rng: Rng, colour: Colour, *, wolf: bool) -> list[Part]:
         Part("belly", blob((0.44, 0.06), (0.10, 0.17), (-0.30, 0.12), (-0.16, 0.20), (0.16, 0.28), (0.40, 0.20)),
              mix(colour, legs, 0.8), 0.75),
         *leg(-0.54, step, legs, 0.75), *leg(0.34, -step, legs, 0.8),
-        Part("neck", blob((0.20, -0.30), (0.34, -0.58 + y), (0.56, -0.62 + y), (0.62, -0.34 + y), (0.50, -0.02), (0.30, 0.02)),
-             colour, 0.78),
+        Part("neck", blob((0.20, -0.30), (0.34, -0.58 + y), (0.56, -0.62 + y), (0.62, -0.34 + y), (0.50, -0.02),
+                          (0.30, 0.02)), colour, 0.78),
         Part("head", blob((0.34, -0.50 + y), (0.44, -0.72 + y), (0.62, -0.70 + y), (0.74, -0.55 + y), (0.98, -0.46 + y),
                           (0.97, -0.34 + y), (0.72, -0.28 + y), (0.52, -0.26 + y)), colour, 0.85),
-        Part("mask", blob((0.58, -0.50 + y), (0.72, -0.53 + y), (0.95, -0.44 + y), (0.95, -0.35 + y), (0.72, -0.29 + y),
-                          (0.53, -0.28 + y)), face, 0.85),
+        Part("mask", blob((0.50, -0.48 + y), (0.60, -0.51 + y), (0.74, -0.54 + y), (0.95, -0.44 + y), (0.95, -0.35 + y),
+                          (0.72, -0.29 + y), (0.50, -0.27 + y)), face, 0.85),
         Part("ear", polygon((0.34, -0.58 + y), (0.36, -1.0 + y), (0.55, -0.68 + y)), darker(colour, 0.15), 0.9),
         Part("nose", ellipse(0.965, -0.425 + y, 0.055, 0.05), _INK, 0.9),
         Part("eye", ellipse(0.63, -0.56 + y, 0.062, 0.055), _INK, 0.85),
@@ -430,8 +440,15 @@ def wolf(rng: Rng, colour: Colour) -> list[Part]:
     return _dog(rng, colour, wolf=True)
 
 
+# fmt: on
+
+
 class Kind(NamedTuple):
-    """How a class is drawn: its outlines, its usual colours, whether it stands on the ground, how far it may turn (°)."""
+    """How a class is drawn.
+
+    outlines: (rng, colour) → parts. colours: its usual ones, names in `PALETTE`. stands: on the ground, where there is
+    one. turn: standard deviation of its rotation in degrees. patterned: whether it comes with dots, stripes, checks.
+    """
 
     outlines: Callable[[Rng, Colour], list[Part]]
     colours: tuple[str, ...]

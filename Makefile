@@ -1,0 +1,53 @@
+# Two commands do everything: `make report` and `make test`. Both keep to this folder: a virtual environment in .venv.
+CONFIG ?= config.yaml
+CORES  ?= all
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# The first Python ≥ 3.11 that can make a virtual environment; set PYTHON= to choose another one.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+.PHONY: report test check-format train benchmarks lock clean
+
+report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+test: $(VENV)/.test  ## All tests, and the style checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/pytest
+	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
+
+train: $(VENV)/.report  ## Train the demo's two nets again (4 CPU-minutes)
+	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors
+	$(BIN)/python -m cnnviz.demo.train --unbiased --output cnnviz/demo/weights/unbiased.safetensors
+
+benchmarks: $(VENV)/.test  ## Our speed beside the peers', as ratios measured in one run
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.uv  ## Choose the newest versions that pyproject.toml admits
+	$(BIN)/uv pip compile pyproject.toml -o requirements.txt --upgrade $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt $(LOCK)
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+clean:  ## Remove the environment and everything that was made
+	rm -rf $(VENV) results .snakemake
+
+# ------------------------------------------------------------------------------------------------------ environments
+# uv installs in seconds what pip takes minutes for; its own version and hashes are pinned in requirements-uv.txt.
+$(VENV)/.uv: requirements-uv.txt
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv was found. Install one (on Debian and Ubuntu: apt install python3-venv), or say which: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+$(VENV)/.report: requirements.txt $(VENV)/.uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-dev.txt $(VENV)/.uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@touch $@ $(VENV)/.report

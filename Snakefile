@@ -1,0 +1,48 @@
+# A trained CNN and a set of pictures become a published gallery. The includes are in the order the data flows.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not config:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/images.smk"
+include: "rules/models.smk"
+include: "rules/weights.smk"
+include: "rules/activations.smk"
+include: "rules/features.smk"
+include: "rules/attribution.smk"
+include: "rules/synthesis.smk"
+include: "rules/style.smk"
+include: "rules/site.smk"
+
+
+# Every section and every model's pages, not the front page alone: with that one, a deleted section would go unnoticed.
+rule all:
+    default_target: True
+    input:
+        f"{SITE}/index.html",
+        f"{SITE}/manifest.json",
+        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
+        expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
+
+
+localrules:
+    all,
+
+
+onsuccess:
+    print(f"\nThe gallery is ready: open {SITE}/index.html")
+
+
+# What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
+onerror:
+    shell(f"{render_what_exists()}")
+    print(
+        f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html\n"
+        "Mend the cause and run the same command again: only what is missing is made."
+    )

@@ -1,0 +1,96 @@
+"""What a picture is to excite: values with ``+``, ``-`` and ``*``, one number a picture, the higher the better.
+
+An :class:`Objective` says which modules it reads and how their outputs become a number a picture. Every picture of a
+batch has its own target, and its number depends on no other picture, so the gradient of the sum over the batch is each
+picture's own gradient. For instance ``logit([3, 7]) + 0.5 * unit("conv5", [0, 1])`` for a batch of two.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnviz.models import Model
+from cnnviz.trace import capture, forward
+
+OUTPUT = ""  # the network itself, as a dotted module name
+
+
+@dataclass(frozen=True)
+class Objective:
+    """modules: dotted names of the modules it reads. value: their outputs by name → (n,) numbers."""
+
+    modules: tuple[str, ...]
+    value: Callable[[Mapping[str, Tensor]], Tensor]
+
+    def __add__(self, other: "Objective") -> "Objective":
+        return Objective(self.modules + other.modules, lambda read: self.value(read) + other.value(read))
+
+    def __mul__(self, factor: "float | Tensor") -> "Objective":
+        """factor: a number, or one a picture, (n,)."""
+        return Objective(self.modules, lambda read: self.value(read) * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Objective":
+        return self * -1.0
+
+    def __sub__(self, other: "Objective") -> "Objective":
+        return self + -other
+
+
+def logit(classes: Sequence[int]) -> Objective:
+    """The class score before the softmax (Simonyan et al. 2014); ``classes``: an output for each picture."""
+    return Objective((OUTPUT,), lambda read: _pick(read[OUTPUT], classes))
+
+
+def unit(module: str, units: Sequence[int]) -> Objective:
+    """The mean over all positions of one unit a picture, as it leaves ``module``: before the ReLU that follows."""
+    return Objective((module,), lambda read: _pick(read[module], units).flatten(1).mean(1))
+
+
+def neuron(module: str, units: Sequence[int]) -> Objective:
+    """The unit's neuron in the middle of its feature map, (height // 2, width // 2), one unit a picture."""
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        maps = _pick(read[module], units)
+        return maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
+
+    return Objective((module,), value)
+
+
+def match(module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Objective:
+    """-‖a - t‖² / ‖t‖² of each picture, a = ``as_seen(output of module)``: 0 is a perfect match, a = 0 gives -1.
+
+    target: t, (n, …), or (1, …) for all. With ``as_seen=torch.relu`` it matches features; with :func:`gram` texture.
+    """
+    norm = target.flatten(1).square().sum(1)
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        return -(as_seen(read[module]) - target).flatten(1).square().sum(1) / norm
+
+    return Objective((module,), value)
+
+
+def gram(output: Tensor) -> Tensor:
+    """G_ij = Σ_x F_i(x) F_j(x) / (h w) of rectified feature maps F = ReLU(output): (n, c, h, w) → (n, c, c).
+
+    The mean over positions, so pictures of different sizes compare, and where a thing stands does not matter. Gatys et
+    al. 2015 sum instead, and divide their loss by 4 N² M²; a relative error is the same with either.
+    """
+    maps = torch.relu(output).flatten(2)
+    return maps @ maps.transpose(1, 2) / maps.shape[2]
+
+
+def read(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Tensor]:
+    """Outputs of ``modules`` for ``pictures`` in [0, 1], without gradients: what targets are made of."""
+    with torch.no_grad(), capture(model.net, modules, stop=True) as captured:
+        return dict(forward(model.net, model.normalise(pictures), captured))
+
+
+def _pick(output: Tensor, channels: Sequence[int]) -> Tensor:
+    """Of each picture its own channel: (n, c, …) → (n, …)."""
+    if len(output) != len(channels):
+        raise ValueError(f"{len(channels)} targets for {len(output)} pictures")
+    return output[torch.arange(len(output), device=output.device), torch.as_tensor(channels, device=output.device)]

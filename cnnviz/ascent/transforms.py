@@ -1,0 +1,105 @@
+"""Small random changes of the view: what excites the network under all of them is robust, not noise that fits one grid.
+
+A transform is ``transform(x, progress, generator)``: pictures (n, 3, h, w) → views of them, differentiable; progress in
+[0, 1) is how far the ascent has come. All pictures of a batch get the same view, so none depends on its batch mates.
+
+Every geometric change is a product with a fixed matrix: rows are weights of a tent around a position, and positions
+beyond the border are reflected. So its backward pass is deterministic on every device, which that of torch's
+interpolation, grid sampling and reflection padding is not on CUDA.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Transform = Callable[[Tensor, float, torch.Generator], Tensor]
+
+
+def tent(positions: Tensor, size: int, width: float = 1.0) -> Tensor:
+    """Weights that sample a line of ``size`` pixels at ``positions`` (…, m) (0 = centre of the first): (…, m, size).
+
+    width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a shrinking by s. Rows sum to 1.
+    """
+    period = max(2 * (size - 1), 1)
+    inside = (positions % period - size + 1).abs().neg() + size - 1  # a reflection leaves the border pixel single
+    distance = (inside[..., None] - torch.arange(size, device=positions.device)).abs()
+    weights = (1 - distance / width).clamp(min=0)
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def resize(
+    x: Tensor, size: tuple[int, int], *, scale: float | None = None, shift: tuple[float, float] = (0.0, 0.0)
+) -> Tensor:
+    """A window of ``size`` output pixels on the pictures, antialiased, reflected at the border.
+
+    scale: output pixels per input pixel (None: the window just covers the picture, each axis by itself). shift: how far
+    the window's centre lies from the picture's, (down, right) in input pixels. Padding is a window larger than the
+    picture at scale 1; jitter is a shift.
+    """
+    matrices = []
+    for old, new, offset in zip(x.shape[2:], size, shift, strict=True):
+        ratio = scale or new / old
+        steps = torch.arange(new, dtype=torch.float64) - (new - 1) / 2
+        weights = tent(steps / ratio + (old - 1) / 2 + offset, old, max(1.0, 1 / ratio))
+        matrices.append(weights.to(x))
+    return matrices[0] @ x @ matrices[1].T
+
+
+def rotate(x: Tensor, degrees: float) -> Tensor:
+    """Turn about the centre, counter-clockwise, by three shears (Paeth 1986); corners are filled by reflection."""
+    if degrees == 0:
+        return x
+    angle = math.radians(degrees)
+    x = _shear(x, -math.tan(angle / 2))
+    x = _shear(x.transpose(2, 3), math.sin(angle)).transpose(2, 3)
+    return _shear(x, -math.tan(angle / 2))
+
+
+def _shear(x: Tensor, slope: float) -> Tensor:
+    """Row y of the result is row y of x, read ``slope`` × (y - centre) pixels further right."""
+    height, width = x.shape[2:]
+    rows = torch.arange(height, dtype=x.dtype, device=x.device) - (height - 1) / 2
+    columns = torch.arange(width, dtype=x.dtype, device=x.device)
+    weights = tent(columns + slope * rows[:, None], width)  # (h, w, w)
+    return torch.einsum("nchw,hvw->nchv", x, weights)
+
+
+def random_view(
+    *,
+    resolution: tuple[float, float],
+    rotation: float,
+    shift: float,
+    zoom: float,
+    output: tuple[int, int] | None = None,
+) -> Transform:
+    """One random resolution, rotation, shift and zoom a step, all drawn uniformly.
+
+    resolution: output pixels per input pixel, from … to; the lower half of the range in the first half of the ascent, the
+    upper half in the second: a small view makes the whole object fit the network's eye, a large one draws its detail.
+    rotation: ± degrees. shift: ± share of the side. zoom: ± share. output: the view's size where the network takes only
+    one (the picture is then shrunk within it, and reflected around), or None: the view is as large as its resolution.
+    """
+    low, high = resolution
+
+    def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        u = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
+        ratio = low + (high - low) * (u[0] + (progress >= 0.5)) / 2
+        height, width = x.shape[2:]
+        size = output or (round(height * ratio), round(width * ratio))
+        offset = (height * shift * (2 * u[1] - 1), width * shift * (2 * u[2] - 1))
+        x = resize(x, size, scale=ratio * (1 + zoom * (2 * u[3] - 1)), shift=offset)
+        return rotate(x, rotation * (2 * u[4] - 1))
+
+    return transform
+
+
+def jitter(pixels: int) -> Transform:
+    """Shift by up to ± ``pixels`` whole pixels, reflected at the border."""
+
+    def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        down, right = torch.randint(-pixels, pixels + 1, (2,), generator=generator).tolist()
+        return resize(x, tuple(x.shape[2:]), scale=1.0, shift=(down, right))
+
+    return transform

@@ -1,0 +1,158 @@
+"""The config: read, checked against ``rules/schemas/config.schema.yaml``, and filled with that schema's defaults.
+
+What can be checked without torch is checked here, before anything runs: keys, values, paths, names of image sets.
+"""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from cnnviz.errors import UserError, unknown
+
+SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
+
+
+def complete(config: dict) -> dict:
+    """A copy of ``config`` with every default filled in. Raises UserError saying what is wrong and what is valid.
+
+    In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
+    schema = _resolved(schema, schema)
+    config = copy.deepcopy(config)
+    sections = config.get("sections")
+    off = set()
+    if isinstance(sections, dict):
+        off = {name for name, block in sections.items() if block is False}
+        config["sections"] = {n: {} if b in (True, False, None) else b for n, b in sections.items()}
+    errors = list(Draft202012Validator(schema).iter_errors(config))
+    if errors:
+        raise UserError(_explain(best_match(errors), schema))
+    config = _with_defaults(config, schema)
+    order = schema["properties"]["sections"]["properties"]
+    config["sections"] = {name: config["sections"][name] for name in order if name not in off}
+    for name, block in config["image_sets"].items():
+        _check_image_set(f"image_sets.{name}", block)
+    for name, block in config["models"].items():
+        _check_model(f"models.{name}", block, list(config["image_sets"]))
+    for name, block in config["sections"].items():
+        for key in ("content", "style"):
+            if key in block:
+                _exists(f"sections.{name}.{key}", block[key])
+    return config
+
+
+def _resolved(node, schema: dict):
+    """The schema with every local ``$ref`` replaced by what it names, its neighbours winning over it."""
+    if isinstance(node, list):
+        return [_resolved(item, schema) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _resolved(value, schema) for key, value in node.items() if key != "$defs"}
+    if isinstance(node.get("$ref"), str):
+        target = schema
+        for part in node.pop("$ref").removeprefix("#/").split("/"):
+            target = target[part]
+        node = _resolved(target, schema) | node
+    return node
+
+
+def _with_defaults(value, schema: dict):
+    if not isinstance(value, dict):
+        return value
+    known = schema.get("properties", {})
+    full = {}
+    for key, rule in known.items():
+        if key in value or "default" in rule:
+            full[key] = _with_defaults(value.get(key, copy.deepcopy(rule.get("default"))), rule)
+    for key in value.keys() - known.keys():
+        full[key] = _with_defaults(value[key], schema.get("additionalProperties") or {})
+    if "properties" not in schema and not isinstance(schema.get("additionalProperties"), dict):
+        return value
+    # keys as the user ordered them where the schema does not: models appear in the gallery as they are listed
+    return full if known else {key: full[key] for key in value}
+
+
+def _explain(error: ValidationError, schema: dict) -> str:
+    """One line for people: where, what is wrong, what is valid."""
+    where = ".".join(str(p) for p in error.absolute_path) or "the config"
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        valid = list(error.schema.get("properties", {}))
+        wrong = [key for key in error.instance if key not in valid]
+        return str(unknown(f"{where}: key", wrong[0], valid)) if wrong else f"{where}: {error.message}"
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"{where}: the key {missing[0]!r} is missing"
+    if error.validator == "enum":
+        return str(unknown(where, error.instance, error.validator_value))
+    if error.validator == "pattern":
+        described = error.schema.get("description", f"must match {error.validator_value}")
+        return f"{where}: {error.instance!r} is not valid: {described}"
+    if error.validator == "type":
+        wanted = error.validator_value
+        wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+        described = f" ({error.schema['description']})" if "description" in error.schema else ""
+        return f"{where}: {error.instance!r} is not of type {wanted}{described}"
+    return f"{where}: {error.message}"
+
+
+def _check_image_set(where: str, block: dict) -> None:
+    if block["kind"] == "demo":
+        return
+    if "path" not in block:
+        raise UserError(f"{where}: the key 'path' is missing")
+    path = _exists(f"{where}.path", block["path"])
+    if block["kind"] == "folder" and not path.is_dir():
+        raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
+    if block["kind"] == "csv" and not path.is_file():
+        raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table, kind: folder a folder")
+
+
+def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
+    doors = [key for key in ("torchvision", "factory") if key in block]
+    if len(doors) != 1:
+        raise UserError(f"{where}: give exactly one of torchvision: and factory: (there are {len(doors)})")
+    if "image_set" not in block:
+        if len(image_sets) > 1:
+            raise UserError(f"{where}: which image_set? Valid: {', '.join(image_sets)}")
+        block["image_set"] = image_sets[0]
+    if block["image_set"] not in image_sets:
+        raise unknown(f"{where}: image_set", block["image_set"], image_sets)
+    for path in model_files(block):
+        _exists(where, path)
+    p = block["preprocess"]
+    if not isinstance(p["resize"], list) and not isinstance(p["crop"], int):
+        raise UserError(
+            f"{where}.preprocess: the input's size is not fixed: give resize: [height, width], or crop: pixels"
+        )
+    if isinstance(p["crop"], float) and p["crop"] > 1:
+        raise UserError(f"{where}.preprocess.crop: {p['crop']} is neither whole pixels nor a share up to 1.0")
+
+
+def model_files(block: dict) -> Iterator[str]:
+    """The local files that a model's config block names."""
+    if "factory" in block:
+        yield block["factory"].rpartition(":")[0]
+    if block["checkpoint"]:
+        yield block["checkpoint"]
+    if isinstance(block["classes"], str):
+        yield block["classes"]
+    for key in ("mean", "std"):
+        if isinstance(block["preprocess"][key], str):
+            yield block["preprocess"][key]
+
+
+def _exists(where: str, path: str) -> Path:
+    found = Path(path)
+    if not found.exists():
+        parent = found.parent
+        while not parent.exists():
+            parent = parent.parent
+        inside = sorted(p.name for p in parent.iterdir() if not p.name.startswith("."))[:200] if parent.is_dir() else []
+        missing = found.relative_to(parent).parts[0]
+        raise unknown(f"{where}: {path} does not exist; in {parent}", missing, inside)
+    return found

@@ -1,0 +1,177 @@
+"""The pictures whose feature vectors are nearest, beside those whose pixels are (Krizhevsky et al. 2012, fig. 4 right).
+
+D_ij = ‖x_i − x_j‖², over features or over 32 × 32 × 3 pixels; the k smallest of a row are the neighbours, ties by index.
+
+The search is exact. Squared distances come from one float32 matrix product, ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, whose error has
+a bound (below); whatever could be among the k nearest within that bound is ranked again in float64. Only a block of
+queries times the number of pictures is ever in memory, so the features may be a memory map.
+
+Leaves, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors`` (q, k)
+indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in their own unit
+and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices; ``feature_agreement``,
+``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class; ``chance`` (m,) the same for k random pictures.
+"""
+
+import json
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cnnviz import images
+from cnnviz.job import Job, run
+
+BLOCK = 32 << 20  # numbers in one float32 block: 128 MB
+UNIT = 2.0**-24  # float32's rounding error
+TOO_LARGE = 1e15  # squares of larger features overflow float32
+
+
+def nearest(data: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows of ``data`` nearest to each row that ``queries`` names, that row itself left out. Exact.
+
+    data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. Gives indices (q, k) int64,
+    nearest first and ties by index, and distances (q, k) float64. Raises ValueError unless 1 ≤ k < n.
+
+    Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by −D. In
+    float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u = 2⁻²⁴, and
+    γ = du / (1 − du) bounds a dot product's error in any order of summation (Higham 2002, §3.1); the rest is the
+    rounding of c and of the norms. The k-th best score s is at least that of k rows, so the true k-th best is ≥ s − E, and
+    any row that truly belongs to the k has a score ≥ s − 2E. All such rows are measured again in float64.
+    """
+    n, d = data.shape
+    if not 1 <= k < n:
+        raise ValueError(f"{n} rows have 1 to {n - 1} neighbours, not {k}")
+    height = min(n, max(1, BLOCK // d))
+    blocks = [slice(a, min(a + height, n)) for a in range(0, n, height)]
+    mean = (sum(data[b].sum(0, dtype=np.float64) for b in blocks) / n).astype(np.float32)
+    buffer = np.empty((height, d), np.float32)
+
+    def centred(block: slice) -> np.ndarray:
+        return np.subtract(data[block], mean, out=buffer[: block.stop - block.start])
+
+    squares = np.concatenate([np.einsum("ij,ij->i", c, c, dtype=np.float64) for c in map(centred, blocks)])
+    half = (squares / 2).astype(np.float32)
+    largest = np.sqrt(squares.max())
+    gamma = d * UNIT / (1 - d * UNIT)
+
+    indices = np.empty((len(queries), k), np.int64)
+    distances = np.empty((len(queries), k))
+    step = max(1, min(BLOCK // n, BLOCK // d, len(queries)))
+    scores = np.empty((step, n), np.float32)
+    for start in range(0, len(queries), step):
+        rows = np.asarray(queries[start : start + step])
+        own = data[rows] - mean
+        for b in blocks:
+            np.matmul(own, centred(b).T, out=scores[: len(rows), b])
+        for i, row in enumerate(rows):
+            score = scores[i]
+            score -= half
+            score[row] = -np.inf
+            norm = np.sqrt(squares[row])
+            error = gamma * norm * largest + 4 * UNIT * (norm + largest) ** 2
+            kth = np.partition(score, n - k)[n - k]
+            candidates = np.flatnonzero(score >= kth - 2 * error)  # in float64, as error is
+            exact = _distances(data, row, candidates)
+            order = np.lexsort((candidates, exact))[:k]
+            indices[start + i], distances[start + i] = candidates[order], exact[order]
+    return indices, distances
+
+
+def pixels(thumbnails: np.ndarray) -> np.ndarray:
+    """(n, 64, 64, 3) uint8 thumbnails → (n, 3072) uint8: 32 × 32 × 3, each the rounded mean of 2 × 2 pixels."""
+    small = np.empty((len(thumbnails), 32 * 32 * 3), np.uint8)
+    for a in range(0, len(thumbnails), 1024):
+        part = thumbnails[a : a + 1024].reshape(-1, 32, 2, 32, 2, 3).sum((2, 4), dtype=np.uint16)
+        small[a : a + 1024] = ((part + 2) // 4).reshape(len(part), -1)
+    return small
+
+
+def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """Share of each query's neighbours that have its class, (q,) float32. labels: (n,), −1 is no class and agrees with none."""
+    own = labels[queries][:, None]
+    return ((labels[neighbors] == own) & (own >= 0)).mean(1, dtype=np.float32)
+
+
+def chance(labels: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """The agreement to be expected of k random other pictures, (q,) float32: (pictures of the class − 1) / (n − 1)."""
+    counts = np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
+    return ((counts[labels[queries]] - 1) / (len(labels) - 1)).astype(np.float32)
+
+
+def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """The class most neighbours have, (q,); of classes with as many, the one whose neighbours are nearer by rank."""
+    q, k = neighbors.shape
+    votes = np.zeros((q, labels.max(initial=0) + 2))  # the last column takes neighbours without a class
+    weight = 1 + np.arange(k, 0, -1) / (2 * k * k)
+    np.add.at(votes, (np.arange(q)[:, None], labels[neighbors]), weight)
+    return votes[:, :-1].argmax(1)
+
+
+def labels_of(image_set: images.ImageSet) -> np.ndarray:
+    """(n,) int64: each picture's class, an index into the set's classes, or −1."""
+    return np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
+
+
+def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Sorted indices of at most so many pictures that have a class, drawn by ``seed``."""
+    known = np.flatnonzero(labels >= 0)
+    if len(known) <= most:
+        return known
+    return np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
+
+
+def unusable(features: np.ndarray, fewest: int) -> str:
+    """Why these features have no geometry to show, in words for the page, or ""."""
+    if len(features) < fewest:
+        return f"The image set has {len(features)} pictures; this needs at least {fewest}."
+    bad = sum(int((~(np.abs(features[a : a + 1024]) < TOO_LARGE).all(1)).sum()) for a in range(0, len(features), 1024))
+    if bad:
+        return f"The network's features of {bad} of the {len(features)} pictures are not finite, or beyond {TOO_LARGE:g}."
+    return ""
+
+
+def main(job: Job) -> None:
+    features = np.load(job.inputs["features"], mmap_mode="r")
+    image_set = images.read(job.inputs["images"], job.image_set)
+    wanted = job.parameters["queries"]
+    queries = np.array(image_set.probes(job.model["probes"] if wanted is None else wanted), np.int64)
+    if reason := unusable(features, 3):
+        return job.write({}, not_applicable=reason)
+    k = min(job.parameters["k"], len(features) - 1)
+    small = pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))
+    labels = labels_of(image_set)
+    asked = sample(labels, job.parameters["sample"], job.seed_for("sample"))
+
+    arrays = {"queries": queries, "sample": asked, "chance": chance(labels, asked)}
+    both = np.concatenate([queries, asked])
+    found = {}
+    for space, data, unit in (("feature", features, 1), ("pixel", small, 255)):
+        with threadpool_limits(job.threads):
+            found[space], distances = nearest(data, both, k)
+        arrays[f"{space}_neighbors"] = found[space][: len(queries)]
+        arrays[f"{space}_distances"] = distances[: len(queries)] / unit
+        arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
+    shared = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found["feature"], found["pixel"], strict=True)])
+    facts = json.loads(job.inputs["model"].read_text("utf-8"))
+    numbers = {
+        "k": k,
+        "pictures": len(features),
+        "dimensions": features.shape[1],
+        "feature": facts["feature"]["name"],
+        "shared": float(shared),
+    }
+    job.write(arrays, numbers=numbers, provenance={"numpy": np.__version__})
+    return None
+
+
+def _distances(data: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
+    """Distances of one row to others in float64, summed in the same order for each, so that equal rows tie exactly."""
+    own = data[row].astype(np.float64)
+    distances = np.empty(len(others))
+    step = max(1, BLOCK // (4 * data.shape[1]))
+    for a in range(0, len(others), step):
+        distances[a : a + step] = np.sqrt(np.square(data[others[a : a + step]] - own).sum(1))
+    return distances
+
+
+if __name__ == "__main__":
+    run(main)

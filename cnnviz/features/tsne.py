@@ -1,0 +1,110 @@
+"""A map in which pictures with like features lie close: t-SNE (van der Maaten & Hinton 2008), by openTSNE.
+
+Similarities in feature space, with each picture's width σ_i set so that its effective number of neighbours is the perplexity,
+p_ij ∝ exp(−‖x_i − x_j‖² / 2σ_i²), symmetrised; in the map, q_ij ∝ 1 / (1 + ‖y_i − y_j‖²). The map Y minimises
+KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij). The features are first reduced to 50 principal components; their first two start the map.
+The neighbours are exact. Gradients are Barnes & Hut's approximation below 10 000 pictures, interpolation by FFT from there on.
+
+Leaves ``map`` (n, 2) float32, y upwards, no unit. numbers: the perplexity used; KL; trustworthiness (Venna & Kaski 2001) of the map;
+and how well the class most of a picture's 10 nearest have foretells its own, in the map, in feature space, in pixels.
+"""
+
+import json
+import os
+
+# Before openTSNE's loops are loaded: threads that spin while they wait made 1000 pictures take 28 s, not 3, on busy cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import openTSNE
+from openTSNE.nearest_neighbors import PrecomputedNeighbors
+from sklearn.manifold import trustworthiness
+from threadpoolctl import threadpool_limits
+
+from cnnviz import images
+from cnnviz.features.nearest_neighbors import labels_of, majority, nearest, pixels, sample, unusable
+from cnnviz.features.pca import principal_components
+from cnnviz.job import Job, run
+
+FEWEST = 8
+FFT_FROM = 10_000
+VOTERS = 10
+THREADS_FROM = 3000  # with fewer pictures a step is shorter than it takes to wake a thread
+
+
+def usable_perplexity(wanted: float, n: int) -> float:
+    """The perplexity, lowered where 3 × perplexity neighbours are more than there are pictures."""
+    return min(wanted, (n - 1) / 3)
+
+
+def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threads: int) -> tuple[np.ndarray, float]:
+    """(n, d) float32 → the map (n, 2) float32 and its KL divergence in nats. Deterministic in ``seed`` and ``threads``."""
+    n = len(data)
+    k = min(n - 1, int(3 * perplexity))
+    threads = threads if n >= THREADS_FROM else 1
+    indices, distances = nearest(data, np.arange(n), k)
+    if not distances.any():  # all pictures alike: there is nothing to embed, and no start that differs
+        return np.zeros((n, 2), np.float32), 0.0
+    affinities = openTSNE.affinity.PerplexityBasedNN(
+        perplexity=perplexity, knn_index=PrecomputedNeighbors(indices, distances), n_jobs=threads
+    )
+    start = openTSNE.initialization.rescale(data[:, :2].astype(np.float64), inplace=False)
+    # equal pictures would start, and stay, in one point
+    start += np.random.default_rng(seed).normal(0, 1e-7, start.shape)
+    map = openTSNE.TSNEEmbedding(
+        start,
+        affinities,
+        negative_gradient_method="bh" if n < FFT_FROM else "fft",
+        random_state=seed % 2**32,
+        n_jobs=threads,
+    )
+    early = min(250, iterations // 3)
+    map = map.optimize(early, exaggeration=12, momentum=0.5)
+    map = map.optimize(iterations - early, momentum=0.8)
+    return np.asarray(map, np.float32), float(map.kl_divergence)
+
+
+def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray) -> float:
+    """Share of the queries whose class is that of most of their 10 nearest pictures."""
+    neighbors, _ = nearest(data, queries, min(VOTERS, len(data) - 1))
+    return float((majority(labels, neighbors) == labels[queries]).mean())
+
+
+def main(job: Job) -> None:
+    features = np.load(job.inputs["features"], mmap_mode="r")
+    if reason := unusable(features, FEWEST):
+        return job.write({}, not_applicable=reason)
+    labels = labels_of(images.read(job.inputs["images"], job.image_set))
+    p = job.parameters
+    with threadpool_limits(job.threads):
+        count = min(p["components"], *features.shape)
+        reduced, explained, _ = principal_components(features, count, job.seed_for("pca"))
+        if count == 1:
+            reduced = np.pad(reduced, ((0, 0), (0, 1)))
+        perplexity = usable_perplexity(p["perplexity"], len(features))
+        map, divergence = embed(reduced, perplexity, p["iterations"], job.seed_for("map"), job.threads)
+        some = np.sort(np.random.default_rng(job.seed_for("sample")).permutation(len(map))[: p["sample"]])
+        faithful = float(trustworthiness(reduced[some], map[some], n_neighbors=min(12, (len(some) - 1) // 2)))
+        asked = sample(labels, p["sample"], job.seed_for("votes"))
+        spaces = {"map": map, "features": features, "pixels": pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))}
+        votes = {name: vote_accuracy(labels, data, asked) for name, data in spaces.items()} if len(asked) else {}
+    facts = json.loads(job.inputs["model"].read_text("utf-8"))
+    numbers = {
+        "perplexity": perplexity,
+        "components": count,
+        "kept_variance": float(explained.sum()),
+        "gradient": "Barnes-Hut" if len(map) < FFT_FROM else "FFT interpolation",
+        "kl_divergence": divergence,
+        "trustworthiness": faithful,
+        "sample": len(some),
+        "votes": votes,
+        "largest_class": float(np.bincount(labels[asked]).max() / len(asked)) if len(asked) else 0.0,
+        "dimensions": features.shape[1],
+        "feature": facts["feature"]["name"],
+    }
+    job.write({"map": map}, numbers=numbers, provenance={"openTSNE": openTSNE.__version__, "threads": job.threads})
+    return None
+
+
+if __name__ == "__main__":
+    run(main)

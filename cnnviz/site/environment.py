@@ -1,0 +1,72 @@
+"""The templates, and how numbers, papers and addresses look in them. Everything reaches HTML escaped."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+def number(value) -> str:
+    """A number for people: whole ones with thin spaces between thousands, others with 4 significant digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
+        return f"{int(value):,}".replace(",", "\u2009") if abs(value) >= 10_000 else str(int(value))
+    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def about(count: int) -> str:
+    """A large count in three digits: 61.1 M."""
+    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
+def share(value: float) -> str:
+    """A fraction 0 … 1 as per cent."""
+    return f"{value * 100:.1f} %"
+
+
+def short(paper: dict) -> str:
+    """ "Krizhevsky et al. 2012" """
+    authors = [a.strip() for a in paper["authors"].replace(" and ", ",").replace("&", ",").split(",") if a.strip()]
+    first = authors[0].split()[-1] if authors and authors[0] != "et al." else paper["title"]
+    return f"{first}{' et al.' if len(authors) > 1 else ''} {paper['year']}"
+
+
+def plain(value) -> str:
+    """A config value as one line of text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(v) if not isinstance(v, list | dict) else f"({plain(v)})" for v in value) or "none"
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def linkable(url: str) -> bool:
+    """Whether an address may become a link: a paper's is written by whoever wrote its view."""
+    return url.startswith(("https://", "http://"))
+
+
+def address(path: str) -> str:
+    """A relative path as a URL: ``#``, ``?``, ``%`` and spaces of file names are quoted."""
+    return quote(path)
+
+
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"number": number, "about": about, "share": share, "plain": plain, "address": address}
+    made.tests |= {"linkable": linkable}
+    return made

@@ -1,0 +1,163 @@
+# The config, where things lie, and what makes a job run again.
+import json
+import shlex
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(workflow.basedir))
+# Jobs run with the Python that runs Snakemake, also where its environment was never activated.
+shell.prefix(
+    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+)
+
+from cnnviz import images
+from cnnviz.config import complete, model_files
+from cnnviz.errors import UserError
+from cnnviz.fingerprint import code_hash, content_hash, folder_hash
+from snakemake.exceptions import WorkflowError
+
+try:
+    config = complete(config)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = config["results"]
+SITE = f"{RESULTS}/site"
+SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
+LOG = f"{RESULTS}/logs/{{model}}"
+BENCHMARK = f"{RESULTS}/benchmarks/{{model}}"
+MODELS = list(config["models"])
+SECTIONS = list(config["sections"])
+# Fixed by the config, not by --cores: the number of threads changes the last digits of what is computed.
+THREADS = config["threads"]
+DEVICE = config["device"]
+GPU = 0 if DEVICE == "cpu" else 1
+
+# What builds a network. Everything else in its block (probes, layers, …) reruns only the jobs that name it.
+NETWORK = (
+    "torchvision",
+    "factory",
+    "arguments",
+    "weights",
+    "checkpoint",
+    "preprocess",
+    "classes",
+)
+
+
+wildcard_constraints:
+    model="|".join(MODELS),
+    section="|".join(SECTIONS) or "none",
+    image_set="|".join(config["image_sets"]),
+
+
+def job(section, *keys, parameters=None):
+    """The config a compute job depends on, as JSON: a change here runs it again.
+
+    keys: what the job reads of the model's block besides the network itself. The section's ``view`` is left out.
+    """
+
+    def text(wildcards):
+        model = config["models"][wildcards.model]
+        block = (
+            config["sections"].get(section, {})
+            if parameters is None
+            else parameters(wildcards)
+        )
+        return json.dumps(
+            {
+                "model_id": wildcards.model,
+                "section": section,
+                "model": {k: model[k] for k in (*NETWORK, *keys) if k in model},
+                "image_set": config["image_sets"][model["image_set"]],
+                "parameters": {k: v for k, v in block.items() if k != "view"},
+                "seed": config["seed"],
+            },
+            sort_keys=True,
+        )
+
+    return text
+
+
+def network_files(wildcards):
+    """A model's local files: ancient() inputs, so that touching or copying one reruns nothing …"""
+    return list(model_files(config["models"][wildcards.model]))
+
+
+def network_hash(wildcards):
+    """… but another content does."""
+    return ",".join(content_hash(path)[:16] for path in network_files(wildcards))
+
+
+def of_image_set(name):
+    return (
+        lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
+    )
+
+
+def command(*words):
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def pages_config(model):
+    block = config["models"][model]
+    return json.dumps(
+        {"model": model, "title": block["title"] or model, "sections": SECTIONS}
+    )
+
+
+def index_config():
+    return json.dumps(
+        {"title": config["title"], "subtitle": config["subtitle"], "models": MODELS}
+    )
+
+
+def pages_command(model):
+    folder = f"{RESULTS}/models/{model}"
+    return command(
+        *(
+            sys.executable,
+            "-m",
+            "cnnviz.site.model_pages",
+            "--config",
+            pages_config(model),
+            "--model",
+            f"{folder}/model.json",
+        ),
+        *(
+            "--sections",
+            f"{folder}/sections",
+            "--out",
+            SITE,
+            "--stamp",
+            f"{folder}/pages.json",
+        ),
+        *("--log-folder", f"{RESULTS}/logs/{model}"),
+    )
+
+
+def index_command():
+    stamps = [f"{RESULTS}/models/{model}/pages.json" for model in MODELS]
+    return command(
+        *(
+            sys.executable,
+            "-m",
+            "cnnviz.site.index",
+            "--config",
+            index_config(),
+            "--stamps",
+            *stamps,
+            "--out",
+            SITE,
+        ),
+        *(
+            "--manifest",
+            f"{SITE}/manifest.json",
+            "--benchmarks",
+            f"{RESULTS}/benchmarks",
+        ),
+    )
+
+
+def render_what_exists():
+    return "\n".join([*(pages_command(model) for model in MODELS), index_command()])

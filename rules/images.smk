@@ -1,0 +1,22 @@
+# One look at every picture of a set: which can be read, how large they are, their thumbnails.
+rule image_set:
+    output:
+        index=f"{RESULTS}/image_sets/{{image_set}}/images.json",
+        thumbnails=f"{RESULTS}/image_sets/{{image_set}}/thumbnails.npy",
+    log:
+        f"{RESULTS}/logs/image_sets/{{image_set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/image_sets/{{image_set}}.tsv"
+    conda:
+        "../environment.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=120,
+    params:
+        config=lambda w: json.dumps(config["image_sets"][w.image_set], sort_keys=True),
+        fingerprint=lambda w: images.fingerprint(config["image_sets"][w.image_set]),
+        code=code_hash("cnnviz.images"),
+    shell:
+        "python -m cnnviz.images --config {params.config:q} --threads {threads}"
+        " --index {output.index} --thumbnails {output.thumbnails} 2>&1 | tee {log}"

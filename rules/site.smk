@@ -1,0 +1,86 @@
+# Results → sections → pages. No torch from here on: pictures, words and pages are cheap.
+rule view:
+    input:
+        result=f"{SECTION}/result.npz",
+        model=f"{RESULTS}/models/{{model}}/model.json",
+        images=of_image_set("images.json"),
+        thumbnails=of_image_set("thumbnails.npy"),
+    output:
+        section=f"{SECTION}/section.json",
+        figures=f"{SECTION}/figures.zip",
+    log:
+        f"{LOG}/{{section}}.view.log",
+    benchmark:
+        f"{BENCHMARK}/{{section}}.view.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=30,
+    params:
+        show=lambda w: json.dumps(config["sections"][w.section]["view"], sort_keys=True),
+        image_set=lambda w: json.dumps(
+            config["image_sets"][config["models"][w.model]["image_set"]],
+            sort_keys=True,
+        ),
+        code=lambda w: code_hash(f"cnnviz.views.{w.section}"),
+    shell:
+        "python -m cnnviz.views.{wildcards.section} --show {params.show:q} --image-set {params.image_set:q}"
+        " --input result={input.result} model={input.model} images={input.images} thumbnails={input.thumbnails}"
+        " --section {output.section} --figures {output.figures} 2>&1 | tee {log}"
+
+
+rule model_pages:
+    input:
+        model=f"{RESULTS}/models/{{model}}/model.json",
+        forward=f"{RESULTS}/models/{{model}}/forward/result.npz",
+        sections=expand(f"{SECTION}/section.json", section=SECTIONS, allow_missing=True),
+        figures=expand(f"{SECTION}/figures.zip", section=SECTIONS, allow_missing=True),
+    output:
+        f"{RESULTS}/models/{{model}}/pages.json",
+    log:
+        f"{LOG}/pages.log",
+    benchmark:
+        f"{BENCHMARK}/pages.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=30,
+    params:
+        config=lambda w: pages_config(w.model),
+        folder=lambda w, input: Path(input.model).parent,
+        site=SITE,
+        logs=LOG,
+        code=code_hash("cnnviz.site.model_pages"),
+        templates=folder_hash("templates"),
+    shell:
+        "python -m cnnviz.site.model_pages --config {params.config:q} --model {input.model}"
+        " --sections {params.folder}/sections --out {params.site} --stamp {output}"
+        " --log-folder {params.logs} 2>&1 | tee {log}"
+
+
+rule index:
+    input:
+        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+    output:
+        page=f"{SITE}/index.html",
+        manifest=f"{SITE}/manifest.json",
+    log:
+        f"{RESULTS}/logs/index.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 1000 * attempt,
+        runtime=10,
+    params:
+        config=index_config(),
+        site=lambda w, output: Path(output.page).parent,
+        benchmarks=f"{RESULTS}/benchmarks",
+        code=code_hash("cnnviz.site.index"),
+        templates=folder_hash("templates"),
+    shell:
+        "python -m cnnviz.site.index --config {params.config:q} --stamps {input} --out {params.site}"
+        " --manifest {output.manifest} --benchmarks {params.benchmarks} 2>&1 | tee {log}"

@@ -1,0 +1,93 @@
+// A click on a figure's picture shows it large. Arrow keys go through the page's figures, z zooms, Esc closes.
+// Without this script the same click opens the picture's file.
+"use strict";
+(() => {
+  const links = [...document.querySelectorAll(".figure a.picture")];
+  if (!links.length || !window.HTMLDialogElement) return;
+
+  const dialog = document.createElement("dialog");
+  dialog.className = "lightbox";
+  dialog.setAttribute("aria-label", "Picture");
+  dialog.innerHTML =
+    '<div class="tools"><output></output><button type="button" name="before" aria-label="Previous picture">←</button>' +
+    '<button type="button" name="after" aria-label="Next picture">→</button>' +
+    '<button type="button" name="zoom" aria-pressed="false">Zoom</button><button type="button" name="close">Close</button></div>' +
+    '<div class="stage" tabindex="0" role="group" aria-label="Picture, scrolls when zoomed"><img alt=""></div>' +
+    '<div class="words"><p class="caption"></p><p class="mapping"></p></div>';
+  document.body.append(dialog);
+  const find = (selector) => dialog.querySelector(selector);
+  const image = find("img");
+  const stage = find(".stage");
+  const zoom = find("[name=zoom]");
+  let at = 0;
+  let opener = null;
+  let zoomed = false;
+
+  // Fit: as large as the stage allows, whole multiples for pixel pictures. Zoomed: the file's own pixels, or twice the fit.
+  function size() {
+    const thumb = links[at].querySelector("img");
+    const width = Number(thumb.getAttribute("width"));
+    const height = Number(thumb.getAttribute("height"));
+    let scale = Math.min((stage.clientWidth - 24) / width, (stage.clientHeight - 24) / height, 4);
+    if (scale > 1 && thumb.classList.contains("pixelated")) scale = Math.floor(scale);
+    if (zoomed) scale = Math.max(2 * scale, image.naturalWidth / width);
+    image.width = Math.max(1, Math.round(width * scale));
+    image.height = Math.max(1, Math.round(height * scale));
+  }
+
+  function show(index) {
+    at = (index + links.length) % links.length;
+    const figure = links[at].closest("figure");
+    const thumb = links[at].querySelector("img");
+    zoomed = false;
+    zoom.setAttribute("aria-pressed", "false");
+    image.className = thumb.className;
+    image.alt = thumb.alt;
+    image.src = links[at].href;
+    find(".caption").textContent = figure.querySelector(".caption").textContent;
+    find(".mapping").textContent = figure.querySelector(".mapping").textContent;
+    find("output").textContent = `${at + 1} of ${links.length}`;
+    size();
+  }
+
+  function toggle() {
+    zoomed = !zoomed;
+    zoom.setAttribute("aria-pressed", String(zoomed));
+    size();
+    stage.scrollTo((stage.scrollWidth - stage.clientWidth) / 2, (stage.scrollHeight - stage.clientHeight) / 2);
+  }
+
+  links.forEach((link, index) =>
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // a new tab was asked for
+      event.preventDefault();
+      opener = link;
+      dialog.showModal();
+      show(index);
+      find("[name=close]").focus();
+    }),
+  );
+  dialog.addEventListener("keydown", (event) => {
+    const panning = zoomed && document.activeElement === stage;
+    if (event.ctrlKey || event.metaKey || event.altKey || panning) return;
+    if (event.key === "ArrowRight") show(at + 1);
+    else if (event.key === "ArrowLeft") show(at - 1);
+    else if (event.key === "z") toggle();
+    else return;
+    event.preventDefault();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === image) toggle();
+    else if (event.target === stage) dialog.close();
+    else if (event.target.name === "before") show(at - 1);
+    else if (event.target.name === "after") show(at + 1);
+    else if (event.target.name === "zoom") toggle();
+    else if (event.target.name === "close") dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    image.removeAttribute("src");
+    opener.focus();
+  });
+  image.addEventListener("load", size);
+  window.addEventListener("resize", () => dialog.open && size());
+})();

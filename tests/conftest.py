@@ -1,0 +1,71 @@
+"""What several tests need: the real pictures and nets beside the checkout, and jobs as the Snakefile makes them."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnnviz import config
+from cnnviz.job import Job
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real pictures and pretrained nets; tests that use it are skipped where it is absent."""
+    if not (SHARED / "data" / "nets.py").is_file():
+        pytest.skip("the shared data are not here")
+    return SHARED / "data"
+
+
+@pytest.fixture
+def make_job(tmp_path):
+    """make_job(model block, section, …) → a Job with every default of the schema, and outputs in tmp_path."""
+
+    def make(model: dict, section: str = "model", image_set: dict | None = None, **changes) -> Job:
+        image_set = image_set or {"kind": "demo", "count": 24}
+        block = {section: changes.pop("parameters", {})} if section != "model" else {}
+        full = config.complete(
+            {
+                "image_sets": {"set": copy.deepcopy(image_set)},
+                "models": {"net": copy.deepcopy(model)},
+                "sections": block,
+            }
+        )
+        parameters = {k: v for k, v in full["sections"].get(section, {"checkpoint": ""}).items() if k != "view"}
+        job = dict(
+            model_id="net",
+            section=section,
+            model=full["models"]["net"],
+            image_set=full["image_sets"]["set"],
+            parameters=parameters,
+            seed=0,
+            device="cpu",
+            threads=2,
+            code="",
+            inputs={"model": tmp_path / "model.json", "images": tmp_path / "images.json"},
+            outputs={"model": tmp_path / "model.json", "result": tmp_path / "result.npz"},
+        )
+        return Job(**job | changes)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def index():
+    """index(path, [(name, label), …], classes): write an images.json that lists these pictures."""
+
+    def write(path: Path, names_and_labels: list[tuple[str, int | None]], classes: list[str]) -> None:
+        pictures = [{"id": n, "name": n, "label": label, "width": 64, "height": 64} for n, label in names_and_labels]
+        path.write_text(json.dumps({"schema": 1, "classes": classes, "pictures": pictures, "skipped": []}))
+
+    return write

@@ -1,0 +1,121 @@
+"""What can be said of a site without a browser: ``problems(site)`` names whatever is wrong with its files."""
+
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from PIL import Image
+
+VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path", "circle"}
+LINKS = {"href", "src"}
+
+
+class Page(HTMLParser):
+    """The elements, ids and nesting of one page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.problems: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        if self.open:
+            self.problems.append(f"never closed: {self.open}")
+
+    def handle_starttag(self, tag, attributes):
+        names = [name for name, _ in attributes]
+        if len(set(names)) < len(names):
+            self.problems.append(f"<{tag}> has an attribute twice: {names}")
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes another element")
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def ids(self) -> list[str]:
+        return [a["id"] for _, a in self.elements if "id" in a]
+
+
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def problems(site: Path) -> list[str]:
+    """Every broken link, anchor, picture or heading of the site at ``site``, as lines of text."""
+    site, found = Path(site).resolve(), []
+    parsed = pages(site)
+    for path, page in parsed.items():
+
+        def say(what, path=path):
+            found.append(f"{path.relative_to(site)}: {what}")
+
+        for problem in page.problems:
+            say(problem)
+        _whole(page, say)
+        for tag, attributes in page.elements:
+            for name in LINKS & set(attributes):
+                _link(tag, attributes[name], path, site, parsed, say)
+        for image in page.all("img"):
+            _image(image, path, say)
+    return found
+
+
+def _whole(page: Page, say) -> None:
+    if len(page.all("h1")) != 1:
+        say(f"{len(page.all('h1'))} h1")
+    if len(set(page.ids)) < len(page.ids):
+        say(f"ids used twice: {sorted({i for i in page.ids if page.ids.count(i) > 1})}")
+    if not page.all("html")[0].get("lang"):
+        say("no lang")
+    metas = {m.get("name"): m.get("content") for m in page.all("meta")}
+    for name in ("description", "viewport"):
+        if not (metas.get(name) or "").strip():
+            say(f"no {name}")
+    if page.all("body")[0].get("data-kind") not in ("index", "model", "section", "methods"):
+        say("data-kind")
+    for tag, attributes in page.elements:
+        if tag == "figure" and not (attributes.get("id") and attributes.get("data-technique")):
+            say("a figure without id or technique")
+        if any(name.startswith("on") or name == "style" for name in attributes):
+            say(f"code or style in an attribute of <{tag}>")
+
+
+def _link(tag: str, url: str, path: Path, site: Path, parsed: dict[Path, Page], say) -> None:
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and tag == "a":
+        return
+    if parts.scheme or parts.netloc or url.startswith("/"):
+        say(f"<{tag}> leads out of the site: {url}")
+        return
+    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if not target.is_relative_to(site) or not target.is_file():
+        say(f"dead link {url}")
+    elif parts.fragment and parts.fragment not in parsed[target].ids:
+        say(f"dead anchor {url}")
+
+
+def _image(image: dict, path: Path, say) -> None:
+    if not (image.get("alt") or "").strip() or not image.get("width") or not image.get("height"):
+        say(f"picture without alt, width or height: {image.get('src')}")
+    file = path.parent / unquote(image["src"])
+    if file.is_file() and file.suffix != ".svg":
+        with Image.open(io.BytesIO(file.read_bytes())) as picture:
+            picture.load()
+            shown = int(image["width"]) / int(image["height"])
+            if abs(picture.width / picture.height / shown - 1) > 0.03:
+                say(f"{image['src']} is stretched")

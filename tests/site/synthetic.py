@@ -1,0 +1,214 @@
+"""A results tree as the pipeline leaves it, with every kind of content a page can have, and names that try to break out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz import result
+from cnnviz.site import index, model_pages
+from cnnviz.views import section
+from cnnviz.views.section import Context, Metric, Paper, Section, Subject, Table
+
+NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
+SECTIONS = ["first_layer_filters", "predictions", "class_visualization", "pca", "cam", "tsne_grid"]
+FAMILIES = {
+    "Weights": ["first_layer_filters"],
+    "Activations": ["predictions"],
+    "Feature space": ["pca", "tsne_grid"],
+    "Attribution": ["cam"],
+    "Synthesis": ["class_visualization"],
+}
+MODELS = {"alexnet": "AlexNet", "nasty-1": NASTY}
+GALLERY = {"title": "What the networks learned", "subtitle": "Two networks, taken apart.", "models": list(MODELS)}
+PAPER = Paper(
+    "K. Simonyan, A. Vedaldi, A. Zisserman", 2014, "Deep Inside Convolutional Networks", "ICLR workshop",
+    "https://arxiv.org/abs/1312.6034",
+)  # fmt: skip
+
+
+def config(model: str, sections: list[str] = SECTIONS) -> dict:
+    models = [{"id": id, "title": title, "sections": sections} for id, title in MODELS.items()]
+    return {"model": model, "title": None, "sections": sections, "families": FAMILIES, "models": models}
+
+
+def make_results(root: Path) -> Path:
+    """Write the tree; the second model lacks ``cam`` (its log stays) and is not a case for ``pca``."""
+    for number, (id, title) in enumerate(MODELS.items()):
+        _make_model(root / "models" / id, id, title, seed=number)
+    _missing(root, "nasty-1", "cam")
+    benchmark = root / "benchmarks" / "alexnet" / "class_visualization.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\th:m:s\tmax_rss\tmax_vms\n12.5\t0:00:12\t812.4\t-\n")
+    return root
+
+
+def render(results: Path, out: Path | None = None, sections: list[str] = SECTIONS, models=tuple(MODELS)) -> dict:
+    """Render the whole site; returns the manifest."""
+    out = out or results / "site"
+    stamps = {}
+    for id in models:
+        folder = results / "models" / id
+        stamps[id] = model_pages.render(
+            config(id, sections), folder / "model.json", folder / "sections", out, results / "logs" / id
+        )
+    return index.render(GALLERY | {"models": list(models)}, stamps, out, results / "benchmarks")
+
+
+def _missing(root: Path, model: str, id: str) -> None:
+    for file in ("section.json", "figures.zip", "result.npz"):
+        (root / "models" / model / "sections" / id / file).unlink()
+    log = root / "logs" / model / f"{id}.log"
+    log.parent.mkdir(parents=True)
+    lines = [f"line {i}" for i in range(40)]
+    lines += ["units:  10%|#   \runits: 100%|####", f"  File /home/alice/net/{id}.py, in {NASTY}", "\x1b[31mRuntimeError: no\x1b[0m"]
+    log.write_text("\n".join(lines) + "\n")
+
+
+def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
+    layers = [("conv1", "Conv2d", 64, 55), ("conv2", "Conv2d", 192, 27), ("conv3", "Conv2d", 384, 13)]
+    layers += [("conv4", "Conv2d", 256, 13), ("conv5", "Conv2d", 256, 13), ("fc6", "Linear", 4096, 1)]
+    layers += [("fc7", "Linear", 4096, 1), ("fc8", "Linear", 1000, 1)]
+    facts = {
+        "schema": 1, "id": id, "title": title, "described": f"Eight layers of {title}, ImageNet weights",
+        "checkpoint": "sha256:5b2e9d0f1c", "parameters": 61_100_840, "input": [3, 224, 224],
+        "layers": [
+            {"name": n, "module": f"features.{i}", "kind": k, "units": u, "height": s, "width": s}
+            for i, (n, k, u, s) in enumerate(layers)
+        ],
+        "chosen": ["conv1", "conv2", "conv3", "conv4", "conv5"],
+        "feature": {"at": ["features.6", "output"], "name": "fc7 after its activation", "size": 4096},
+        "classes": ["cat", "dog", NASTY], "label_to_output": [0, 1, 2], "torch": "2.15.0",
+    }  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps(facts))
+    (folder / "forward").mkdir()
+    numbers = {"top1": 0.5652, "top5": 0.7907, "pictures": 2000}
+    result.write(folder / "forward" / "result.npz", result.Result({}, "ok", "", numbers, {}, 0, {}))
+    for draw in (_filters, _predictions, _classes, _pca, _cam, _grid):
+        context = Context({}, {}, None, None, {})
+        made = draw(context, np.random.default_rng(seed + 1))
+        if id == "nasty-1" and made["id"] == "pca":
+            made |= {"status": "not_applicable", "reason": f"It has no features. {NASTY}", "figures": (), "metrics": ()}
+        path = folder / "sections" / made["id"]
+        provenance = {"code": "c0ffee12", "checkpoint": "sha256:5b2e9d0f1c", "device": "cpu", "torch": "2.15.0"}
+        common = {"papers": (PAPER,), "provenance": provenance, "seed": 42}
+        common["parameters"] = {"steps": 512, "step_size": 0.05, "style": "/home/alice/styles/wave.jpg", "octaves": [1, 1.4]}
+        section.write(Section(**common | made), context.files, path / "section.json", path / "figures.zip")
+        arrays = {"weights": np.random.default_rng(0).random((8, 8), np.float32)}
+        result.write(path / "result.npz", result.Result(arrays, "ok", "", {}, {}, 42, provenance))
+
+
+WORDS = {
+    "question": "What does the network look for, in the pixels themselves?",
+    "how_to_read": "Each picture was grown from noise until the network was sure of its class. Shapes that return in "
+    "many runs are what the class score asks for; colours and scale are less certain.",
+    "do_not_conclude": "The picture is one of very many that score as high. That a feature is absent here does not "
+    "mean the network ignores it.",
+    "equation": "I* = arg max S_c(I) − λ‖I‖²",
+}
+
+
+def texture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """(size, size, 3) uint8 noise with a 1/f spectrum, colourful."""
+    f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]) + 0.02
+    waves = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / f).real
+    waves = (waves - waves.mean((1, 2), keepdims=True)) / waves.std((1, 2), keepdims=True)
+    return np.clip(128 + 58 * waves, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _filters(context: Context, rng) -> dict:
+    y, x = np.mgrid[-1:1:11j, -1:1:11j]
+    sheet = np.zeros((8 * 12 - 1, 8 * 12 - 1, 4), np.uint8)
+    for i in range(64):
+        a, f, p = rng.uniform(0, np.pi), rng.uniform(2, 8), rng.uniform(0, 6)
+        wave = np.cos(f * (x * np.cos(a) + y * np.sin(a)) + p) * np.exp(-2 * (x**2 + y**2))
+        tile = 128 + 110 * wave[..., None] * (1 if i % 2 else rng.uniform(-1, 1, 3))
+        r, c = i // 8 * 12, i % 8 * 12
+        sheet[r : r + 11, c : c + 11, :3] = np.clip(tile, 0, 255)
+        sheet[r : r + 11, c : c + 11, 3] = 255
+    words = {
+        "alt": "64 filters of 11 by 11 pixels in 8 columns.", "data": "weights", "scale": 8, "pixelated": True,
+        "caption": "All 64 filters of conv1, 11 × 11 weights each, as red, green and blue; every filter has its own "
+        "range, so weak ones are as visible as strong ones.",
+        "mapping": "each filter symmetric about 0 to its own largest magnitude; mid-grey is 0",
+        "subjects": (Subject("layer", "conv1"),),
+    }  # fmt: skip
+    return WORDS | {
+        "id": "first_layer_filters",
+        "title": "First-layer filters",
+        "figures": (context.picture("per-filter", sheet, **words), context.picture("shared", sheet, **words)),
+        "metrics": (Metric("filters", 64),),
+    }
+
+
+def _predictions(context: Context, rng) -> dict:
+    rows = tuple((f"class {i}", int(rng.integers(0, 50)), float(rng.random()), NASTY if i == 3 else "tabby, tabby cat") for i in range(200))
+    return WORDS | {
+        "id": "predictions",
+        "title": "Predictions",
+        "equation": "",
+        "tables": (Table("classes", f"Accuracy a class {NASTY}", ("Class", "Pictures", "Accuracy", "Most confused with"), rows),),
+        "metrics": (
+            Metric("top-1 accuracy", 56.52, "%", "higher", (54.3, 58.7)),
+            Metric("calibration error", 0.0231, "", "lower"),
+        ),
+    }  # fmt: skip
+
+
+def _classes(context: Context, rng) -> dict:
+    names = ["goose", "ostrich", NASTY, "kelpie", "limousine", "dumbbell", "cup", "bell pepper", "lemon", "husky", "wolf", "washing machine"]
+    figures = tuple(
+        context.picture(
+            f"class-{i}", texture(rng, 224), alt=f"A colourful texture grown for {name}.", data="weights",
+            caption=f"{name}: logit {rng.uniform(20, 60):.1f}, probability {rng.uniform(0.9, 1):.3f} after 512 steps.",
+            mapping="pixels as they are, 0 … 255", subjects=(Subject("class", name),), lossless=False,
+            group="Fourier, robust to jitter" if i < 8 else "Plain pixels with L2",
+        )
+        for i, name in enumerate(names)
+    )  # fmt: skip
+    wide = context.picture(
+        "steps", np.concatenate([texture(rng, 224) for _ in range(4)], axis=1), alt="Four stages side by side.",
+        caption="The same class at steps 0, 4, 48 and 512.", mapping="pixels as they are, 0 … 255", data="weights",
+        subjects=(Subject("unit", "17", layer="conv5"),), lossless=False, group="On the way",
+    )  # fmt: skip
+    metrics = (Metric("classes reached", 11, "of 12", "higher"),)
+    return WORDS | {"id": "class_visualization", "title": "Class visualization", "figures": (*figures, wide), "metrics": metrics}
+
+
+def _pca(context: Context, rng) -> dict:
+    colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"]
+    dots = "".join(
+        f'<circle cx="{60 + 640 * rng.beta(2, 2) * (0.5 + i % 5 / 8):.0f}" cy="{30 + 400 * rng.beta(2, 2):.0f}" r="3" fill="{colours[i % 5]}"/>'
+        for i in range(400)
+    )
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 480">{dots}<path d="M40 10v440h710" fill="none" stroke="#333"/><text x="380" y="475" font-family="sans-serif" font-size="14">component 1 (12.3 %)</text></svg>'
+    figure = context.figure(
+        "scatter", "scatter.svg", svg.encode(), 760, 480, alt="Scatter of 400 pictures in five overlapping clouds.",
+        caption="Each dot is a picture, coloured by class.", mapping="colours: one a class", data="weights", subjects=(),
+    )  # fmt: skip
+    return WORDS | {"id": "pca", "title": "Principal components", "figures": (figure,), "metrics": (Metric("explained", 0.312),)}
+
+
+def _cam(context: Context, rng) -> dict:
+    figures = tuple(
+        context.picture(
+            f"map-{i}", texture(rng, 448), alt="A heat map over a picture.", caption="Class activation map of a dog.",
+            mapping="0 to the 99th percentile: 0 … 3.2, colours magma", data="weights", lossless=False,
+            subjects=(Subject("image", f"photo {i} #1 100%.jpg"), Subject("class", "dog")),
+        )
+        for i in range(4)
+    )  # fmt: skip
+    return WORDS | {"id": "cam", "title": "Class activation maps (CAM)", "figures": figures}
+
+
+def _grid(context: Context, rng) -> dict:
+    context.file("tiles/0/0_0.webp", b"RIFF")
+    figure = context.picture(
+        "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", mapping="pixels as they are",
+        data="weights", lossless=False,
+    )  # fmt: skip
+    return WORDS | {
+        "id": "tsne_grid", "title": "t-SNE grid", "figures": (figure,), "widget": "no_such_widget",
+        "widget_data": {"name": NASTY},
+    }  # fmt: skip

@@ -1,0 +1,275 @@
+"""The rendered files: what the manifest promises is there, nothing breaks out, nothing is written twice."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.site import static, synthetic
+from tests.site.synthetic import NASTY, SECTIONS
+
+from cnnviz.site import timings
+from cnnviz.site.environment import number, plain, short
+from cnnviz.site.folder import Publication, withdraw
+from cnnviz.site.partial import partial
+from cnnviz.site.redact import log_end, redact
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """(results folder, manifest) of one rendering that no test changes."""
+    results = synthetic.make_results(tmp_path_factory.mktemp("results"))
+    return results, synthetic.render(results)
+
+
+@pytest.fixture
+def results(tmp_path):
+    synthetic.make_results(tmp_path)
+    synthetic.render(tmp_path)
+    return tmp_path
+
+
+def snapshot(site: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p.relative_to(site)): (p.read_bytes(), p.stat().st_mtime_ns) for p in site.rglob("*") if p.is_file()}
+
+
+def contents(site: Path) -> dict[str, bytes]:
+    return {name: content for name, (content, _) in snapshot(site).items()}
+
+
+def test_files_are_sound(rendered):
+    assert static.problems(rendered[0] / "site") == []
+
+
+def test_static_check_finds_what_is_broken(results):
+    page = results / "site" / "methods.html"
+    text = page.read_text().replace("</main>", '<img src="x.png"><a href="index.html#no">n</a><h1>2</h1></b></main>')
+    page.write_text(text)
+    found = "\n".join(static.problems(results / "site"))
+    for word in ("dead link x.png", "dead anchor index.html#no", "2 h1", "</b> closes", "without alt"):
+        assert word in found
+
+
+def test_manifest_is_what_scripts_read(rendered):
+    results, manifest = rendered
+    assert manifest["schema"] == 1
+    assert [m["id"] for m in manifest["models"]] == ["alexnet", "nasty-1"]
+    statuses = {}
+    for model in manifest["models"]:
+        assert model["accuracy"] == {"top1": 0.5652, "top5": 0.7907, "pictures": 2000}
+        assert [s["id"] for s in model["sections"]] == SECTIONS
+        for section in model["sections"]:
+            assert set(section) == {"id", "title", "page", "figures", "status", "metrics"}
+            page = static.Page((results / "site" / section["page"]).read_text("utf-8"))
+            assert len(page.all("figure")) == section["figures"]
+            assert page.all("body")[0]["data-technique"] == section["id"]
+            statuses[model["id"], section["id"]] = section["status"]
+    assert {k: v for k, v in statuses.items() if v != "ok"} == {
+        ("nasty-1", "pca"): "not_applicable",
+        ("nasty-1", "cam"): "missing",
+    }
+
+
+def test_names_reach_html_only_escaped(rendered):
+    site = rendered[0] / "site"
+    for path, page in static.pages(site).items():
+        assert "alert(1)</script>" not in path.read_text("utf-8")
+        assert all(set(a) <= {"src", "defer"} for a in page.all("script")), "a script that is not ours"
+        assert "49" not in re.findall(r"\{\{ 7.{0,9}|\b49\b", page.text), "a name was run as a template"
+    page = static.Page((site / "models/nasty-1/sections/class_visualization.html").read_text("utf-8"))
+    assert NASTY in page.text
+    assert any(NASTY in image["alt"] for image in page.all("img"))
+
+
+def test_no_path_or_user_of_this_machine(rendered):
+    results, _ = rendered
+    for name, content in contents(results / "site").items():
+        if name.endswith((".html", ".js", ".json")):
+            assert b"/home/" not in content and b"alice" not in content and str(results).encode() not in content, name
+    page = static.Page((results / "site/models/alexnet/sections/pca.html").read_text("utf-8"))
+    assert "wave.jpg" in page.text
+
+
+def test_missing_section_shows_the_end_of_its_log(rendered):
+    page = static.Page((rendered[0] / "site/models/nasty-1/sections/cam.html").read_text("utf-8"))
+    assert "line 39" in page.text and "line 20" not in page.text and "RuntimeError: no" in page.text
+    assert "100%|####" in page.text and "10%|#" not in page.text.replace("100%|#", "")
+    assert "\x1b" not in page.text
+
+
+def test_not_applicable_section_says_why(rendered):
+    page = static.Page((rendered[0] / "site/models/nasty-1/sections/pca.html").read_text("utf-8"))
+    assert "It has no features." in page.text
+
+
+def test_every_figure_has_all_that_belongs_to_it(rendered):
+    text = (rendered[0] / "site/models/alexnet/sections/class_visualization.html").read_text("utf-8")
+    figures = re.findall(r"<figure.*?</figure>", text, re.S)
+    assert len(figures) == 13
+    for figure in figures:
+        for part in ('class="caption"', 'class="mapping"', "arxiv.org/abs/1312.6034", "class_visualization.npz"):
+            assert part in figure
+        for fact in ("<code>weights</code>", "seed 42", "steps: 512", "c0ffee12", "sha256:5b2e9d0f1c", "cpu", "2.15.0"):
+            assert fact in figure
+    assert text.count('loading="lazy"') == 11
+
+
+def test_rendering_again_writes_nothing(results):
+    before = snapshot(results / "site")
+    synthetic.render(results)
+    assert snapshot(results / "site") == before
+
+
+def test_same_input_gives_the_same_bytes_anywhere(tmp_path):
+    for name in ("one", "two"):
+        synthetic.make_results(tmp_path / name)
+        synthetic.render(tmp_path / name)
+    assert contents(tmp_path / "one" / "site") == contents(tmp_path / "two" / "site")
+
+
+def test_timings_are_one_file_only(results):
+    before = contents(results / "site")
+    file = results / "benchmarks" / "alexnet" / "class_visualization.tsv"
+    file.write_text(file.read_text().replace("12.5", "99.5"))
+    synthetic.render(results)
+    after = contents(results / "site")
+    assert [name for name in after if after[name] != before[name]] == ["timings.js"]
+
+
+def test_a_removed_section_takes_its_files_along_and_nothing_else(results):
+    site = results / "site"
+    (site / "CNAME").write_text("example.org")
+    (site / "models" / "alexnet" / "mine.txt").write_text("mine")
+    synthetic.render(results, sections=[s for s in SECTIONS if s != "cam"])
+    assert not list(site.rglob("*cam*"))
+    assert (site / "CNAME").exists() and (site / "models" / "alexnet" / "mine.txt").exists()
+    assert static.problems(site) == []
+
+
+def test_a_removed_model_takes_its_files_along(results):
+    site = results / "site"
+    synthetic.render(results, models=["alexnet"])
+    assert not (site / "models" / "nasty-1").exists()
+    assert (site / "models" / "alexnet" / "index.html").exists()
+
+
+def test_partial_renders_what_exists(tmp_path):
+    results = synthetic.make_results(tmp_path)
+    (results / "models" / "nasty-1" / "model.json").unlink()
+    (results / "logs" / "nasty-1" / "model.log").write_text("error: no such checkpoint /home/alice/net.pt\n")
+    (results / "models" / "alexnet" / "sections" / "pca" / "figures.zip").write_bytes(b"cut sh")
+    (results / "models" / "alexnet" / "forward" / "result.npz").unlink()
+    models = [synthetic.config(id) for id in synthetic.MODELS]
+    partial(results, models, synthetic.GALLERY | {"models": [*synthetic.MODELS, "third"]})
+    manifest = json.loads((results / "site" / "manifest.json").read_text())
+    assert [m["status"] for m in manifest["models"]] == ["ok", "missing", "missing"]
+    assert manifest["models"][0]["accuracy"] == {}
+    assert {s["id"]: s["status"] for s in manifest["models"][0]["sections"]}["pca"] == "missing"
+    index = static.Page((results / "site" / "index.html").read_text("utf-8"))
+    assert index.text.count("could not be loaded") == 2 and "third" in index.text
+    model = static.Page((results / "site" / "models" / "nasty-1" / "index.html").read_text("utf-8"))
+    assert "no such checkpoint net.pt" in model.text
+    assert not list(results.rglob("pages.json")), "a stamp would hide from Snakemake that there is work left"
+
+
+def test_commands_and_that_they_never_load_torch(tmp_path):
+    results = synthetic.make_results(tmp_path)
+    folder = results / "models" / "alexnet"
+    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True);"
+    code += "assert 'torch' not in sys.modules"
+
+    def command(module, *arguments):
+        subprocess.run([sys.executable, "-c", code, f"cnnviz.site.{module}", *map(str, arguments)], check=True)
+
+    command(
+        "model_pages", "--config", json.dumps(synthetic.config("alexnet")), "--model", folder / "model.json", "--sections",
+        folder / "sections", "--out", results / "site", "--stamp", folder / "pages.json", "--log-folder", results / "logs",
+    )  # fmt: skip
+    command(
+        "index", "--config", json.dumps(synthetic.GALLERY | {"models": ["alexnet"]}), "--stamps", folder / "pages.json",
+        "--out", results / "site", "--manifest", results / "site" / "manifest.json", "--benchmarks", results / "benchmarks",
+    )  # fmt: skip
+    assert json.loads((results / "site" / "manifest.json").read_text())["models"][0]["id"] == "alexnet"
+    stamp = json.loads((folder / "pages.json").read_text())
+    assert (results / "site" / stamp["cover"]["file"]).is_file() and "class_visualization" in stamp["cover"]["file"]
+
+
+def test_big_data_is_left_out_and_named(results, monkeypatch):
+    monkeypatch.setattr("cnnviz.site.model_pages.MOST_DATA", 100)
+    synthetic.render(results)
+    assert not (results / "site" / "models" / "alexnet" / "data").exists()
+    page = (results / "site" / "models" / "alexnet" / "sections" / "pca.html").read_text("utf-8")
+    assert "Not published" in page and ".npz" in page
+    assert static.problems(results / "site") == []
+
+
+def test_budgets(rendered):
+    import gzip
+
+    site = rendered[0] / "site"
+    assets = {p.name: len(gzip.compress(p.read_bytes())) for p in (site / "assets").iterdir()}
+    assert assets["site.css"] <= 20_000 and sum(n for name, n in assets.items() if name.endswith(".js")) <= 60_000
+    for path, page in static.pages(site).items():
+        eager = [i for i in page.all("img") if i.get("loading") != "lazy"]
+        assert len(eager) <= 24 and len(page.all("img")) <= 200
+        size = path.stat().st_size + sum((path.parent / i["src"]).stat().st_size for i in eager)
+        assert size + sum(p.stat().st_size for p in (site / "assets").iterdir()) <= 300_000, path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/home/alice/nets/a.pt", "a.pt"),
+        ('File "/opt/x/y.py", line 3', 'File "y.py", line 3'),
+        ("path=/data/x.npz:", "path=x.npz:"),
+        ("in /home/alice and", "in ~ and"),
+        ("C:\\Users\\alice\\net.pt", "net.pt"),
+        ("~alice/net.pt", "net.pt"),
+        ("step 8/255, and/or https://doi.org/10.1145/3065386", "step 8/255, and/or https://doi.org/10.1145/3065386"),
+        ("results/models/a/model.json", "results/models/a/model.json"),
+    ],
+)
+def test_redact(text, expected):
+    assert redact(text) == expected
+    assert redact({"a": [text]}) == {"a": [expected]}
+
+
+def test_log_end_reads_any_bytes(tmp_path):
+    (tmp_path / "x.log").write_bytes(b"\xff\xfe\x00\nlast\n")
+    assert log_end(tmp_path / "x.log").endswith("last")
+    assert log_end(tmp_path / "no.log") == log_end(None) == ""
+
+
+def test_benchmarks_without_numbers(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a.tsv").write_text("s\tmax_rss\n0.2\t-\n")
+    (tmp_path / "m" / "b.tsv").write_text("s\tmax_rss\n")
+    assert timings.read(tmp_path) == {"m": {"a": {"seconds": 0.2}}}
+    assert timings.read(None) == timings.read(tmp_path / "none") == {}
+
+
+def test_publication_stays_inside_and_deletes_only_after_success(tmp_path):
+    out = tmp_path / "site"
+    with Publication(out, "a") as site:
+        site.write("x/1.txt", "1")
+        site.write("x/2.txt", "2")
+        for address in ("../evil", "/evil", "x/../../evil", "x\\evil"):
+            with pytest.raises(ValueError, match="outside"):
+                site.write(address, "")
+    with pytest.raises(RuntimeError), Publication(out, "a") as site:
+        site.write("x/1.txt", "new")
+        raise RuntimeError
+    assert (out / "x/2.txt").exists()
+    withdraw(out, set())
+    assert not (out / "x").exists() and not list((tmp_path / "site-files").iterdir())
+
+
+def test_words():
+    assert [number(v) for v in (3, 12345, 0.5, 2.0, 1e-7, "x", 1234.5)] == [
+        "3", "12\u2009345", "0.5", "2", "1e-7", "x", "1234" if f"{1234.5:.4g}" == "1234" else "1235",
+    ]  # fmt: skip
+    assert plain({"a": [1, [2, 3]], "b": None, "c": True}) == "a: 1, (2, 3), b: none, c: yes"
+    assert short({"authors": "A. Krizhevsky, I. Sutskever", "year": 2012}) == "Krizhevsky et al. 2012"
+    assert short({"authors": "B. Efron", "year": 1979}) == "Efron 1979"

@@ -1,0 +1,88 @@
+"""A wrong config is told in one line that names what is valid; a right one comes back with every default."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cnnviz import config
+from cnnviz.errors import UserError
+
+GOOD = {"image_sets": {"a": {"kind": "demo"}}, "models": {"m": {"torchvision": "alexnet"}}}
+
+
+def changed(*path, value):
+    made = copy.deepcopy(GOOD)
+    *folders, last = path
+    node = made
+    for key in folders:
+        node = node.setdefault(key, {})
+    node[last] = value
+    return made
+
+
+def test_the_demo_config_is_complete():
+    demo = config.complete(yaml.safe_load(Path("config.yaml").read_text()))
+    assert list(demo["models"]) == ["biased", "unbiased"]
+    assert demo["models"]["unbiased"]["probes"] == 12
+    assert demo["sections"]["saliency"]["view"]["percentile"] == 99
+
+
+def test_sections_are_on_in_the_schemas_order_and_can_be_turned_off():
+    full = config.complete(changed("sections", value={"tsne": {"perplexity": 5}, "pca": False, "saliency": True}))
+    assert list(full["sections"]) == [
+        *("first_layer_filters", "maximal_patches", "nearest_neighbors", "tsne", "tsne_grid"),
+        *("saliency", "class_visualization", "style_transfer"),
+    ]
+    assert full["sections"]["tsne"]["perplexity"] == 5
+
+
+def test_models_stay_in_the_order_of_the_config():
+    names = ["zebra", "alpha", "middle"]
+    full = config.complete(changed("models", value={n: {"torchvision": "alexnet"} for n in names}))
+    assert list(full["models"]) == names
+
+
+def test_the_given_config_is_left_alone():
+    given = copy.deepcopy(GOOD)
+    config.complete(given)
+    assert given == GOOD
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["sede"], 1, "'seed'"),
+        (["models", "m", "preproces"], {}, "'preprocess'"),
+        (["sections", "salency"], {}, "'saliency'"),
+        (["sections", "saliency", "sample"], 3, "'samples'"),
+        (["sections", "saliency", "view", "colour"], "x", "'colours'"),
+        (["models", "m", "preprocess"], {"channels": "GBR"}, "RGB, BGR"),
+        (["models", "m", "preprocess"], {"crop": None}, "size is not fixed"),
+        (["models", "m", "checkpoint"], "cnnviz/modells.py", "'models.py'"),
+        (["models", "m", "factory"], "tests/conftest.py:x", "exactly one of"),
+        (["models", "m", "image_set"], "b", "Valid: a"),
+        (["models", "M!"], {"torchvision": "alexnet"}, "lower-case letters"),
+        (["models", "m", "probes"], "some", "integer or array"),
+        (["models"], [], "not of type object"),
+        (["models"], {}, "models"),
+        (["image_sets", "a"], {"kind": "folder"}, "'path' is missing"),
+        (["image_sets", "a"], {"kind": "folder", "path": "README.md"}, "kind: csv"),
+        (["image_sets", "a"], {"kind": "csv", "path": "tests"}, "kind: folder"),
+        (["sections", "style_transfer"], {"style": "no/such.png"}, "does not exist"),
+        (["device"], "gpu", "auto takes the GPU"),
+        (["seed"], -1, "seed"),
+    ],
+)
+def test_a_wrong_config_is_told_what_is_valid(path, value, said):
+    with pytest.raises(UserError) as error:
+        config.complete(changed(*path, value=value))
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_two_image_sets_need_a_choice():
+    both = changed("image_sets", value={"a": {"kind": "demo"}, "b": {"kind": "demo"}})
+    with pytest.raises(UserError, match="a, b"):
+        config.complete(both)
