@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROWS, COLUMNS = 0, 1
-_PROBES = 64  # thin pictures a forward pass
+_ACROSS = 256  # thin pictures a forward pass × their width: more no longer fits the CPU's cache
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _side(net: nn.Module, maps: dict, picture: torch.Tensor, axis: int) -> dict[
     with _Seen(net, maps) as seen, _Probing():
         thin = _thinnest(net, seen, maps, picture, axis)
         hits = {name: np.zeros((length, shape[axis]), bool) for name, shape in maps.items()}
-        step = max(1, _PROBES * 32 // max(32, thin))
+        step = max(1, _ACROSS // thin)
         for first in range(0, length, step):
             probed = range(first, min(first + step, length))
             x = picture.narrow(3 - axis, 0, thin).repeat(len(probed), 1, 1, 1)

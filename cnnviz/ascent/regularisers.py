@@ -3,6 +3,8 @@
 They are sums over pixels and channels, as in the papers, so a weight means the same per pixel at every size.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
@@ -12,6 +14,6 @@ def total_variation(x: Tensor, power: float = 1) -> Tensor:
     return down.pow(power).flatten(1).sum(1) + right.pow(power).flatten(1).sum(1)
 
 
-def l2(x: Tensor, centre: float = 0.5) -> Tensor:
-    """Σ (x - centre)²: the pull to grey (Simonyan et al. 2014, whose pictures have their mean subtracted)."""
-    return (x - centre).square().flatten(1).sum(1)
+def l2(x: Tensor, centre: Sequence[float]) -> Tensor:
+    """Σ (x - centre)²: the pull to one colour (Simonyan et al. 2014, whose pictures have their mean subtracted)."""
+    return (x - x.new_tensor(centre)[:, None, None]).square().flatten(1).sum(1)

@@ -147,8 +147,8 @@ class _Placed:
 def _place(rng: np.random.Generator, name: str) -> _Placed:
     kind = KINDS[name]
     colour = str(rng.choice(kind.colours if not kind.patterned or rng.random() < 0.72 else COLOURS))
-    # Coats and paint vary more in lightness than in hue.
-    varied = np.array(PALETTE[colour]) + rng.normal(0, 0.05) + rng.normal(0, 0.022, 3)
+    # Colours vary more in lightness than in hue, and coats least in hue: there are no green dogs.
+    varied = np.array(PALETTE[colour]) + rng.normal(0, 0.05) + rng.normal(0, 0.022 if kind.patterned else 0.008, 3)
     main = tuple(np.clip(varied, 0.03, 0.97).tolist())
     outlines = kind.outlines(rng, main)
 

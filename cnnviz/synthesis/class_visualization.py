@@ -32,7 +32,7 @@ from cnnviz.models import Model
 
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
-GREY = 0.47  # the mean of photographs
+GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
 RESOLUTION = (0.45, 0.95)
 
 
@@ -87,7 +87,7 @@ def visualise(model: Model, classes: list[int], seeds: list[int], views: int, pa
         {"score": objective(model, classes, dead)},
         start,
         steps=steps,
-        optimiser=adam(0.05, 0.02),
+        optimiser=adam(0.03, 0.01),
         penalties={
             "total variation": lambda x: parameters["total_variation"] * total_variation(x),
             "distance to grey": lambda x: parameters["l2"] * l2(x, GREY),

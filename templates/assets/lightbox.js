@@ -14,7 +14,6 @@
     '<button type="button" name="zoom" aria-pressed="false">Zoom</button><button type="button" name="close">Close</button></div>' +
     '<div class="stage" tabindex="0" role="group" aria-label="Picture, scrolls when zoomed"><img alt=""></div>' +
     '<div class="words"><p class="caption"></p><p class="mapping"></p></div>';
-  document.body.append(dialog);
   const find = (selector) => dialog.querySelector(selector);
   const image = find("img");
   const stage = find(".stage");
@@ -62,6 +61,7 @@
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // a new tab was asked for
       event.preventDefault();
       opener = link;
+      document.body.append(dialog);
       dialog.showModal();
       show(index);
       find("[name=close]").focus();
@@ -85,7 +85,7 @@
     else if (event.target.name === "close") dialog.close();
   });
   dialog.addEventListener("close", () => {
-    image.removeAttribute("src");
+    dialog.remove();
     opener.focus();
   });
   image.addEventListener("load", size);

@@ -1,0 +1,95 @@
+"""Oracles: captum's Saliency, NoiseTunnel's definition written out, and what gradients must do on linear nets."""
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import InputXGradient, Saliency
+from torch import nn
+from torch.nn import functional as F
+
+from cnnviz.attribution.saliency import gradient, gradient_x_input, saliency, smoothgrad
+
+
+class Functional(nn.Module):
+    """No activation is a module; one works in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 8, 3, stride=2), nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        return self.c(F.relu(self.b(F.max_pool2d(x, 2)), inplace=True).mean((2, 3)))
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Functional().eval().requires_grad_(False)
+
+
+@pytest.fixture
+def x():
+    return torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+TARGET = torch.tensor([0, 3, 1])
+
+
+def test_equals_captum(net, x):
+    expected = Saliency(net).attribute(x.clone(), TARGET, abs=True).amax(1)
+    torch.testing.assert_close(saliency(net, x, TARGET), expected, rtol=1e-6, atol=0)
+    expected = InputXGradient(net).attribute(x.clone(), TARGET).sum(1)
+    torch.testing.assert_close(gradient_x_input(net, x, TARGET), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_map_does_not_depend_on_its_batch(net, x):
+    net, x = net.double(), x.double()
+    together = saliency(net, x, TARGET)
+    apart = torch.cat([saliency(net, x[i : i + 1], TARGET[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, apart, rtol=1e-12, atol=0)
+
+
+def test_gradient_equals_finite_differences(net, x):
+    net, x = net.double(), x[:1].double()
+    got = gradient(net, x, TARGET[:1])[0]
+    for c, i, j in [(0, 3, 5), (1, 8, 8), (2, 12, 1)]:
+        step = torch.zeros_like(x)
+        step[0, c, i, j] = 1e-6
+        difference = (net(x + step) - net(x - step))[0, 0] / 2e-6
+        assert got[c, i, j] == pytest.approx(float(difference), rel=1e-4, abs=1e-9)
+
+
+def test_smoothgrad_is_the_mean_gradient_over_its_noise(net, x):
+    made = smoothgrad(
+        net, x[:1], TARGET[:1], samples=10, noise=0.2, generator=torch.Generator().manual_seed(5), batch=10
+    )
+    sigma = 0.2 * (x[:1].max() - x[:1].min())
+    noise = torch.randn((10, 3, 16, 16), generator=torch.Generator().manual_seed(5))
+    total = torch.zeros(3, 16, 16)
+    for epsilon in noise:
+        copy = (x[:1] + sigma * epsilon).requires_grad_(True)
+        net(copy)[0, TARGET[0]].backward()
+        total += copy.grad[0]
+    torch.testing.assert_close(made[0], (total / 10).abs().amax(0), rtol=1e-5, atol=1e-8)
+
+
+def test_smoothgrad_does_not_depend_on_its_batches_and_repeats(net, x):
+    def made(batch):
+        generator = torch.Generator().manual_seed(5)
+        return smoothgrad(net, x[:1], TARGET[:1], samples=12, noise=0.2, generator=generator, batch=batch)
+
+    torch.testing.assert_close(made(12), made(5), rtol=1e-5, atol=1e-8)
+    assert torch.equal(made(5), made(5))
+
+
+def test_on_a_linear_net_all_is_known(x):
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 256, 4, bias=False)).requires_grad_(False)
+    weights = linear[1].weight[TARGET].reshape(3, 3, 16, 16)
+    torch.testing.assert_close(saliency(linear, x, TARGET), weights.abs().amax(1))
+    owed = gradient_x_input(linear, x, TARGET).sum((1, 2))
+    torch.testing.assert_close(owed, linear(x).gather(1, TARGET[:, None])[:, 0], rtol=1e-4, atol=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    smooth = smoothgrad(linear, x[:1], TARGET[:1], samples=4, noise=0.5, generator=generator)
+    torch.testing.assert_close(smooth, weights[:1].abs().amax(1), rtol=1e-5, atol=1e-6)
+    assert np.isfinite(smooth.numpy()).all()

@@ -1,0 +1,140 @@
+"""The site in a real browser."""
+
+import os
+import shutil
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from tests.site import browser, synthetic
+
+if browser.chromium() is None and not os.environ.get("CI"):
+    pytest.skip("no Chromium here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    results = synthetic.make_results(tmp_path_factory.mktemp("results"))
+    synthetic.render(results)
+    return results / "site"
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    assert browser.chromium(), "CI has to install Chromium"
+    with browser.launched() as launched:
+        yield launched
+
+
+@pytest.fixture
+def page(chrome):
+    made = chrome.new_page(viewport={"width": 1280, "height": 800})
+    yield made
+    made.close()
+
+
+def open_section(page, site, id="class_visualization", model="alexnet"):
+    page.goto((site / "models" / model / "sections" / f"{id}.html").as_uri())
+
+
+def test_lightbox_by_keyboard_alone(page, site):
+    found = []
+    browser.watch(page, site.as_uri(), found)
+    open_section(page, site)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.figure a.picture')"):
+            break
+    first = page.evaluate("document.activeElement.href")
+    url = page.url
+    dialog = page.locator("dialog")
+
+    page.keyboard.press("Enter")
+    assert dialog.evaluate("d => d.open") and page.url == url
+    assert dialog.locator("img").get_attribute("src") == first
+    assert dialog.locator(".caption").inner_text().startswith("goose")
+    page.keyboard.press("ArrowRight")
+    assert dialog.locator("img").get_attribute("src") != first
+    assert "ostrich" in dialog.locator(".caption").inner_text()
+    assert dialog.locator("output").inner_text() == "2 of 13"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert dialog.locator("output").inner_text() == "13 of 13"
+    before = dialog.locator("img").bounding_box()["width"]
+    page.keyboard.press("z")
+    assert dialog.locator("img").bounding_box()["width"] > before
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        inside = page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+        assert inside, "focus leaves the open lightbox"
+    page.keyboard.press("Escape")
+    assert dialog.count() == 0
+    assert page.evaluate("document.activeElement.href") == first
+    assert found == []
+
+
+def test_pixel_pictures_are_enlarged_by_whole_numbers(page, site):
+    open_section(page, site, "first_layer_filters")
+    page.set_viewport_size({"width": 2000, "height": 1900})
+    page.locator("a.picture").first.click()
+    shown = page.locator("dialog img")
+    page.wait_for_function("document.querySelector('dialog img').naturalWidth > 0")
+    assert shown.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+    assert shown.evaluate("i => (i.width / i.naturalWidth) % 1") == 0
+
+
+def test_whole_site(chrome, site):
+    assert browser.check_site(site, chrome) == []
+
+
+def test_check_site_finds_what_is_broken(chrome, site, tmp_path):
+    broken = tmp_path / "site"
+    shutil.copytree(site, broken)
+    page = broken / "methods.html"
+    wide = '<p style="width: 900px">wide</p><img src="none.webp" alt="x"><script>nothing()</script>'
+    page.write_text(page.read_text("utf-8").replace("</main>", wide + "</main>"), "utf-8")
+    found = "\n".join(browser.check_site(broken, chrome))
+    for word in ("scrolls sideways", "404", "nothing is not defined", "picture is not shown"):
+        assert word in found
+
+
+def test_time_is_shown_where_it_was_measured(page, site):
+    open_section(page, site)
+    assert page.locator("[data-timing-model] dd").inner_text() == "12.5 s, peak memory 812 MB"
+    open_section(page, site, "pca")
+    assert not page.locator("[data-timing-model]").is_visible()
+
+
+def test_without_javascript_a_click_opens_the_picture(chrome, site):
+    context = chrome.new_context(java_script_enabled=False)
+    page = context.new_page()
+    open_section(page, site)
+    page.locator("a.picture").first.click()
+    page.wait_for_url("**/class-0.webp")
+    context.close()
+
+
+def test_nasty_names_run_nothing(page, site):
+    opened = []
+    page.on("dialog", lambda d: (opened.append(d.message), d.dismiss()))
+    for address in ("index.html", "models/nasty-1/index.html", "models/nasty-1/sections/cam.html"):
+        page.goto((site / address).as_uri())
+    open_section(page, site, model="nasty-1")
+    page.locator("a.picture").nth(2).click()
+    assert synthetic.NASTY in page.locator("dialog .caption").inner_text()
+    assert opened == []
+
+
+def test_keyboard_from_index_to_figure(page, site):
+    page.goto((site / "index.html").as_uri())
+    for matches in (".models .card a", ".cards:not(.models) .card a", ".figure a.picture"):
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", matches):
+                break
+        else:
+            pytest.fail(f"Tab never reaches {matches}")
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+    assert page.locator("dialog").evaluate("d => d.open")

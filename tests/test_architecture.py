@@ -1,0 +1,73 @@
+"""Imports run one way, torch stays out of the views and the site, and nothing is called utils."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnviz import config
+
+PACKAGE = Path("cnnviz")
+FAMILIES = {"weights", "activations", "features", "attribution", "synthesis", "style", "adversarial", "dissection"}
+FLOOR = {p.stem for p in PACKAGE.glob("*.py")}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def rooms(path: Path) -> set[str]:
+    """The rooms of the package that a file imports from: a family, views, site, or a module of the ground floor."""
+    return {n.split(".")[1] for n in imports(path) if n.startswith("cnnviz.")}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)
+def test_imports_run_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = {room}
+    if room in FAMILIES:
+        allowed |= FLOOR | {"ascent"}
+    elif room == "views":
+        allowed |= FLOOR - {"models", "trace"}
+    elif room == "site":
+        allowed |= (FLOOR - {"models", "trace"}) | {"views"}
+    else:
+        allowed |= FLOOR | {"demo"}
+    assert rooms(path) <= allowed
+    if room in FAMILIES:  # techniques of a family stand alone; one that compares methods imports the pure functions
+        assert not rooms(path) & (FAMILIES - {room})
+    if room not in ("models",):
+        assert not {n for n in imports(path) if n.split(".")[0] == "torchvision"}
+
+
+def test_nothing_is_called_utils():
+    assert not [p for p in PACKAGE.rglob("*.py") if p.stem in ("utils", "helpers", "common", "misc", "base")]
+
+
+def test_views_and_site_never_load_torch():
+    modules = [p for room in ("views", "site") for p in sorted((PACKAGE / room).glob("*.py"))]
+    names = [".".join(p.with_suffix("").parts) for p in modules] + ["cnnviz.images", "cnnviz.config"]
+    program = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_every_section_has_its_compute_file_view_rule_and_test():
+    sections = config.complete({"image_sets": {"a": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})[
+        "sections"
+    ]
+    rules = "".join(p.read_text() for p in Path("rules").glob("*.smk"))
+    for section in sections:
+        compute = [p for p in PACKAGE.glob(f"*/{section}.py") if p.parent.name in FAMILIES]
+        assert len(compute) == 1, section
+        assert (PACKAGE / "views" / f"{section}.py").is_file()
+        assert f"rule {section}:" in rules
+        assert list(Path("tests", compute[0].parent.name).glob(f"test_{section}.py")), section

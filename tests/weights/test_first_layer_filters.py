@@ -1,0 +1,56 @@
+"""The tiles on the page are the weights, by the stated mapping and no other."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from cnnviz import models, result
+from cnnviz.views.first_layer_filters import montage, tiles
+from cnnviz.weights import first_layer_filters
+
+
+def made(make_job, index, tmp_path, channels: str):
+    index(tmp_path / "images.json", [("a", 0)], ["a"])
+    block = {"torchvision": "squeezenet1_1", "weights": "random", "preprocess": {"channels": channels}}
+    job = make_job(block | {"arguments": {"num_classes": 2}})
+    models.main(job)
+    job = dataclasses.replace(job, section="first_layer_filters")
+    first_layer_filters.main(job)
+    return models.load(job), result.read(job.outputs["result"])
+
+
+def test_the_weights_are_the_nets_in_rgb(make_job, index, tmp_path):
+    for channels, order in (("RGB", [0, 1, 2]), ("BGR", [2, 1, 0])):
+        model, left = made(make_job, index, tmp_path, channels)
+        own = next(m for m in model.net.modules() if isinstance(m, torch.nn.Conv2d)).weight.numpy()
+        assert np.array_equal(left.arrays["weights"], own[:, order])
+
+
+def test_tile_pixels_are_the_mapped_weights():
+    weights = np.random.default_rng(0).normal(size=(5, 3, 4, 4))
+    shared, single = tiles(weights, per_filter=False), tiles(weights, per_filter=True)
+    low, high = weights.min(), weights.max()
+    for u in range(5):
+        end = np.abs(weights[u]).max()
+        for c in range(3):
+            np.testing.assert_array_equal(shared[u, :, :, c], np.rint((weights[u, c] - low) / (high - low) * 255))
+            np.testing.assert_array_equal(single[u, :, :, c], np.rint((weights[u, c] + end) / (2 * end) * 255))
+
+
+def test_other_channel_counts_are_grey_and_a_dead_filter_is_mid_grey():
+    weights = np.random.default_rng(0).normal(size=(2, 5, 3, 3))
+    weights[1] = 0
+    shown = tiles(weights, per_filter=True)
+    assert (shown[..., 0] == shown[..., 1]).all() and (shown[..., 1] == shown[..., 2]).all()
+    assert (shown[1] == 128).all()
+
+
+def test_the_montage_holds_every_tile_unscaled():
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 4, 6, 3), np.uint8)
+    sheet = montage(pictures, columns=3, gap=2)
+    assert sheet.shape == (3 * 6 - 2, 3 * 8 - 2, 4)
+    for i, tile in enumerate(pictures):
+        y, x = i // 3 * 6, i % 3 * 8
+        assert np.array_equal(sheet[y : y + 4, x : x + 6, :3], tile)
+    assert (sheet[..., 3] > 0).sum() == 7 * 24  # gaps are transparent
