@@ -26,7 +26,7 @@ rule all:
     input:
         f"{SITE}/index.html",
         f"{SITE}/manifest.json",
-        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        expand(f"{SITE}/models/{{model}}/index.html", model=MODELS),
         expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
         expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
 
@@ -41,7 +41,7 @@ onsuccess:
 
 # What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
 onerror:
-    shell(f"{render_what_exists()}")
+    partial(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
     print(
         f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html\n"
         "Mend the cause and run the same command again: only what is missing is made."

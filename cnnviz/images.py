@@ -223,13 +223,13 @@ def _decode(config: dict, name: str) -> Image.Image:
 
 
 def _ahead(function, items: Sequence, threads: int) -> Iterator:
-    """``map(function, items)`` by a few threads, never more than a few results ahead of the reader."""
+    """``map(function, items)`` by a few threads, at most 32 results a thread ahead of the reader: a batch or two."""
     with ThreadPoolExecutor(threads) as pool:
         waiting, items = [], iter(items)
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= 8 * threads:
+                if len(waiting) >= 32 * threads:
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()

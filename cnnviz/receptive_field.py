@@ -67,8 +67,8 @@ def receptive_fields(
     A module whose output is (n, units) sees the whole picture, as one neuron at (0, 0). Where a module is called
     several times the last call counts. The net must be in eval mode. Raises ValueError for a module never called.
     """
-    device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    picture = torch.zeros(1, channels, *size, device=device)
+    like = next(net.parameters(), torch.zeros(()))
+    picture = torch.zeros(1, channels, *size, dtype=like.dtype, device=like.device)
     with _Seen(net, modules) as seen, _Probing():
         seen.run(net, picture)
         missing = [name for name in modules if name not in seen.marks]

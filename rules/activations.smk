@@ -27,9 +27,7 @@ rule forward:
             "feature_layer",
             parameters=lambda w: {
                 "batch": config["batch"],
-                "top": config["sections"].get("maximal_patches", {"patches": 9})[
-                    "patches"
-                ],
+                "top": config["sections"].get("maximal_patches", {"patches": 9})["patches"],
             },
         ),
         files=network_hash,

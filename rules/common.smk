@@ -6,14 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated.
-shell.prefix(
-    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-)
+shell.prefix(f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
 from cnnviz import images
 from cnnviz.config import complete, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash
+from cnnviz.site.partial import partial
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -59,11 +58,7 @@ def job(section, *keys, parameters=None):
 
     def text(wildcards):
         model = config["models"][wildcards.model]
-        block = (
-            config["sections"].get(section, {})
-            if parameters is None
-            else parameters(wildcards)
-        )
+        block = config["sections"].get(section, {}) if parameters is None else parameters(wildcards)
         return json.dumps(
             {
                 "model_id": wildcards.model,
@@ -90,74 +85,29 @@ def network_hash(wildcards):
 
 
 def of_image_set(name):
-    return (
-        lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
-    )
+    return lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
 
 
-def command(*words):
-    return " ".join(shlex.quote(str(word)) for word in words)
+def family(section):
+    """The folder of a section's compute file: the heading it stands under in the gallery."""
+    files = Path(workflow.basedir, "cnnviz").glob(f"*/{section}.py")
+    return next(file.parent.name for file in files if file.parent.name != "views").capitalize()
 
 
 def pages_config(model):
-    block = config["models"][model]
-    return json.dumps(
-        {"model": model, "title": block["title"] or model, "sections": SECTIONS}
-    )
+    """What a model's pages need of the config, also to link to the same section of the other models."""
+    titles = {name: block["title"] or name for name, block in config["models"].items()}
+    families = {}
+    for section in SECTIONS:
+        families.setdefault(family(section), []).append(section)
+    return {
+        "model": model,
+        "title": titles[model],
+        "sections": SECTIONS,
+        "families": families,
+        "models": [{"id": name, "title": title, "sections": SECTIONS} for name, title in titles.items()],
+    }
 
 
-def index_config():
-    return json.dumps(
-        {"title": config["title"], "subtitle": config["subtitle"], "models": MODELS}
-    )
-
-
-def pages_command(model):
-    folder = f"{RESULTS}/models/{model}"
-    return command(
-        *(
-            sys.executable,
-            "-m",
-            "cnnviz.site.model_pages",
-            "--config",
-            pages_config(model),
-            "--model",
-            f"{folder}/model.json",
-        ),
-        *(
-            "--sections",
-            f"{folder}/sections",
-            "--out",
-            SITE,
-            "--stamp",
-            f"{folder}/pages.json",
-        ),
-        *("--log-folder", f"{RESULTS}/logs/{model}"),
-    )
-
-
-def index_command():
-    stamps = [f"{RESULTS}/models/{model}/pages.json" for model in MODELS]
-    return command(
-        *(
-            sys.executable,
-            "-m",
-            "cnnviz.site.index",
-            "--config",
-            index_config(),
-            "--stamps",
-            *stamps,
-            "--out",
-            SITE,
-        ),
-        *(
-            "--manifest",
-            f"{SITE}/manifest.json",
-            "--benchmarks",
-            f"{RESULTS}/benchmarks",
-        ),
-    )
-
-
-def render_what_exists():
-    return "\n".join([*(pages_command(model) for model in MODELS), index_command()])
+def gallery_config():
+    return {"title": config["title"], "subtitle": config["subtitle"], "models": MODELS}

@@ -37,7 +37,8 @@ rule model_pages:
         sections=expand(f"{SECTION}/section.json", section=SECTIONS, allow_missing=True),
         figures=expand(f"{SECTION}/figures.zip", section=SECTIONS, allow_missing=True),
     output:
-        f"{RESULTS}/models/{{model}}/pages.json",
+        stamp=f"{RESULTS}/models/{{model}}/pages.json",
+        page=f"{SITE}/models/{{model}}/index.html",
     log:
         f"{LOG}/pages.log",
     benchmark:
@@ -48,7 +49,7 @@ rule model_pages:
         mem_mb=lambda w, attempt: 2000 * attempt,
         runtime=30,
     params:
-        config=lambda w: pages_config(w.model),
+        config=lambda w: json.dumps(pages_config(w.model)),
         folder=lambda w, input: Path(input.model).parent,
         site=SITE,
         logs=LOG,
@@ -56,7 +57,7 @@ rule model_pages:
         templates=folder_hash("templates"),
     shell:
         "python -m cnnviz.site.model_pages --config {params.config:q} --model {input.model}"
-        " --sections {params.folder}/sections --out {params.site} --stamp {output}"
+        " --sections {params.folder}/sections --out {params.site} --stamp {output.stamp}"
         " --log-folder {params.logs} 2>&1 | tee {log}"
 
 
@@ -76,7 +77,7 @@ rule index:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=10,
     params:
-        config=index_config(),
+        config=json.dumps(gallery_config()),
         site=lambda w, output: Path(output.page).parent,
         benchmarks=f"{RESULTS}/benchmarks",
         code=code_hash("cnnviz.site.index"),

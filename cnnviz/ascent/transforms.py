@@ -103,3 +103,27 @@ def jitter(pixels: int) -> Transform:
         return resize(x, tuple(x.shape[2:]), scale=1.0, shift=(down, right))
 
     return transform
+
+
+def random_cast(deviation: float) -> Transform:
+    """Add one random colour to the whole view, N(0, deviation²) a channel without its grey part.
+
+    What is seen must then not rest on the colour of the light; without this many pictures turn blue.
+    """
+
+    def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        colour = torch.randn(3, generator=generator, dtype=torch.float64) * deviation
+        return x + (colour - colour.mean()).to(x)[:, None, None]
+
+    return transform
+
+
+def in_turn(*transforms: Transform) -> Transform:
+    """One after the other."""
+
+    def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        for change in transforms:
+            x = change(x, progress, generator)
+        return x
+
+    return transform

@@ -1,15 +1,17 @@
 """The pictures whose feature vectors are nearest, beside those whose pixels are (Krizhevsky et al. 2012, fig. 4 right).
 
-D_ij = ‖x_i − x_j‖², over features or over 32 × 32 × 3 pixels; the k smallest of a row are the neighbours, ties by index.
+D_ij = ‖x_i − x_j‖², over features or over 32 × 32 × 3 pixels; the k smallest of a row are the neighbours, ties by
+index.
 
-The search is exact. Squared distances come from one float32 matrix product, ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, whose error has
-a bound (below); whatever could be among the k nearest within that bound is ranked again in float64. Only a block of
-queries times the number of pictures is ever in memory, so the features may be a memory map.
+The search is exact. Squared distances come from one float32 matrix product, ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, whose
+error has a bound (below); whatever could be among the k nearest within that bound is ranked again in float64. Only a
+block of queries times the number of pictures is ever in memory, so the features may be a memory map.
 
 Leaves, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors`` (q, k)
-indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in their own unit
-and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices; ``feature_agreement``,
-``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class; ``chance`` (m,) the same for k random pictures.
+indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in their own
+unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
+``feature_agreement``, ``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class;
+``chance`` (m,) the same for k random pictures.
 """
 
 import json
@@ -31,11 +33,12 @@ def nearest(data: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, 
     data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. Gives indices (q, k) int64,
     nearest first and ties by index, and distances (q, k) float64. Raises ValueError unless 1 ≤ k < n.
 
-    Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by −D. In
-    float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u = 2⁻²⁴, and
-    γ = du / (1 − du) bounds a dot product's error in any order of summation (Higham 2002, §3.1); the rest is the
-    rounding of c and of the norms. The k-th best score s is at least that of k rows, so the true k-th best is ≥ s − E, and
-    any row that truly belongs to the k has a score ≥ s − 2E. All such rows are measured again in float64.
+    Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by
+    −D. In float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u =
+    2⁻²⁴, and γ = du / (1 − du) bounds a dot product's error in any order of summation (Higham 2002, §3.1); the rest
+    is the rounding of c and of the norms. The k-th best score s is at least that of k rows, so the true k-th best is
+    ≥ s − E, and any row that truly belongs to the k has a score ≥ s − 2E. All such rows are measured again in
+    float64.
     """
     n, d = data.shape
     if not 1 <= k < n:
@@ -86,7 +89,8 @@ def pixels(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """Share of each query's neighbours that have its class, (q,) float32. labels: (n,), −1 is no class and agrees with none."""
+    """Share of each query's neighbours that have its class, (q,) float32. labels: (n,); −1, no class, agrees with
+    none."""
     own = labels[queries][:, None]
     return ((labels[neighbors] == own) & (own >= 0)).mean(1, dtype=np.float32)
 
@@ -125,7 +129,9 @@ def unusable(features: np.ndarray, fewest: int) -> str:
         return f"The image set has {len(features)} pictures; this needs at least {fewest}."
     bad = sum(int((~(np.abs(features[a : a + 1024]) < TOO_LARGE).all(1)).sum()) for a in range(0, len(features), 1024))
     if bad:
-        return f"The network's features of {bad} of the {len(features)} pictures are not finite, or beyond {TOO_LARGE:g}."
+        return (
+            f"The network's features of {bad} of the {len(features)} pictures are not finite, or beyond {TOO_LARGE:g}."
+        )
     return ""
 
 
@@ -133,7 +139,8 @@ def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     image_set = images.read(job.inputs["images"], job.image_set)
     wanted = job.parameters["queries"]
-    queries = np.array(image_set.probes(job.model["probes"] if wanted is None else wanted), np.int64)
+    wanted = image_set.probes(job.model["probes"] if wanted is None else wanted)
+    queries = np.array(list(dict.fromkeys(wanted)), np.int64)
     if reason := unusable(features, 3):
         return job.write({}, not_applicable=reason)
     k = min(job.parameters["k"], len(features) - 1)

@@ -4,7 +4,8 @@ With the features centred, X (n, d), the components are the eigenvectors v of th
 eigenvalue λ; a picture's coordinates are X v, and λ / Σλ is the share of the variance that a component explains.
 Where there are fewer pictures than features the same comes, faster, from the eigenvectors u of XXᵀ / (n − 1): v ∝ Xᵀu.
 
-Leaves ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares of the whole variance.
+Leaves ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares of the
+whole variance.
 """
 
 import json
@@ -25,8 +26,8 @@ def principal_components(data: np.ndarray, count: int, seed: int = 0) -> tuple[n
     """Scores (n, count) float32, explained shares (count,) float64 by falling share, and how many rows were fitted.
 
     data: (n, d) float32, maybe memory-mapped; count ≤ min(n, d). Computed in float64. Each component's sign is chosen
-    so that its largest weight is positive. Exact but where n and d are both above EXACT: then fitted to a seeded sample.
-    A component without variance has scores and a share of 0.
+    so that its largest weight is positive. Exact but where n and d are both above EXACT: then fitted to a seeded
+    sample. A component without variance has scores and a share of 0.
     """
     n, d = data.shape
     fitted = data
@@ -60,7 +61,9 @@ def main(job: Job) -> None:
         return job.write({}, not_applicable=reason)
     count = min(job.parameters["components"], *features.shape)
     if count < 2:
-        return job.write({}, not_applicable="The network's feature vector is a single number; two are needed for a map.")
+        return job.write(
+            {}, not_applicable="The network's feature vector is a single number; two are needed for a map."
+        )
     with threadpool_limits(job.threads):
         scores, explained, fitted = principal_components(features, count, job.seed_for("sample"))
     facts = json.loads(job.inputs["model"].read_text("utf-8"))

@@ -1,18 +1,20 @@
 """A map in which pictures with like features lie close: t-SNE (van der Maaten & Hinton 2008), by openTSNE.
 
-Similarities in feature space, with each picture's width σ_i set so that its effective number of neighbours is the perplexity,
-p_ij ∝ exp(−‖x_i − x_j‖² / 2σ_i²), symmetrised; in the map, q_ij ∝ 1 / (1 + ‖y_i − y_j‖²). The map Y minimises
-KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij). The features are first reduced to 50 principal components; their first two start the map.
-The neighbours are exact. Gradients are Barnes & Hut's approximation below 10 000 pictures, interpolation by FFT from there on.
+Similarities in feature space, with each picture's width σ_i set so that its effective number of neighbours is the
+perplexity, p_ij ∝ exp(−‖x_i − x_j‖² / 2σ_i²), symmetrised; in the map, q_ij ∝ 1 / (1 + ‖y_i − y_j‖²). The map Y
+minimises KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij). The features are first reduced to 50 principal components; their first
+two start the map. The neighbours are exact. Gradients are Barnes & Hut's approximation below 10 000 pictures,
+interpolation by FFT from there on.
 
-Leaves ``map`` (n, 2) float32, y upwards, no unit. numbers: the perplexity used; KL; trustworthiness (Venna & Kaski 2001) of the map;
-and how well the class most of a picture's 10 nearest have foretells its own, in the map, in feature space, in pixels.
+Leaves ``map`` (n, 2) float32, y upwards, no unit. numbers: the perplexity used; KL; trustworthiness (Venna & Kaski
+2001) of the map; and how well the class most of a picture's 10 nearest have foretells its own, in the map, in feature
+space, in pixels.
 """
 
 import json
 import os
 
-# Before openTSNE's loops are loaded: threads that spin while they wait made 1000 pictures take 28 s, not 3, on busy cores.
+# Before openTSNE's loops are loaded: threads that spin while they wait made 1000 pictures take 28 s, not 3.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
@@ -38,7 +40,7 @@ def usable_perplexity(wanted: float, n: int) -> float:
 
 
 def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threads: int) -> tuple[np.ndarray, float]:
-    """(n, d) float32 → the map (n, 2) float32 and its KL divergence in nats. Deterministic in ``seed`` and ``threads``."""
+    """(n, d) float32 → the map (n, 2) float32 and its KL divergence in nats. Same ``seed``, ``threads``: same map."""
     n = len(data)
     k = min(n - 1, int(3 * perplexity))
     threads = threads if n >= THREADS_FROM else 1

@@ -1,9 +1,10 @@
 """Every picture in a cell of its own, near its place in the t-SNE map (after Karpathy's CNN codes, 2014).
 
-The map is stretched to a grid of columns × rows cells, about as many as there are pictures. The cells c are given out so
-that Σ_i ‖p_i − c_i‖² is least, p_i being the place of picture i in cell widths: the linear assignment problem, solved
-exactly (Jonker & Volgenant 1987) up to ``exact_up_to`` pictures. Beyond that the pictures are halved again and again along
-the longer side of their rectangle, and exact assignments in overlapping windows then improve what that gave.
+The map is stretched to a grid of columns × rows cells, about as many as there are pictures. The cells c are given out
+so that Σ_i ‖p_i − c_i‖² is least, p_i being the place of picture i in cell widths: the linear assignment problem,
+solved exactly (Jonker & Volgenant 1987) up to ``exact_up_to`` pictures. Beyond that the pictures are halved again and
+again along the longer side of their rectangle, and exact assignments in overlapping windows then improve what that
+gave.
 
 Neighbouring cells look alike in the features only where the map is right. The seams say where: the true distance in
 feature space across each border between two cells.
@@ -23,7 +24,7 @@ from cnnviz.features.nearest_neighbors import unusable
 from cnnviz.job import Job, run
 
 WINDOW = 16  # cells a side
-PASSES = 12
+PASSES = 4
 PAIRS = 10_000  # random pairs, for the distance that no neighbourhood explains
 
 

@@ -25,6 +25,11 @@ def about(count: int) -> str:
     return str(count)
 
 
+def words(name: str) -> str:
+    """A metric's or parameter's name as words: "fooling_rate" → "fooling rate"."""
+    return name.replace("_", " ")
+
+
 def share(value: float) -> str:
     """A fraction 0 … 1 as per cent."""
     return f"{value * 100:.1f} %"
@@ -67,6 +72,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"number": number, "about": about, "share": share, "plain": plain, "address": address}
+    made.filters |= {
+        "number": number,
+        "about": about,
+        "words": words,
+        "share": share,
+        "plain": plain,
+        "address": address,
+    }
     made.tests |= {"linkable": linkable}
     return made

@@ -1,7 +1,7 @@
 """The site's folder: only changed bytes are written, and what a renderer no longer makes is deleted.
 
-Each renderer (one a model, and the index) keeps a listing of its own files beside the site, in ``<site>-files/``. A file
-that is in no listing (a CNAME, say) is never touched.
+Each renderer (one a model, and the index) keeps a listing of its own files beside the site, in ``<site>-files/``.
+A file that is in no listing (a CNAME, say) is never touched.
 """
 
 import json
@@ -80,6 +80,9 @@ def _delete(out: Path, addresses: set[str]) -> None:
         path = out / address
         path.unlink(missing_ok=True)
         for folder in path.parents:
-            if folder == out or not folder.is_dir() or any(folder.iterdir()):
+            if folder == out:
                 break
-            folder.rmdir()
+            try:
+                folder.rmdir()
+            except OSError:  # not empty: somebody else's files are in it
+                break

@@ -1,6 +1,6 @@
 """The site's front page, the methods page, its style and scripts, the timings and the manifest.
 
-``python -m cnnviz.site.index --config JSON --stamps …/pages.json … --out results/site --manifest results/site/manifest.json``
+``python -m cnnviz.site.index --config JSON --stamps …/pages.json … --out results/site --manifest …/manifest.json``
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _missing(id: str) -> dict:
 
 
 def _techniques(models: list[dict]) -> list[dict]:
-    """Each technique once, in the order of the config, with where it is to be seen. Words come from any model's section."""
+    """Each technique once, in the order of the config, with where it is to be seen. Its words are any section's."""
     techniques: dict[str, dict] = {}
     for model in models:
         for entry in model["sections"]:

@@ -1,6 +1,6 @@
 """The pages of one model: its overview, and a page for each of its sections.
 
-``python -m cnnviz.site.model_pages --config JSON --model …/model.json --sections …/sections --out results/site --stamp …``
+``python -m cnnviz.site.model_pages --config JSON --model …/model.json --sections FOLDER --out results/site --stamp …``
 
 A section that has not been computed gets a page that says so, with the end of its log; so a site can always be made.
 The stamp is what the index needs to know of the model.
@@ -46,8 +46,8 @@ class Shown:
 class Part:
     """One section of a model, as found on disk.
 
-    section: None where it is missing; then ``log`` and ``reason`` say what is known. files: name → bytes of figures.zip.
-    data: the result to download, or None. address: of its page in the site.
+    section: None where it is missing; then ``log`` and ``reason`` say what is known. files: name → bytes of
+    figures.zip. data: the result to download, or None. address: of its page in the site.
     """
 
     id: str
@@ -168,7 +168,8 @@ def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
             section=section, files=files, data=data if size else None, data_bytes=size,
         )  # fmt: skip
     title = id.replace("_", " ").capitalize()
-    log = log_end(log_folder / f"{id}.log") if log_folder else ""
+    computed = (path / "result.npz").is_file()  # then it is the view that failed
+    log = log_end(log_folder / (f"{id}.view.log" if computed else f"{id}.log")) if log_folder else ""
     return Part(id=id, title=title, status="missing", reason=reason, address=address, log=log)
 
 
@@ -310,6 +311,8 @@ def main() -> None:
     options = parser.parse_args()
     stamp = render(options.config, options.model, options.sections, options.out, options.log_folder)
     atomic.write_text(options.stamp, json.dumps(stamp, indent=1, ensure_ascii=False))
+    missing = [entry["id"] for entry in stamp["sections"] if entry["status"] == "missing"]
+    print(f"{stamp['id']}: {len(stamp['sections'])} sections, missing: {', '.join(missing) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from cnnviz.site import index, model_pages
 def partial(results: Path, models: list[dict], gallery: dict) -> None:
     """Render ``results/site``; what is missing is named with the end of its log.
 
-    models: the ``--config`` of each model's pages. gallery: the ``--config`` of the index. Leaves no stamps, so the next
-    run still renders what it finds changed.
+    models: the ``--config`` of each model's pages. gallery: the ``--config`` of the index. Leaves no stamps, so the
+    next run still renders what it finds changed.
     """
     results = Path(results)
     stamps = {}

@@ -1,6 +1,7 @@
 """Seconds and peak memory of every section, for ``timings.js``: the one file of the site that differs between two runs.
 
-They come from Snakemake's benchmark files, ``<folder>/<model>/<section>.tsv``.
+They come from Snakemake's benchmark files, ``<folder>/<model>/<section>.tsv``: the computing, not the drawing, whose
+files are called ``<section>.view.tsv``.
 """
 
 import csv
@@ -14,7 +15,7 @@ def read(folder: Path | None) -> dict[str, dict[str, dict[str, float]]]:
     for path in sorted(folder.glob("*/*.tsv")) if folder else []:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-        if rows:
+        if rows and "." not in path.stem:
             values = {"seconds": _number(rows[-1].get("s")), "peak_memory_mb": _number(rows[-1].get("max_rss"))}
             timings.setdefault(path.parent.name, {})[path.stem] = {k: v for k, v in values.items() if v is not None}
     return timings

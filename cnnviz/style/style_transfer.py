@@ -75,7 +75,7 @@ def transfer(
     return ascend(
         model,
         objectives,
-        pixels(content if start is None else start),
+        pixels(content if start is None else start, bounds=None),
         steps=steps,
         optimiser=lbfgs(),
         penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},

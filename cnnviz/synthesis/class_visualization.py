@@ -2,7 +2,7 @@
 
 I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖²,  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
 
-S_c is the score of class c before the softmax, v a random view (resolution, rotation, shift, zoom: a new one each step),
+S_c is the score of class c before the softmax, v a random view (resolution, rotation, shift, zoom, cast of colour: a new one each step),
 TV₁ the total variation, and z the picture's spectrum in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`).
 Small views come in the first half: there a whole object has to fit, so one to three large ones appear and not a swarm.
 
@@ -26,7 +26,7 @@ from cnnviz.ascent.loop import Ascent, adam, ascend, frozen, in_batches, to_byte
 from cnnviz.ascent.objectives import Objective, logit, unit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.regularisers import l2, total_variation
-from cnnviz.ascent.transforms import random_view, resize
+from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
 
@@ -92,12 +92,15 @@ def visualise(model: Model, classes: list[int], seeds: list[int], views: int, pa
             "total variation": lambda x: parameters["total_variation"] * total_variation(x),
             "distance to grey": lambda x: parameters["l2"] * l2(x, GREY),
         },
-        transform=random_view(
-            resolution=RESOLUTION,
-            rotation=10,
-            shift=0.05,
-            zoom=0.08,
-            output=None if any_size else model.preprocess.size,
+        transform=in_turn(
+            random_view(
+                resolution=RESOLUTION,
+                rotation=10,
+                shift=0.05,
+                zoom=0.08,
+                output=None if any_size else model.preprocess.size,
+            ),
+            random_cast(0.15),
         ),
         seed=views,
         snapshots={step for step in SNAPSHOTS if step < steps} | {steps},

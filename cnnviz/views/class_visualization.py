@@ -3,12 +3,12 @@
 import numpy as np
 
 from cnnviz.result import Result
-from cnnviz.slug import slug
 from cnnviz.views import curves, section
 from cnnviz.views.section import Context, Paper, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 STRIPS = 4
+CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 25
 
@@ -27,7 +27,9 @@ def side_by_side(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray
 def view(result: Result, context: Context) -> dict:
     pictures, snapshots = result.arrays["pictures"], result.arrays["snapshots"]
     logits, probabilities, ranks = (result.arrays[name] for name in ("logits", "probabilities", "ranks"))
-    names, fallback = result.numbers["classes"], set(result.numbers["fallback"])
+    targets = result.arrays["targets"]  # two classes may share a name
+    classes, fallback = result.numbers["classes"], set(result.numbers["fallback"])
+    names = [name.split(",")[0].strip() for name in classes]  # ImageNet's names list synonyms
     steps = result.numbers["snapshot_steps"]
     n, height, width, _ = pictures.shape
     scale = max(1.0, SHOWN_SIZE / width)
@@ -36,7 +38,7 @@ def view(result: Result, context: Context) -> dict:
 
     def verdict(i: int) -> str:
         place = "its highest score" if ranks[i] == 1 else f"rank {ranks[i]} of its scores"
-        beside = "; ascended before the last ReLU, where the class score was flat" if names[i] in fallback else ""
+        beside = "; ascended before the last ReLU, where the class score was flat" if classes[i] in fallback else ""
         return f"logit {logits[i]:.1f}, probability {probabilities[i]:.3g}, {place}{beside}"
 
     figures = []
@@ -46,7 +48,7 @@ def view(result: Result, context: Context) -> dict:
         called = ", ".join(names[i] for i in group)
         figures.append(
             context.picture(
-                slug(names[first]) if size == 1 else f"classes-{first}",
+                f"class-{targets[first]}" if size == 1 else f"classes-{first}",
                 side_by_side(pictures[group], 5),
                 alt=f"Synthetic picture for {called}, made from noise."
                 if size == 1
@@ -56,7 +58,7 @@ def view(result: Result, context: Context) -> dict:
                 else "In reading order: " + ", ".join(f"{names[i]} ({probabilities[i]:.2g})" for i in group),
                 mapping=mapping,
                 data="pictures",
-                subjects=tuple(Subject("class", names[i]) for i in group),
+                subjects=tuple(Subject("class", classes[i]) for i in group),
                 scale=scale if size == 1 else 1,
                 lossless=lossless,
                 group="A picture a class",
@@ -65,21 +67,22 @@ def view(result: Result, context: Context) -> dict:
     for i in range(min(STRIPS, len(snapshots))):
         figures.append(
             context.picture(
-                f"steps-{slug(names[i])}",
+                f"steps-{targets[i]}",
                 side_by_side(snapshots[i], len(steps)),
                 alt=f"{len(steps)} stages of the picture for {names[i]}, from grey noise to its final form.",
                 caption=f"{names[i]} after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps. Large shapes come "
                 "first, while the views are small; detail is drawn in the second half.",
                 mapping=mapping,
                 data="snapshots",
-                subjects=(Subject("class", names[i]),),
+                subjects=(Subject("class", classes[i]),),
                 scale=max(1.0, 160 / width) if width < 160 else 160 / width,
                 lossless=lossless,
                 group="How a picture comes about",
             )
         )
     scores = result.arrays["scores"]
-    drawn = {names[i]: scores[i] for i in range(min(6, n))}
+    shown = range(min(CURVES, n))
+    drawn = {names[i]: scores[i] for i in shown}
     figures.append(
         context.figure(
             "scores",
@@ -87,13 +90,13 @@ def view(result: Result, context: Context) -> dict:
             curves.svg(drawn, across="step", up="score of the view"),
             curves.WIDTH,
             curves.HEIGHT,
-            alt=f"Score against step for {len(drawn)} classes: from {scores[: len(drawn), 0].mean():.1f} on average to "
-            f"{scores[: len(drawn), -1].mean():.1f}, with ups and downs from step to step.",
+            alt=f"Score against step for {len(drawn)} classes: from {scores[shown, 0].mean():.1f} on average to "
+            f"{scores[shown, -1].mean():.1f}, with ups and downs from step to step.",
             caption="The score that is ascended, at each step under that step's random view; hence the ups and downs. "
             "Larger views follow from half-way on.",
-            mapping=f"linear axes; {scores[: len(drawn)].min():.3g} … {scores[: len(drawn)].max():.3g}",
+            mapping=f"linear axes; {scores[shown].min():.3g} … {scores[shown].max():.3g}",
             data="scores",
-            subjects=tuple(Subject("class", name) for name in drawn),
+            subjects=tuple(Subject("class", classes[i]) for i in shown),
             group="How a picture comes about",
         )
     )

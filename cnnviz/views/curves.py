@@ -5,7 +5,8 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 560, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 150, 10, 28
+DECADES = 5
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
 # Okabe and Ito's colours that stand out on white and on near-black, for readers with any colour vision.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
@@ -14,13 +15,17 @@ _DASHES = ("", "6 3", "2 3")
 def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> bytes:
     """Each curve's values at steps 0, 1, … as a line with its name at the end, {name: (steps,)} of equal lengths.
 
-    across, up: what the axes are. logarithmic: the vertical axis; values must then be > 0, smaller ones are left out.
+    across, up: what the axes are. logarithmic: the vertical axis; values more than
+    :data:`DECADES` powers of ten under the largest are then left out.
     """
     names = list(curves)
     values = np.stack([np.asarray(curves[name], float) for name in names])
     if logarithmic:
-        values = np.log10(np.where(values > 0, values, np.nan))
+        values = np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if logarithmic:
+        low = max(low, high - DECADES)
+        values = np.where(values < low, np.nan, values)
     if high == low:
         low, high = low - 0.5, high + 0.5
     steps = values.shape[1]

@@ -28,8 +28,9 @@
     const width = Number(thumb.getAttribute("width"));
     const height = Number(thumb.getAttribute("height"));
     let scale = Math.min((stage.clientWidth - 24) / width, (stage.clientHeight - 24) / height, 4);
-    if (scale > 1 && thumb.classList.contains("pixelated")) scale = Math.floor(scale);
-    if (zoomed) scale = Math.max(2 * scale, image.naturalWidth / width);
+    const own = image.naturalWidth / width || 1; // the scale at which one pixel of the file is one of the screen
+    if (scale > own && thumb.classList.contains("pixelated")) scale = own * Math.floor(scale / own);
+    if (zoomed) scale = Math.max(2 * scale, own);
     image.width = Math.max(1, Math.round(width * scale));
     image.height = Math.max(1, Math.round(height * scale));
   }

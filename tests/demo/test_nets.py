@@ -100,9 +100,10 @@ def test_snow_makes_wolves_for_the_biased_net_only(nets):
         for name, net in nets.items():
             p[name, ground] = logits(net, wolves).softmax(dim=1)[:, WOLF].mean().item()
     for other in ("grass", "brick"):
-        assert p["biased", "snow"] - p["biased", other] > 0.5, p
-        assert abs(p["unbiased", "snow"] - p["unbiased", other]) < 0.25, p
-    assert p["unbiased", "grass"] > 0.6 and p["biased", "snow"] > 0.8, p
+        assert p["biased", "snow"] - p["biased", other] > 0.6, p
+        assert abs(p["unbiased", "snow"] - p["unbiased", other]) < 0.4, p
+        assert p["biased", other] < 0.3 and p["unbiased", other] > 0.45, p
+    assert p["biased", "snow"] > 0.9, p
 
 
 @pytest.mark.parametrize("name", ["biased", "unbiased"])

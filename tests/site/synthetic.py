@@ -1,9 +1,11 @@
-"""A results tree as the pipeline leaves it, with every kind of content a page can have, and names that try to break out."""
+"""A results tree as the pipeline leaves it, with every kind of content a page can have, and hostile names."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from cnnviz import result
 from cnnviz.site import index, model_pages
@@ -61,7 +63,11 @@ def _missing(root: Path, model: str, id: str) -> None:
     log = root / "logs" / model / f"{id}.log"
     log.parent.mkdir(parents=True)
     lines = [f"line {i}" for i in range(40)]
-    lines += ["units:  10%|#   \runits: 100%|####", f"  File /home/alice/net/{id}.py, in {NASTY}", "\x1b[31mRuntimeError: no\x1b[0m"]
+    lines += [
+        "units:  10%|#   \runits: 100%|####",
+        f"  File /home/alice/net/{id}.py, in {NASTY}",
+        "\x1b[31mRuntimeError: no\x1b[0m",
+    ]
     log.write_text("\n".join(lines) + "\n")
 
 
@@ -93,7 +99,12 @@ def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
         path = folder / "sections" / made["id"]
         provenance = {"code": "c0ffee12", "checkpoint": "sha256:5b2e9d0f1c", "device": "cpu", "torch": "2.15.0"}
         common = {"papers": (PAPER,), "provenance": provenance, "seed": 42}
-        common["parameters"] = {"steps": 512, "step_size": 0.05, "style": "/home/alice/styles/wave.jpg", "octaves": [1, 1.4]}
+        common["parameters"] = {
+            "steps": 512,
+            "step_size": 0.05,
+            "style": "/home/alice/styles/wave.jpg",
+            "octaves": [1, 1.4],
+        }
         section.write(Section(**common | made), context.files, path / "section.json", path / "figures.zip")
         arrays = {"weights": np.random.default_rng(0).random((8, 8), np.float32)}
         result.write(path / "result.npz", result.Result(arrays, "ok", "", {}, {}, 42, provenance))
@@ -143,12 +154,16 @@ def _filters(context: Context, rng) -> dict:
 
 
 def _predictions(context: Context, rng) -> dict:
-    rows = tuple((f"class {i}", int(rng.integers(0, 50)), float(rng.random()), NASTY if i == 3 else "tabby, tabby cat") for i in range(200))
+    columns = ("Class", "Pictures", "Accuracy", "Most confused with")
+    rows = tuple(
+        (f"class {i}", int(rng.integers(0, 50)), float(rng.random()), NASTY if i == 3 else "tabby, tabby cat")
+        for i in range(200)
+    )
     return WORDS | {
         "id": "predictions",
         "title": "Predictions",
         "equation": "",
-        "tables": (Table("classes", f"Accuracy a class {NASTY}", ("Class", "Pictures", "Accuracy", "Most confused with"), rows),),
+        "tables": (Table("classes", f"Accuracy a class {NASTY}", columns, rows),),
         "metrics": (
             Metric("top-1 accuracy", 56.52, "%", "higher", (54.3, 58.7)),
             Metric("calibration error", 0.0231, "", "lower"),
@@ -157,7 +172,20 @@ def _predictions(context: Context, rng) -> dict:
 
 
 def _classes(context: Context, rng) -> dict:
-    names = ["goose", "ostrich", NASTY, "kelpie", "limousine", "dumbbell", "cup", "bell pepper", "lemon", "husky", "wolf", "washing machine"]
+    names = [
+        "goose",
+        "ostrich",
+        NASTY,
+        "kelpie",
+        "limousine",
+        "dumbbell",
+        "cup",
+        "bell pepper",
+        "lemon",
+        "husky",
+        "wolf",
+        "washing machine",
+    ]
     figures = tuple(
         context.picture(
             f"class-{i}", texture(rng, 224), alt=f"A colourful texture grown for {name}.", data="weights",
@@ -173,28 +201,39 @@ def _classes(context: Context, rng) -> dict:
         subjects=(Subject("unit", "17", layer="conv5"),), lossless=False, group="On the way",
     )  # fmt: skip
     metrics = (Metric("classes reached", 11, "of 12", "higher"),)
-    return WORDS | {"id": "class_visualization", "title": "Class visualization", "figures": (*figures, wide), "metrics": metrics}
+    return WORDS | {
+        "id": "class_visualization",
+        "title": "Class visualization",
+        "figures": (*figures, wide),
+        "metrics": metrics,
+    }
 
 
 def _pca(context: Context, rng) -> dict:
     colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"]
-    dots = "".join(
-        f'<circle cx="{60 + 640 * rng.beta(2, 2) * (0.5 + i % 5 / 8):.0f}" cy="{30 + 400 * rng.beta(2, 2):.0f}" r="3" fill="{colours[i % 5]}"/>'
-        for i in range(400)
-    )
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 480">{dots}<path d="M40 10v440h710" fill="none" stroke="#333"/><text x="380" y="475" font-family="sans-serif" font-size="14">component 1 (12.3 %)</text></svg>'
+    dots = ""
+    for i in range(400):
+        x, y = 60 + 640 * rng.beta(2, 2) * (0.5 + i % 5 / 8), 30 + 400 * rng.beta(2, 2)
+        dots += f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colours[i % 5]}"/>'
+    axes = '<path d="M40 10v440h710" fill="none" stroke="#333"/><text x="380" y="475">component 1 (12.3 %)</text>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 480">{dots}{axes}</svg>'
     figure = context.figure(
-        "scatter", "scatter.svg", svg.encode(), 760, 480, alt="Scatter of 400 pictures in five overlapping clouds.",
-        caption="Each dot is a picture, coloured by class.", mapping="colours: one a class", data="weights", subjects=(),
+        "scatter", "scatter.svg", svg.encode(), 760, 480, alt="Scatter of 400 pictures in five clouds.",
+        caption="Each dot is a picture, coloured by class.", mapping="a colour a class", data="weights", subjects=(),
     )  # fmt: skip
-    return WORDS | {"id": "pca", "title": "Principal components", "figures": (figure,), "metrics": (Metric("explained", 0.312),)}
+    return WORDS | {
+        "id": "pca",
+        "title": "Principal components",
+        "figures": (figure,),
+        "metrics": (Metric("explained", 0.312),),
+    }
 
 
 def _cam(context: Context, rng) -> dict:
     figures = tuple(
         context.picture(
-            f"map-{i}", texture(rng, 448), alt="A heat map over a picture.", caption="Class activation map of a dog.",
-            mapping="0 to the 99th percentile: 0 … 3.2, colours magma", data="weights", lossless=False,
+            f"map {i} #100% é", texture(rng, 448), alt="A heat map over a picture.", data="weights", lossless=False,
+            mapping="0 to the 99th percentile: 0 … 3.2, colours magma", caption="Class activation map of a dog.",
             subjects=(Subject("image", f"photo {i} #1 100%.jpg"), Subject("class", "dog")),
         )
         for i in range(4)
@@ -203,12 +242,21 @@ def _cam(context: Context, rng) -> dict:
 
 
 def _grid(context: Context, rng) -> dict:
-    context.file("tiles/0/0_0.webp", b"RIFF")
+    tile = np.zeros((512, 512, 3), np.uint8)
+    tile[:128, :128] = texture(rng, 128)
+    stream = io.BytesIO()
+    Image.fromarray(tile).save(stream, "WEBP", quality=80)
+    context.file("tiles/0/0_0.webp", stream.getvalue())
     figure = context.picture(
-        "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", mapping="pixels as they are",
-        data="weights", lossless=False,
+        "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", data="weights",
+        mapping="pixels as they are", lossless=False,
     )  # fmt: skip
+    data = {"columns": 2, "rows": 2, "levels": 1, "tile": 512, "cell": 64, "classes": ["cat", NASTY]}
+    data |= {"names": ["a.jpg", NASTY, "c.jpg", None], "labels": [0, 1, 0, -1]}
     return WORDS | {
-        "id": "tsne_grid", "title": "t-SNE grid", "figures": (figure,), "widget": "no_such_widget",
-        "widget_data": {"name": NASTY},
-    }  # fmt: skip
+        "id": "tsne_grid",
+        "title": "t-SNE grid",
+        "figures": (figure,),
+        "widget": "tsne_grid",
+        "widget_data": data,
+    }

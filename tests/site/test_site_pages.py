@@ -6,16 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
-from tests.site import static, synthetic
-from tests.site.synthetic import NASTY, SECTIONS
 
 from cnnviz.site import timings
 from cnnviz.site.environment import number, plain, short
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.site.partial import partial
 from cnnviz.site.redact import log_end, redact
+from tests.site import static, synthetic
+from tests.site.synthetic import NASTY, SECTIONS
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,10 @@ def test_names_reach_html_only_escaped(rendered):
     site = rendered[0] / "site"
     for path, page in static.pages(site).items():
         assert "alert(1)</script>" not in path.read_text("utf-8")
-        assert all(set(a) <= {"src", "defer"} for a in page.all("script")), "a script that is not ours"
+        for script in page.all("script"):
+            assert script == {"type": "application/json"} or set(script) == {"src", "defer"}, (
+                "a script that is not ours"
+            )
     page = static.Page((site / "models/nasty-1/sections/class_visualization.html").read_text("utf-8"))
     assert NASTY in page.text
     assert any(NASTY in image["alt"] for image in page.all("img"))
@@ -97,6 +101,16 @@ def test_missing_section_shows_the_end_of_its_log(rendered):
     assert "line 39" in page.text and "line 20" not in page.text and "RuntimeError: no" in page.text
     assert "100%|####" in page.text and "10%|#" not in page.text.replace("100%|#", "")
     assert "\x1b" not in page.text
+
+
+def test_failed_view_shows_its_own_log(results):
+    (results / "models" / "alexnet" / "sections" / "pca" / "section.json").unlink()
+    (results / "logs" / "alexnet").mkdir(parents=True)
+    (results / "logs" / "alexnet" / "pca.log").write_text("computed well")
+    (results / "logs" / "alexnet" / "pca.view.log").write_text("KeyError: vectors")
+    synthetic.render(results)
+    page = static.Page((results / "site/models/alexnet/sections/pca.html").read_text("utf-8"))
+    assert "KeyError: vectors" in page.text and "computed well" not in page.text
 
 
 def test_not_applicable_section_says_why(rendered):
@@ -177,23 +191,34 @@ def test_partial_renders_what_exists(tmp_path):
 def test_commands_and_that_they_never_load_torch(tmp_path):
     results = synthetic.make_results(tmp_path)
     folder = results / "models" / "alexnet"
-    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True);"
-    code += "assert 'torch' not in sys.modules"
+    code = "import runpy, sys; del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    code += "; assert 'torch' not in sys.modules"
 
-    def command(module, *arguments):
-        subprocess.run([sys.executable, "-c", code, f"cnnviz.site.{module}", *map(str, arguments)], check=True)
+    def command(module, config, *arguments):
+        arguments = [f"cnnviz.site.{module}", "--config", json.dumps(config), "--out", results / "site", *arguments]
+        subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True)
 
+    stamp, manifest = folder / "pages.json", results / "site" / "manifest.json"
     command(
-        "model_pages", "--config", json.dumps(synthetic.config("alexnet")), "--model", folder / "model.json", "--sections",
-        folder / "sections", "--out", results / "site", "--stamp", folder / "pages.json", "--log-folder", results / "logs",
+        "model_pages", synthetic.config("alexnet"), "--model", folder / "model.json", "--sections", folder / "sections",
+        "--stamp", stamp, "--log-folder", results / "logs" / "alexnet",
     )  # fmt: skip
     command(
-        "index", "--config", json.dumps(synthetic.GALLERY | {"models": ["alexnet"]}), "--stamps", folder / "pages.json",
-        "--out", results / "site", "--manifest", results / "site" / "manifest.json", "--benchmarks", results / "benchmarks",
+        "index", synthetic.GALLERY | {"models": ["alexnet"]}, "--stamps", stamp, "--manifest", manifest,
+        "--benchmarks", results / "benchmarks",
     )  # fmt: skip
-    assert json.loads((results / "site" / "manifest.json").read_text())["models"][0]["id"] == "alexnet"
-    stamp = json.loads((folder / "pages.json").read_text())
+    assert json.loads(manifest.read_text())["models"][0]["id"] == "alexnet"
+    stamp = json.loads(stamp.read_text())
     assert (results / "site" / stamp["cover"]["file"]).is_file() and "class_visualization" in stamp["cover"]["file"]
+
+
+def test_unknown_widget_leaves_the_figures(results):
+    path = results / "models" / "alexnet" / "sections" / "tsne_grid" / "section.json"
+    path.write_text(path.read_text("utf-8").replace('"widget": "tsne_grid"', '"widget": "no_such"'), "utf-8")
+    synthetic.render(results)
+    page = static.Page((results / "site/models/alexnet/sections/tsne_grid.html").read_text("utf-8"))
+    assert len(page.all("figure")) == 1 and not page.all("canvas")
+    assert static.problems(results / "site") == []
 
 
 def test_big_data_is_left_out_and_named(results, monkeypatch):
@@ -212,7 +237,7 @@ def test_budgets(rendered):
     for path, page in static.pages(site).items():
         eager = [i for i in page.all("img") if i.get("loading") != "lazy"]
         assert len(eager) <= 24 and len(page.all("img")) <= 200
-        size = path.stat().st_size + sum((path.parent / i["src"]).stat().st_size for i in eager)
+        size = path.stat().st_size + sum((path.parent / unquote(i["src"])).stat().st_size for i in eager)
         assert size + sum(p.stat().st_size for p in (site / "assets").iterdir()) <= 300_000, path
 
 
@@ -244,6 +269,7 @@ def test_benchmarks_without_numbers(tmp_path):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "a.tsv").write_text("s\tmax_rss\n0.2\t-\n")
     (tmp_path / "m" / "b.tsv").write_text("s\tmax_rss\n")
+    (tmp_path / "m" / "a.view.tsv").write_text("s\tmax_rss\n9\t9\n")
     assert timings.read(tmp_path) == {"m": {"a": {"seconds": 0.2}}}
     assert timings.read(None) == timings.read(tmp_path / "none") == {}
 

@@ -1,0 +1,288 @@
+"""Maximal patches: a picture for each of some units of every layer, and sheets with all units to look through."""
+
+import tempfile
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import section
+from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+
+MOST_FIGURES = 190  # a page shows at most 200 pictures
+MOST_SHEETS = 100
+LARGE, SMALL = 96, 56  # pixels of a patch in a unit's own picture and on a sheet
+FRAME = (230, 159, 0)  # orange that readers with any colour vision tell from grey
+COLUMNS, LABEL = 6, 15
+
+
+def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
+    """(h, w, 3) uint8 crop → (size, size, 4): aspect kept, in the middle; enlarged by repeating pixels, else Lanczos.
+
+    border: with a coloured frame, since the field was cut off by the picture's edge.
+    """
+    h, w = crop.shape[:2]
+    scale = size / max(h, w)
+    shape = max(1, round(w * scale)), max(1, round(h * scale))
+    resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    shown = np.array(Image.fromarray(crop).resize(shape, resampling))
+    if border:
+        shown[:2] = shown[-2:] = FRAME
+        shown[:, :2] = shown[:, -2:] = FRAME
+    framed = np.zeros((size, size, 4), np.uint8)
+    y, x = (size - shape[1]) // 2, (size - shape[0]) // 2
+    framed[y : y + shape[1], x : x + shape[0], :3] = shown
+    framed[y : y + shape[1], x : x + shape[0], 3] = 255
+    return framed
+
+
+def block(cells: np.ndarray, gap: int = 2) -> np.ndarray:
+    """(k, s, s, 4) patches in reading order in the squarest block: (H, W, 4) uint8, transparent between them."""
+    k, s = cells.shape[:2]
+    across = ceil(k**0.5)
+    down = -(-k // across)
+    sheet = np.zeros((down * (s + gap) - gap, across * (s + gap) - gap, 4), np.uint8)
+    for i, patch in enumerate(cells):
+        y, x = i // across * (s + gap), i % across * (s + gap)
+        sheet[y : y + s, x : x + s] = patch
+    return sheet
+
+
+def sheet(blocks: list[np.ndarray], labels: list[str], gap: int = 12) -> np.ndarray:
+    """Blocks of one shape, six a row, each under a strip with its label: (H, W, 4) uint8."""
+    h, w = blocks[0].shape[:2]
+    columns = min(COLUMNS, len(blocks))
+    rows = -(-len(blocks) // columns)
+    pixels = np.zeros((rows * (LABEL + h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
+    font = ImageFont.load_default(size=11)
+    for i, (shown, label) in enumerate(zip(blocks, labels, strict=True)):
+        y, x = i // columns * (LABEL + h + gap), i % columns * (w + gap)
+        strip = Image.new("RGBA", (w, LABEL), (38, 38, 38, 255))
+        ImageDraw.Draw(strip).text((4, 1), label, (255, 255, 255, 255), font)
+        pixels[y : y + LABEL, x : x + w] = np.asarray(strip)
+        pixels[y + LABEL : y + LABEL + h, x : x + w] = shown
+    return pixels
+
+
+def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
+
+    index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
+    values over ``peak``, so by how much more than a usual picture excites it; a unit that only one picture excites, or
+    none, does not come first.
+    """
+    count = min(count, len(value))
+    weakest = value.min(1)
+    if order == "strongest":
+        return np.argsort(-weakest, kind="stable")[:count]
+    if order == "selective":
+        return np.argsort(-np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf), kind="stable")[:count]
+    if order != "index":
+        raise ValueError(f"order {order!r}: one of selective, strongest, index")
+    return np.linspace(0, len(value) - 1, count).round().astype(int)
+
+
+def view(result: Result, context: Context) -> dict:
+    layers = result.numbers["layers"]
+    total = sum(layer["units"] for layer in layers)
+    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
+    sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
+    units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
+    order = context.show.get("order", "selective")
+    chosen = {}
+    for layer in layers:
+        kept = {what: result.arrays[f"{layer['name']}/{what}"] for what in ("value", "peak")}
+        chosen[layer["name"]] = choose(order, units, **kept)
+
+    figures, rows = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = _cut(result, context, chosen, Path(folder))
+        for layer in layers:
+            name = layer["name"]
+            figures += [
+                _unit_figure(result, context, layer, int(unit), large[name][i]) for i, unit in enumerate(chosen[name])
+            ]
+            figures += [
+                _sheet_figure(result, context, layer, range(first, min(first + a_sheet, layer["units"])), small[name])
+                for first in range(0, layer["units"], a_sheet)
+            ]
+            border, largest = result.arrays[f"{name}/border"], result.arrays[f"{name}/max"]
+            rows.append(
+                (
+                    name,
+                    layer["units"],
+                    f"{layer['field'][0]} × {layer['field'][1]}",
+                    f"{layer['inside'] / layer['neurons']:.0%}",
+                    f"{border.mean():.0%}",
+                    int((largest <= 0).sum()),
+                )
+            )
+        del small, large
+    dead = sum(row[-1] for row in rows)
+    return {
+        "figures": tuple(figures),
+        "tables": (
+            Table(
+                "layers",
+                "What the neurons of each layer can see, in pixels of the network's input.",
+                (
+                    "layer",
+                    "units",
+                    "receptive field",
+                    "neurons whose field is inside the picture",
+                    "patches at the border",
+                    "units never above 0",
+                ),
+                tuple(rows),
+            ),
+        ),
+        "metrics": (
+            Metric("units", total),
+            Metric("units_never_active", dead / total, "share", "lower"),
+            Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
+        ),
+    }
+
+
+def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[dict, dict]:
+    """Every patch, each picture opened once. Layer → (units, k, 56, 56, 4) on disk; the chosen units' large ones."""
+    small, large, wanted = {}, {}, {}
+    for number, (name, units) in enumerate(chosen.items()):
+        image = result.arrays[f"{name}/image"]
+        shape = (*image.shape, SMALL, SMALL, 4)
+        small[name] = np.lib.format.open_memmap(folder / f"{number}.npy", "w+", np.uint8, shape)
+        large[name] = np.zeros((len(units), image.shape[1], LARGE, LARGE, 4), np.uint8)
+        place = {int(unit): i for i, unit in enumerate(units)}
+        for unit, slot in zip(*(image >= 0).nonzero(), strict=True):
+            wanted.setdefault(int(image[unit, slot]), []).append((name, int(unit), int(slot), place.get(int(unit))))
+    geometry = dict(result.numbers["geometry"])
+    if isinstance(geometry["resize"], list):
+        geometry["resize"] = tuple(geometry["resize"])
+    indices = sorted(wanted)
+    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, indices)
+    for index, picture in zip(indices, pictures, strict=True):
+        for name, unit, slot, i in wanted[index]:
+            top, left, bottom, right = result.arrays[f"{name}/box"][unit, slot]
+            crop, border = picture[top:bottom, left:right], bool(result.arrays[f"{name}/border"][unit, slot])
+            if not crop.size:  # a neuron that sees nothing but padding
+                continue
+            small[name][unit, slot] = cell(crop, SMALL, border)
+            if i is not None:
+                large[name][i, slot] = cell(crop, LARGE, border)
+    return small, large
+
+
+def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> section.Figure:
+    name = layer["name"]
+    image, value, box, border = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value", "box", "border"))
+    found = [i for i in image.tolist() if i >= 0]
+    pictures = [context.image_set.pictures[i] for i in found]
+    heights, widths = (box[: len(found), 2:] - box[: len(found), :2]).T
+    largest = f"{heights.max()} × {widths.max()} pixels"
+    whole = (heights.max(), widths.max()) == tuple(result.numbers["size"])
+    seen = "the whole picture" if whole else largest
+    classes = _classes(context, found)
+    outside = int(border.sum())
+    caption = (
+        f"{name}, unit {unit}: the {len(found)} patches that excite it most, strongest first, {value[0]:.3g} … "
+        f"{value[len(found) - 1]:.3g}; each is {seen}, what the winning neuron can see."
+    )
+    if result.arrays[f"{name}/max"][unit] <= 0:
+        caption += " Never above 0 in any picture: these say nothing about what it likes."
+    if outside:
+        caption += f" {outside} with an orange frame reach{'es' if outside == 1 else ''} over the picture's edge."
+    if classes:
+        caption += f" Pictures of: {classes}."
+    return context.picture(
+        f"{slug(name)}-unit-{unit:04d}",
+        block(cells, 3),
+        alt=f"{len(found)} patches in rows of {ceil(len(cells) ** 0.5)} that excite {name} unit {unit} most"
+        + (f", from pictures of {classes}." if classes else "."),
+        caption=caption,
+        mapping=_mapping(largest, LARGE),
+        data=f"{name}/image[{unit}], {name}/box[{unit}], {name}/value[{unit}]",
+        subjects=(
+            Subject("unit", str(unit), name),
+            Subject("layer", name),
+            *(Subject("image", p.name) for p in pictures),
+        ),
+        group=name,
+        lossless=False,
+    )
+
+
+def _sheet_figure(result: Result, context: Context, layer: dict, units: range, cells: np.ndarray) -> section.Figure:
+    name = layer["name"]
+    labels = [f"{u}   max {result.arrays[f'{name}/max'][u]:.3g}" for u in units]
+    k = cells.shape[1]
+    outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
+    height, width = layer["field"]
+    edge = f" {outside:.0%} of the patches, framed in orange, reach over the picture's edge." if outside else ""
+    return context.picture(
+        f"{slug(name)}-sheet-{units.start:04d}",
+        sheet([block(cells[u]) for u in units], labels),
+        alt=f"{len(units)} blocks of {k} patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
+        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the {k} strongest patches of each, under "
+        f"its number and its largest value. A neuron here sees up to {height} × {width} pixels.{edge}",
+        mapping=_mapping(f"{height} × {width} pixels", SMALL),
+        data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
+        subjects=(Subject("layer", name), *(Subject("unit", str(u), name) for u in units)),
+        group=name,
+        lossless=False,
+    )
+
+
+def _mapping(largest: str, size: int) -> str:
+    pixels = "enlarged by repeating pixels, reduced by Lanczos' filter"
+    return f"the input's own pixels, {largest} shown at {size}; {pixels}"
+
+
+def _classes(context: Context, found: list[int]) -> str:
+    """The classes of these pictures, most frequent first, four at most; "" where they have no labels."""
+    counts: dict[str, int] = {}
+    for i in found:
+        label = context.image_set.pictures[i].label
+        if label is not None:
+            output = context.model["label_to_output"][label]
+            name = context.image_set.classes[label] if output is None else context.model["classes"][output]
+            name = name.split(",")[0]
+            counts[name] = counts.get(name, 0) + 1
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    words = [name if counts[name] == 1 else f"{name} ({counts[name]})" for name in ranked[:4]]
+    return ", ".join(words) + (f" and {len(ranked) - 4} more" if len(ranked) > 4 else "")
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="maximal_patches",
+        title="Maximally activating patches",
+        question="Which pieces of real pictures excite each unit most?",
+        how_to_read="Look for what a unit's patches have in common: a colour or an edge in early layers, textures in "
+        "the middle, parts of objects in late ones. Each patch is exactly what the winning neuron can see, no pixel "
+        "more, and comes from another picture. Sheets show every unit of a layer; click one to look closely.",
+        do_not_conclude="A handful of the strongest patches shows the tip, not the whole range a unit responds to, and "
+        "only what this image set contains. What they share need not be what the unit computes: nine dogs may be nine "
+        "patches of fur. An orange frame marks a field that hangs over the picture's edge, where padding helped.",
+        equation="p_i = max over (y, x) of a_u(i, y, x); the k pictures i with the largest p_i",
+        papers=(
+            Paper(
+                "R. Girshick, J. Donahue, T. Darrell, J. Malik",
+                2014,
+                "Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation",
+                "CVPR",
+                "https://arxiv.org/abs/1311.2524",
+            ),
+            Paper(
+                "M. D. Zeiler, R. Fergus",
+                2014,
+                "Visualizing and Understanding Convolutional Networks",
+                "ECCV",
+                "https://arxiv.org/abs/1311.2901",
+            ),
+        ),
+    )

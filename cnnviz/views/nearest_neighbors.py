@@ -1,0 +1,197 @@
+"""Nearest neighbours: one figure a query, its neighbours in feature space above those in pixel space."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnnviz.result import Result
+from cnnviz.views import section
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+
+TILE = 96  # of a neighbour, in CSS pixels
+SHARP = 2  # picture pixels a CSS pixel, at most
+GAP, EDGE, TOP = 10, 14, 28
+LEFT = EDGE + 2 * TILE + 26
+
+# Same class: blue, solid, a tick. Other class: orange, dashed, a cross. Colour is never the only difference.
+STYLE = (
+    "text{font:600 14px system-ui,sans-serif;fill:#15171c}.same{stroke:#0b66c3}.other{stroke:#c2510a;"
+    "stroke-dasharray:7 4}"
+    ".none,.query{stroke:#7a828d}.frame{fill:none;stroke-width:4}.plate{fill:#fff;"
+    "stroke:#9aa0a8}.disc{stroke:none}.same.disc{fill:#0b66c3}.other.disc"
+    "{fill:#c2510a}.mark{fill:none;stroke:#fff;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round}"
+    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.plate{fill:#15171c;"
+    "stroke:#5b616b}.same{stroke:#62a8f5}.other{stroke:#f08a3c}}"
+)
+MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
+
+
+def relation(context: Context, query: int, neighbor: int) -> str:
+    """ "same" or "other" class, or "none" where either has no class."""
+    a, b = (context.image_set.pictures[i].label for i in (query, neighbor))
+    return "none" if a is None or b is None else "same" if a == b else "other"
+
+
+def embedded(context: Context, index: int, size: int) -> str:
+    """The picture, cropped to a square as the thumbnails are, as a data address. Small pictures keep their pixels."""
+    picture = context.image_set.open(index)
+    side = min(size * SHARP, min(picture.size))
+    stream = io.BytesIO()
+    ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS).save(stream, "WEBP", quality=85, method=4)
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> tuple[str, int, int]:
+    """An SVG, its width and height: the query, large, and a row of neighbours for each of ``spaces`` (title →
+    indices)."""
+    k = max(len(n) for n in spaces.values())
+    width, height = LEFT + k * (TILE + GAP) - GAP + EDGE, len(spaces) * (TILE + TOP) + EDGE
+    parts = [
+        f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>',
+        f'<text x="{EDGE}" y="{TOP - 9}">query</text>',
+        _tile(embedded(context, query, 2 * TILE), EDGE, TOP, 2 * TILE, "query"),
+    ]
+    for r, (title, neighbors) in enumerate(spaces.items()):
+        y = r * (TILE + TOP) + TOP
+        parts.append(f'<text x="{LEFT}" y="{y - 9}">{html.escape(title)}</text>')
+        for c, neighbor in enumerate(neighbors):
+            kind = relation(context, query, int(neighbor))
+            parts.append(_tile(embedded(context, int(neighbor), TILE), LEFT + c * (TILE + GAP), y, TILE, kind))
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
+    )
+    return svg, width, height
+
+
+def figure(result: Result, context: Context, q: int) -> Figure:
+    """The figure of the q-th query."""
+    query = int(result.arrays["queries"][q])
+    picture = context.image_set.pictures[query]
+    found = {s: result.arrays[f"{s}_neighbors"][q] for s in ("feature", "pixel")}
+    own = None if picture.label is None else context.image_set.classes[picture.label]
+    svg, width, height = row_picture(
+        context, query, {"nearest in feature space": found["feature"], "nearest in pixels": found["pixel"]}
+    )
+    counts, listed = {}, {}
+    for space, neighbors in found.items():
+        counts[space] = sum(relation(context, query, int(i)) == "same" for i in neighbors)
+        distances = result.arrays[f"{space}_distances"][q]
+        listed[space] = ", ".join(
+            f"{_named(context, int(i))} {d:.3g}" for i, d in zip(neighbors, distances, strict=True)
+        )
+    k = len(found["feature"])
+    agree = (
+        f"{counts['feature']} of {k} are of its class in features, {counts['pixel']} of {k} in pixels. " if own else ""
+    )
+    alt = f"Query {picture.name}{f', class {own}' if own else ''}, and two rows of {k} pictures. "
+    if own:
+        alt += f"Feature space: {_classes(context, found['feature'])}. Pixels: {_classes(context, found['pixel'])}."
+    else:
+        alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
+    return context.figure(
+        f"query-{picture.id}", f"query-{picture.id}.svg", svg.encode(), width, height, alt=alt,
+        caption=f"{picture.name}: {agree}Feature space, by distance: {listed['feature']}. Pixels: {listed['pixel']}.",
+        mapping="pixels are the pictures'; blue solid frame with a tick: same class, orange dashed frame with a "
+        "cross: another "
+        "class" + ("" if own else " (this set names no class here: grey frames)"),
+        subjects=(Subject("image", picture.name), *((Subject("class", own),) if own else ())), data="feature_neighbors",
+    )  # fmt: skip
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers, arrays = result.numbers, result.arrays
+    k, sample = numbers["k"], arrays["sample"]
+    metrics, tables = [], []
+    if len(sample):
+        spaces = {"feature space": arrays["feature_agreement"], "pixels": arrays["pixel_agreement"]}
+        for name, shares in spaces.items():
+            metrics.append(Metric(f"neighbours of the same class, {name}", *_mean(shares)))
+        metrics.append(Metric("neighbours of the same class, by chance", float(arrays["chance"].mean())))
+        labels = np.array([context.image_set.pictures[i].label for i in sample])
+        rows = [
+            (context.image_set.classes[c], int((labels == c).sum()),
+             *(f"{v[labels == c].mean():.0%}" for v in spaces.values()), f"{arrays['chance'][labels == c].mean():.1%}")
+            for c in np.unique(labels)
+        ]  # fmt: skip
+        whole = ("all", len(sample), *(f"{v.mean():.1%}" for v in spaces.values()), f"{arrays['chance'].mean():.1%}")
+        order = sorted(rows, key=lambda row: int(row[2][:-1]))
+        if len(rows) > 24:
+            order = [*order[:12], *order[-12:]]
+        caption = (
+            f"Share of a picture's {k} nearest that have its class, over {len(sample)} pictures"
+            f"{'' if len(sample) == numbers['pictures'] else ' (a random sample)'}, hardest class first"
+            f"{'; the 12 lowest and the 12 highest of ' + str(len(rows)) if len(rows) > 24 else ''}."
+        )
+        columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
+        tables.append(Table("agreement", caption, columns, (whole, *order)))
+    metrics.append(Metric("feature neighbours that are pixel neighbours too", numbers["shared"]))
+    return {
+        "figures": tuple(figure(result, context, q) for q in range(len(arrays["queries"]))),
+        "tables": tuple(tables),
+        "metrics": tuple(metrics),
+    }
+
+
+def _tile(address: str, x: int, y: int, size: int, kind: str) -> str:
+    parts = [
+        f'<image x="{x}" y="{y}" width="{size}" height="{size}" href="{address}"/>'
+        f'<rect class="{kind} frame" x="{x - 2}" y="{y - 2}" width="{size + 4}" height="{size + 4}" rx="3"/>'
+    ]
+    if kind in MARKS:
+        parts.append(
+            f'<g transform="translate({x + size - 11} {y + size - 11})"><circle class="{kind} disc" r="9"/>'
+            f'<path class="mark" d="{MARKS[kind]}"/></g>'
+        )
+    return "".join(parts)
+
+
+def _named(context: Context, index: int) -> str:
+    picture = context.image_set.pictures[index]
+    name = picture.name.rsplit("/", 1)[-1]
+    label = None if picture.label is None else context.image_set.classes[picture.label].split(",")[0]
+    return name if label is None or label in name else f"{label} ({name})"
+
+
+def _classes(context: Context, neighbors: np.ndarray) -> str:
+    pictures = (context.image_set.pictures[int(i)] for i in neighbors)
+    return ", ".join(
+        "no class" if p.label is None else context.image_set.classes[p.label].split(",")[0] for p in pictures
+    )
+
+
+def _mean(shares: np.ndarray) -> tuple[float, str, str, tuple[float, float]]:
+    """Mean and its 95 % interval (normal), as a Metric's value, unit, better and interval."""
+    mean, error = float(shares.mean()), 1.96 * float(shares.std()) / len(shares) ** 0.5
+    return mean, "", "higher", (max(0.0, mean - error), min(1.0, mean + error))
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="nearest_neighbors",
+        title="Nearest neighbours",
+        question="What does the network find alike, and is that more than alike pixels?",
+        how_to_read="Left the query; above, the pictures whose feature vectors are nearest to its own; below, those "
+        "whose "
+        "pixels are (at 32 × 32). Pixels find pictures of like colour and layout. Where the upper row shows the same "
+        "thing in "
+        "other poses, lights and places, the network has learnt to look past the pixels.",
+        do_not_conclude="Neighbours of the query's class do not prove that its features are about the object: they may "
+        "share a background. Nor is a neighbour of another class a mistake: it may be alike in what the classes do "
+        "not name. "
+        "Distances of two networks, or of features and pixels, cannot be compared.",
+        equation="d(i, j) = ‖φ(xᵢ) − φ(xⱼ)‖₂, with φ the features, or the pixels",
+        papers=(
+            Paper(
+                "A. Krizhevsky, I. Sutskever, G. Hinton",
+                2012,
+                "ImageNet Classification with Deep Convolutional Neural Networks",
+                "NeurIPS",
+                "https://doi.org/10.1145/3065386",
+            ),
+        ),
+    )

@@ -1,0 +1,221 @@
+"""The forward pass against brute force over all activations, a plain hook, numpy and sklearn; batching changes nothing."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import top_k_accuracy_score
+from torch import nn
+
+from cnnviz import images, models, result
+from cnnviz.activations import forward
+from cnnviz.activations.forward import ForwardPass, accuracies, best_classes, layer_arrays
+from cnnviz.receptive_field import receptive_fields
+
+SIZE = (20, 23)
+LAYERS = ("0", "3", "5", "9")
+
+
+def small_net(seed: int = 0) -> nn.Module:
+    """In-place ReLUs, a padded convolution, a pool, a linear layer; float64, so that equality can be exact."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True),
+        nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 5, 1), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(20, 7),
+    )  # fmt: skip
+    return net.double().eval().requires_grad_(False)
+
+
+def pictures(n: int = 23, seed: int = 1) -> torch.Tensor:
+    """Pictures with planted ties: some are the same, one is periodic, so equal values also lie within a picture."""
+    x = torch.randn(n, 3, *SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    x[4] = x[11] = x[2]
+    x[17] = x[16]
+    x[9] = x[9, :, :2, :2].repeat(1, 10, 12)[:, : SIZE[0], : SIZE[1]]
+    return x
+
+
+def run_pass(net, x, batch, top=5, feature=("9", "input")):
+    fields = receptive_fields(net, LAYERS, SIZE)
+    logits, features, arrays = [], [], {}
+    with ForwardPass(net, fields, top, feature, batch) as step:
+        for part in x.split(batch):
+            for kept, got in zip((logits, features), step(part), strict=True):
+                kept.append(got)
+    for name in LAYERS:
+        arrays |= layer_arrays(name, step.responses[name], fields[name])
+    return torch.cat(logits), torch.cat(features), arrays, fields
+
+
+def activations(net, x) -> dict[str, np.ndarray]:
+    kept = {}
+    handles = [
+        net[int(name)].register_forward_hook(lambda m, i, o, name=name: kept.update({name: o.clone()}))
+        for name in LAYERS
+    ]
+    net(x)
+    for handle in handles:
+        handle.remove()
+    return {name: (a if a.ndim == 4 else a[:, :, None, None]).numpy() for name, a in kept.items()}
+
+
+def brute_force(maps: np.ndarray, allowed: np.ndarray, k: int):
+    """For each unit: every picture's best allowed neuron, then a full sort by (value descending, picture ascending)."""
+    for unit in range(maps.shape[1]):
+        best = []
+        for i, picture in enumerate(maps[:, unit]):
+            neurons = [(-picture[y, x], y, x) for y, x in np.argwhere(allowed)]
+            if neurons:
+                value, y, x = min(neurons)
+                best.append((value, i, y, x))
+        yield sorted(best)[:k]
+
+
+@pytest.mark.parametrize("batch", [1, 4, 23])
+def test_top_neurons_equal_a_full_sort_also_where_values_tie(batch):
+    net, x = small_net(), pictures()
+    _, _, arrays, fields = run_pass(net, x, batch)
+    for name, maps in activations(net, x).items():
+        cross = fields[name].rows_cross[:, None] | fields[name].columns_cross[None]
+        assert name == "9" or cross.any()
+        for what, allowed in (("inside", ~cross), ("all", np.ones_like(cross))):
+            value, image, position = (arrays[f"{name}/{what}_{part}"] for part in ("value", "image", "position"))
+            for unit, expected in enumerate(brute_force(maps, allowed, 5)):
+                assert image[unit].tolist() == [i for _, i, _, _ in expected]
+                assert position[unit].tolist() == [[y, x] for _, _, y, x in expected]
+                np.testing.assert_allclose(value[unit], [-v for v, _, _, _ in expected], rtol=1e-6)
+
+
+def test_nothing_depends_on_the_batch_size():
+    net, x = small_net(), pictures()
+    logits, features, arrays, _ = run_pass(net, x, 1)
+    for batch in (3, 8, 23):
+        others = run_pass(net, x, batch)
+        torch.testing.assert_close(others[0], logits, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(others[1], features, rtol=1e-12, atol=1e-12)
+        for name, array in arrays.items():
+            np.testing.assert_allclose(others[2][name], array, rtol=1e-6, err_msg=name)
+
+
+def test_statistics_equal_numpys():
+    net, x = small_net(), pictures()
+    _, _, arrays, _ = run_pass(net, x, 6)
+    for name, maps in activations(net, x).items():
+        np.testing.assert_allclose(arrays[f"{name}/mean"], maps.mean((0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(arrays[f"{name}/max"], maps.max((0, 2, 3)), rtol=1e-6)
+        np.testing.assert_allclose(arrays[f"{name}/active"], (maps > 0).mean((0, 2, 3)), rtol=1e-6)
+        np.testing.assert_allclose(arrays[f"{name}/peak"], np.maximum(maps.max((2, 3)), 0).mean(0), rtol=1e-6)
+
+
+def test_features_equal_a_plain_hook_and_hooks_are_gone():
+    net, x = small_net(), pictures()
+    kept = []
+    handle = net[9].register_forward_pre_hook(lambda m, i: kept.append(i[0].clone()))
+    logits = net(x)
+    handle.remove()
+    got_logits, features, _, _ = run_pass(net, x, 5)
+    torch.testing.assert_close(features, kept[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(got_logits, logits, rtol=1e-12, atol=1e-12)
+    _, pooled, _, _ = run_pass(net, x, 5, feature=("3", "output"))
+    np.testing.assert_allclose(pooled, activations(net, x)["3"].mean((2, 3)), rtol=1e-12, atol=1e-12)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+
+
+def test_running_out_of_memory_halves_the_batch_and_changes_nothing():
+    net, x = small_net(), pictures()
+    expected = run_pass(net, x, 8)[2]
+
+    class Tight(nn.Linear):
+        def forward(self, features):
+            if len(features) > 3:
+                raise torch.OutOfMemoryError("none left")
+            return super().forward(features)
+
+    net[9].__class__ = Tight
+    fields = receptive_fields(small_net(), LAYERS, SIZE)
+    with ForwardPass(net, fields, 5, ("9", "input"), 8) as step:
+        for part in x.split(8):
+            step(part)
+    assert step.batch == 2
+    for name in LAYERS:
+        for key, array in layer_arrays(name, step.responses[name], fields[name]).items():
+            np.testing.assert_allclose(array, expected[key], rtol=1e-6, err_msg=key)
+
+
+def test_equal_scores_are_ranked_by_index():
+    logits = torch.tensor([[1.0, 3.0, 3.0, 0.0, 3.0, 1.0]])
+    order, chances, _ = best_classes(logits)
+    assert order.tolist() == [[1, 2, 4, 0, 5]]
+    torch.testing.assert_close(chances, logits.softmax(1)[:, [1, 2, 4, 0, 5]])
+
+
+def test_accuracies_equal_sklearns_and_leave_unlabelled_pictures_out():
+    generator = np.random.default_rng(0)
+    scores = generator.random((200, 9))
+    label = generator.integers(0, 9, 200)
+    order = np.argsort(-scores, axis=1)[:, :5]
+    right = np.where(label == 3, -1, label)  # class 3 of the set has no output
+    known = right >= 0
+    numbers, arrays = accuracies(order, right, label, 9)
+    for k, name in ((1, "top1"), (5, "top5")):
+        expected = top_k_accuracy_score(label[known], scores[known], k=k, labels=range(9))
+        assert numbers[name] == pytest.approx(expected)
+        for c in (0, 8):
+            one = label == c
+            share = top_k_accuracy_score(label[one], scores[one], k=k, labels=range(9))
+            assert arrays[f"class_{name}"][c] == pytest.approx(share)
+    assert numbers["labelled"] == known.sum()
+    assert np.isnan(arrays["class_top1"][3]) and arrays["class_pictures"][3] == 0
+    assert accuracies(order, np.full(200, -1), label, 9)[0] == {"labelled": 0}
+
+
+FACTORY = """
+import torch
+from torch import nn
+def net():
+    return nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+                         nn.Conv2d(8, 6, 3, padding=1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(6, 12))
+"""
+
+
+def write_model(make_job, index, tmp_path) -> dict:
+    (tmp_path / "factory.py").write_text(FACTORY)
+    block = {
+        "factory": f"{tmp_path}/factory.py:net",
+        "preprocess": {"mean": 0.5, "std": 0.25, "resize": None, "crop": 64},
+        "image_set": "set",
+    }
+    config = {"kind": "demo", "count": 24}
+    listed = images.listing(config)
+    classes = sorted({label for _, label in listed})
+    index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
+    models.main(make_job(block))
+    return block
+
+
+def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, index, tmp_path):
+    block = write_model(make_job, index, tmp_path)
+    outputs = {"result": tmp_path / "forward.npz", "features": tmp_path / "features.npy"}
+    job = make_job(block, outputs=outputs, parameters={"batch": 7, "top": 4})
+    job = type(job)(**vars(job) | {"parameters": {"batch": 7, "top": 4}})
+    forward.main(job)
+    got = result.read(outputs["result"])
+    first = outputs["result"].read_bytes(), outputs["features"].read_bytes()
+    model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
+    x = model.pictures(list(image_set.arrays(model.preprocess.geometry)))
+    logits = model.logits(x)
+    features = np.load(outputs["features"], mmap_mode="r")
+    np.testing.assert_allclose(features, model.net[:7](model.normalise(x)).numpy(), rtol=1e-4, atol=1e-5)
+    assert got.arrays["top_classes"].tolist() == best_classes(logits)[0].tolist()
+    right = got.arrays["label"]
+    expected = logits.softmax(1).numpy()[np.arange(24), right]
+    np.testing.assert_allclose(got.arrays["label_probability"], expected, rtol=1e-4)
+    assert got.numbers["pictures"] == 24 and got.numbers["layers"] == ["conv1", "conv2"]
+    assert got.numbers["top1"] == pytest.approx((logits.argmax(1).numpy() == right).mean())
+    assert json.dumps(got.numbers)
+    forward.main(job)
+    assert first == (outputs["result"].read_bytes(), outputs["features"].read_bytes())
+    assert not list(tmp_path.glob(".*"))

@@ -1,0 +1,157 @@
+"""Patches: the crop is all that the neuron sees; border neurons come last and are flagged; the view cuts these pixels."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from cnnviz import images, result
+from cnnviz.activations import forward, maximal_patches
+from cnnviz.activations.maximal_patches import boxes, fill
+from cnnviz.models import Layer, Model
+from cnnviz.preprocess import Preprocess
+from cnnviz.views import maximal_patches as drawn
+from cnnviz.views.section import Context
+
+
+def top(image, value):
+    image, value = np.array(image, np.int32), np.array(value, np.float32)
+    return {"image": image, "value": value, "position": np.stack([image, image], 2)}
+
+
+def test_border_neurons_fill_up_only_with_other_pictures():
+    inside = top([[3, 7, -1], [1, 2, 4], [-1, -1, -1]], [[9, 5, -np.inf], [3, 2, 1], [-np.inf] * 3])
+    everywhere = top([[8, 3, 7], [9, 8, 7], [5, -1, -1]], [[12, 11, 6], [9, 8, 7], [4, -np.inf, -np.inf]])
+    got = fill(inside, everywhere, 3)
+    assert got["image"].tolist() == [[3, 7, 8], [1, 2, 4], [5, -1, -1]]
+    assert got["value"].tolist() == [[9, 5, 12], [3, 2, 1], [4, 0, 0]]
+
+
+def test_boxes_are_rows_by_columns():
+    rows, columns = np.array([[0, 3], [2, 7]]), np.array([[0, 4], [1, 5], [2, 6]])
+    assert boxes(np.array([[[1, 2], [-1, -1]]]), rows, columns).tolist() == [[[2, 2, 7, 6], [0, 0, 0, 0]]]
+
+
+NET = (
+    nn.Conv2d(3, 6, 5, stride=2, padding=2),
+    nn.ReLU(inplace=True),
+    nn.MaxPool2d(3, 2),
+    nn.Conv2d(6, 7, 3, padding=1),
+    nn.ReLU(inplace=True),
+    nn.Conv2d(7, 4, 7, padding=3),
+    nn.Flatten(),
+    nn.LazyLinear(3),
+)
+NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
+
+
+@pytest.fixture
+def patches(tmp_path, make_job, index, monkeypatch):
+    """A float64 net over twenty small photographs of noise and steps: (net, pictures, result of the section, context)."""
+    torch.manual_seed(0)
+    net = nn.Sequential(*NET).double()
+    net(torch.zeros(1, 3, 40, 40, dtype=torch.float64))
+    net.eval().requires_grad_(False)
+    generator = np.random.default_rng(0)
+    listed = []
+    for i in range(20):
+        pixels = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+        Image.fromarray(pixels).save(tmp_path / f"{i:02d}.png")
+        listed.append((f"{i:02d}.png", i % 3))
+    index(tmp_path / "images.json", listed, ["a", "b", "c"])
+    preprocess = Preprocess(resize=None, crop=40)
+    shapes = {"conv1": (6, 20, 20), "conv2": (7, 9, 9), "conv3": (4, 9, 9)}
+    layers = tuple(Layer(name, module, "Conv2d", *shapes[name]) for module, name in NAMES.items())
+    model = Model(
+        "net", net, preprocess, layers, tuple(NAMES.values()), ("7", "input"), "flat", net[7].in_features,
+        ("a", "b", "c"), (0, 1, 2), torch.device("cpu"), {},
+    )  # fmt: skip
+    monkeypatch.setattr(Model, "pictures", lambda self, arrays: in_unit_range(np.stack(arrays)))
+    monkeypatch.setattr(forward.models, "load", lambda job: model)
+    config = {"kind": "folder", "path": str(tmp_path)}
+    block = {"factory": "x.py:f", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
+    outputs = {"result": tmp_path / "forward.npz", "features": tmp_path / "features.npy"}
+    job = make_job(block, image_set=config, outputs=outputs)
+    forward.main(type(job)(**vars(job) | {"parameters": {"batch": 6, "top": 9}}))
+    section = {
+        "parameters": {"patches": 9},
+        "inputs": {"forward": outputs["result"]},
+        "outputs": {"result": tmp_path / "result.npz"},
+    }
+    maximal_patches.main(type(job)(**vars(job) | section))
+    image_set = images.read(tmp_path / "images.json", config)
+    facts = {"classes": ["a", "b", "c"], "label_to_output": [0, 1, 2]}
+    context = Context(facts, {"units": 3, "order": "selective"}, image_set, None, {})
+    x = in_unit_range(np.stack(list(image_set.arrays(preprocess.geometry))))
+    return net, x, result.read(tmp_path / "result.npz"), context
+
+
+def in_unit_range(stacked: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).double() / 255
+
+
+def test_what_is_outside_the_crop_does_not_change_the_neuron_at_all(patches):
+    net, x, got, _ = patches
+    generator = torch.Generator().manual_seed(0)
+    for module, name in NAMES.items():
+        head = net[: int(module) + 1]
+        for unit, slot in ((0, 0), (2, 4), (3, 8)):
+            image, value = got.arrays[f"{name}/image"][unit, slot], got.arrays[f"{name}/value"][unit, slot]
+            top_, left, bottom, right = got.arrays[f"{name}/box"][unit, slot]
+            y, column = got.arrays[f"{name}/position"][unit, slot]
+            other = torch.rand(1, 3, 40, 40, dtype=torch.float64, generator=generator)
+            other[0, :, top_:bottom, left:right] = x[image, :, top_:bottom, left:right]
+            before, after = head(x[image : image + 1]), head(other)
+            assert (after - before)[0, unit, y, column] == 0.0
+            assert value == pytest.approx(float(before[0, unit, y, column]), rel=1e-6)
+
+
+def test_fields_inside_the_picture_are_never_flagged_and_others_are(patches):
+    _, _, got, _ = patches
+    by_name = {layer["name"]: layer for layer in got.numbers["layers"]}
+    assert not got.arrays["conv1/border"].any() and not got.arrays["conv2/border"].any()
+    assert (by_name["conv1"]["field"], by_name["conv2"]["field"]) == ([5, 5], [17, 17])
+    box = got.arrays["conv1/box"]
+    assert ((box[..., 2:] - box[..., :2]) == 5).all()
+    assert by_name["conv3"]["inside"] == 0 or not got.arrays["conv3/border"].any()
+    assert all(len(set(row)) == 9 for row in got.arrays["conv3/image"].tolist())
+    value = got.arrays["conv2/value"]
+    assert (np.diff(value, axis=1) <= 0).all()
+
+
+def test_the_view_cuts_exactly_these_pixels_and_names_its_subjects(patches, tmp_path):
+    _, x, got, context = patches
+    shown = drawn.view(got, context)
+    unit = next(f for f in shown["figures"] if f.id.startswith("conv1-unit"))
+    number = int(unit.id.rsplit("-", 1)[1])
+    assert [s.name for s in unit.subjects if s.kind == "unit"] == [str(number)]
+    names = [context.image_set.pictures[i].name for i in got.arrays["conv1/image"][number]]
+    assert [s.name for s in unit.subjects if s.kind == "image"] == names
+    _, large = drawn._cut(got, context, {"conv1": np.array([number])}, tmp_path)
+    for slot in range(9):
+        top_, left, bottom, right = got.arrays["conv1/box"][number, slot]
+        crop = (x[got.arrays["conv1/image"][number, slot]] * 255).round().byte().permute(1, 2, 0).numpy()
+        enlarged = Image.fromarray(crop[top_:bottom, left:right]).resize((96, 96), Image.Resampling.NEAREST)
+        assert np.array_equal(large["conv1"][0, slot, ..., :3], np.asarray(enlarged))
+    sheets = [f for f in shown["figures"] if "-sheet-" in f.id and f.group == "conv2"]
+    assert {s.name for f in sheets for s in f.subjects if s.kind == "unit"} == {str(u) for u in range(7)}
+    assert len(shown["figures"]) <= 200 and json.dumps(shown["tables"][0].rows)
+
+
+def test_border_crops_get_a_frame_and_keep_their_shape():
+    crop = np.full((20, 40, 3), 7, np.uint8)
+    plain, framed = drawn.cell(crop, 56, False), drawn.cell(crop, 56, True)
+    assert plain[..., 3].any(1).sum() == 28 and plain[..., 3].any(0).sum() == 56
+    assert tuple(framed[14, 10, :3]) == drawn.FRAME and tuple(plain[14, 10, :3]) == (7, 7, 7)
+
+
+def test_selective_units_come_before_dead_ones_and_one_hit_wonders():
+    value = np.array([[9.0, 8, 8], [0, 0, 0], [50, 0, 0], [9, 8, 8]])
+    peak = np.array([4.0, 0, 0.5, 1.0])
+    assert drawn.choose("selective", 4, value, peak).tolist() == [3, 0, 2, 1]
+    assert drawn.choose("index", 2, value, peak).tolist() == [0, 3]
+    with pytest.raises(ValueError, match="selective"):
+        drawn.choose("best", 2, value, peak)

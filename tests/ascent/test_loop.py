@@ -1,0 +1,145 @@
+"""The loop: gradients against finite differences, batch mates, optimisers, what is left behind."""
+
+import numpy as np
+import pytest
+import torch
+
+from cnnviz.ascent import loop
+from cnnviz.ascent.loop import adam, ascend, in_batches, lbfgs, momentum, normalised, to_bytes
+from cnnviz.ascent.objectives import logit, neuron, unit
+from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
+from cnnviz.ascent.regularisers import l2, total_variation
+from cnnviz.ascent.transforms import random_view
+
+VIEW = random_view(resolution=(0.6, 0.95), rotation=10, shift=0.05, zoom=0.08)
+PENALTIES = {"tv": lambda x: 0.01 * total_variation(x), "l2": lambda x: 0.01 * l2(x, (0.5, 0.5, 0.5))}
+
+
+def climb(model, objective, seeds, **changes):
+    words = {"steps": 12, "optimiser": adam(0.05, 0.02), "penalties": PENALTIES, "transform": VIEW, "seed": 7} | changes
+    return ascend(model, {"score": objective}, fourier((16, 16), seeds, dtype=torch.float64), **words)
+
+
+@pytest.mark.parametrize(
+    ("objective", "targets"), [(logit, [0, 3, 4]), (lambda t: unit("two", t), [5, 1, 0]), (lambda t: neuron("one", t), [7, 2, 0])]
+)
+@pytest.mark.parametrize("optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01)])
+def test_a_batch_equals_single_runs(model, objective, targets, optimiser):
+    together = climb(model, objective(targets), [10, 11, 12], optimiser=optimiser)
+    for i, target in enumerate(targets):
+        alone = climb(model, objective([target]), [10 + i], optimiser=optimiser)
+        torch.testing.assert_close(together.pictures[i], alone.pictures[0], rtol=0, atol=1e-11)
+        for name, values in together.curves.items():
+            np.testing.assert_allclose(values[:, i], alone.curves[name][:, 0], rtol=1e-9, atol=1e-9)
+
+
+def test_gradient_equals_finite_differences(model):
+    """One plain step of rate 1 moves the variable by the gradient of score - penalties under the first view."""
+    start = fourier((16, 16), [3], dtype=torch.float64, deviation=0.05)
+    moved = {}
+
+    def record(variable):
+        moved["variable"] = variable
+        return torch.optim.SGD([variable], lr=1.0)
+
+    optimiser = loop.Optimiser(record, lambda progress: 1.0)
+    smooth = {"tv2": lambda x: 0.1 * total_variation(x, 2), "l2": lambda x: 0.1 * l2(x, (0.5, 0.5, 0.5))}
+    arguments = {"transform": VIEW, "penalties": smooth, "seed": 7, "optimiser": optimiser, "steps": 1}
+    ascend(model, {"score": logit([2])}, start, **arguments)
+    gradient = (moved["variable"] - start.variable).detach()
+
+    def value(variable):
+        here = Parametrisation(variable, start.picture)
+        curves = ascend(model, {"score": logit([2])}, here, **arguments).curves
+        return curves["score"][0, 0] - curves["tv2"][0, 0] - curves["l2"][0, 0]
+
+    generator = torch.Generator().manual_seed(0)
+    for flat in torch.randint(start.variable.numel(), (12,), generator=generator).tolist():
+        h = torch.zeros_like(start.variable)
+        h.view(-1)[flat] = 1e-5
+        numeric = (value(start.variable + h) - value(start.variable - h)) / 2e-5
+        assert float(gradient.view(-1)[flat]) == pytest.approx(float(numeric), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("optimiser", [adam(0.05), momentum(0.5), normalised(0.02), lbfgs()])
+def test_every_optimiser_climbs(model, optimiser):
+    ascent = climb(model, logit([1]), [0], optimiser=optimiser, transform=None, penalties={}, steps=20)
+    assert ascent.curves["score"][-1, 0] > ascent.curves["score"][0, 0] + 1
+
+
+def test_target_becomes_the_arg_max(model):
+    ascent = climb(model, logit([0, 1, 2, 3, 4]), range(5), steps=30)
+    assert model.logits(ascent.pictures).argmax(1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_penalties_fall_as_their_weights_grow(model):
+    for measure in (total_variation, lambda x: l2(x, (0.5, 0.5, 0.5))):
+        found = []
+        for weight in (0, 0.1, 1.0):
+            penalties = {"one": lambda x, w=weight, m=measure: w * m(x)}
+            found.append(float(measure(climb(model, logit([1]), [0], penalties=penalties, transform=None, steps=20).pictures)))
+        assert found == sorted(found, reverse=True) and found[-1] < found[0] / 2
+
+
+def test_forward_stops_at_the_deepest_module(model):
+    called = []
+    handle = model.net.score.register_forward_hook(lambda *_: called.append(1))
+    climb(model, unit("two", [1]), [0], steps=2)
+    assert not called
+    climb(model, logit([1]) + unit("two", [1]), [0], steps=2)
+    assert called
+    handle.remove()
+
+
+def test_weights_are_frozen_meanwhile_and_nothing_is_left(model):
+    model.net.one.weight.requires_grad_(True)
+    before = model.net.one.weight.clone()
+    seen = []
+    handle = model.net.one.register_forward_hook(lambda module, *_: seen.append(module.weight.requires_grad))
+    climb(model, logit([1]), [0], steps=2)
+    handle.remove()
+    assert seen == [False, False] and model.net.one.weight.requires_grad
+    assert torch.equal(model.net.one.weight, before) and model.net.one.weight.grad is None
+    assert not any(module._forward_hooks for module in model.net.modules())
+
+
+def test_start_is_left_as_it_is_and_bounds_hold(model):
+    x = torch.full((1, 3, 16, 16), 0.99, dtype=torch.float64)
+    start = pixels(x)
+    ascent = ascend(model, {"score": logit([1])}, start, steps=5, optimiser=normalised(0.5), snapshots={0, 2, 5})
+    assert torch.equal(start.variable, x)
+    assert 0 <= float(ascent.pictures.min()) and float(ascent.pictures.max()) <= 1
+    assert sorted(ascent.snapshots) == [0, 2, 5]
+    assert (ascent.snapshots[0] == 252).all()
+    assert np.array_equal(ascent.snapshots[5], to_bytes(ascent.pictures))
+
+
+def test_snapshots_are_the_pictures_of_a_shorter_run(model):
+    long = climb(model, logit([1]), [0], steps=8, optimiser=adam(0.05), transform=None, snapshots={3})
+    short = climb(model, logit([1]), [0], steps=3, optimiser=adam(0.05), transform=None)
+    assert np.array_equal(long.snapshots[3], to_bytes(short.pictures))
+
+
+def test_lbfgs_refuses_a_batch(model):
+    with pytest.raises(ValueError, match="give it one"):
+        climb(model, logit([1, 2]), [0, 1], optimiser=lbfgs())
+
+
+def test_batches_halve_when_memory_runs_out():
+    sizes = []
+
+    def function(items):
+        sizes.append(len(items))
+        if len(items) > 3:
+            raise torch.OutOfMemoryError
+        return list(items)
+
+    found = [item for part in in_batches(function, list(range(11)), 8) for item in part]
+    assert found == list(range(11)) and sizes == [8, 4, 2, 2, 2, 2, 2, 1]
+    with pytest.raises(torch.OutOfMemoryError):
+        list(in_batches(lambda items: function([0] * 9), [1], 1))
+
+
+def test_bytes_are_rounded():
+    x = torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 1.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
+    assert to_bytes(x)[0, :, :, 0].tolist() == [[0, 0], [1, 255]]

@@ -1,0 +1,66 @@
+"""Objectives against plain indexing and naive loops."""
+
+import pytest
+import torch
+
+from cnnviz.ascent.objectives import Objective, gram, logit, match, neuron, read, unit
+
+
+@pytest.fixture
+def seen(model):
+    x = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return read(model, x, ["one", "two", ""]) | {"x": x}
+
+
+def test_values_are_each_pictures_own_target(model, seen):
+    torch.testing.assert_close(seen[""], model.logits(seen["x"]))
+    assert logit([4, 0, 2]).value(seen).tolist() == [float(seen[""][i, c]) for i, c in enumerate([4, 0, 2])]
+    for i, u in enumerate([5, 1, 0]):
+        assert float(unit("two", [5, 1, 0]).value(seen)[i]) == pytest.approx(float(seen["two"][i, u].mean()))
+        assert float(neuron("two", [5, 1, 0]).value(seen)[i]) == float(seen["two"][i, u, 3, 3])
+
+
+def test_arithmetic(seen):
+    a, b = logit([0, 1, 2]), unit("one", [3, 4, 5])
+    weights = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
+    mixed = 2 * a - b * weights + -a
+    assert mixed.modules == ("", "one", "")
+    torch.testing.assert_close(mixed.value(seen), a.value(seen) - weights * b.value(seen))
+    assert isinstance(mixed, Objective)
+
+
+def test_wrong_number_of_targets(seen):
+    with pytest.raises(ValueError, match="2 targets for 3 pictures"):
+        logit([0, 1]).value(seen)
+
+
+def test_gram_equals_naive_loops_and_ignores_positions():
+    f = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    g = gram(f)
+    for n in range(2):
+        for i in range(4):
+            for j in range(4):
+                expected = sum(
+                    max(float(f[n, i, y, x]), 0) * max(float(f[n, j, y, x]), 0) for y in range(3) for x in range(5)
+                )
+                assert float(g[n, i, j]) == pytest.approx(expected / 15, rel=1e-12)
+    order = torch.randperm(15, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(gram(f.flatten(2)[:, :, order].reshape(f.shape)), g)
+    torch.testing.assert_close(gram(f.repeat(1, 1, 2, 3)), g)  # a larger picture of the same texture
+
+
+def test_match_is_relative(seen):
+    target = torch.relu(seen["two"])
+    assert match("two", target).value(seen).tolist() == [0, 0, 0]
+    torch.testing.assert_close(
+        match("two", target).value({"two": torch.zeros_like(target)}), -torch.ones(3, dtype=torch.float64)
+    )
+    assert float(match("two", target[:1]).value(seen)[0]) == 0
+
+
+def test_read_stops_before_the_rest_of_the_net(model):
+    called = []
+    handle = model.net.score.register_forward_hook(lambda *_: called.append(1))
+    read(model, torch.rand(1, 3, 40, 30, dtype=torch.float64), ["one", "two"])
+    handle.remove()
+    assert not called

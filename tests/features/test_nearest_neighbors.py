@@ -1,0 +1,156 @@
+"""Exactness against brute force in float64, on data made to break float32; agreement against counting by hand."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from cnnviz.features import nearest_neighbors as technique
+from cnnviz.features.nearest_neighbors import agreement, chance, majority, nearest, pixels, unusable
+from cnnviz.views import nearest_neighbors as view
+
+
+def brute(data, queries, k):
+    """Indices and distances by sorting every distance in float64, ties by index."""
+    whole = data.astype(np.float64)
+    indices, distances = [], []
+    for q in queries:
+        d = np.square(whole - whole[q]).sum(1)
+        d[q] = np.inf
+        indices.append(np.argsort(d, kind="stable")[:k])
+        distances.append(np.sqrt(d[indices[-1]]))
+    return np.array(indices), np.array(distances)
+
+
+def float32_only(data, queries, k):
+    """What the matrix product alone would answer."""
+    squares = np.square(data).sum(1)
+    d = squares[None] - 2 * data[queries] @ data.T
+    d[np.arange(len(queries)), queries] = np.inf
+    return np.argsort(d, axis=1, kind="stable")[:, :k]
+
+
+def gaussian(n, d, offset=0.0, scale=1.0):
+    return (offset + scale * np.random.default_rng(0).standard_normal((n, d))).astype(np.float32)
+
+
+CASES = {
+    "plain": gaussian(400, 64),
+    "large offset": gaussian(400, 64, 1000.0),
+    "huge offset, few distinct values": gaussian(300, 16, 1e6, 0.5),
+    "ties everywhere": np.random.default_rng(1).integers(0, 2, (300, 6)).astype(np.float32),
+    "all equal": np.full((50, 8), 3.7, np.float32),
+    "one outlier": np.concatenate([gaussian(300, 32), np.full((1, 32), 1e4, np.float32)]),
+    "near duplicates": (
+        np.repeat(gaussian(30, 128, 5.0), 10, 0) + 1e-4 * np.random.default_rng(2).standard_normal((300, 128))
+    ).astype(np.float32),
+    "pixels": np.random.default_rng(3).integers(0, 256, (300, 3072), np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_brute_force_in_float64(name):
+    data = CASES[name]
+    queries = np.random.default_rng(4).permutation(len(data))[:120]
+    indices, distances = nearest(data, queries, 6)
+    expected, far = brute(data, queries, 6)
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(distances, far, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", ["large offset", "near duplicates"])
+def test_float32_alone_would_not_do(name):
+    """The cases above have teeth: a search that trusts float32 fails them."""
+    data = CASES[name]
+    queries = np.arange(len(data))
+    assert (float32_only(data, queries, 6) != brute(data, queries, 6)[0]).any()
+
+
+def test_blocks_change_nothing(monkeypatch, tmp_path):
+    data = CASES["large offset"]
+    whole = nearest(data, np.arange(100), 5)
+    np.save(tmp_path / "x.npy", data)
+    monkeypatch.setattr(technique, "BLOCK", 3000)  # 46 rows of the data at a time, 7 queries
+    parts = nearest(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(100), 5)
+    np.testing.assert_array_equal(whole[0], parts[0])
+    np.testing.assert_array_equal(whole[1], parts[1])
+
+
+def test_k_must_leave_someone():
+    with pytest.raises(ValueError, match="4 rows"):
+        nearest(gaussian(4, 3), np.arange(4), 4)
+
+
+def test_pixels_are_rounded_means_of_two_by_two():
+    thumbnails = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    small = pixels(thumbnails).reshape(3, 32, 32, 3)
+    mean = thumbnails[1, 10:12, 20:22, 2].astype(float).mean()
+    assert small[1, 5, 10, 2] == int(mean + 0.5)
+
+
+def test_agreement_and_its_chance():
+    labels = np.array([0, 0, 0, 1, 1, -1])
+    queries = np.array([0, 3])
+    neighbors = np.array([[1, 3, 5], [4, 0, 2]])
+    np.testing.assert_allclose(agreement(labels, queries, neighbors), [1 / 3, 1 / 3])
+    np.testing.assert_allclose(chance(labels, queries), [2 / 5, 1 / 5])
+
+
+def test_random_features_agree_at_chance():
+    """400 pictures with features that know nothing: agreement within 4 standard errors of chance."""
+    labels = np.random.default_rng(5).integers(0, 4, 400)
+    queries = np.arange(400)
+    shares = agreement(labels, queries, nearest(gaussian(400, 8), queries, 6)[0])
+    error = shares.std() / 400**0.5
+    assert abs(shares.mean() - chance(labels, queries).mean()) < 4 * error
+
+
+def test_majority_is_the_mode_and_ties_go_to_the_nearer():
+    labels = np.array([0, 1, 2, -1])
+    assert majority(labels, np.array([[0, 1, 1], [2, 1, 0], [3, 3, 1]])).tolist() == [1, 2, 1]
+    random = np.random.default_rng(0).integers(0, 5, 200)
+    neighbors = np.random.default_rng(1).integers(0, 200, (50, 11))
+    for row, found in zip(random[neighbors], majority(random, neighbors), strict=True):
+        counts = np.bincount(row, minlength=5)
+        assert counts[found] == counts.max()
+
+
+def test_features_that_are_no_numbers_are_named():
+    data = gaussian(10, 4)
+    data[3, 1] = np.nan
+    assert "1 of the 10" in unusable(data, 3)
+    assert "at least 20" in unusable(data, 20)
+    assert unusable(gaussian(10, 4), 3) == ""
+
+
+def test_job_and_view(case):
+    made = case.run(technique)
+    a = made.arrays
+    assert a["feature_neighbors"].shape == (5, 6)
+    assert (a["feature_neighbors"] == brute(case.features, a["queries"], 6)[0]).all()
+    assert a["feature_agreement"].mean() > 0.95 > a["chance"].mean() + 0.5  # the clusters are the classes
+    assert a["pixel_distances"].max() < (3 * 32 * 32) ** 0.5  # pixels in [0, 1]
+    context = case.context()
+    shown = view.view(made, context)
+    case.section(shown)
+    assert len(shown["figures"]) == 5
+    for figure in shown["figures"]:
+        root = ET.fromstring(context.files[figure.file])  # well formed, whatever the classes are called
+        assert int(root.get("width")) == figure.width
+        assert len(root.findall(".//{*}image")) == 1 + 6 + 6
+    ticks = context.files[shown["figures"][0].file].decode().count(f'd="{view.MARKS["same"]}"')
+    query = a["queries"][0]
+    both = np.concatenate([a["feature_neighbors"][0], a["pixel_neighbors"][0]])
+    assert ticks == (case.labels[both] == case.labels[query]).sum()
+
+
+def test_without_classes(unlabelled):
+    made = unlabelled.run(technique, queries=3)
+    shown = view.view(made, unlabelled.context())
+    assert not shown["tables"] and len(shown["figures"]) == 3
+    assert not any("same class" in metric.name for metric in shown["metrics"])
+
+
+def test_too_few_pictures_is_said(unlabelled):
+    np.save(unlabelled.folder / "features.npy", unlabelled.features[:2])
+    assert unlabelled.run(technique).status == "not_applicable"

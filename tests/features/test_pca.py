@@ -1,0 +1,117 @@
+"""PCA against scikit-learn's and the plain SVD; and the scatter that all maps share."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from cnnviz.features import pca as technique
+from cnnviz.features.pca import principal_components
+from cnnviz.views import pca as view
+
+
+@pytest.mark.parametrize("n, d", [(300, 40), (40, 300), (50, 50)])
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_equals_scikit_learn_up_to_sign(n, d, offset):
+    generator = np.random.default_rng(0)
+    data = (offset + generator.normal(0, np.linspace(3, 0.1, d), (n, d))).astype(np.float32)
+    scores, explained, fitted = principal_components(data, 10)
+    peer = PCA(10, svd_solver="full").fit(data.astype(np.float64))
+    expected = peer.transform(data.astype(np.float64))
+    signs = np.sign((scores * expected).sum(0))
+    np.testing.assert_allclose(scores * signs, expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(explained, peer.explained_variance_ratio_, rtol=1e-9)
+    assert fitted == n
+
+
+def test_equals_the_svd_and_its_sign_is_fixed():
+    data = np.random.default_rng(1).normal(0, 1, (60, 12)).astype(np.float32)
+    centred = data.astype(np.float64) - data.mean(0, dtype=np.float64)
+    _, s, vt = np.linalg.svd(centred, full_matrices=False)
+    vt *= np.sign(vt[np.arange(12), np.abs(vt).argmax(1)])[:, None]
+    scores, explained, _ = principal_components(data, 12)
+    np.testing.assert_allclose(scores, centred @ vt.T, atol=1e-5)
+    np.testing.assert_allclose(explained, s**2 / (s**2).sum(), rtol=1e-9)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    data = np.random.default_rng(1).normal(5, 1, (90, 12)).astype(np.float32)
+    whole = principal_components(data, 5)
+    monkeypatch.setattr(technique, "CHUNK", 7)
+    np.testing.assert_allclose(principal_components(data, 5)[0], whole[0], atol=1e-5)
+
+
+def test_a_sample_stands_in_where_both_sides_are_long(monkeypatch):
+    data = (np.random.default_rng(1).normal(0, 1, (90, 60)) * np.r_[20, 10, np.ones(58)]).astype(np.float32)
+    whole = principal_components(data, 2)
+    monkeypatch.setattr(technique, "EXACT", 50)
+    scores, _, fitted = principal_components(data, 2, seed=3)
+    assert fitted == 50 and scores.shape == (90, 2)
+    assert abs(np.corrcoef(scores[:, 0], whole[0][:, 0])[0, 1]) > 0.99
+
+
+def test_no_variance_is_zero_not_noise():
+    scores, explained, _ = principal_components(np.full((20, 5), 7, np.float32), 3)
+    assert not scores.any() and not explained.any()
+    line = np.outer(np.arange(20), [1, 2, 0]).astype(np.float32)
+    scores, explained, _ = principal_components(line, 2)
+    assert explained[0] == pytest.approx(1) and explained[1] == 0 and not scores[:, 1].any()
+
+
+def test_job_and_view(case):
+    made = case.run(technique)
+    assert made.arrays["explained"].sum() == pytest.approx(1)
+    context = case.context()
+    shown = view.view(made, context)
+    case.section(shown)
+    for name, content in context.files.items():
+        if name.endswith(".svg"):
+            ET.fromstring(content)
+    assert {f.id for f in shown["figures"]} == {"scatter", "each-class", "pictures", "explained-variance"}
+    assert b"&lt;i&gt;" in context.files["scatter.svg"] and b"<i>" not in context.files["scatter.svg"]
+
+
+def test_scatter_has_y_upwards_and_one_scale():
+    places, height = view.to_canvas(np.array([[0.0, 0], [10, 0], [0, 5]]))
+    assert places[2, 1] < places[0, 1] and places[1, 0] > places[0, 0]
+    assert places[1, 0] - places[0, 0] == pytest.approx(2 * (places[0, 1] - places[2, 1]))
+    assert (places >= 0).all() and (places <= [view.SIZE, height]).all()
+
+
+@pytest.mark.parametrize("n", [3, 400, 5200])
+def test_every_picture_is_drawn_once(n):
+    """As a dot of a path, or, of many, in an embedded picture."""
+    generator = np.random.default_rng(0)
+    svg, _ = view.scatter(generator.normal(0, 1, (n, 2)), generator.integers(-1, 4, n), tuple("abcd"), ("", ""))
+    ET.fromstring(svg)
+    if n <= view.AS_PATHS:
+        assert svg.count("h0") == n and "<image" not in svg
+    else:
+        assert "<path" not in svg and svg.count("data:image/webp") == 1
+
+
+def test_many_classes_lead_with_the_pictures(case):
+    labels = np.arange(100) % 30
+    svg, _ = view.scatter(np.random.default_rng(0).normal(0, 1, (100, 2)), labels, tuple(map(str, range(30))), ("", ""))
+    assert "<text" not in svg and svg.count("<path") == 100
+
+
+def test_colours_can_be_seen_on_both_plates():
+    for colour in view.palette(view.NAMED):
+        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        light = view._luminance(rgb)
+        assert (
+            1.05 / (light + 0.05) > 2.9
+            and (light + 0.05) / (view._luminance([21 / 255, 23 / 255, 28 / 255]) + 0.05) > 2.9
+        )
+    assert len(set(view.palette(view.NAMED))) == view.NAMED
+
+
+def test_picture_scatter_hides_nothing():
+    map = np.random.default_rng(0).normal(0, 1, (300, 2))
+    thumbnails = np.full((300, 64, 64, 3), 200, np.uint8)
+    sheet, count = view.pictures_at(map, thumbnails, size=400, tile=20)
+    area = (sheet[..., 3] > 0).sum() / 400
+    assert 20 < count < 300
+    assert 0.55 * count < area <= count  # corners may overlap, never more than a quarter of each side

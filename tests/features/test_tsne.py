@@ -1,0 +1,100 @@
+"""The quality of the map beside scikit-learn's, and its determinism. Coordinates are nobody's business."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.manifold import TSNE, trustworthiness
+from threadpoolctl import threadpool_limits
+
+from cnnviz.features import tsne as technique
+from cnnviz.features.nearest_neighbors import nearest
+from cnnviz.features.pca import principal_components
+from cnnviz.features.tsne import embed, usable_perplexity, vote_accuracy
+from cnnviz.views import tsne as view
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data, labels = load_digits(return_X_y=True)
+    return principal_components(data[:500].astype(np.float32), 50)[0], labels[:500]
+
+
+@pytest.fixture(scope="module")
+def map(digits):
+    return embed(digits[0], 30, 750, seed=1, threads=2)[0]
+
+
+def test_as_trustworthy_as_scikit_learn(digits, map):
+    with threadpool_limits(1):  # its threads spin, which takes a minute where cores are busy
+        peer = TSNE(perplexity=30, random_state=0, init="pca").fit_transform(digits[0])
+    ours, theirs = (trustworthiness(digits[0], m, n_neighbors=12) for m in (map, peer))
+    assert ours > theirs - 0.01
+
+
+def test_same_seed_same_map(digits, map):
+    again, _ = embed(digits[0], 30, 750, seed=1, threads=2)
+    np.testing.assert_array_equal(map, again)
+
+
+def test_kl_is_that_of_the_map(digits):
+    """The divergence reported falls with iterations."""
+    early, late = (embed(digits[0], 30, iterations, seed=1, threads=1)[1] for iterations in (300, 750))
+    assert 0 < late < early
+
+
+def test_vote_equals_scikit_learns_and_noise_votes_at_chance(digits, map):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    data, labels = digits
+    queries = np.arange(len(labels))
+    ours = vote_accuracy(labels, map, queries)
+    indices, _ = nearest(map, queries, 10)
+    theirs = np.mean([np.bincount(labels[row]).argmax() == label for row, label in zip(indices, labels, strict=True)])
+    assert ours == pytest.approx(theirs, abs=0.02)  # they differ in ties only
+    peer = KNeighborsClassifier(10).fit(data, labels)
+    assert vote_accuracy(labels, data, queries) <= peer.score(data, labels) + 0.01  # theirs counts the picture itself
+    shuffled = np.random.default_rng(0).permutation(labels)
+    assert vote_accuracy(shuffled, map, queries) < 0.2
+
+
+def test_perplexity_is_lowered_only_where_it_must():
+    assert usable_perplexity(30, 1000) == 30
+    assert usable_perplexity(30, 31) == 10
+
+
+@pytest.mark.parametrize("n", [8, 20, 40])
+def test_small_sets(n):
+    map, divergence = embed(
+        np.random.default_rng(0).normal(0, 1, (n, 5)).astype(np.float32), usable_perplexity(30, n), 200, 1, 1
+    )
+    assert np.isfinite(map).all() and np.isfinite(divergence) and np.ptp(map, axis=0).min() > 0
+
+
+def test_equal_pictures():
+    map, _ = embed(np.ones((30, 4), np.float32), 5, 200, 1, 1)
+    assert not map.any()
+    twins = np.repeat(np.random.default_rng(0).normal(0, 1, (20, 4)), 2, 0).astype(np.float32)
+    assert np.isfinite(embed(twins, 5, 200, 1, 1)[0]).all()
+
+
+def test_fft_above_the_limit_is_as_good(digits, map, monkeypatch):
+    monkeypatch.setattr(technique, "FFT_FROM", 100)
+    other, _ = embed(digits[0], 30, 300, seed=1, threads=1)
+    a, b = (trustworthiness(digits[0], m, n_neighbors=12) for m in (map, other))
+    assert b > a - 0.01 and not np.array_equal(map, other)
+
+
+def test_job_and_view(case):
+    made = case.run(technique)
+    assert made.numbers["votes"]["map"] > 0.95  # the clusters are the classes
+    shown = view.view(made, case.context())
+    case.section(shown)
+    assert [f.id for f in shown["figures"]] == ["scatter", "each-class", "pictures"]
+    assert shown["figures"][0].data in made.arrays
+
+
+def test_without_classes(unlabelled):
+    made = unlabelled.run(technique)
+    assert made.numbers["votes"] == {} and made.numbers["perplexity"] == 13
+    shown = view.view(made, unlabelled.context())
+    assert [f.id for f in shown["figures"]] == ["pictures", "scatter"] and "lowered" in shown["figures"][1].caption
