@@ -41,7 +41,9 @@ onsuccess:
 
 # What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
 onerror:
-    partial(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
+    from cnnviz.site.partial import partial as render_what_exists
+
+    render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
     print(
         f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html\n"
         "Mend the cause and run the same command again: only what is missing is made."

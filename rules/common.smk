@@ -12,7 +12,6 @@ from cnnviz import images
 from cnnviz.config import complete, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash
-from cnnviz.site.partial import partial
 from snakemake.exceptions import WorkflowError
 
 try:
