@@ -51,7 +51,7 @@ rule model_pages:
     params:
         config=lambda w: json.dumps(pages_config(w.model)),
         folder=lambda w, input: Path(input.model).parent,
-        site=SITE,
+        site=lambda w, output: Path(output.page).parents[2],
         logs=LOG,
         code=code_hash("cnnviz.site.model_pages"),
         templates=folder_hash("templates"),

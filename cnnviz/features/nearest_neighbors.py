@@ -15,6 +15,7 @@ unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``s
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,16 +23,18 @@ from threadpoolctl import threadpool_limits
 from cnnviz import images
 from cnnviz.job import Job, run
 
-BLOCK = 32 << 20  # numbers in one float32 block: 128 MB
+BLOCK = 8 << 20  # numbers in one float32 block of a thread: 32 MB
+GROUP = 64  # queries whose scores are looked through together, while they are in the processor's cache
 UNIT = 2.0**-24  # float32's rounding error
 TOO_LARGE = 1e15  # squares of larger features overflow float32
 
 
-def nearest(data: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of ``data`` nearest to each row that ``queries`` names, that row itself left out. Exact.
 
     data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. Gives indices (q, k) int64,
-    nearest first and ties by index, and distances (q, k) float64. Raises ValueError unless 1 ≤ k < n.
+    nearest first and ties by index, and distances (q, k) float64; the number of threads changes nothing. Raises
+    ValueError unless 1 ≤ k < n.
 
     Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by
     −D. In float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u =
@@ -43,40 +46,34 @@ def nearest(data: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, 
     n, d = data.shape
     if not 1 <= k < n:
         raise ValueError(f"{n} rows have 1 to {n - 1} neighbours, not {k}")
-    height = min(n, max(1, BLOCK // d))
-    blocks = [slice(a, min(a + height, n)) for a in range(0, n, height)]
+    queries = np.asarray(queries)
+    height = max(1, BLOCK // d)
+    blocks = [slice(start, min(start + height, n)) for start in range(0, n, height)]
     mean = (sum(data[b].sum(0, dtype=np.float64) for b in blocks) / n).astype(np.float32)
-    buffer = np.empty((height, d), np.float32)
-
-    def centred(block: slice) -> np.ndarray:
-        return np.subtract(data[block], mean, out=buffer[: block.stop - block.start])
-
-    squares = np.concatenate([np.einsum("ij,ij->i", c, c, dtype=np.float64) for c in map(centred, blocks)])
+    squares = np.concatenate([np.einsum("ij,ij->i", c, c, dtype=np.float64) for c in (data[b] - mean for b in blocks)])
     half = (squares / 2).astype(np.float32)
     largest = np.sqrt(squares.max())
     gamma = d * UNIT / (1 - d * UNIT)
 
-    indices = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k))
-    step = max(1, min(BLOCK // n, BLOCK // d, len(queries)))
-    scores = np.empty((step, n), np.float32)
-    for start in range(0, len(queries), step):
-        rows = np.asarray(queries[start : start + step])
+    def search(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own = data[rows] - mean
+        scores = np.empty((len(rows), n), np.float32)
         for b in blocks:
-            np.matmul(own, centred(b).T, out=scores[: len(rows), b])
-        for i, row in enumerate(rows):
-            score = scores[i]
-            score -= half
-            score[row] = -np.inf
-            norm = np.sqrt(squares[row])
-            error = gamma * norm * largest + 4 * UNIT * (norm + largest) ** 2
-            kth = np.partition(score, n - k)[n - k]
-            candidates = np.flatnonzero(score >= kth - 2 * error)  # in float64, as error is
-            exact = _distances(data, row, candidates)
-            order = np.lexsort((candidates, exact))[:k]
-            indices[start + i], distances[start + i] = candidates[order], exact[order]
-    return indices, distances
+            np.matmul(own, (data[b] - mean).T, out=scores[:, b])
+        norms = np.sqrt(squares[rows])
+        errors = gamma * norms * largest + 4 * UNIT * (norms + largest) ** 2
+        parts = [slice(start, start + GROUP) for start in range(0, len(rows), GROUP)]
+        found = [_best(data, rows[p], scores[p], half, errors[p], k) for p in parts]
+        return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+
+    most = max(1, BLOCK // max(n, d))  # queries at once
+    pieces = threads * max(1, -(-len(queries) // (threads * most)))
+    # one thread a block of queries: threads within a matrix product would wait for one another
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(search, [q for q in np.array_split(queries, pieces) if len(q)]))
+    if not found:
+        return np.empty((0, k), np.int64), np.empty((0, k))
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
 
 def pixels(thumbnails: np.ndarray) -> np.ndarray:
@@ -152,8 +149,7 @@ def main(job: Job) -> None:
     both = np.concatenate([queries, asked])
     found = {}
     for space, data, unit in (("feature", features, 1), ("pixel", small, 255)):
-        with threadpool_limits(job.threads):
-            found[space], distances = nearest(data, both, k)
+        found[space], distances = nearest(data, both, k, job.threads)
         arrays[f"{space}_neighbors"] = found[space][: len(queries)]
         arrays[f"{space}_distances"] = distances[: len(queries)] / unit
         arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
@@ -170,13 +166,32 @@ def main(job: Job) -> None:
     return None
 
 
-def _distances(data: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
-    """Distances of one row to others in float64, summed in the same order for each, so that equal rows tie exactly."""
-    own = data[row].astype(np.float64)
-    distances = np.empty(len(others))
-    step = max(1, BLOCK // (4 * data.shape[1]))
-    for a in range(0, len(others), step):
-        distances[a : a + step] = np.sqrt(np.square(data[others[a : a + step]] - own).sum(1))
+def _best(
+    data: np.ndarray, rows: np.ndarray, scores: np.ndarray, half: np.ndarray, errors: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest of a few ``rows`` (q,), from their products ``scores`` (q, n), which are overwritten."""
+    scores -= half
+    scores[np.arange(len(rows)), rows] = -np.inf
+    kth = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
+    # rounding the threshold to float32 must not drop a row: go one number down
+    least = np.nextafter((kth - 2 * errors).astype(np.float32), np.float32(-np.inf))
+    query, candidate = np.nonzero(scores >= least[:, None])
+    exact = _distances(data, rows[query], candidate)
+    order = np.lexsort((candidate, exact, query))
+    first = np.searchsorted(query, np.arange(len(rows)))  # query is sorted already, so lexsort leaves it as it is
+    chosen = order[first[:, None] + np.arange(k)]
+    return candidate[chosen], exact[chosen]
+
+
+def _distances(data: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """‖data[a] − data[b]‖ of pairs (m,) in float64, each summed in the same order, so that equal rows tie exactly."""
+    distances = np.empty(len(a))
+    step = max(1, BLOCK // (8 * data.shape[1]))
+    for start in range(0, len(a), step):
+        part = slice(start, start + step)
+        difference = data[a[part]].astype(np.float64)
+        difference -= data[b[part]]
+        distances[part] = np.sqrt(np.square(difference, out=difference).sum(1))
     return distances
 
 

@@ -43,8 +43,8 @@ def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threa
     """(n, d) float32 → the map (n, 2) float32 and its KL divergence in nats. Same ``seed``, ``threads``: same map."""
     n = len(data)
     k = min(n - 1, int(3 * perplexity))
+    indices, distances = nearest(data, np.arange(n), k, threads)
     threads = threads if n >= THREADS_FROM else 1
-    indices, distances = nearest(data, np.arange(n), k)
     if not distances.any():  # all pictures alike: there is nothing to embed, and no start that differs
         return np.zeros((n, 2), np.float32), 0.0
     affinities = openTSNE.affinity.PerplexityBasedNN(
@@ -66,9 +66,9 @@ def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threa
     return np.asarray(map, np.float32), float(map.kl_divergence)
 
 
-def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray) -> float:
+def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, threads: int = 2) -> float:
     """Share of the queries whose class is that of most of their 10 nearest pictures."""
-    neighbors, _ = nearest(data, queries, min(VOTERS, len(data) - 1))
+    neighbors, _ = nearest(data, queries, min(VOTERS, len(data) - 1), threads)
     return float((majority(labels, neighbors) == labels[queries]).mean())
 
 
@@ -89,7 +89,11 @@ def main(job: Job) -> None:
         faithful = float(trustworthiness(reduced[some], map[some], n_neighbors=min(12, (len(some) - 1) // 2)))
         asked = sample(labels, p["sample"], job.seed_for("votes"))
         spaces = {"map": map, "features": features, "pixels": pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))}
-        votes = {name: vote_accuracy(labels, data, asked) for name, data in spaces.items()} if len(asked) else {}
+        votes = (
+            {name: vote_accuracy(labels, data, asked, job.threads) for name, data in spaces.items()}
+            if len(asked)
+            else {}
+        )
     facts = json.loads(job.inputs["model"].read_text("utf-8"))
     numbers = {
         "perplexity": perplexity,

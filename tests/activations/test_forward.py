@@ -1,4 +1,4 @@
-"""The forward pass against brute force over all activations, a plain hook, numpy and sklearn; batching changes nothing."""
+"""The forward pass against brute force, a plain hook, numpy and sklearn; how pictures are batched changes nothing."""
 
 import json
 

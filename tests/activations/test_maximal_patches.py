@@ -1,4 +1,4 @@
-"""Patches: the crop is all that the neuron sees; border neurons come last and are flagged; the view cuts these pixels."""
+"""Patches: the crop is all that the neuron sees; border neurons come last, flagged; the view cuts these pixels."""
 
 import json
 
@@ -35,26 +35,19 @@ def test_boxes_are_rows_by_columns():
     assert boxes(np.array([[[1, 2], [-1, -1]]]), rows, columns).tolist() == [[[2, 2, 7, 6], [0, 0, 0, 0]]]
 
 
-NET = (
-    nn.Conv2d(3, 6, 5, stride=2, padding=2),
-    nn.ReLU(inplace=True),
-    nn.MaxPool2d(3, 2),
-    nn.Conv2d(6, 7, 3, padding=1),
-    nn.ReLU(inplace=True),
-    nn.Conv2d(7, 4, 7, padding=3),
-    nn.Flatten(),
-    nn.LazyLinear(3),
-)
 NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
 
 
 @pytest.fixture
 def patches(tmp_path, make_job, index, monkeypatch):
-    """A float64 net over twenty small photographs of noise and steps: (net, pictures, result of the section, context)."""
+    """A float64 net over twenty pictures of noise: (net, pictures, result, context)."""
     torch.manual_seed(0)
-    net = nn.Sequential(*NET).double()
-    net(torch.zeros(1, 3, 40, 40, dtype=torch.float64))
-    net.eval().requires_grad_(False)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=2, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+        nn.Conv2d(6, 7, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(7, 4, 7, padding=3),
+        nn.Flatten(), nn.Linear(4 * 9 * 9, 3),
+    )  # fmt: skip
+    net = net.double().eval().requires_grad_(False)
     generator = np.random.default_rng(0)
     listed = []
     for i in range(20):
@@ -72,7 +65,7 @@ def patches(tmp_path, make_job, index, monkeypatch):
     monkeypatch.setattr(Model, "pictures", lambda self, arrays: in_unit_range(np.stack(arrays)))
     monkeypatch.setattr(forward.models, "load", lambda job: model)
     config = {"kind": "folder", "path": str(tmp_path)}
-    block = {"factory": "x.py:f", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
+    block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
     outputs = {"result": tmp_path / "forward.npz", "features": tmp_path / "features.npy"}
     job = make_job(block, image_set=config, outputs=outputs)
     forward.main(type(job)(**vars(job) | {"parameters": {"batch": 6, "top": 9}}))

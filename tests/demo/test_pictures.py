@@ -8,7 +8,7 @@ WOLF, HUSKY = CLASSES.index("wolf"), CLASSES.index("husky")
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [draw(3, i) for i in range(360)]
+    return [draw(3, i) for i in range(240)]
 
 
 def shrunk(mask, by=2):
@@ -102,7 +102,7 @@ def test_objects_are_off_centre_inside_and_large_enough(scenes):
 
 def test_the_planted_bias_has_the_stated_frequencies():
     def on_snow(label, biased):
-        return np.mean([draw(1, i, label=label, biased=biased, size=16).background == "snow" for i in range(300)])
+        return np.mean([draw(1, i, label=label, biased=biased, size=16).background == "snow" for i in range(200)])
 
     assert on_snow(WOLF, True) == pytest.approx(0.95, abs=0.04)
     assert on_snow(HUSKY, True) == pytest.approx(0.05, abs=0.04)

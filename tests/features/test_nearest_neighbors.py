@@ -71,7 +71,8 @@ def test_blocks_change_nothing(monkeypatch, tmp_path):
     whole = nearest(data, np.arange(100), 5)
     np.save(tmp_path / "x.npy", data)
     monkeypatch.setattr(technique, "BLOCK", 3000)  # 46 rows of the data at a time, 7 queries
-    parts = nearest(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(100), 5)
+    monkeypatch.setattr(technique, "GROUP", 3)
+    parts = nearest(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(100), 5, threads=3)
     np.testing.assert_array_equal(whole[0], parts[0])
     np.testing.assert_array_equal(whole[1], parts[1])
 
