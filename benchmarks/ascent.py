@@ -16,10 +16,10 @@ from cnnviz.ascent.transforms import random_view
 from cnnviz.models import Model
 from cnnviz.preprocess import Preprocess
 
-CLASSES = [1, 2]
+CLASSES = [1]
 SIZE = (224, 224)
-STEPS = 3
-REPEATS = 4
+STEPS = 4
+REPEATS = 5
 BAR = 0.4
 
 

@@ -136,10 +136,9 @@ def two_sided(net: nn.Module, module: str, size: tuple[int, int], positions: int
             np.s_[top:bottom, left],
             np.s_[top:bottom, right - 1],
         ):
-            moved = [x.clone() for _ in range(8)]  # a max-pool may ignore one change
-            for m in moved:
-                m[0, :, edge[0], edge[1]] += 30 * torch.randn(m[0, :, edge[0], edge[1]].shape, generator=generator)
-            assert any((output(net, module, m) - before)[0, :, y, column].abs().max() > 0 for m in moved)
+            moved = x.repeat(8, 1, 1, 1)  # a max-pool may ignore one change
+            moved[:, :, edge[0], edge[1]] += 30 * torch.randn(moved[:, :, edge[0], edge[1]].shape, generator=generator)
+            assert (output(net, module, moved) - before)[:, :, y, column].abs().max() > 1e-9
 
 
 @pytest.mark.parametrize("module", ["first", "same", "wide", "last"])
@@ -150,7 +149,7 @@ def test_boxes_are_exact_on_both_sides(module):
 @pytest.mark.parametrize("module", ["0", "3", "6"])
 def test_alexnets_boxes_are_exact_on_both_sides(module):
     torch.manual_seed(0)
-    two_sided(torchvision.models.alexnet(weights=None).features, module, (127, 127), 2)
+    two_sided(torchvision.models.alexnet(weights=None).features[: int(module) + 1], module, (127, 127), 2)
 
 
 def test_a_global_gate_sees_the_whole_picture_and_so_does_a_linear_layer():

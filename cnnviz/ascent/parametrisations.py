@@ -22,9 +22,9 @@ class Parametrisation:
     bounds: tuple[float, float] | None = None
 
 
-def pixels(start: Tensor, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Parametrisation:
-    """The pixels themselves, from ``start`` (n, 3, h, w). Without bounds only the final picture is clipped to [0, 1]."""
-    return Parametrisation(start.clone(), lambda variable: variable, bounds)
+def pixels(start: Tensor) -> Parametrisation:
+    """The pixels themselves, from ``start`` (n, 3, h, w), kept in [0, 1]."""
+    return Parametrisation(start.clone(), lambda variable: variable, (0.0, 1.0))
 
 
 def fourier(

@@ -22,11 +22,15 @@ def tent(positions: Tensor, size: int, width: float = 1.0) -> Tensor:
 
     width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a shrinking by s. Rows sum to 1.
     """
-    period = max(2 * (size - 1), 1)
-    inside = (positions % period - size + 1).abs().neg() + size - 1  # a reflection leaves the border pixel single
-    distance = (inside[..., None] - torch.arange(size, device=positions.device)).abs()
+    distance = (_reflected(positions, size)[..., None] - torch.arange(size, device=positions.device)).abs()
     weights = (1 - distance / width).clamp(min=0)
     return weights / weights.sum(-1, keepdim=True)
+
+
+def _reflected(positions: Tensor, size: int) -> Tensor:
+    """Positions folded back into [0, size - 1]; the border pixel is not repeated."""
+    period = max(2 * (size - 1), 1)
+    return size - 1 - (positions % period - (size - 1)).abs()
 
 
 def resize(
@@ -58,12 +62,19 @@ def rotate(x: Tensor, degrees: float) -> Tensor:
 
 
 def _shear(x: Tensor, slope: float) -> Tensor:
-    """Row y of the result is row y of x, read ``slope`` × (y - centre) pixels further right."""
+    """Row y of the result is row y of x, read ``slope`` × (y - centre) pixels further right.
+
+    The matrix of each row has two entries a row, so its product is two gathers. Their backward adds at most two terms to a
+    pixel (one direct, one reflected), and a sum of two has no order.
+    """
     height, width = x.shape[2:]
-    rows = torch.arange(height, dtype=x.dtype, device=x.device) - (height - 1) / 2
-    columns = torch.arange(width, dtype=x.dtype, device=x.device)
-    weights = tent(columns + slope * rows[:, None], width)  # (h, w, w)
-    return torch.einsum("nchw,hvw->nchv", x, weights)
+    rows = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
+    inside = _reflected(torch.arange(width) + slope * rows[:, None], width)
+    left = inside.floor().clamp(max=max(width - 2, 0))
+    share = (inside - left).to(x)
+    left = left.long().to(x.device).expand(x.shape)
+    right = (left + 1).clamp(max=width - 1)
+    return x.gather(3, left) * (1 - share) + x.gather(3, right) * share
 
 
 def random_view(

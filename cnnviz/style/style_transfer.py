@@ -75,7 +75,7 @@ def transfer(
     return ascend(
         model,
         objectives,
-        pixels(content if start is None else start, bounds=None),
+        pixels(content if start is None else start),
         steps=steps,
         optimiser=lbfgs(),
         penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},

@@ -83,7 +83,7 @@ def patches(tmp_path, make_job, index, monkeypatch):
 
 
 def in_unit_range(stacked: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).double() / 255
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().double() / 255
 
 
 def test_what_is_outside_the_crop_does_not_change_the_neuron_at_all(patches):
