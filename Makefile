@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 
 report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	@$(BIN)/python -m cnnviz.config $(CONFIG)
 
 test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/ruff check .

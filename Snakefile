@@ -35,10 +35,6 @@ localrules:
     all,
 
 
-onsuccess:
-    print(f"\nThe gallery is ready: open {SITE}/index.html")
-
-
 # What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
 onerror:
     from cnnviz.site.partial import partial as render_what_exists

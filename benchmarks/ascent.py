@@ -1,6 +1,7 @@
 """Class ascent with frozen weights beside the loop people usually write, which lets the weights collect gradients.
 
-AlexNet with random weights at 224 pixels; both loops make the same pictures, in turns, and the fastest of a few runs counts.
+AlexNet with random weights at 224 pixels; both loops make the same pictures, in turns, and the fastest of a few runs
+counts.
 """
 
 import time

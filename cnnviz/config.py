@@ -4,6 +4,7 @@ What can be checked without torch is checked here, before anything runs: keys, v
 """
 
 import copy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,13 @@ def _exists(where: str, path: str) -> Path:
         missing = found.relative_to(parent).parts[0]
         raise unknown(f"{where}: {path} does not exist; in {parent}", missing, inside)
     return found
+
+
+def main() -> None:
+    """Say where the gallery of a config is: snakemake itself says nothing where it has nothing to do."""
+    config = complete(yaml.safe_load(Path(sys.argv[1]).read_text("utf-8")))
+    print(f"\nThe gallery is ready. Open {config['results']}/site/index.html in a browser.")
+
+
+if __name__ == "__main__":
+    main()

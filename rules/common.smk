@@ -79,8 +79,8 @@ def network_files(wildcards):
 
 
 def network_hash(wildcards):
-    """… but another content does."""
-    return ",".join(content_hash(path)[:16] for path in network_files(wildcards))
+    """… but another content does: "name:hash" of each."""
+    return " ".join(f"{Path(path).name}:{content_hash(path)[:16]}" for path in network_files(wildcards))
 
 
 def of_image_set(name):

@@ -11,6 +11,11 @@ from cnnviz.receptive_field import receptive_fields
 torchvision = pytest.importorskip("torchvision")
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)  # nets this small only wait for each other's threads
+
+
 def convolutions(net: nn.Module) -> list[str]:
     return [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
 

@@ -1,6 +1,6 @@
 """The one loop: I* = argmax Σ objectives(view(I)) - Σ penalties(I), over what the parametrisation moves.
 
-``ascend(model, {"logit": logit([3])}, fourier(size, [seed]), steps=128, optimiser=adam(0.05))`` is a class visualisation.
+``ascend(model, {"logit": logit([3])}, fourier(size, [seed]), steps=64, optimiser=adam(0.03))`` is a class picture.
 Class and unit pictures, inversion, texture, style, DeepDream and fooling are this loop with other values.
 """
 
@@ -35,8 +35,11 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Ascent:
-    """pictures: (n, 3, h, w) in [0, 1], not yet rounded. curves: name of an objective or penalty → (steps, n) values, each
-    before its step and under that step's view. snapshots: step → (n, h, w, 3) uint8, the picture after so many steps."""
+    """pictures: (n, 3, h, w) in [0, 1], not yet rounded.
+
+    curves: name of an objective or penalty → (steps, n) values, each before its step and under that step's view.
+    snapshots: step → (n, h, w, 3) uint8, the pictures after so many steps.
+    """
 
     pictures: Tensor
     curves: dict[str, np.ndarray]
@@ -126,7 +129,7 @@ def normalised(first: float, last: float | None = None) -> Optimiser:
 
 
 def lbfgs(history: int = 20) -> Optimiser:
-    """L-BFGS without line search, one evaluation a step. Its inner products run over the whole batch: one picture only."""
+    """L-BFGS without line search, one evaluation a step. Its inner products run over the batch: one picture only."""
     return Optimiser(
         lambda variable: torch.optim.LBFGS(
             [variable], max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
@@ -166,7 +169,7 @@ def frozen(net: nn.Module) -> Iterator[None]:
 
 
 def in_batches(function: Callable[[Sequence[Item]], Found], items: Sequence[Item], size: int) -> Iterator[Found]:
-    """``function`` of ``size`` items at a time; where the GPU's memory does not suffice, of half as many from then on."""
+    """``function`` of ``size`` items at a time; where the GPU's memory does not do, of half as many from then on."""
     done = 0
     while done < len(items):
         try:

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Principal axes of the colours of photographs, found on 120 ImageNet pictures: luminance, yellow-blue, green-magenta. The
-# deviations along them are 0.432, 0.132 and 0.060; here relative to the first. Rows are axes, columns R, G, B.
+# Principal axes of the colours of photographs, found on 120 ImageNet pictures: luminance, yellow-blue, green-magenta.
+# The deviations along them are 0.432, 0.132 and 0.060; here relative to the first. Rows are axes, columns R, G, B.
 AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]]) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
 DEVIATIONS = torch.tensor([1.0, 0.30, 0.14])
 
 
 @dataclass(frozen=True)
 class Parametrisation:
-    """variable: what the optimiser moves, (n, …). picture: variable → pictures. bounds: what it is clipped to after each
-    step, or None."""
+    """variable: what the optimiser moves, (n, …). picture: variable → pictures. bounds: clipped to after each step."""
 
     variable: Tensor
     picture: Callable[[Tensor], Tensor]
@@ -41,8 +40,8 @@ def fourier(
     photographs, so that a step changes large things before fine ones; F⁻¹ is the orthonormal inverse transform; C turns
     luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs. σ(0) is grey.
 
-    f is in cycles a pixel and the transform is orthonormal, so the spread hardly depends on the size. Multiplied by √(h w)
-    once more it would start saturated, and never recover.
+    f is in cycles a pixel and the transform is orthonormal, so the spread hardly depends on the size. Multiplied by
+    √(h w) once more it would start saturated, and never recover.
     """
     height, width = size
     shape = (3, height, width // 2 + 1, 2)

@@ -20,7 +20,8 @@ Transform = Callable[[Tensor, float, torch.Generator], Tensor]
 def tent(positions: Tensor, size: int, width: float = 1.0) -> Tensor:
     """Weights that sample a line of ``size`` pixels at ``positions`` (…, m) (0 = centre of the first): (…, m, size).
 
-    width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a shrinking by s. Rows sum to 1.
+    width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a shrinking by s. Each row sums
+    to 1.
     """
     distance = (_reflected(positions, size)[..., None] - torch.arange(size, device=positions.device)).abs()
     weights = (1 - distance / width).clamp(min=0)
@@ -64,8 +65,8 @@ def rotate(x: Tensor, degrees: float) -> Tensor:
 def _shear(x: Tensor, slope: float) -> Tensor:
     """Row y of the result is row y of x, read ``slope`` × (y - centre) pixels further right.
 
-    The matrix of each row has two entries a row, so its product is two gathers. Their backward adds at most two terms to a
-    pixel (one direct, one reflected), and a sum of two has no order.
+    The matrix of a shear has two entries a row, so its product is two gathers. The backward pass of each adds at most
+    two terms to a pixel (one direct, one reflected), and a sum of two has no order.
     """
     height, width = x.shape[2:]
     rows = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
@@ -87,8 +88,8 @@ def random_view(
 ) -> Transform:
     """One random resolution, rotation, shift and zoom a step, all drawn uniformly.
 
-    resolution: output pixels per input pixel, from … to; the lower half of the range in the first half of the ascent, the
-    upper half in the second: a small view makes the whole object fit the network's eye, a large one draws its detail.
+    resolution: output pixels per input pixel, from … to; the lower half of the range in the first half of the ascent,
+    the upper half in the second: a small view makes the whole object fit the network's eye, a large one draws detail.
     rotation: ± degrees. shift: ± share of the side. zoom: ± share. output: the view's size where the network takes only
     one (the picture is then shrunk within it, and reflected around), or None: the view is as large as its resolution.
     """

@@ -35,6 +35,13 @@ def share(value: float) -> str:
     return f"{value * 100:.1f} %"
 
 
+def measure(metric, value: float | None = None) -> str:
+    """A metric's value, or ``value`` in its unit (its interval's ends), for people. metric: a Metric, or one as a dict."""
+    kept, unit = (metric["value"], metric["unit"]) if isinstance(metric, dict) else (metric.value, metric.unit)
+    value = kept if value is None else value
+    return share(value) if unit == "share" else f"{number(value)} {unit}".rstrip()
+
+
 def short(paper: dict) -> str:
     """ "Krizhevsky et al. 2012" """
     authors = [a.strip() for a in paper["authors"].replace(" and ", ",").replace("&", ",").split(",") if a.strip()]
@@ -77,6 +84,7 @@ def environment() -> Environment:
         "about": about,
         "words": words,
         "share": share,
+        "measure": measure,
         "plain": plain,
         "address": address,
     }

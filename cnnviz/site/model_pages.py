@@ -219,8 +219,9 @@ def _table(table) -> dict:
 
 
 def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
-    """A small picture of a section: its first figure's own file, or a reduced one where that is heavy."""
-    for figure in part.section.figures if part.section else ():
+    """A small picture of a section: its cover's (or first figure's) own file, or a reduced one where that is heavy."""
+    figures = part.section.figures if part.section else ()
+    for figure in sorted(figures, key=lambda figure: figure.id != part.section.cover):
         content = part.files[figure.file]
         address = f"{folder}/figures/{slug(part.id)}/{figure.file}"
         width, height, pixelated = figure.width, figure.height, figure.pixelated

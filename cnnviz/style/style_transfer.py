@@ -2,10 +2,11 @@
 
 I* = argmin_I  α ‖F(I) - F(content)‖² / ‖F(content)‖²  +  β mean_l ‖G_l(I) - G_l(style)‖² / ‖G_l(style)‖²  +  γ TV₂(I)
 
-F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer, Σ_x F_i(x) F_j(x)
-/ (h w): the mean over positions. Both losses are relative, 0 for a perfect match and 1 for a black hole, so the weights
-mean the same in every layer of every net; the paper instead divides Σ (G - Ĝ)² by 4 N² M², and weighs layers by hand. TV₂
-is the sum of squared differences of neighbours. L-BFGS starts at the content picture and moves its pixels.
+F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer,
+Σ_x F_i(x) F_j(x) / (h w), the mean over positions. Both losses are relative, 0 for a perfect match and 1 for features
+that are all 0, so the weights mean the same in every layer of every net; the paper instead divides Σ (G - Ĝ)² by
+4 N² M², and weighs layers by hand. TV₂ is the sum of squared differences of neighbours. L-BFGS starts at the content
+picture and moves its pixels.
 
 Leaves ``content``, ``style``, ``result`` (h, w, 3) uint8, and for each step, before it: ``content_loss`` (steps,),
 ``style_losses`` (steps, layers), both without their weights.
@@ -83,7 +84,9 @@ def transfer(
     )
 
 
-def losses(model: Model, picture: Tensor, content: Tensor, style: Tensor, at: str, over: list[str]) -> tuple[float, float]:
+def losses(
+    model: Model, picture: Tensor, content: Tensor, style: Tensor, at: str, over: list[str]
+) -> tuple[float, float]:
     """(relative content loss, mean relative style loss) of a picture: what :func:`transfer` minimises, unweighted."""
     modules = [model.layer(name).module for name in over]
     place = model.layer(at).module
@@ -133,7 +136,9 @@ def main(job: Job) -> None:
             "style": style,
             "result": result,
             "content_loss": -ascent.curves["content"][:, 0] / p["content_weight"],
-            "style_losses": -np.stack([ascent.curves[f"style {n}"][:, 0] for n in over], 1) * len(over) / p["style_weight"],
+            "style_losses": -np.stack([ascent.curves[f"style {n}"][:, 0] for n in over], 1)
+            * len(over)
+            / p["style_weight"],
         },
         numbers={
             "content_layer": at,

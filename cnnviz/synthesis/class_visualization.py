@@ -2,18 +2,21 @@
 
 I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖²,  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
 
-S_c is the score of class c before the softmax, v a random view (resolution, rotation, shift, zoom, cast of colour: a new one each step),
-TV₁ the total variation, and z the picture's spectrum in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`).
-Small views come in the first half: there a whole object has to fit, so one to three large ones appear and not a swarm.
+S_c is the score of class c before the softmax; v a random view (resolution, rotation, shift, zoom, cast of colour), a
+new one each step; TV₁ the total variation; z the picture's spectrum in decorrelated colours
+(:mod:`cnnviz.ascent.parametrisations`). Small views come in the first half: there a whole object has to fit, so one to
+three large ones appear and not a swarm. A net that takes one size only sees the picture zoomed a little in or out
+instead, reflected at the border. λ₁ and λ₂ are stated for 224 pixels and grow with the side, so that the same values
+suit nets for 64 and for 227 pixels: found by trying.
 
 A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: some classes in a hundred). Such a class is
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
 
 Leaves, for n classes in the order shown, pictures of h × w pixels:
-``pictures`` (n, h, w, 3) uint8: the end of the ascent. ``snapshots`` (m, k, h, w, 3) uint8: the first m ≤ 12 classes after
-``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under that step's view.
-``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as published,
-upright and whole; rank 1 means that no class scores higher.
+``pictures`` (n, h, w, 3) uint8: the end of the ascent. ``snapshots`` (m, k, h, w, 3) uint8: the first m ≤ 12 classes
+after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under that step's view.
+``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as
+published, upright and whole; rank 1 means that no class scores higher.
 """
 
 import hashlib
@@ -33,7 +36,9 @@ from cnnviz.models import Model
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
 GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
-RESOLUTION = (0.45, 0.95)
+RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
+ZOOM = (0.8, 1.1)  # the same where the network takes its own size only
+SIDE = 224  # pixels, for which the penalties' weights are stated
 
 
 def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:
@@ -54,7 +59,9 @@ def flat(model: Model, classes: list[int], start: torch.Tensor) -> torch.Tensor:
     """Whether a class score has no gradient at its start picture: (n,) bool."""
     x = start.detach().requires_grad_()
     with frozen(model.net):
-        (slope,) = torch.autograd.grad(model.logits(x).gather(1, torch.tensor(classes, device=x.device)[:, None]).sum(), x)
+        (slope,) = torch.autograd.grad(
+            model.logits(x).gather(1, torch.tensor(classes, device=x.device)[:, None]).sum(), x
+        )
     return slope.flatten(1).abs().amax(1) == 0
 
 
@@ -75,13 +82,16 @@ def takes(model: Model, size: tuple[int, int]) -> bool:
         return False
 
 
-def visualise(model: Model, classes: list[int], seeds: list[int], views: int, parameters: dict) -> tuple[Ascent, torch.Tensor]:
+def visualise(
+    model: Model, classes: list[int], seeds: list[int], views: int, parameters: dict
+) -> tuple[Ascent, torch.Tensor]:
     """One ascent a class, in one batch. seeds: of the starts, one a class; views: seed of the sequence of views."""
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
     start = fourier(size, seeds, device=model.device)
     dead = flat(model, classes, start.picture(start.variable)) & (model.layers[-1].units == len(model.classes))
     any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
+    strength = min(size) / SIDE
     ascent = ascend(
         model,
         {"score": objective(model, classes, dead)},
@@ -89,12 +99,12 @@ def visualise(model: Model, classes: list[int], seeds: list[int], views: int, pa
         steps=steps,
         optimiser=adam(0.03, 0.01),
         penalties={
-            "total variation": lambda x: parameters["total_variation"] * total_variation(x),
-            "distance to grey": lambda x: parameters["l2"] * l2(x, GREY),
+            "total variation": lambda x: parameters["total_variation"] * strength * total_variation(x),
+            "distance to grey": lambda x: parameters["l2"] * strength * l2(x, GREY),
         },
         transform=in_turn(
             random_view(
-                resolution=RESOLUTION,
+                resolution=RESOLUTION if any_size else ZOOM,
                 rotation=10,
                 shift=0.05,
                 zoom=0.08,

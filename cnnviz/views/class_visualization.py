@@ -126,12 +126,12 @@ if __name__ == "__main__":
         id="class_visualization",
         title="Class visualisation",
         question="What does the network think each class looks like?",
-        how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. What "
-        "turns up again and again (a beak, stripes, wheels) is what the score is made of; what is missing, the network "
-        "does not need. Things that only ever occur with the object show too: water around a flamingo, a hand on a fish.",
-        do_not_conclude="This is one of many pictures that the class likes, not a typical photograph, and a probability "
-        "near 1 proves little: noise can reach it. Several copies of the object do not mean that the network counts. "
-        "Regularisation chose smooth, photograph-like colours; without it the score would be higher and nothing seen.",
+        how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. "
+        "What turns up again and again (a beak, stripes, wheels) is what the score is made of; what is missing, the "
+        "network does not need. Things that mostly occur with the object show too: water around a flamingo, say.",
+        do_not_conclude="This is one of many pictures that the class likes, not a typical photograph, and a "
+        "probability near 1 proves little: noise can reach it. Several copies of an object are no sign of "
+        "counting. Regularisation chose smooth, photograph-like colours; without it scores are higher and nothing is seen.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
         papers=(
             Paper(

@@ -34,8 +34,8 @@ def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: boo
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
-        "<style>text{font:11px system-ui,sans-serif;fill:#333}.axis{stroke:#888;fill:none}.line{fill:none;stroke-width:1.6}"
-        "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>",
+        "<style>text{font:11px system-ui,sans-serif;fill:#333}.axis{stroke:#888;fill:none}"
+        ".line{fill:none;stroke-width:1.6}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>",
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
     ]
     for fraction in (0.0, 0.5, 1.0):

@@ -183,13 +183,14 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     pictures = [context.image_set.pictures[i] for i in found]
     heights, widths = (box[: len(found), 2:] - box[: len(found), :2]).T
     largest = f"{heights.max()} × {widths.max()} pixels"
-    whole = (heights.max(), widths.max()) == tuple(result.numbers["size"])
-    seen = "the whole picture" if whole else largest
+    alike = heights.min() == heights.max() and widths.min() == widths.max()
+    whole = alike and (heights.max(), widths.max()) == tuple(result.numbers["size"])
+    seen = "the whole picture" if whole else largest if alike else f"at most {largest}"
     classes = _classes(context, found)
     outside = int(border.sum())
     caption = (
         f"{name}, unit {unit}: the {len(found)} patches that excite it most, strongest first, {value[0]:.3g} … "
-        f"{value[len(found) - 1]:.3g}; each is {seen}, what the winning neuron can see."
+        f"{value[len(found) - 1]:.3g}; each is what the winning neuron can see, {seen}."
     )
     if result.arrays[f"{name}/max"][unit] <= 0:
         caption += " Never above 0 in any picture: these say nothing about what it likes."

@@ -107,10 +107,10 @@ def view(result: Result, context: Context) -> dict:
     k, sample = numbers["k"], arrays["sample"]
     metrics, tables = [], []
     if len(sample):
-        spaces = {"feature space": arrays["feature_agreement"], "pixels": arrays["pixel_agreement"]}
+        spaces = {"features": arrays["feature_agreement"], "pixels": arrays["pixel_agreement"]}
         for name, shares in spaces.items():
-            metrics.append(Metric(f"neighbours of the same class, {name}", *_mean(shares)))
-        metrics.append(Metric("neighbours of the same class, by chance", float(arrays["chance"].mean())))
+            metrics.append(Metric(f"same_class_in_{name}", *_mean(shares)))
+        metrics.append(Metric("same_class_by_chance", float(arrays["chance"].mean()), "share"))
         labels = np.array([context.image_set.pictures[i].label for i in sample])
         rows = [
             (context.image_set.classes[c], int((labels == c).sum()),
@@ -128,7 +128,7 @@ def view(result: Result, context: Context) -> dict:
         )
         columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
         tables.append(Table("agreement", caption, columns, (whole, *order)))
-    metrics.append(Metric("feature neighbours that are pixel neighbours too", numbers["shared"]))
+    metrics.append(Metric("near_in_both", numbers["shared"], "share"))
     return {
         "figures": tuple(figure(result, context, q) for q in range(len(arrays["queries"]))),
         "tables": tuple(tables),
@@ -166,7 +166,7 @@ def _classes(context: Context, neighbors: np.ndarray) -> str:
 def _mean(shares: np.ndarray) -> tuple[float, str, str, tuple[float, float]]:
     """Mean and its 95 % interval (normal), as a Metric's value, unit, better and interval."""
     mean, error = float(shares.mean()), 1.96 * float(shares.std()) / len(shares) ** 0.5
-    return mean, "", "higher", (max(0.0, mean - error), min(1.0, mean + error))
+    return mean, "share", "higher", (max(0.0, mean - error), min(1.0, mean + error))
 
 
 if __name__ == "__main__":

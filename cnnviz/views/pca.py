@@ -228,9 +228,9 @@ def view(result: Result, context: Context) -> dict:
     steps = [i for i in (1, 2, 3, 5, 10, 20, 50, 100) if i <= len(explained)]
     rows = tuple((i, f"{explained[i - 1]:.2%}", f"{running[i - 1]:.1%}") for i in steps)
     half = int(np.searchsorted(running, 0.5)) + 1
-    metrics = [section.Metric("variance in the map", float(running[1]))]
+    metrics = [section.Metric("variance_in_the_map", float(running[1]), "share")]
     if half <= len(explained):
-        metrics.append(section.Metric("components for half the variance", half))
+        metrics.append(section.Metric("components_for_half_the_variance", half))
     return {
         "figures": (*maps(result.arrays["map"], "PCA map", context, teach, axes), bars),
         "tables": (Table("explained", "Variance explained", ("component", "its share", "all up to it"), rows),),

@@ -67,7 +67,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number worth comparing. better: "higher", "lower" or "" where neither is. interval: [low, high] or None."""
+    """A number worth comparing. name: snake_case, what scripts find it by in the manifest. unit: "share" for 0 … 1.
+
+    better: "higher", "lower" or "" where neither is. interval: [low, high] or None.
+    """
 
     name: str
     value: float
@@ -91,7 +94,8 @@ class Paper:
 class Section:
     """What one technique shows of one model. The words are for someone who meets the technique for the first time.
 
-    equation: the technique's formula as text (Unicode), or "". widget: name of a special template partial, with its
+    equation: the technique's formula as text (Unicode), or "". cover: id of the figure that stands for the section on
+    other pages; "" is the first one. widget: name of a special template partial, with its
     ``widget_data`` (JSON), where a grid of figures cannot serve. files: further files in figures.zip (map tiles, say).
     """
 
@@ -105,6 +109,7 @@ class Section:
     status: str = "ok"
     reason: str = ""
     figures: tuple[Figure, ...] = ()
+    cover: str = ""
     tables: tuple[Table, ...] = ()
     metrics: tuple[Metric, ...] = ()
     widget: str = ""

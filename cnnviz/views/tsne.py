@@ -24,7 +24,7 @@ def view(result: Result, context: Context) -> dict:
     tables = ()
     votes = numbers["votes"]
     if votes:
-        metrics += [Metric(f"10-nearest class accuracy, {SPACES[s]}", votes[s], better="higher") for s in SPACES]
+        metrics += [Metric(f"10_nearest_accuracy_{s}", votes[s], "share", "higher") for s in SPACES]
         rows = [(SPACES[s].capitalize(), f"{votes[s]:.1%}") for s in SPACES]
         rows.append(("Always the largest class", f"{numbers['largest_class']:.1%}"))
         caption = (

@@ -169,8 +169,8 @@ def view(result: Result, context: Context) -> dict:
     return {
         "figures": (whole, seams),
         "metrics": (
-            Metric("mean displacement", numbers["mean_displacement"], "cells", "lower"),
-            Metric("feature distance of neighbours / of random pictures", ratio, "", "lower"),
+            Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
+            Metric("neighbour_to_random_distance", ratio, "", "lower"),
         ),
         "widget": "tsne_grid",
         "widget_data": data,

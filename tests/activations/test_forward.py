@@ -17,6 +17,11 @@ SIZE = (20, 23)
 LAYERS = ("0", "3", "5", "9")
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)  # nets this small only wait for each other's threads
+
+
 def small_net(seed: int = 0) -> nn.Module:
     """In-place ReLUs, a padded convolution, a pool, a linear layer; float64, so that equality can be exact."""
     torch.manual_seed(seed)

