@@ -27,6 +27,8 @@ rule all:
         f"{SITE}/index.html",
         f"{SITE}/manifest.json",
         expand(f"{SITE}/models/{{model}}/index.html", model=MODELS),
+        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        expand(f"{SECTION}/result.npz", model=MODELS, section=SECTIONS),
         expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
         expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
 

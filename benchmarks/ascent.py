@@ -20,7 +20,7 @@ from cnnviz.preprocess import Preprocess
 CLASSES = [1]
 SIZE = (224, 224)
 STEPS = 4
-REPEATS = 5
+REPEATS = 8
 BAR = 0.4
 
 

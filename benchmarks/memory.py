@@ -59,7 +59,7 @@ def peak(count: int) -> float:
                                "interpolation": "bilinear"},
             },
             "image_set": {"kind": "folder", "path": str(folder)},
-            "parameters": {"checkpoint": "", "batch": 32, "top": 9},
+            "parameters": {"checkpoint": "", "set_classes": [], "batch": 32, "top": 9},
             "seed": 0,
         }  # fmt: skip
         common = [
@@ -72,10 +72,10 @@ def peak(count: int) -> float:
             "--input",
             f"images={folder}/images.json",
         ]
-        model = [sys.executable, "-m", "cnnviz.models", *common, "--output", f"model={folder}/model.json"]
+        model = [sys.executable, "-m", "cnnviz.models", *common, "--output", f"network={folder}/network.json"]
         subprocess.run(model, check=True, stdout=subprocess.DEVNULL)
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, *common, f"model={folder}/model.json",
+            [sys.executable, "-c", CHILD, *common, f"network={folder}/network.json",
              "--output", f"result={folder}/result.npz", f"features={folder}/features.npy"],
             stderr=subprocess.DEVNULL,
         )  # fmt: skip

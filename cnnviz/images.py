@@ -119,6 +119,23 @@ def listing(config: dict) -> list[tuple[str, str | None]]:
     return [found[i * len(found) // limit] for i in range(min(limit, len(found)))]  # spread over the set
 
 
+def classes(config: dict) -> list[str]:
+    """Names of a set's classes in the order of their labels: by name, numbers by value."""
+    if config["kind"] == "demo":
+        from cnnviz.demo.pictures import CLASSES
+
+        return list(CLASSES)
+    return sorted({label for _, label in listing(config) if label is not None}, key=_natural)
+
+
+def check_probes(config: dict, wanted: int | Sequence[str]) -> None:
+    """Raise UserError where ``wanted`` names a picture that the set does not list."""
+    if not isinstance(wanted, int):
+        names = [name for name, _ in listing(config)]
+        for name in set(wanted) - set(names) - {slug(n) for n in names}:
+            raise unknown("probes", name, names)
+
+
 def fingerprint(config: dict) -> str:
     """A hash of what the set is: its config, and name, size and time of change of every file.
 
@@ -147,12 +164,8 @@ def main() -> None:
     config = options.config
 
     found = listing(config)
-    classes = sorted({label for _, label in found if label is not None}, key=_natural)
-    if config["kind"] == "demo":
-        from cnnviz.demo.pictures import CLASSES
-
-        classes = list(CLASSES)
-    index_of = {name: i for i, name in enumerate(classes)}
+    names = classes(config)
+    index_of = {name: i for i, name in enumerate(names)}
 
     def look(item: tuple[str, str | None]):
         name, label = item
@@ -180,12 +193,12 @@ def main() -> None:
             _shorten(temporary, len(pictures))
     data = {
         "schema": SCHEMA,
-        "classes": classes,
+        "classes": names,
         "pictures": [asdict(p) for p in pictures],
         "skipped": skipped,
     }
     atomic.write_text(options.index, json.dumps(data, indent=1))
-    print(f"{len(pictures)} pictures in {len(classes)} classes, {len(skipped)} skipped")
+    print(f"{len(pictures)} pictures in {len(names)} classes, {len(skipped)} skipped")
 
 
 def _csv(config: dict) -> list[tuple[str, str | None]]:

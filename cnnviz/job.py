@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnviz.errors import UserError
@@ -24,7 +24,7 @@ class Job:
     model_id, section: ids of the config. model, image_set: their config blocks. parameters: the section's config block.
     seed: the config's seed; everything random is derived from it by :meth:`seed_for`.
     inputs: name → path of the files this job reads. outputs: name → path of those it leaves.
-    code: hash of the code that computes, for provenance.
+    code: hash of the code that computes, for provenance. check: config values to check and not to depend on.
     """
 
     model_id: str
@@ -38,6 +38,7 @@ class Job:
     code: str
     inputs: dict[str, Path]
     outputs: dict[str, Path]
+    check: dict = field(default_factory=dict)
 
     def seed_for(self, *item: str | int) -> int:
         """A seed for one item (a class, a picture, …) that depends on no loop and no shard, in 0 … 2**63 - 1."""
@@ -61,6 +62,7 @@ def run(technique: Callable[[Job], None]) -> None:
     parser.add_argument("--code", default="", help="hash of the code, for provenance")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--check", type=json.loads, default={}, help="config values to check early, as JSON")
     parser.add_argument("--input", nargs="*", default=[], metavar="NAME=PATH")
     parser.add_argument("--output", nargs="+", required=True, metavar="NAME=PATH")
     options = parser.parse_args()
@@ -73,6 +75,7 @@ def run(technique: Callable[[Job], None]) -> None:
         device=options.device,
         threads=options.threads,
         code=options.code,
+        check=options.check,
         inputs=paths(options.input),
         outputs=paths(options.output),
     )

@@ -3,7 +3,8 @@
 The doors: torchvision by name, or a Python factory (``file.py:function``), each with a checkpoint if wanted. The only
 file that imports torchvision, and only for models that come from it.
 
-``python -m cnnviz.models`` is a model's first job: it checks checkpoint, layers and classes, and leaves ``model.json``.
+``python -m cnnviz.models`` is a model's first job: it checks checkpoint, layers and classes, and leaves
+``network.json``.
 """
 
 import contextlib
@@ -18,12 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnviz import atomic, images
+from cnnviz import atomic
+from cnnviz import facts as known
 from cnnviz.errors import UserError, unknown
 from cnnviz.job import Job, run
 from cnnviz.preprocess import Preprocess
 
-SCHEMA = 1
 MOST_LAYERS = 12
 
 
@@ -113,14 +114,14 @@ class Model:
 
 
 def load(job: Job) -> Model:
-    """The model of a job, from its config block and the ``model.json`` that the model's first job left.
+    """The model of a job, from its config block and the ``network.json`` that the model's first job left.
 
-    Sets torch's threads, the global seed, and deterministic algorithms where they cost nothing.
+    ``chosen`` and ``feature`` are the config's where the job's block has those keys, else the network's own. Sets
+    torch's threads and global seed.
     """
     _prepare_torch(job)
-    facts = json.loads(job.inputs["model"].read_text("utf-8"))
-    if facts["schema"] != SCHEMA:
-        raise UserError(f"{job.inputs['model']}: schema {facts['schema']}, this code reads {SCHEMA}")
+    facts = known.read(job.inputs["network"])
+    feature = known.feature(facts, job.model.get("feature_layer", "auto"))
     device = pick_device(job.device)
     net, _ = _build(job.model, job.model_id, job.seed)
     return Model(
@@ -128,10 +129,10 @@ def load(job: Job) -> Model:
         net=net.to(device),
         preprocess=preprocess(job.model["preprocess"]),
         layers=tuple(Layer(**{k: layer[k] for k in Layer.__dataclass_fields__}) for layer in facts["layers"]),
-        chosen=tuple(facts["chosen"]),
-        feature=tuple(facts["feature"]["at"]),
-        feature_name=facts["feature"]["name"],
-        feature_size=facts["feature"]["size"],
+        chosen=tuple(known.chosen(facts, job.model.get("layers", "default"))),
+        feature=tuple(feature["at"]),
+        feature_name=feature["name"],
+        feature_size=feature["size"],
         classes=tuple(facts["classes"]),
         label_to_output=tuple(facts["label_to_output"]),
         device=device,
@@ -194,40 +195,34 @@ def main(job: Job) -> None:
     trace = _trace(net, x, where)
     layers = _name_layers(net, trace)
 
-    by_name = {name: layer for layer in layers for name in (layer.name, layer.module)}
-    wanted = job.model["layers"]
-    for name in [] if wanted == "default" else wanted:
-        if name not in by_name:
-            raise unknown(f"{where}: layers", name, [layer.name for layer in layers])
-    chosen = _default_layers(layers, net) if wanted == "default" else [by_name[name].name for name in wanted]
-
-    feature, feature_name = _feature(job.model["feature_layer"], layers, trace, by_name, where)
-    image_set = images.read(job.inputs["images"], job.image_set)
     outputs = trace[""].output[1]
-    classes = _classes(job.model["classes"], image_set.classes, outputs, where)
-    label_to_output = [_match(name, i, image_set.classes, classes) for i, name in enumerate(image_set.classes)]
-    for section, names in job.parameters.get("classes", {}).items():
-        for name in names:
-            _output(f"{where}: {section}.classes", name, classes)
-    image_set.probes(job.parameters.get("probes", 0))
-
-    size = feature_size(trace, feature)
+    of_set = tuple(job.parameters["set_classes"])
+    classes = _classes(job.model["classes"], of_set, outputs, where)
     facts = {
-        "schema": SCHEMA,
+        "schema": known.SCHEMA,
         "id": job.model_id,
         "described": described,
         "checkpoint": job.parameters["checkpoint"],
         "parameters": sum(p.numel() for p in net.parameters()),
         "input": [3, *prepared.size],
         "layers": [vars(layer) for layer in layers],
-        "chosen": chosen,
-        "feature": {"at": list(feature), "name": feature_name, "size": size},
+        "default_layers": _default_layers(layers),
+        "feature": _feature(layers, trace, outputs),
         "classes": classes,
-        "label_to_output": label_to_output,
+        "label_to_output": [_match(name, i, of_set, classes) for i, name in enumerate(of_set)],
         "torch": torch.__version__,
     }
-    atomic.write_text(job.outputs["model"], json.dumps(facts, indent=1))
-    print(f"{described}: {facts['parameters']:,} parameters, {len(layers)} layers, features of {size} ({feature_name})")
+    known.chosen(facts, job.check.get("layers", "default"))
+    known.feature(facts, job.check.get("feature_layer", "auto"))
+    for section, names in job.check.get("classes", {}).items():
+        for name in names:
+            _output(f"{where}: {section}.classes", name, classes)
+    atomic.write_text(job.outputs["network"], json.dumps(facts, indent=1))
+    vector = facts["feature"]
+    print(
+        f"{described}: {facts['parameters']:,} parameters, {len(layers)} layers, "
+        f"features of {vector['size']} ({vector['name']})"
+    )
 
 
 @dataclass(frozen=True)
@@ -289,7 +284,7 @@ def _name_layers(net: nn.Module, trace: dict[str, _Call]) -> list[Layer]:
     return layers
 
 
-def _default_layers(layers: list[Layer], net: nn.Module) -> list[str]:
+def _default_layers(layers: list[Layer]) -> list[str]:
     """All convolutions where there are few; else the first one and the blocks, thinned evenly to a dozen."""
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     if len(convs) > 16:
@@ -308,30 +303,20 @@ def _default_layers(layers: list[Layer], net: nn.Module) -> list[str]:
     return [layer.name for layer in convs]
 
 
-def _feature(wanted: str, layers: list[Layer], trace: dict, by_name: dict, where: str) -> tuple[tuple[str, str], str]:
-    """(module, "input" or "output") of the feature vector, and what to call it."""
-    if wanted != "auto":
-        if wanted not in by_name:
-            raise unknown(f"{where}: feature_layer", wanted, [layer.name for layer in layers])
-        return (by_name[wanted].module, "output"), by_name[wanted].name
+def _feature(layers: list[Layer], trace: dict[str, _Call], outputs: int) -> dict:
+    """The feature vector where the config does not choose: see facts.feature."""
     linears = [layer for layer in layers if layer.kind == "Linear"]
     if linears:
         last = linears[-1]
-        before = linears[-2].name if len(linears) > 1 else None
-        return (last.module, "input"), f"{before} after its activation" if before else f"the input of {last.name}"
+        name = f"{linears[-2].name} after its activation" if len(linears) > 1 else f"the input of {last.name}"
+        return {"at": [last.module, "input"], "name": name, "size": math.prod(trace[last.module].input[1:])}
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
-    outputs = trace[""].output[1]
-    inner = [layer for layer in convs if layer.units != outputs] or convs
-    last = inner[-1]
-    blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last.module.startswith(f"{b.module}.")]
-    last = blocks[0] if blocks else last
-    return (last.module, "output"), f"{last.name}, mean over positions"
-
-
-def feature_size(trace: dict, feature: tuple[str, str]) -> int:
-    """Length of the feature vector: flattened, and for the output of a convolution pooled over positions."""
-    shape = trace[feature[0]].input if feature[1] == "input" else trace[feature[0]].output
-    return math.prod(shape[1:]) if feature[1] == "input" else shape[1]
+    if not convs:
+        raise UserError("the network has neither a linear layer nor a convolution; give a feature_layer")
+    last = [layer for layer in convs if layer.units != outputs][-1:] or convs[-1:]  # not the one that gives the scores
+    blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
+    layer = (blocks or last)[0]
+    return {"at": [layer.module, "output"], "name": f"{layer.name}, mean over positions", "size": layer.units}
 
 
 # --------------------------------------------------------------------------------------------------------- the doors

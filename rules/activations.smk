@@ -1,7 +1,7 @@
 # ONE pass over the pictures: features, the strongest neurons of every unit, statistics, predictions.
 rule forward:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         files=ancient(network_files),
     output:
@@ -35,13 +35,12 @@ rule forward:
     shell:
         "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images}"
+        " --input network={input.network} images={input.images}"
         " --output result={output.result} features={output.features} 2>&1 | tee {log}"
 
 
 rule maximal_patches:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
         forward=f"{RESULTS}/models/{{model}}/forward/result.npz",
     output:
         f"{RESULTS}/models/{{model}}/sections/maximal_patches/result.npz",
@@ -62,4 +61,4 @@ rule maximal_patches:
     shell:
         "python -m cnnviz.activations.maximal_patches --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} forward={input.forward} --output result={output} 2>&1 | tee {log}"
+        " --input forward={input.forward} --output result={output} 2>&1 | tee {log}"

@@ -1,6 +1,6 @@
 rule saliency:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         files=ancient(network_files),
     output:
@@ -25,4 +25,4 @@ rule saliency:
     shell:
         "python -m cnnviz.attribution.saliency --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"

@@ -16,6 +16,8 @@ from snakemake.exceptions import WorkflowError
 
 try:
     config = complete(config)
+    for model in config["models"].values():
+        images.check_probes(config["image_sets"][model["image_set"]], model["probes"])
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -81,6 +83,17 @@ def network_files(wildcards):
 def network_hash(wildcards):
     """… but another content does: "name:hash" of each."""
     return " ".join(f"{Path(path).name}:{content_hash(path)[:16]}" for path in network_files(wildcards))
+
+
+def image_set_of(wildcards):
+    return config["image_sets"][config["models"][wildcards.model]["image_set"]]
+
+
+def choices(wildcards):
+    """Names in the config that only the network can tell right from wrong."""
+    model = config["models"][wildcards.model]
+    named = {name: b["classes"] for name, b in config["sections"].items() if isinstance(b.get("classes"), list)}
+    return {"layers": model["layers"], "feature_layer": model["feature_layer"], "classes": named}
 
 
 def of_image_set(name):

@@ -1,7 +1,7 @@
 # The feature space: the vectors before the classifier (FC7 in AlexNet). CPU only, no torch.
 rule nearest_neighbors:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         thumbnails=of_image_set("thumbnails.npy"),
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
@@ -20,18 +20,18 @@ rule nearest_neighbors:
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=120,
     params:
-        job=job("nearest_neighbors", "probes"),
+        job=job("nearest_neighbors", "feature_layer", "probes"),
         code=code_hash("cnnviz.features.nearest_neighbors"),
     shell:
         "python -m cnnviz.features.nearest_neighbors --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images} thumbnails={input.thumbnails} features={input.features}"
+        " --input network={input.network} images={input.images} thumbnails={input.thumbnails} features={input.features}"
         " --output result={output} 2>&1 | tee {log}"
 
 
 rule pca:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
     output:
@@ -49,18 +49,18 @@ rule pca:
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=60,
     params:
-        job=job("pca"),
+        job=job("pca", "feature_layer"),
         code=code_hash("cnnviz.features.pca"),
     shell:
         "python -m cnnviz.features.pca --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images} features={input.features}"
+        " --input network={input.network} images={input.images} features={input.features}"
         " --output result={output} 2>&1 | tee {log}"
 
 
 rule tsne:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         thumbnails=of_image_set("thumbnails.npy"),
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
@@ -79,18 +79,18 @@ rule tsne:
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=240,
     params:
-        job=job("tsne"),
+        job=job("tsne", "feature_layer"),
         code=code_hash("cnnviz.features.tsne"),
     shell:
         "python -m cnnviz.features.tsne --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images} thumbnails={input.thumbnails} features={input.features}"
+        " --input network={input.network} images={input.images} thumbnails={input.thumbnails} features={input.features}"
         " --output result={output} 2>&1 | tee {log}"
 
 
 rule tsne_grid:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
         tsne=f"{RESULTS}/models/{{model}}/sections/tsne/result.npz",
@@ -109,10 +109,10 @@ rule tsne_grid:
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=60,
     params:
-        job=job("tsne_grid"),
+        job=job("tsne_grid", "feature_layer"),
         code=code_hash("cnnviz.features.tsne_grid"),
     shell:
         "python -m cnnviz.features.tsne_grid --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} images={input.images} features={input.features} tsne={input.tsne}"
+        " --input network={input.network} images={input.images} features={input.features} tsne={input.tsne}"
         " --output result={output} 2>&1 | tee {log}"

@@ -1,14 +1,13 @@
 # A model's first job: checkpoint, layers and classes are checked before anything else of it runs.
-rule model:
+rule network:
     input:
-        images=of_image_set("images.json"),
         files=ancient(network_files),
     output:
-        f"{RESULTS}/models/{{model}}/model.json",
+        f"{RESULTS}/models/{{model}}/network.json",
     log:
         f"{LOG}/model.log",
     benchmark:
-        f"{BENCHMARK}/model.tsv"
+        f"{BENCHMARK}/network.tsv"
     conda:
         "../environment.yaml"
     threads: THREADS
@@ -17,24 +16,38 @@ rule model:
         torch_threads=THREADS,
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=20,
+        # Checked here and used elsewhere. As params they would make a new network of every change of mind.
+        check=lambda w: json.dumps(choices(w)),
     params:
         job=job(
-            "model",
-            "layers",
-            "feature_layer",
-            "probes",
-            parameters=lambda w: {
-                "checkpoint": network_hash(w),
-                "probes": config["models"][w.model]["probes"],
-                "classes": {
-                    name: block["classes"]
-                    for name, block in config["sections"].items()
-                    if isinstance(block.get("classes"), list)
-                },
-            },
+            "network",
+            parameters=lambda w: {"checkpoint": network_hash(w), "set_classes": images.classes(image_set_of(w))},
         ),
         code=code_hash("cnnviz.models"),
     shell:
-        "python -m cnnviz.models --job {params.job:q} --code {params.code}"
+        "python -m cnnviz.models --job {params.job:q} --code {params.code} --check {resources.check:q}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input images={input.images} --output model={output} 2>&1 | tee {log}"
+        " --output network={output} 2>&1 | tee {log}"
+
+
+# The same facts with the layers as configured, for all that never opens the network.
+rule model:
+    input:
+        f"{RESULTS}/models/{{model}}/network.json",
+    output:
+        f"{RESULTS}/models/{{model}}/model.json",
+    log:
+        f"{LOG}/facts.log",
+    benchmark:
+        f"{BENCHMARK}/model.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 500 * attempt,
+        runtime=5,
+    params:
+        job=job("model", "layers", "feature_layer", parameters=lambda w: {}),
+        code=code_hash("cnnviz.facts"),
+    shell:
+        "python -m cnnviz.facts --job {params.job:q} --code {params.code}"
+        " --input network={input} --output model={output} 2>&1 | tee {log}"

@@ -1,6 +1,6 @@
 rule style_transfer:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         files=ancient(network_files),
         content=ancient(lambda w: config["sections"]["style_transfer"]["content"]),
         style=ancient(lambda w: config["sections"]["style_transfer"]["style"]),
@@ -20,11 +20,11 @@ rule style_transfer:
         mem_mb=lambda w, attempt: 6000 * attempt,
         runtime=120,
     params:
-        job=job("style_transfer"),
+        job=job("style_transfer", "layers"),
         files=network_hash,
         pictures=lambda w, input: f"{content_hash(input.content)} {content_hash(input.style)}",
         code=code_hash("cnnviz.style.style_transfer"),
     shell:
         "python -m cnnviz.style.style_transfer --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network} content={input.content} style={input.style} --output result={output} 2>&1 | tee {log}"

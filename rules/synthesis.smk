@@ -1,7 +1,7 @@
 # Pictures by gradient ascent.
 rule class_visualization:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         files=ancient(network_files),
     output:
         f"{RESULTS}/models/{{model}}/sections/class_visualization/result.npz",
@@ -25,4 +25,4 @@ rule class_visualization:
     shell:
         "python -m cnnviz.synthesis.class_visualization --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network} --output result={output} 2>&1 | tee {log}"

@@ -1,6 +1,6 @@
 rule first_layer_filters:
     input:
-        model=ancient(f"{RESULTS}/models/{{model}}/model.json"),
+        network=f"{RESULTS}/models/{{model}}/network.json",
         files=ancient(network_files),
     output:
         f"{RESULTS}/models/{{model}}/sections/first_layer_filters/result.npz",
@@ -23,4 +23,4 @@ rule first_layer_filters:
     shell:
         "python -m cnnviz.weights.first_layer_filters --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input model={input.model} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network} --output result={output} 2>&1 | tee {log}"

@@ -37,6 +37,8 @@ def make_job(tmp_path):
             }
         )
         parameters = {k: v for k, v in full["sections"].get(section, {"checkpoint": ""}).items() if k != "view"}
+        if section == "model":
+            parameters |= {"set_classes": changes.pop("set_classes", [])}
         job = dict(
             model_id="net",
             section=section,
@@ -47,8 +49,8 @@ def make_job(tmp_path):
             device="cpu",
             threads=2,
             code="",
-            inputs={"model": tmp_path / "model.json", "images": tmp_path / "images.json"},
-            outputs={"model": tmp_path / "model.json", "result": tmp_path / "result.npz"},
+            inputs={"network": tmp_path / "network.json", "images": tmp_path / "images.json"},
+            outputs={"network": tmp_path / "network.json", "result": tmp_path / "result.npz"},
         )
         return Job(**job | changes)
 

@@ -1,6 +1,5 @@
 """The doors: each kind of model loads, says what it is, and says what is wrong in words when it is."""
 
-import dataclasses
 import json
 import pickle
 
@@ -55,9 +54,8 @@ def scores_as_map():
 
 
 @pytest.fixture
-def factory(tmp_path, index):
+def factory(tmp_path):
     (tmp_path / "mine.py").write_text(FACTORY)
-    index(tmp_path / "images.json", [("a", 0), ("b", 1), ("c", 2)], ["ant", "bee", "cat"])
     return lambda name, **more: (
         {
             "factory": f"{tmp_path / 'mine.py'}:{name}",
@@ -68,9 +66,9 @@ def factory(tmp_path, index):
 
 
 def built(make_job, block, **changes):
-    job = make_job(block, **changes)
+    job = make_job(block, set_classes=["ant", "bee", "cat"], **changes)
     models.main(job)
-    return models.load(job), json.loads(job.inputs["model"].read_text())
+    return models.load(job), json.loads(job.inputs["network"].read_text())
 
 
 def test_layers_get_short_names_in_execution_order(make_job, factory):
@@ -78,7 +76,7 @@ def test_layers_get_short_names_in_execution_order(make_job, factory):
     assert [layer.name for layer in model.layers] == ["conv1", "conv2", "fc6", "fc7", "fc8"]
     assert (model.layer("conv2").units, model.layer("conv2").height) == (6, 12)
     assert model.layer("2").name == "conv2"  # the dotted name
-    assert model.chosen == ("conv1", "conv2")
+    assert model.chosen == ("conv1", "conv2") and facts["default_layers"] == ["conv1", "conv2"]
     assert model.feature == ("10", "input") and model.feature_size == 8
     with pytest.raises(UserError, match="conv1, conv2, fc6"):
         model.layer("conv9")
@@ -159,23 +157,16 @@ def test_a_checkpoint_that_does_not_fit_names_the_keys(make_job, factory, tmp_pa
         ("small", {"layers": ["conv3"]}, "conv1, conv2"),
         ("small", {"classes": ["one"]}, "1 names, the network has 3 outputs"),
         ("small", {"preprocess": {"resize": [2, 2], "crop": None}}, "does not take a picture"),
-        ("small", {"probes": ["nobody"]}, "nobody"),
     ],
 )
 def test_what_is_wrong_is_said(make_job, factory, name, more, said):
-    parameters = {"checkpoint": "", "probes": more.get("probes", 0), "classes": {}}
     with pytest.raises(UserError, match=said):
-        models.main(_first(make_job, factory(name, **more), parameters))
-
-
-def _first(make_job, block, parameters):
-    return dataclasses.replace(make_job(block), parameters=parameters)
+        built(make_job, factory(name, **more), check=more)
 
 
 def test_a_wrong_class_of_a_section_is_said_in_the_models_first_job(make_job, factory):
-    parameters = {"checkpoint": "", "probes": 0, "classes": {"class_visualization": ["bee", "wasp"]}}
     with pytest.raises(UserError, match="wasp.*ant, bee, cat"):
-        models.main(_first(make_job, factory("small"), parameters))
+        built(make_job, factory("small"), check={"classes": {"class_visualization": ["bee", "wasp"]}})
 
 
 def test_torchvision_by_name(make_job, factory):

@@ -145,13 +145,14 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     ("path", "old", "new", "rerun"),
     [
         ("cnnviz/views/saliency.py", "Saliency maps", "Maps of saliency", {"view": 1}),
-        ("cnnviz/views/colour.py", '"magma"', '"inferno"', {"view": 9}),
+        ("cnnviz/views/colour.py", '"magma"', '"inferno"', {"view": 3}),
         ("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)", {"saliency": 1, "view": 1}),
         ("cnnviz/attribution/saliency.py", "\n\ndef gradient", "\n\n# a comment\ndef gradient", {}),
         ("cnnviz/attribution/saliency.py", "Leaves ``pictures``", "It leaves ``pictures``", {}),
         ("tiny.yaml", "samples: 2", "samples: 3", {"saliency": 1, "view": 1}),
         ("tiny.yaml", "device: cpu", "device: auto", {}),
         ("tiny.yaml", "samples: 2", "samples: 2\n    view: {percentile: 90}", {"view": 1}),
+        ("tiny.yaml", "probes: 2", "probes: 3", {"saliency": 1, "nearest_neighbors": 1, "view": 2}),
         ("net.py", "nn.Linear(486, 8)", "nn.Linear(486, 8, bias=True)", None),
     ],
 )
@@ -159,7 +160,8 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(checkout, path, old
     with checkout.edited(path, old, new):
         planned = checkout.planned()
     if rerun is None:  # the network itself: everything that uses it
-        assert planned["model"] == planned["forward"] == planned["class_visualization"] == 1
+        assert planned["network"] == planned["forward"] == planned["class_visualization"] == 1
+        assert not planned["image_set"]
     else:
         assert {k: v for k, v in planned.items() if k not in ("model_pages", "index")} == rerun
         assert bool(planned["model_pages"]) == bool(rerun)
@@ -175,36 +177,46 @@ def test_touched_inputs_rerun_nothing_and_a_changed_byte_does(checkout):
     torch.save(state, file)
     try:
         planned = checkout.planned()
-        assert planned["model"] == planned["forward"] == planned["saliency"] == 1 and not planned["image_set"]
+        assert planned["network"] == planned["forward"] == planned["saliency"] == 1 and not planned["image_set"]
     finally:
         file.write_bytes(before)
     assert not checkout.planned()
 
 
-@pytest.mark.parametrize("name", ["sections/pca/section.json", "sections/pca/figures.zip", "pages.json"])
-def test_a_deleted_file_is_made_again(checkout, name):
-    file = checkout.folder / "results/models/tiny" / name
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("models/tiny/sections/pca/section.json", "view"),
+        ("models/tiny/sections/pca/figures.zip", "view"),
+        ("models/tiny/sections/pca/result.npz", "pca"),
+        ("models/tiny/pages.json", "model_pages"),
+        ("site/models/tiny/index.html", "model_pages"),
+        ("site/manifest.json", "index"),
+    ],
+)
+def test_a_deleted_file_is_made_again(checkout, name, rule):
+    file = checkout.folder / "results" / name
     kept = file.with_name("kept")
     file.rename(kept)
     try:
-        assert checkout.planned()["view" if "sections" in name else "model_pages"] == 1
+        assert checkout.planned()[rule] == 1
     finally:
         kept.rename(file)
 
 
 def test_a_failing_technique_leaves_the_rest_and_is_made_up_for(checkout):
-    with checkout.edited("cnnviz/features/pca.py", "\ndef main(", "\nraise ValueError('planted')\n\n\ndef main("):
+    with checkout.edited("cnnviz/attribution/saliency.py", "\ndef main(", "\nraise ValueError('planted')\n\ndef main("):
         done = checkout.snakemake()
         assert done.returncode != 0
-        section = checkout.manifest()["pca"]
+        section = checkout.manifest()["saliency"]
         assert section["status"] == "missing"
         page = (checkout.folder / "results/site" / section["page"]).read_text()
         assert "planted" in page and str(checkout.folder) not in page
-        assert checkout.manifest()["saliency"]["status"] == "ok"
+        assert checkout.manifest()["pca"]["status"] == "ok"
         planned = checkout.planned()
-        assert planned["pca"] == 1 and not set(planned) - {"pca", *VIEWS}
+        assert planned["saliency"] == 1 and not set(planned) - {"saliency", *VIEWS}
     checkout.make()
-    assert checkout.manifest()["pca"]["status"] == "ok"
+    assert checkout.manifest()["saliency"]["status"] == "ok"
 
 
 def test_a_section_that_is_turned_off_loses_its_page_and_nothing_is_computed(checkout):
@@ -238,13 +250,21 @@ def test_a_wrong_config_stops_before_anything_runs(checkout, changes, said):
     assert "Job stats" not in done.stdout + done.stderr
 
 
-def test_a_wrong_layer_stops_in_the_models_first_job(checkout):
-    models = {"tiny": CONFIG["models"]["tiny"] | {"layers": ["conv7"]}}
-    checkout.configure(models=models, results="results-wrong")
+@pytest.mark.parametrize(
+    ("model", "sections", "said"),
+    [
+        ({"layers": ["conv7"]}, {}, "conv1, conv2, fc1, fc2"),
+        ({"feature_layer": "fc7"}, {}, "conv1, conv2, fc1, fc2"),
+        ({}, {"class_visualization": {"classes": ["fisch"]}}, "Did you mean 'fish'"),
+    ],
+)
+def test_a_wrong_layer_or_class_stops_in_the_models_first_job(checkout, model, sections, said):
+    models = {"tiny": CONFIG["models"]["tiny"] | model}
+    checkout.configure(models=models, sections=sections, results="results-wrong")
     try:
         done = checkout.snakemake()
     finally:
         checkout.configure()
     text = done.stdout + done.stderr
-    assert done.returncode != 0 and "conv1, conv2, fc1, fc2" in text and "Traceback" not in text
+    assert done.returncode != 0 and said in text and "Traceback" not in text
     assert not list((checkout.folder / "results-wrong").rglob("*.npz"))

@@ -14,13 +14,12 @@ unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``s
 ``chance`` (m,) the same for k random pictures.
 """
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cnnviz import images
+from cnnviz import facts, images
 from cnnviz.job import Job, run
 
 BLOCK = 8 << 20  # numbers in one float32 block of a thread: 32 MB
@@ -132,6 +131,11 @@ def unusable(features: np.ndarray, fewest: int) -> str:
     return ""
 
 
+def feature_name(job: Job) -> str:
+    """What the feature vector is, in words."""
+    return facts.feature(facts.read(job.inputs["network"]), job.model["feature_layer"])["name"]
+
+
 def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     image_set = images.read(job.inputs["images"], job.image_set)
@@ -154,12 +158,11 @@ def main(job: Job) -> None:
         arrays[f"{space}_distances"] = distances[: len(queries)] / unit
         arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
     shared = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found["feature"], found["pixel"], strict=True)])
-    facts = json.loads(job.inputs["model"].read_text("utf-8"))
     numbers = {
         "k": k,
         "pictures": len(features),
         "dimensions": features.shape[1],
-        "feature": facts["feature"]["name"],
+        "feature": feature_name(job),
         "shared": float(shared),
     }
     job.write(arrays, numbers=numbers, provenance={"numpy": np.__version__})

@@ -8,14 +8,12 @@ Leaves ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` 
 whole variance.
 """
 
-import json
-
 import numpy as np
 import scipy
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
-from cnnviz.features.nearest_neighbors import unusable
+from cnnviz.features.nearest_neighbors import feature_name, unusable
 from cnnviz.job import Job, run
 
 EXACT = 6000  # beyond so many pictures *and* features the components are those of a sample
@@ -66,8 +64,7 @@ def main(job: Job) -> None:
         )
     with threadpool_limits(job.threads):
         scores, explained, fitted = principal_components(features, count, job.seed_for("sample"))
-    facts = json.loads(job.inputs["model"].read_text("utf-8"))
-    numbers = {"dimensions": features.shape[1], "fitted": fitted, "feature": facts["feature"]["name"]}
+    numbers = {"dimensions": features.shape[1], "fitted": fitted, "feature": feature_name(job)}
     job.write(
         {"map": scores[:, :2], "explained": explained},
         numbers=numbers,

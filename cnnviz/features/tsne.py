@@ -11,7 +11,6 @@ Leaves ``map`` (n, 2) float32, y upwards, no unit. numbers: the perplexity used;
 space, in pixels.
 """
 
-import json
 import os
 
 # Before openTSNE's loops are loaded: threads that spin while they wait made 1000 pictures take 28 s, not 3.
@@ -24,7 +23,7 @@ from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
 from cnnviz import images
-from cnnviz.features.nearest_neighbors import labels_of, majority, nearest, pixels, sample, unusable
+from cnnviz.features.nearest_neighbors import feature_name, labels_of, majority, nearest, pixels, sample, unusable
 from cnnviz.features.pca import principal_components
 from cnnviz.job import Job, run
 
@@ -94,7 +93,6 @@ def main(job: Job) -> None:
             if len(asked)
             else {}
         )
-    facts = json.loads(job.inputs["model"].read_text("utf-8"))
     numbers = {
         "perplexity": perplexity,
         "components": count,
@@ -106,7 +104,7 @@ def main(job: Job) -> None:
         "votes": votes,
         "largest_class": float(np.bincount(labels[asked]).max() / len(asked)) if len(asked) else 0.0,
         "dimensions": features.shape[1],
-        "feature": facts["feature"]["name"],
+        "feature": feature_name(job),
     }
     job.write({"map": map}, numbers=numbers, provenance={"openTSNE": openTSNE.__version__, "threads": job.threads})
     return None

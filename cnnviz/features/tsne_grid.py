@@ -13,14 +13,12 @@ Leaves ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`
 (rows − 1, columns) float32: feature distance from a cell to the one on its right, and below; NaN at an empty cell.
 """
 
-import json
-
 import numpy as np
 import scipy
 from scipy.optimize import linear_sum_assignment
 
 from cnnviz import result
-from cnnviz.features.nearest_neighbors import unusable
+from cnnviz.features.nearest_neighbors import feature_name, unusable
 from cnnviz.job import Job, run
 
 WINDOW = 16  # cells a side
@@ -162,7 +160,6 @@ def main(job: Job) -> None:
     a = generator.integers(n, size=PAIRS)
     b = (a + generator.integers(1, n, size=PAIRS)) % n
     borders = np.concatenate([right.ravel(), down.ravel()])
-    facts = json.loads(job.inputs["model"].read_text("utf-8"))
     numbers = {
         "columns": columns,
         "rows": rows,
@@ -171,7 +168,7 @@ def main(job: Job) -> None:
         "largest_displacement": float(moved.max()),
         "mean_seam": float(np.nanmean(borders)),
         "mean_random": float(distances(features, a, b).mean()),
-        "feature": facts["feature"]["name"],
+        "feature": feature_name(job),
     }
     job.write(
         {"cells": cells.astype(np.int32), "right": right, "down": down},

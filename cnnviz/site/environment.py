@@ -36,7 +36,7 @@ def share(value: float) -> str:
 
 
 def measure(metric, value: float | None = None) -> str:
-    """A metric's value, or ``value`` in its unit (its interval's ends), for people. metric: a Metric, or one as a dict."""
+    """A metric's value, or ``value`` in its unit (an end of its interval). metric: a Metric, or one as a dict."""
     kept, unit = (metric["value"], metric["unit"]) if isinstance(metric, dict) else (metric.value, metric.unit)
     value = kept if value is None else value
     return share(value) if unit == "share" else f"{number(value)} {unit}".rstrip()

@@ -162,11 +162,12 @@ def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
         reason = f"This section's files cannot be read: {redact(str(error))}"
     else:
         data = path / "result.npz"
-        size = data.stat().st_size if data.is_file() else 0
-        return Part(
-            id=id, title=section.title, status=section.status, reason=section.reason, address=address,
-            section=section, files=files, data=data if size else None, data_bytes=size,
-        )  # fmt: skip
+        if data.is_file():  # else a newer run of the technique failed, and these pictures are of an older one
+            return Part(
+                id=id, title=section.title, status=section.status, reason=section.reason, address=address,
+                section=section, files=files, data=data, data_bytes=data.stat().st_size,
+            )  # fmt: skip
+        reason = "The last run of this technique failed; pictures of an earlier one are not shown."
     title = id.replace("_", " ").capitalize()
     computed = (path / "result.npz").is_file()  # then it is the view that failed
     log = log_end(log_folder / (f"{id}.view.log" if computed else f"{id}.log")) if log_folder else ""

@@ -33,7 +33,7 @@ def layers(model: Model, content: str, style: str | list[str]) -> tuple[str, lis
     """Names of the content layer and of the style layers; "default" takes them from the model's chosen layers.
 
     Style: the first 60 % of the chosen layers that have positions, the first one included: textures of every size up to
-    parts of objects. Content: the one two thirds of the way, where places still count and colours no longer.
+    parts of objects. Content: the one 60 % of the way, where places still count and colours no longer.
     """
     maps = [name for name in model.chosen if model.layer(name).height > 1 and not _scores(model, name)]
     maps = maps or [layer.name for layer in model.layers if layer.height > 1]

@@ -37,7 +37,7 @@ SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
 GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
 RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
-ZOOM = (0.8, 1.1)  # the same where the network takes its own size only
+ZOOM = (0.9, 1.1)  # the same where the network takes its own size only
 SIDE = 224  # pixels, for which the penalties' weights are stated
 
 

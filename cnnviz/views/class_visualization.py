@@ -8,6 +8,7 @@ from cnnviz.views.section import Context, Paper, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 STRIPS = 4
+OVERVIEW = 12
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 25
@@ -41,7 +42,21 @@ def view(result: Result, context: Context) -> dict:
         beside = "; ascended before the last ReLU, where the class score was flat" if classes[i] in fallback else ""
         return f"logit {logits[i]:.1f}, probability {probabilities[i]:.3g}, {place}{beside}"
 
-    figures = []
+    some = range(min(OVERVIEW, n))
+    figures = [
+        context.picture(
+            "overview",
+            side_by_side(pictures[: len(some)], 4),
+            alt=f"Synthetic pictures for {len(some)} classes in rows of four: {', '.join(names[i] for i in some)}.",
+            caption=f"In reading order: {', '.join(names[i] for i in some)}. Each was made from grey noise, step by "
+            "step, to raise the score of its class; below they stand one by one.",
+            mapping=mapping,
+            data="pictures",
+            subjects=tuple(Subject("class", classes[i]) for i in some),
+            scale=max(1.0, 160 / width) if width < 160 else 160 / width,
+            lossless=lossless,
+        )
+    ]
     size = 1 if n <= ALONE else SHEET
     for first in range(0, n, size):
         group = range(first, min(first + size, n))
@@ -71,7 +86,7 @@ def view(result: Result, context: Context) -> dict:
                 side_by_side(snapshots[i], len(steps)),
                 alt=f"{len(steps)} stages of the picture for {names[i]}, from grey noise to its final form.",
                 caption=f"{names[i]} after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps. Large shapes come "
-                "first, while the views are small; detail is drawn in the second half.",
+                "first, detail later.",
                 mapping=mapping,
                 data="snapshots",
                 subjects=(Subject("class", classes[i]),),
@@ -114,8 +129,8 @@ def view(result: Result, context: Context) -> dict:
             ),
         ),
         "metrics": (
-            section.Metric("pictures won by their class", float(np.mean(ranks == 1)), "share", "higher"),
-            section.Metric("median probability", float(np.median(probabilities)), "", "higher"),
+            section.Metric("won_by_their_class", float(np.mean(ranks == 1)), "share", "higher"),
+            section.Metric("median_probability", float(np.median(probabilities)), "", "higher"),
         ),
     }
 
@@ -131,7 +146,7 @@ if __name__ == "__main__":
         "network does not need. Things that mostly occur with the object show too: water around a flamingo, say.",
         do_not_conclude="This is one of many pictures that the class likes, not a typical photograph, and a "
         "probability near 1 proves little: noise can reach it. Several copies of an object are no sign of "
-        "counting. Regularisation chose smooth, photograph-like colours; without it scores are higher and nothing is seen.",
+        "counting. Regularisation chose smooth, photograph-like colours; scores without it are higher.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
         papers=(
             Paper(

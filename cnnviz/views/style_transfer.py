@@ -67,9 +67,10 @@ def view(result: Result, context: Context) -> dict:
     )
     return {
         "figures": tuple(figures),
+        "cover": "result",
         "metrics": (
-            section.Metric("style loss", style_loss, "relative", "lower"),
-            section.Metric("content loss", content_loss, "relative", "lower"),
+            section.Metric("style_loss", style_loss, "relative", "lower"),
+            section.Metric("content_loss", content_loss, "relative", "lower"),
         ),
     }
 

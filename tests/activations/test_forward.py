@@ -197,7 +197,7 @@ def write_model(make_job, index, tmp_path) -> dict:
     listed = images.listing(config)
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
-    models.main(make_job(block))
+    models.main(make_job(block, set_classes=classes))
     return block
 
 

@@ -36,11 +36,12 @@ class Case:
             "features": "features.npy",
             "images": "images.json",
             "thumbnails": "thumbnails.npy",
-            "model": "model.json",
+            "network": "network.json",
             "tsne": "tsne.npz",
         }
         job = Job(
-            "net", name, {"probes": 5}, self.config, PARAMETERS[name] | parameters, 7, "cpu", 2, "",
+            "net", name, {"probes": 5, "feature_layer": "auto"}, self.config,
+            PARAMETERS[name] | parameters, 7, "cpu", 2, "",
             {key: self.folder / file for key, file in inputs.items()}, {"result": self.folder / f"{name}.npz"},
         )  # fmt: skip
         technique.main(job)
@@ -49,7 +50,7 @@ class Case:
     def context(self) -> Context:
         """What a view gets."""
         return Context(
-            json.loads((self.folder / "model.json").read_text()), {},
+            json.loads((self.folder / "network.json").read_text()), {},
             images.read(self.folder / "images.json", self.config), np.load(self.folder / "thumbnails.npy"), {},
         )  # fmt: skip
 
@@ -83,7 +84,8 @@ def make(folder: Path, features: np.ndarray, names: list[str], labels: bool = Tr
     order = np.argsort(index, kind="stable") if labels else np.arange(len(features))
     features = features[order].astype(np.float32)
     np.save(folder / "features.npy", features)
-    (folder / "model.json").write_text(json.dumps({"feature": {"name": "fc7", "size": features.shape[1]}}))
+    facts = {"schema": 1, "feature": {"name": "fc7", "size": features.shape[1]}}
+    (folder / "network.json").write_text(json.dumps(facts))
     return Case(folder, config, features, index[order])
 
 

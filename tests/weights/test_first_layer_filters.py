@@ -10,8 +10,7 @@ from cnnviz.views.first_layer_filters import montage, tiles
 from cnnviz.weights import first_layer_filters
 
 
-def made(make_job, index, tmp_path, channels: str):
-    index(tmp_path / "images.json", [("a", 0)], ["a"])
+def made(make_job, channels: str):
     block = {"torchvision": "squeezenet1_1", "weights": "random", "preprocess": {"channels": channels}}
     job = make_job(block | {"arguments": {"num_classes": 2}})
     models.main(job)
@@ -20,9 +19,9 @@ def made(make_job, index, tmp_path, channels: str):
     return models.load(job), result.read(job.outputs["result"])
 
 
-def test_the_weights_are_the_nets_in_rgb(make_job, index, tmp_path):
+def test_the_weights_are_the_nets_in_rgb(make_job):
     for channels, order in (("RGB", [0, 1, 2]), ("BGR", [2, 1, 0])):
-        model, left = made(make_job, index, tmp_path, channels)
+        model, left = made(make_job, channels)
         own = next(m for m in model.net.modules() if isinstance(m, torch.nn.Conv2d)).weight.numpy()
         assert np.array_equal(left.arrays["weights"], own[:, order])
 

@@ -1,0 +1,63 @@
+"""What is known of a network without opening it, and what a config chooses of it: layers and the feature vector.
+
+``network.json`` holds what follows from the network alone. A change of mind about layers must not make everything
+that uses the network run again, so each job resolves its own choices from there. ``python -m cnnviz.facts`` does it
+once for the views and pages, which read ``model.json``: the same facts with ``chosen`` and ``feature`` as configured.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from cnnviz import atomic
+from cnnviz.errors import UserError, unknown
+from cnnviz.job import Job, run
+
+SCHEMA = 1
+
+
+def read(path: str | os.PathLike) -> dict:
+    """The facts in network.json or model.json. Raises UserError for another schema version."""
+    facts = json.loads(Path(path).read_text("utf-8"))
+    if facts["schema"] != SCHEMA:
+        raise UserError(f"{path}: schema {facts['schema']}, this code reads {SCHEMA}; run the pipeline again")
+    return facts
+
+
+def find(facts: dict, name: str, key: str = "layer") -> dict:
+    """The layer of a short or dotted name. Raises UserError naming the valid ones, under the config's ``key``."""
+    for layer in facts["layers"]:
+        if name in (layer["name"], layer["module"]):
+            return layer
+    raise unknown(f"model {facts['id']}: {key}", name, [layer["name"] for layer in facts["layers"]])
+
+
+def chosen(facts: dict, wanted: str | list[str]) -> list[str]:
+    """Short names of the layers to show: those named, or the network's sensible dozen for "default"."""
+    if wanted == "default":
+        return facts["default_layers"]
+    return [find(facts, name, "layers")["name"] for name in wanted]
+
+
+def feature(facts: dict, wanted: str) -> dict:
+    """The feature vector: where it is (``at``: module, "input" or "output"), its name and its size.
+
+    "auto" is the input of the last linear layer, or else the pooled last convolution; a layer's name is that layer's
+    output, averaged over positions.
+    """
+    if wanted == "auto":
+        return facts["feature"]
+    layer = find(facts, wanted, "feature_layer")
+    pooled = ", mean over positions" if layer["height"] * layer["width"] > 1 else ""
+    return {"at": [layer["module"], "output"], "name": layer["name"] + pooled, "size": layer["units"]}
+
+
+def main(job: Job) -> None:
+    facts = read(job.inputs["network"])
+    layers, vector = job.model["layers"], job.model["feature_layer"]
+    facts |= {"chosen": chosen(facts, layers), "feature": feature(facts, vector)}
+    atomic.write_text(job.outputs["model"], json.dumps(facts, indent=1))
+
+
+if __name__ == "__main__":
+    run(main)
