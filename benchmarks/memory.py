@@ -59,7 +59,7 @@ def peak(count: int) -> float:
                                "interpolation": "bilinear"},
             },
             "image_set": {"kind": "folder", "path": str(folder)},
-            "parameters": {"checkpoint": "", "set_classes": [], "batch": 32, "top": 9},
+            "parameters": {"checkpoint": "", "set_classes": [str(i) for i in range(10)], "batch": 32, "top": 9},
             "seed": 0,
         }  # fmt: skip
         common = [

@@ -140,6 +140,7 @@ def model_files(block: dict) -> Iterator[str]:
         yield block["factory"].rpartition(":")[0]
     if block["checkpoint"]:
         yield block["checkpoint"]
+    yield from (v for v in block["arguments"].values() if isinstance(v, str) and Path(v).is_file())
     if isinstance(block["classes"], str):
         yield block["classes"]
     for key in ("mean", "std"):

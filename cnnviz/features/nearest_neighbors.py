@@ -107,8 +107,13 @@ def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
 
 
 def labels_of(image_set: images.ImageSet) -> np.ndarray:
-    """(n,) int64: each picture's class, an index into the set's classes, or −1."""
-    return np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
+    """(n,) int64: each picture's class, an index into the set's classes, or −1 without one.
+
+    Also −1 where no other picture has the class: nothing could agree with it, and a share of 0 would be no fault.
+    """
+    labels = np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
+    counts = np.bincount(labels[labels >= 0], minlength=len(image_set.classes) + 1)
+    return np.where(counts[labels] > 1, labels, -1)
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from cnnviz.views.section import Figure, Section
 
 STAMP_SCHEMA = 1
 MOST_DATA = 100 * 2**20  # bytes of one file; static hosts refuse more
-THUMBNAIL_BYTES, THUMBNAIL_SIZE = 60_000, (480, 360)
+THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
 MOST_DETAILED = 60  # figures of a page that repeat the section's provenance; beyond, they link to it
 
@@ -228,7 +228,9 @@ def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
         width, height, pixelated = figure.width, figure.height, figure.pixelated
         if len(content) > THUMBNAIL_BYTES:
             if figure.file.endswith(".svg"):
-                continue
+                if len(content) > THUMBNAIL_BYTES_SVG:
+                    continue
+                return {"file": address, "width": width, "height": height, "alt": figure.alt, "pixelated": False}
             with Image.open(io.BytesIO(content)) as picture:
                 picture = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
             picture = ImageOps.fit(picture, THUMBNAIL_SIZE, Image.Resampling.LANCZOS, centering=(0, 0))

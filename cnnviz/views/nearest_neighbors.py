@@ -29,10 +29,18 @@ STYLE = (
 MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
 
 
+def own_class(context: Context, query: int) -> str | None:
+    """The query's class, or None where it has none or no other picture has it: then no neighbour could agree."""
+    label = context.image_set.pictures[query].label
+    alone = sum(p.label == label for p in context.image_set.pictures) < 2
+    return None if label is None or alone else context.image_set.classes[label]
+
+
 def relation(context: Context, query: int, neighbor: int) -> str:
-    """ "same" or "other" class, or "none" where either has no class."""
-    a, b = (context.image_set.pictures[i].label for i in (query, neighbor))
-    return "none" if a is None or b is None else "same" if a == b else "other"
+    """ "same" or "other" class, or "none" where there is nothing to compare."""
+    label = context.image_set.pictures[neighbor].label
+    own = own_class(context, query)
+    return "none" if own is None or label is None else "same" if context.image_set.classes[label] == own else "other"
 
 
 def embedded(context: Context, index: int, size: int) -> str:
@@ -72,7 +80,7 @@ def figure(result: Result, context: Context, q: int) -> Figure:
     query = int(result.arrays["queries"][q])
     picture = context.image_set.pictures[query]
     found = {s: result.arrays[f"{s}_neighbors"][q] for s in ("feature", "pixel")}
-    own = None if picture.label is None else context.image_set.classes[picture.label]
+    own = own_class(context, query)
     svg, width, height = row_picture(
         context, query, {"nearest in feature space": found["feature"], "nearest in pixels": found["pixel"]}
     )
@@ -97,7 +105,7 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         caption=f"{picture.name}: {agree}Feature space, by distance: {listed['feature']}. Pixels: {listed['pixel']}.",
         mapping="pixels are the pictures'; blue solid frame with a tick: same class, orange dashed frame with a "
         "cross: another "
-        "class" + ("" if own else " (this set names no class here: grey frames)"),
+        "class" + ("" if own else " (here grey: no other picture has a class to share)"),
         subjects=(Subject("image", picture.name), *((Subject("class", own),) if own else ())), data="feature_neighbors",
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from cnnviz import images
 from cnnviz.features import nearest_neighbors as technique
 from cnnviz.features.nearest_neighbors import agreement, chance, majority, nearest, pixels, unusable
 from cnnviz.views import nearest_neighbors as view
@@ -155,3 +156,10 @@ def test_without_classes(unlabelled):
 def test_too_few_pictures_is_said(unlabelled):
     np.save(unlabelled.folder / "features.npy", unlabelled.features[:2])
     assert unlabelled.run(technique).status == "not_applicable"
+
+
+def test_a_class_of_one_picture_is_no_class_to_agree_with():
+    """A set with one picture a class must not report that no neighbour is right."""
+    pictures = [images.Picture(f"p{i}", f"p{i}", label, 1, 1) for i, label in enumerate([0, 1, 1, 2, None])]
+    image_set = images.ImageSet({}, tuple(pictures), ("a", "b", "c"), ())
+    assert technique.labels_of(image_set).tolist() == [-1, 1, 1, -1, -1]
