@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from cnnviz.models import Model
 from cnnviz.trace import capture, forward
@@ -43,6 +44,15 @@ class Objective:
 def logit(classes: Sequence[int]) -> Objective:
     """The class score before the softmax (Simonyan et al. 2014); ``classes``: an output for each picture."""
     return Objective((OUTPUT,), lambda read: _pick(read[OUTPUT], classes))
+
+
+def reach(objective: Objective, target: float) -> Objective:
+    """-log(1 + e^(target - value)): climb until the value reaches ``target``, and hardly beyond.
+
+    Real pictures have some such score. An ascent that goes on to three times that draws exaggerations of what it has;
+    one that stops there leaves the rest of the picture to the penalties.
+    """
+    return Objective(objective.modules, lambda read: -softplus(target - objective.value(read)))
 
 
 def unit(module: str, units: Sequence[int]) -> Objective:

@@ -1,13 +1,14 @@
 """Class visualisation: the picture that a class score likes best (Simonyan et al. 2014; Olah et al. 2017).
 
-I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖²,  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
+I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖² - λ₃ B(I),  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
 
-S_c is the score of class c before the softmax; v a random view (resolution, rotation, shift, zoom, cast of colour), a
-new one each step; TV₁ the total variation; z the picture's spectrum in decorrelated colours
-(:mod:`cnnviz.ascent.parametrisations`). Small views come in the first half: there a whole object has to fit, so one to
-three large ones appear and not a swarm. A net that takes one size only sees the picture zoomed a little in or out
-instead, reflected at the border. λ₁ and λ₂ are stated for 224 pixels and grow with the side, so that the same values
-suit nets for 64 and for 227 pixels: found by trying.
+S_c is the score of class c before the softmax, v a random view (resolution, rotation, shift, zoom, cast of colour), a
+new one each step, TV₁ the total variation, B the distance to grey near the edge, and z the picture's spectrum in
+decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). Small views come in the first half: there a whole object
+has to fit, so one to three large ones appear and not a swarm. A net that takes one size only sees the picture zoomed a
+little in or out instead, reflected at the border. The λ are stated for 224 pixels and grow with the side, so that the
+same values suit nets for 64 and for 227 pixels: found by trying. Where a score to reach is given, S_c is replaced by
+-log(1 + exp(score - S_c)).
 
 A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: some classes in a hundred). Such a class is
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
@@ -26,9 +27,9 @@ import torch
 
 from cnnviz import models
 from cnnviz.ascent.loop import Ascent, adam, ascend, frozen, in_batches, to_bytes
-from cnnviz.ascent.objectives import Objective, logit, unit
+from cnnviz.ascent.objectives import Objective, logit, reach, unit
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.regularisers import l2, total_variation
+from cnnviz.ascent.regularisers import border, l2, total_variation
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
@@ -92,15 +93,19 @@ def visualise(
     dead = flat(model, classes, start.picture(start.variable)) & (model.layers[-1].units == len(model.classes))
     any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
+    score = objective(model, classes, dead)
+    if parameters["score"] is not None:
+        score = reach(score, parameters["score"])
     ascent = ascend(
         model,
-        {"score": objective(model, classes, dead)},
+        {"score": score},
         start,
         steps=steps,
         optimiser=adam(0.03, 0.01),
         penalties={
             "total variation": lambda x: parameters["total_variation"] * strength * total_variation(x),
             "distance to grey": lambda x: parameters["l2"] * strength * l2(x, GREY),
+            "border": lambda x: parameters["border"] * strength * border(x, GREY),
         },
         transform=in_turn(
             random_view(
