@@ -115,6 +115,7 @@ def pages_config(model):
     return {
         "model": model,
         "title": titles[model],
+        "image_set": config["models"][model]["image_set"],
         "sections": SECTIONS,
         "families": families,
         "models": [{"id": name, "title": title, "sections": SECTIONS} for name, title in titles.items()],

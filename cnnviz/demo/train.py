@@ -59,7 +59,7 @@ def normalise(images: np.ndarray) -> Tensor:
 def picture_set(seed: int, count: int, *, biased: bool) -> tuple[Tensor, Tensor]:
     """`count` drawn pictures: normalised (count, 3, 64, 64) float32, and labels (count,) int64."""
     scenes = (draw(seed, i, biased=biased, size=SIZE) for i in range(count))
-    pairs = [(scene.image, scene.label) for scene in tqdm(scenes, "drawing", count, unit="picture")]
+    pairs = [(scene.image, scene.label) for scene in tqdm(scenes, "drawing", count, unit="picture", mininterval=1)]
     return normalise(np.stack([image for image, _ in pairs])), torch.tensor([label for _, label in pairs])
 
 
@@ -80,7 +80,7 @@ def train(images: Tensor, labels: Tensor, *, seed: int, epochs: int = EPOCHS) ->
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     random = torch.Generator().manual_seed(seed)
     net.train()
-    with tqdm(total=steps, desc="training", unit="step") as progress:
+    with tqdm(total=steps, desc="training", unit="step", mininterval=1) as progress:
         for _ in range(epochs):
             order = torch.randperm(len(images), generator=random)
             for chosen in order[: steps // epochs * batch].split(batch):
@@ -125,7 +125,7 @@ def measure(net: DemoNet, *, held_out: int = 1200, pasted: int = 100) -> dict:
     x, y = picture_set(_HELD_OUT, held_out, biased=False)
     right = net(x).argmax(dim=1) == y
     p_wolf: dict[str, dict[str, float]] = {"wolf": {}, "husky": {}}
-    for name in tqdm(BACKGROUNDS, "pasting", unit="background"):
+    for name in tqdm(BACKGROUNDS, "pasting", unit="background", mininterval=1):
         for label in (WOLF, HUSKY):
             images = np.stack([draw(_PASTED, i, label=label, background=name).image for i in range(pasted)])
             p = net(normalise(images)).softmax(dim=1)[:, WOLF]

@@ -65,13 +65,14 @@ class Part:
 def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder: Path | None = None) -> dict:
     """Render one model's pages; returns its stamp.
 
-    config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``families`` (heading → section ids)
-    and ``models`` (every model of the site as {id, title, sections}, for links between the same sections).
+    config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose pictures that
+    could not be read are listed), ``families`` (heading → section ids) and ``models`` (every model of the site as
+    {id, title, sections}, for links between the same sections).
     """
     page = environment()
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
-    title = config.get("title") or facts.get("title") or config["model"]
+    title = config.get("title") or config["model"]
     accuracy = _accuracy(model_path.parent / "forward" / "result.npz")
     parts = [_part(id, folder, sections / id, log_folder) for id in config["sections"]]
     log = "" if facts or not log_folder else log_end(log_folder / "model.log")
@@ -121,6 +122,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             log=log,
             strip=_strip(facts),
             families={part.id: _family(config, part.id) for part in parts},
+            skipped=_skipped(model_path, config.get("image_set")),
             scripts=[],
         )
         site.write(stamp["page"], html)
@@ -145,6 +147,15 @@ def _accuracy(path: Path) -> dict:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return {}
     return {k: numbers[k] for k in ("top1", "top5", "pictures") if isinstance(numbers.get(k), int | float)}
+
+
+def _skipped(model_path: Path, image_set: str | None) -> list[dict]:
+    """Name and reason of each picture of the model's image set that could not be read."""
+    path = model_path.parents[2] / "image_sets" / str(image_set) / "images.json"
+    if image_set is None or not path.is_file():
+        return []
+    skipped = json.loads(path.read_text("utf-8"))["skipped"]
+    return [{"name": s["name"], "reason": redact(s["reason"])} for s in skipped]
 
 
 def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:

@@ -31,7 +31,14 @@ PAPER = Paper(
 
 def config(model: str, sections: list[str] = SECTIONS) -> dict:
     models = [{"id": id, "title": title, "sections": sections} for id, title in MODELS.items()]
-    return {"model": model, "title": None, "sections": sections, "families": FAMILIES, "models": models}
+    return {
+        "model": model,
+        "title": None,
+        "sections": sections,
+        "image_set": "set",
+        "families": FAMILIES,
+        "models": models,
+    }
 
 
 def make_results(root: Path) -> Path:

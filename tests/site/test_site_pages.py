@@ -295,3 +295,14 @@ def test_words():
     assert plain({"a": [1, [2, 3]], "b": None, "c": True}) == "a: 1, (2, 3), b: none, c: yes"
     assert short({"authors": "A. Krizhevsky, I. Sutskever", "year": 2012}) == "Krizhevsky et al. 2012"
     assert short({"authors": "B. Efron", "year": 1979}) == "Efron 1979"
+
+
+def test_pictures_that_could_not_be_read_are_listed_with_the_reason(tmp_path):
+    results = synthetic.make_results(tmp_path / "results")
+    folder = results / "image_sets" / "set"
+    folder.mkdir(parents=True)
+    skipped = [{"name": "a/<b>.png", "reason": "UnidentifiedImageError: cannot identify '/home/someone/set/a/b.png'"}]
+    (folder / "images.json").write_text(json.dumps({"schema": 1, "classes": [], "pictures": [], "skipped": skipped}))
+    synthetic.render(results, tmp_path / "site")
+    page = (tmp_path / "site" / "models" / "alexnet" / "index.html").read_text()
+    assert "a/&lt;b&gt;.png" in page and "UnidentifiedImageError" in page and "someone" not in page
