@@ -40,7 +40,9 @@ BATCH = 64
 LEARNING_RATE = 2e-3
 FIRST_LAYER_DECAY = 5.0
 DECAY = 0.01
-PERTURBATION = 0.25  # L2 norm over a whole picture with values in [0, 1]
+# L2 norm over a whole picture with values in [0, 1]. The twin's held-out accuracy is .958 with 0.25, .954 with 0.5 and
+# .894 with 1; class pictures can hardly be named with the first, and most of them with the second.
+PERTURBATION = 0.5
 SHIFT = 3  # px, the largest random displacement
 
 # Picture sets that no training seed can reach.
