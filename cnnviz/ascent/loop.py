@@ -54,6 +54,7 @@ def ascend(
     steps: int,
     optimiser: Optimiser,
     penalties: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    easing: float = 0.0,
     transform: Transform | None = None,
     seed: int = 0,
     snapshots: Collection[int] = (),
@@ -62,7 +63,9 @@ def ascend(
     """Climb from ``start`` for ``steps`` steps.
 
     The net's weights are frozen meanwhile, and a forward pass ends at the deepest module that an objective reads.
-    Penalties see the picture itself, objectives its view. seed: of the sequence of views, the same for every picture.
+    Penalties see the picture itself, objectives its view. easing: the share of the steps in which the penalties grow
+    from nothing to their full weight, so that a weak first gradient is not smoothed away before it has drawn anything.
+    seed: of the sequence of views, the same for every picture.
     Raises ValueError for several pictures with an optimiser that would mix them.
     """
     variable = start.variable.detach().clone().requires_grad_()
@@ -95,7 +98,8 @@ def ascend(
                 costs = {name: penalty(picture) for name, penalty in penalties.items()}
                 for name, value in (gains | costs).items():
                     seen.setdefault(name, value.detach())
-                total = sum(cost.sum() for cost in costs.values()) - sum(gain.sum() for gain in gains.values())
+                firm = min(1.0, step / (easing * steps)) if easing else 1.0
+                total = firm * sum(cost.sum() for cost in costs.values()) - sum(gain.sum() for gain in gains.values())
                 (variable.grad,) = torch.autograd.grad(total, variable)
                 return total.detach()
 

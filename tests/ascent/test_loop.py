@@ -146,3 +146,13 @@ def test_batches_halve_when_memory_runs_out():
 def test_bytes_are_rounded():
     x = torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 1.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
     assert to_bytes(x)[0, :, :, 0].tolist() == [[0, 0], [1, 255]]
+
+
+def test_eased_penalties_do_nothing_at_first_and_all_in_the_end(model):
+    heavy = {"l2": lambda x: 100 * l2(x, (0.5, 0.5, 0.5))}
+    words = {"penalties": heavy, "transform": None, "optimiser": momentum(1e-3)}
+    free = climb(model, logit([1]), [0], **words | {"penalties": {}}, steps=1)
+    first = climb(model, logit([1]), [0], **words, steps=1, easing=0.5)
+    assert torch.equal(first.pictures, free.pictures)
+    curve = climb(model, logit([1]), [0], **words | {"optimiser": adam(0.05)}, steps=40, easing=0.5).curves["l2"][:, 0]
+    assert curve[-1] < 0.5 * curve.max()
