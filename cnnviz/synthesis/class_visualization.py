@@ -107,7 +107,7 @@ def visualise(
             "distance to grey": lambda x: parameters["l2"] * strength * l2(x, GREY),
             "border": lambda x: parameters["border"] * strength * border(x, GREY),
         },
-        easing=0.25,
+        easing=parameters["easing"],
         transform=in_turn(
             random_view(
                 resolution=RESOLUTION if any_size else ZOOM,

@@ -11,7 +11,16 @@ from cnnviz.preprocess import Preprocess
 from cnnviz.synthesis.class_visualization import chosen, flat, judge, objective, takes, visualise
 
 NAMES = ("red", "green", "blue, azure", "stripes")
-PARAMETERS = {"size": None, "steps": 60, "total_variation": 0.0, "l2": 0.0, "border": 0.0, "score": None, "batch": 4}
+PARAMETERS = {
+    "size": None,
+    "steps": 60,
+    "total_variation": 0.0,
+    "l2": 0.0,
+    "border": 0.0,
+    "score": None,
+    "easing": 0.0,
+    "batch": 4,
+}
 
 
 class Colours(nn.Module):
