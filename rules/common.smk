@@ -8,7 +8,6 @@ sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated.
 shell.prefix(f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
-from cnnviz import images
 from cnnviz.config import complete, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash
@@ -16,6 +15,9 @@ from snakemake.exceptions import WorkflowError
 
 try:
     config = complete(config)
+
+    from cnnviz import images  # only now: a wrong key need not wait for numpy
+
     for model in config["models"].values():
         images.check_probes(config["image_sets"][model["image_set"]], model["probes"])
 except UserError as error:

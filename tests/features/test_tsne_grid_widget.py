@@ -1,7 +1,7 @@
 """The zoomable grid in a real browser, from disk: nothing fails, keys and pointer name pictures, names stay text."""
 
+import os
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,25 +9,15 @@ from cnnviz.features import tsne
 from cnnviz.features import tsne_grid as technique
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.views import tsne_grid as view
+from tests.site import browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
+if browser.chromium() is None and not os.environ.get("CI"):
+    pytest.skip("no Chromium here", allow_module_level=True)
 
 
 @pytest.fixture
 def page(case):
     """The widget's page, opened from disk at 1000 px; ``page.said`` collects what the console says."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     case.run(tsne, iterations=100)
     context = case.context()
     shown = view.view(case.run(technique), context)
@@ -41,9 +31,8 @@ def page(case):
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>grid</title>{widget}'
         f'<script src="{(TEMPLATES / "assets" / "grid.js").as_uri()}" defer></script></html>'
     )
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1000, "height": 800})
+    with browser.launched() as chromium:
+        page = chromium.new_page(viewport={"width": 1000, "height": 800})
         page.said = []
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
@@ -52,7 +41,6 @@ def page(case):
         page.goto((case.folder / "page.html").as_uri())
         page.wait_for_timeout(300)
         yield page
-        browser.close()
 
 
 def painted(page) -> int:
