@@ -11,8 +11,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 .PHONY: report test check-format train benchmarks lock clean
 
 report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
 
 test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
 What can be checked without torch is checked here, before anything runs: keys, values, paths, names of image sets.
 """
 
+import argparse
 import copy
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from cnnviz.errors import UserError, unknown
+from cnnviz.errors import UserError, reporting, unknown
 
 SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
 
@@ -24,6 +24,8 @@ def complete(config: dict) -> dict:
     """
     schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
     schema = _resolved(schema, schema)
+    if not isinstance(config, dict):
+        raise UserError(f"the config: {type(config).__name__} instead of keys and values")
     config = copy.deepcopy(config)
     sections = config.get("sections")
     off = set()
@@ -161,9 +163,19 @@ def _exists(where: str, path: str) -> Path:
 
 
 def main() -> None:
-    """Say where the gallery of a config is: snakemake itself says nothing where it has nothing to do."""
-    config = complete(yaml.safe_load(Path(sys.argv[1]).read_text("utf-8")))
-    print(f"\nThe gallery is ready. Open {config['results']}/site/index.html in a browser.")
+    """Check a config in a tenth of the time Snakemake takes to start; with ``--where`` say where its gallery is."""
+    parser = argparse.ArgumentParser(description="Check a config before anything runs.")
+    parser.add_argument("config")
+    parser.add_argument("--where", action="store_true", help="say where the gallery is")
+    options = parser.parse_args()
+    with reporting():
+        path = _exists("the config", options.config)
+        try:
+            config = complete(yaml.safe_load(path.read_text("utf-8")))
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: {error}") from error
+    if options.where:
+        print(f"\nThe gallery is ready. Open {config['results']}/site/index.html in a browser.")
 
 
 if __name__ == "__main__":

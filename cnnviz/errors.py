@@ -1,7 +1,9 @@
 """The one kind of error whose message is all a user needs: it is printed without a traceback."""
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -15,3 +17,13 @@ def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserE
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     listed = ", ".join(valid[:most]) + (f", … ({len(valid)} in all)" if len(valid) > most else "")
     return UserError(f"{what}: there is no {name!r}.{hint} Valid: {listed or '(none)'}")
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn a UserError into one message on standard error and exit status 1."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
-from cnnviz.errors import UserError, unknown
+from cnnviz.errors import UserError, reporting, unknown
 from cnnviz.slug import slug
 
 SCHEMA = 1
@@ -276,7 +276,5 @@ def _natural(name: str) -> list:
 
 
 if __name__ == "__main__":
-    from cnnviz.job import reporting
-
     with reporting():
         main()

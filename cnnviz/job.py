@@ -8,12 +8,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cnnviz.errors import UserError
+from cnnviz.errors import reporting
 from cnnviz.result import Result, write
 
 
@@ -83,13 +82,3 @@ def run(technique: Callable[[Job], None]) -> None:
     # them models.load() sets torch's own count as well.
     with reporting():
         technique(job)
-
-
-@contextmanager
-def reporting() -> Iterator[None]:
-    """Turn a UserError into one message on standard error and exit status 1."""
-    try:
-        yield
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)

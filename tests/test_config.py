@@ -1,6 +1,8 @@
 """A wrong config is told in one line that names what is valid; a right one comes back with every default."""
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,21 @@ def test_two_image_sets_need_a_choice():
     both = changed("image_sets", value={"a": {"kind": "demo"}, "b": {"kind": "demo"}})
     with pytest.raises(UserError, match="a, b"):
         config.complete(both)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models: [", "not valid YAML"),
+        ("- a\n- b\n", "list instead of keys"),
+        ("", "NoneType instead of keys"),
+        ("models: {m: {torchvision: alexnet}}\n", "'image_sets' is missing"),
+        (None, "does not exist"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong_without_a_traceback(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "c.yaml").write_text(text)
+    command = [sys.executable, "-m", "cnnviz.config", str(tmp_path / "c.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr

@@ -128,7 +128,7 @@ def test_every_section_is_in_the_gallery_with_its_page(checkout):
 
 def test_a_second_run_has_nothing_to_do_and_where_to_look_is_said(checkout):
     assert not checkout.planned()
-    command = [sys.executable, "-m", "cnnviz.config", "tiny.yaml"]
+    command = [sys.executable, "-m", "cnnviz.config", "tiny.yaml", "--where"]
     said = subprocess.run(command, cwd=checkout.folder, text=True, capture_output=True, check=True).stdout
     assert "results/site/index.html" in said
 

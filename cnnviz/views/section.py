@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz import atomic, images
-from cnnviz.job import reporting
+from cnnviz.errors import reporting
 from cnnviz.result import Result, read
 
 SCHEMA = 1
