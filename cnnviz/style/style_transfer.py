@@ -116,6 +116,14 @@ def main(job: Job) -> None:
     content, style = (picture(p[name], p["size"]) for name in ("content", "style"))
     at, over = layers(model, p["content_layer"], p["style_layers"])
     x, y = model.pictures([content]), model.pictures([style])
+    try:
+        read(model, x, [model.layer(name).module for name in (at, *over)])
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a network raises on a size that is not its own
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = f"This network takes pictures of its own size only ({said})."
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
     ascent = transfer(
         model,
         x,

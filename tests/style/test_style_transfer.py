@@ -1,15 +1,20 @@
 """Style transfer on a small net: what the losses must do."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from cnnviz import models, result
 from cnnviz.ascent.objectives import gram, read
 from cnnviz.errors import UserError
 from cnnviz.models import Layer, Model
 from cnnviz.preprocess import Preprocess
+from cnnviz.style import style_transfer
 from cnnviz.style.style_transfer import layers, losses, picture, transfer
 
 CHOICE = {"content_layer": "conv3", "style_layers": ["conv1", "conv2"]}
@@ -117,3 +122,28 @@ def test_pictures_are_read_upright_at_their_size(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="broken.png"):
         picture(tmp_path / "broken.png", 60)
+
+
+FIXED = """
+from torch import nn
+
+class Fixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+    def forward(self, x):
+        assert x.shape[-1] == 32, "Wrong image height! Expected 32"
+        return self.head(self.conv(x).relu().mean((2, 3)))
+"""
+
+
+def test_a_net_that_takes_its_own_size_only_is_told_apart_and_no_failure(make_job, tmp_path):
+    (tmp_path / "fixed.py").write_text(FIXED)
+    block = {"factory": f"{tmp_path}/fixed.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
+    models.main(make_job(block))
+    job = make_job(block, "style_transfer", parameters={"size": 48, "steps": 1})
+    inputs = job.inputs | {name: Path(job.parameters[name]) for name in ("content", "style")}
+    job = dataclasses.replace(job, inputs=inputs)
+    style_transfer.main(job)
+    left = result.read(job.outputs["result"])
+    assert left.status == "not_applicable" and "own size only" in left.reason
