@@ -57,7 +57,7 @@ def reach(objective: Objective, target: float) -> Objective:
 
 def unit(module: str, units: Sequence[int]) -> Objective:
     """The mean over all positions of one unit a picture, as it leaves ``module``: before the ReLU that follows."""
-    return Objective((module,), lambda read: _pick(read[module], units).flatten(1).mean(1))
+    return Objective((module,), lambda read: _pick(read[module], units).reshape(len(units), -1).mean(1))
 
 
 def neuron(module: str, units: Sequence[int]) -> Objective:

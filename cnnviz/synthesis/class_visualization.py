@@ -90,7 +90,9 @@ def visualise(
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
     start = fourier(size, seeds, device=model.device)
-    dead = flat(model, classes, start.picture(start.variable)) & (model.layers[-1].units == len(model.classes))
+    last = model.layers[-1]
+    maps_of_classes = last.kind == "Conv2d" and last.units == len(model.classes)
+    dead = flat(model, classes, start.picture(start.variable)) & maps_of_classes
     any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
     score = objective(model, classes, dead)
