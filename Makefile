@@ -23,7 +23,7 @@ test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/pytest
 	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
 
-train: $(VENV)/.report  ## Train the demo's two nets again (4 CPU-minutes)
+train: $(VENV)/.report  ## Train the demo's two nets again (6 CPU-minutes)
 	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors
 	$(BIN)/python -m cnnviz.demo.train --unbiased --output cnnviz/demo/weights/unbiased.safetensors
 

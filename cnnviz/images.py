@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from cnnviz import atomic
 from cnnviz.errors import UserError, reporting, unknown
+from cnnviz.fingerprint import content_hash
 from cnnviz.slug import slug
 
 SCHEMA = 1
@@ -137,16 +138,13 @@ def check_probes(config: dict, wanted: int | Sequence[str]) -> None:
 
 
 def fingerprint(config: dict) -> str:
-    """A hash of what the set is: its config, and name, size and time of change of every file.
-
-    Times count only to see a change at all: a picture whose bytes are the same is found again by its content hash.
-    """
+    """A hash of what the set is: each picture's name, class and bytes (the demo's bytes follow from its code)."""
     digest = hashlib.sha256()
     for name, label in listing(config):
         digest.update(f"{name}\0{label}\0".encode())
         if config["kind"] != "demo":
             path = _path(config, name)
-            digest.update(_content(path).encode() if path.is_file() else b"missing")
+            digest.update(content_hash(path).encode() if path.is_file() else b"missing")
     return digest.hexdigest()[:16]
 
 
@@ -263,12 +261,6 @@ def _shorten(path: Path, count: int) -> None:
         os.replace(short, path)
     finally:
         short.unlink(missing_ok=True)
-
-
-def _content(path: Path) -> str:
-    from cnnviz.fingerprint import content_hash
-
-    return content_hash(path)
 
 
 def _natural(name: str) -> list:

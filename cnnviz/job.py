@@ -78,7 +78,5 @@ def run(technique: Callable[[Job], None]) -> None:
         inputs=paths(options.input),
         outputs=paths(options.output),
     )
-    # OpenMP reads these when torch, numpy or scipy is first loaded; techniques import torch at their top, so for
-    # them models.load() sets torch's own count as well.
     with reporting():
         technique(job)

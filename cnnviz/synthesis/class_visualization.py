@@ -8,7 +8,7 @@ decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). Small views come i
 has to fit, so one to three large ones appear and not a swarm. A net that takes one size only sees the picture zoomed a
 little in or out instead, reflected at the border. The λ are stated for 224 pixels and grow with the side, so that the
 same values suit nets for 64 and for 227 pixels: found by trying. Where a score to reach is given, S_c is replaced by
--log(1 + exp(score - S_c)).
+-log(1 + exp(score - S_c)); with easing, the λ grow from nothing in that share of the steps.
 
 A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: some classes in a hundred). Such a class is
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.

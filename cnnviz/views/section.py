@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import atomic, images
+from cnnviz import atomic, facts, images
 from cnnviz.errors import reporting
 from cnnviz.result import Result, read
 
@@ -218,7 +218,7 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
     with reporting():
         result = read(inputs["result"])
         context = Context(
-            model=json.loads(inputs["model"].read_text("utf-8")),
+            model=facts.read(inputs["model"]),
             show=options.show,
             image_set=images.read(inputs["images"], options.image_set),
             thumbnails=np.load(inputs["thumbnails"], mmap_mode="r"),
