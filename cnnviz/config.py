@@ -6,6 +6,7 @@ What can be checked without torch is checked here, before anything runs: keys, v
 import argparse
 import copy
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import yaml
@@ -27,17 +28,25 @@ def complete(config: dict) -> dict:
     if not isinstance(config, dict):
         raise UserError(f"the config: {type(config).__name__} instead of keys and values")
     config = copy.deepcopy(config)
+    order = schema["properties"]["sections"]["properties"]
     sections = config.get("sections")
     off = set()
-    if isinstance(sections, dict):
+    if isinstance(sections, list):  # these only
+        for name in sections:
+            if name not in order:
+                raise unknown("sections", name, order)
+        off, config["sections"] = order.keys() - set(sections), {}
+    elif isinstance(sections, dict):
         off = {name for name, block in sections.items() if block is False}
-        config["sections"] = {n: {} if b in (True, False, None) else b for n, b in sections.items()}
+        config["sections"] = {
+            n: {} if block is None or isinstance(block, bool) else block for n, block in sections.items()
+        }
     errors = list(Draft202012Validator(schema).iter_errors(config))
     if errors:
         raise UserError(_explain(best_match(errors), schema))
-    config = _with_defaults(config, schema)
-    order = schema["properties"]["sections"]["properties"]
+    config = _with_defaults(_under(config, schema["x-presets"].get(config.get("preset"), {})), schema)
     config["sections"] = {name: config["sections"][name] for name in order if name not in off}
+    _limit(config)
     for name, block in config["image_sets"].items():
         _check_image_set(f"image_sets.{name}", block)
     for name, block in config["models"].items():
@@ -47,6 +56,41 @@ def complete(config: dict) -> dict:
             if key in block:
                 _exists(f"sections.{name}.{key}", block[key])
     return config
+
+
+def _under(config: dict, preset: dict) -> dict:
+    """``config`` with what it leaves out as in ``preset``, whose ``model`` is meant for every model."""
+
+    def merge(ours, theirs):
+        if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+            return ours
+        return {
+            k: merge(ours[k], theirs[k]) if k in ours and k in theirs else (ours | theirs)[k] for k in theirs | ours
+        }
+
+    preset = dict(preset)
+    model = preset.pop("model", {})
+    config = merge(config, preset)
+    return config | {"models": {name: merge(block, model) for name, block in config["models"].items()}}
+
+
+def _limit(config: dict) -> None:
+    """Cap every number of images, probes, classes and units by ``limits``; what is listed by name stays."""
+
+    def cap(block: dict, key: str, most: int | None) -> None:
+        value = block.get(key)
+        if most is not None and key in block and (value in (None, "all") or isinstance(value, int)):
+            block[key] = min(value, most) if isinstance(value, int) else most
+
+    limits = config["limits"]
+    for block in config["image_sets"].values():
+        cap(block, "count" if block["kind"] == "demo" else "limit", limits["images"])
+    for block in config["models"].values():
+        cap(block, "probes", limits["probes"])
+    for block in config["sections"].values():
+        cap(block, "classes", limits["classes"])
+        for part in (block, block["view"]):
+            cap(part, "units", limits["units"])
 
 
 def _resolved(node, schema: dict):
@@ -113,12 +157,29 @@ def _check_image_set(where: str, block: dict) -> None:
         raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
     if block["kind"] == "csv" and not path.is_file():
         raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table, kind: folder a folder")
+    if block["loader"]:
+        _exists(f"{where}.loader", block["loader"].rpartition(":")[0])
+    if block["window"] and block["window"][0] == block["window"][1]:
+        raise UserError(f"{where}.window: black and white are both {block['window'][0]}; give two different values")
+    if block["roles"]:
+        if block["kind"] != "folder":
+            raise UserError(f"{where}.roles: subfolders are for kind: folder; a table has a role_column:")
+        folders = [folder.strip("/") for named in block["roles"].values() for folder in named]
+        for folder in folders:
+            if not _exists(f"{where}.roles", f"{path}/{folder}").is_dir():
+                raise UserError(f"{where}.roles: {path}/{folder} is a file; roles are of folders")
+        twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
+        if twice:
+            raise UserError(f"{where}.roles: {twice[0]} is named twice, or lies inside another of these folders")
 
 
 def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
-    doors = [key for key in ("torchvision", "factory") if key in block]
+    doors = [key for key in ("torchvision", "timm", "factory") if key in block]
     if len(doors) != 1:
-        raise UserError(f"{where}: give exactly one of torchvision: and factory: (there are {len(doors)})")
+        raise UserError(
+            f"{where}: give exactly one of torchvision:, timm: and factory: (there are {len(doors)}). A checkpoint "
+            "holds weights only; one of these says what network they belong to"
+        )
     if "image_set" not in block:
         if len(image_sets) > 1:
             raise UserError(f"{where}: which image_set? Valid: {', '.join(image_sets)}")
@@ -128,12 +189,13 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
     for path in model_files(block):
         _exists(where, path)
     p = block["preprocess"]
-    if not isinstance(p["resize"], list) and not isinstance(p["crop"], int):
+    crop = p.get("crop", p.get("resize", 224))
+    if not isinstance(p.get("resize"), list) and not isinstance(crop, int):
         raise UserError(
             f"{where}.preprocess: the input's size is not fixed: give resize: [height, width], or crop: pixels"
         )
-    if isinstance(p["crop"], float) and p["crop"] > 1:
-        raise UserError(f"{where}.preprocess.crop: {p['crop']} is neither whole pixels nor a share up to 1.0")
+    if isinstance(crop, float) and crop > 1:
+        raise UserError(f"{where}.preprocess.crop: {crop} is neither whole pixels nor a share up to 1.0")
 
 
 def model_files(block: dict) -> Iterator[str]:
@@ -146,7 +208,7 @@ def model_files(block: dict) -> Iterator[str]:
     if isinstance(block["classes"], str):
         yield block["classes"]
     for key in ("mean", "std"):
-        if isinstance(block["preprocess"][key], str):
+        if isinstance(block["preprocess"].get(key), str):
             yield block["preprocess"][key]
 
 

@@ -1,16 +1,13 @@
-"""From a config block to a frozen network with its layers, its preprocessing and its classes.
+"""From a config block to a frozen network with its layers, its preprocessing, its outputs and its classes.
 
-The doors: torchvision by name, or a Python factory (``file.py:function``), each with a checkpoint if wanted. The only
-file that imports torchvision, and only for models that come from it.
+The network itself comes through :mod:`cnnviz.doors`.
 
 ``python -m cnnviz.models`` is a model's first job: it checks checkpoint, layers and classes, and leaves
 ``network.json``.
 """
 
 import contextlib
-import importlib.util
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,35 +16,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnviz import atomic
+from cnnviz import atomic, layers, trace
 from cnnviz import facts as known
+from cnnviz.doors import Built, build
 from cnnviz.errors import UserError, unknown
 from cnnviz.job import Job, run
+from cnnviz.layers import Layer
 from cnnviz.preprocess import Preprocess
 
-MOST_LAYERS = 12
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A place in the network. name: short (``conv1``, ``fc7``); module: dotted; what comes out of it, for one picture:
-
-    units, height, width (1 × 1 for a linear layer). kind: the module's class, such as ``Conv2d``.
-    """
-
-    name: str
-    module: str
-    kind: str
-    units: int
-    height: int
-    width: int
+# torchvision's for ImageNet; for other than three channels nothing can be assumed.
+IMAGENET = {"resize": 256, "crop": 224, "interpolation": "bilinear"} | {
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+PLAIN = {"mean": 0.0, "std": 1.0}
 
 
 @dataclass(frozen=True)
 class Model:
     """A network ready to be looked at: in eval mode, parameters frozen, on its device.
 
-    layers: all that have a name, in execution order. chosen: names of those the report shows.
+    layers: all that have a name, in execution order. chosen: names of those the report shows. channels: of its input.
+    kind: "softmax" (one class a picture) or "sigmoid" (any number of them).
     feature: (module, "input" or "output") whose flattened value is the feature vector.
     classes: a name for each output. label_to_output: for each class of the image set its output, or None.
     """
@@ -64,11 +54,13 @@ class Model:
     label_to_output: tuple[int | None, ...]
     device: torch.device
     provenance: dict
+    channels: int = 3
+    kind: str = "softmax"
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
-        """RGB in [0, 1], (n, 3, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
+        """Pictures in [0, 1], (n, c, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
 
-        A mean picture (shape (3, h, w)) is resized where x has another size.
+        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized where x has another size.
         """
         p = self.preprocess
         if p.channels == "BGR":
@@ -77,19 +69,22 @@ class Model:
         return (x * p.range - mean) / std
 
     def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The values that black and white have in the network's input, (1, 3, 1 or h, 1 or w) each."""
-        h, w = self.preprocess.size
-        black = torch.zeros(1, 3, h, w, device=self.device)
+        """The values that black and white have in the network's input, (1, c, 1 or h, 1 or w) each."""
+        black = torch.zeros(1, self.channels, *self.preprocess.size, device=self.device)
         return self.normalise(black), self.normalise(black + 1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores (n, classes) of pictures x in [0, 1]."""
         return self.net(self.normalise(x))
 
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Of class scores (…, classes): those of one class among all, or of each class by itself."""
+        return logits.sigmoid() if self.kind == "sigmoid" else logits.softmax(-1)
+
     def pictures(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
-        """(h, w, 3) uint8 arrays → (n, 3, h, w) float32 in [0, 1] on the model's device."""
-        stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
-        return stacked.permute(0, 3, 1, 2).float().div_(255)
+        """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
+        stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return stacked.float() if stacked.is_floating_point() else stacked.float().div_(255)
 
     def layer(self, name: str) -> Layer:
         """The layer of that short or dotted name. Raises UserError naming the valid ones."""
@@ -101,6 +96,14 @@ class Model:
     def module(self, name: str) -> nn.Module:
         """The module of a layer's short or dotted name."""
         return self.net.get_submodule(self.layer(name).module)
+
+    def maps_of(self, modules: Sequence[str]) -> dict[str, trace.Maps]:
+        """For :func:`trace.capture`: dotted names → what makes feature maps (n, units, h, w) of tokens and NHWC.
+
+        Vectors (n, units) stay as they are, and so does what is no layer (the network itself, ``""``).
+        """
+        layouts = {layer.module: layer for layer in self.layers if layer.layout != "vector"}
+        return {name: layouts[name].maps if name in layouts else _as_it_is for name in modules}
 
     def output(self, name: str) -> int:
         """The output index of a class given by name (or by the first of several names, or by index)."""
@@ -123,12 +126,12 @@ def load(job: Job) -> Model:
     facts = known.read(job.inputs["network"])
     feature = known.feature(facts, job.model.get("feature_layer", "auto"))
     device = pick_device(job.device)
-    net, _ = _build(job.model, job.model_id, job.seed)
+    net = build(job.model, job.model_id, job.seed).net
     return Model(
         id=job.model_id,
         net=net.to(device),
-        preprocess=preprocess(job.model["preprocess"]),
-        layers=tuple(Layer(**{k: layer[k] for k in Layer.__dataclass_fields__}) for layer in facts["layers"]),
+        preprocess=preprocess(facts["preprocess"], facts["channels"]),
+        layers=tuple(Layer(**layer) for layer in facts["layers"]),
         chosen=tuple(known.chosen(facts, job.model.get("layers", "default"))),
         feature=tuple(feature["at"]),
         feature_name=feature["name"],
@@ -141,6 +144,8 @@ def load(job: Job) -> Model:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "torch": torch.__version__,
         },
+        channels=facts["channels"],
+        kind=facts["kind"],
     )
 
 
@@ -156,18 +161,23 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def preprocess(config: dict) -> Preprocess:
-    """The config block as data; a mean or std may be a number, a list of three, or a ``.npy`` picture."""
+def preprocess(config: dict, channels: int = 3) -> Preprocess:
+    """The complete block as data; a mean or std may be a number, one for each channel, or a ``.npy`` picture."""
 
-    def constant(value) -> np.ndarray:
+    def constant(key: str) -> np.ndarray:
+        value = config[key]
         if isinstance(value, str):
-            value = np.load(value, allow_pickle=False).astype(np.float32)
-            if value.ndim == 3 and value.shape[2] == 3:
+            try:
+                value = np.load(value, allow_pickle=False).astype(np.float32)
+            except (OSError, ValueError, EOFError) as error:
+                raise UserError(f"preprocess.{key}: {value} is no .npy file with numbers: {error}") from error
+            if value.ndim == 3 and value.shape[2] == channels:
                 value = value.transpose(2, 0, 1)
         array = np.asarray(value, dtype=np.float32)
-        if array.shape not in ((), (3,)) and not (array.ndim == 3 and array.shape[0] == 3):
+        if array.shape not in ((), (channels,)) and not (array.ndim == 3 and array.shape[0] == channels):
             raise UserError(
-                f"preprocess: mean and std are a number, three numbers or a (3, h, w) array, not {array.shape}"
+                f"preprocess.{key}: a number, {channels} numbers or a ({channels}, h, w) array for a network of "
+                f"{channels} channels, not an array of shape {array.shape}"
             )
         return array
 
@@ -178,9 +188,27 @@ def preprocess(config: dict) -> Preprocess:
         interpolation=config["interpolation"],
         channels=config["channels"],
         range=float(config["range"]),
-        mean=constant(config["mean"]),
-        std=constant(config["std"]),
+        mean=constant("mean"),
+        std=constant("std"),
+        inputs=channels,
     )
+
+
+def complete(given: dict, authors: dict, channels: int) -> dict:
+    """A config's preprocessing block with what it leaves out as the network's authors have it.
+
+    A size that is given is meant: ``resize: [64, 64]`` is not followed by a crop to 224, and ``crop: 299`` alone comes
+    after a resize with the authors' margin.
+    """
+    default = IMAGENET | authors
+    if channels != 3:
+        default |= PLAIN
+    full = {"channels": "RGB", "range": 1} | default | given
+    if "resize" in given and "crop" not in given:
+        full["crop"] = given["resize"] if isinstance(given["resize"], int) else None
+    if "crop" in given and "resize" not in given and isinstance(given["crop"], int):
+        full["resize"] = round(given["crop"] * default["resize"] / default["crop"])
+    return full
 
 
 # ------------------------------------------------------------------------------------------------ the model's first job
@@ -188,274 +216,147 @@ def preprocess(config: dict) -> Preprocess:
 
 def main(job: Job) -> None:
     _prepare_torch(job)
-    net, described = _build(job.model, job.model_id, job.seed)
-    where = f"model {job.model_id}"
-    prepared = preprocess(job.model["preprocess"])
-    x = torch.zeros(1, 3, *prepared.size)
-    trace = _trace(net, x, where)
-    layers = _name_layers(net, trace)
-
-    outputs = trace[""].output[1]
-    of_set = tuple(job.parameters["set_classes"])
-    classes = _classes(job.model["classes"], of_set, outputs, where)
-    facts = {
-        "schema": known.SCHEMA,
-        "id": job.model_id,
-        "described": described,
-        "checkpoint": job.parameters["checkpoint"],
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "input": [3, *prepared.size],
-        "layers": [vars(layer) for layer in layers],
-        "default_layers": _default_layers(layers),
-        "feature": _feature(layers, trace, outputs),
-        "classes": classes,
-        "label_to_output": [_match(name, i, of_set, classes) for i, name in enumerate(of_set)],
-        "torch": torch.__version__,
-    }
+    facts = describe(build(job.model, job.model_id, job.seed), job.model, job.model_id, job.parameters["set_classes"])
+    facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
     known.feature(facts, job.check.get("feature_layer", "auto"))
     for section, names in job.check.get("classes", {}).items():
         for name in names:
-            _output(f"{where}: {section}.classes", name, classes)
+            _output(f"model {job.model_id}: {section}.classes", name, facts["classes"])
     atomic.write_text(job.outputs["network"], json.dumps(facts, indent=1))
     vector = facts["feature"]
     print(
-        f"{described}: {facts['parameters']:,} parameters, {len(layers)} layers, "
+        f"{facts['described']}: {facts['parameters']:,} parameters, {len(facts['layers'])} layers, "
         f"features of {vector['size']} ({vector['name']})"
     )
 
 
-@dataclass(frozen=True)
-class _Call:
-    order: int
-    input: tuple[int, ...]
-    output: tuple[int, ...]
+def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) -> dict:
+    """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
-
-def _trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, _Call]:
-    """Module name → the shapes and the order of its (last) call in one forward pass of ``x``."""
-    calls: dict[str, _Call] = {}
-
-    def note(name: str):
-        def hook(module, inputs, output):
-            if inputs and isinstance(inputs[0], torch.Tensor) and isinstance(output, torch.Tensor):
-                calls.pop(name, None)
-                calls[name] = _Call(len(calls), tuple(inputs[0].shape), tuple(output.shape))
-
-        return hook
-
-    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules()]
-    try:
-        with torch.no_grad():
-            net(x)
-    except RuntimeError as error:
-        raise UserError(f"{where}: the network does not take a picture of {tuple(x.shape[1:])}: {error}") from error
-    finally:
-        for handle in handles:
-            handle.remove()
+    config: the model's block. set_classes: names of the image set's classes. Raises UserError for what does not fit.
+    """
+    where, net = f"model {id}", built.net
+    channels = input_channels(net)
+    block = complete(config["preprocess"], built.preprocess, channels)
+    prepared = preprocess(block, channels)
+    calls = layers.trace(net, torch.zeros(1, channels, *prepared.size), where)
     if "" not in calls or len(calls[""].output) != 2:
         got = calls[""].output if "" in calls else "no tensor"
-        raise UserError(f"{where}: the network must return class scores (n, classes), not {got}")
-    return calls
-
-
-def _name_layers(net: nn.Module, trace: dict[str, _Call]) -> list[Layer]:
-    """Convolutions and linear layers in execution order with short names; blocks that hold several by dotted name."""
-    modules = dict(net.named_modules())
-    called = [name for name in trace if name]
-    convs = [n for n in called if isinstance(modules[n], nn.Conv2d)]
-    linears = [n for n in called if isinstance(modules[n], nn.Linear) and len(trace[n].output) == 2]
-    classic = len(linears) == 3 and trace[linears[0]].order > max((trace[n].order for n in convs), default=0)
-    first = 6 if classic else 1  # AlexNet's and VGG's fc6, fc7, fc8
-    short = {n: f"conv{i}" for i, n in enumerate(convs, 1)} | {n: f"fc{i}" for i, n in enumerate(linears, first)}
-    blocks = [
-        n
-        for n in called
-        if n not in short
-        and len(trace[n].output) == 4
-        and not isinstance(modules[n], nn.Sequential | nn.ModuleList)
-        and sum(c.startswith(f"{n}.") for c in convs) > 1
-    ]
-    layers = []
-    for name in [n for n in called if n in short or n in blocks]:
-        shape = trace[name].output
-        height, width = shape[2:] if len(shape) == 4 else (1, 1)
-        layers.append(Layer(short.get(name, name), name, type(modules[name]).__name__, shape[1], height, width))
-    return layers
-
-
-def _default_layers(layers: list[Layer]) -> list[str]:
-    """All convolutions where there are few; else the first one and the blocks, thinned evenly to a dozen."""
-    convs = [layer for layer in layers if layer.kind == "Conv2d"]
-    if len(convs) > 16:
-        blocks = [layer for layer in layers if layer.kind not in ("Conv2d", "Linear")]
-        inner = [b for b in blocks if not any(o is not b and b.module.startswith(f"{o.module}.") for o in blocks)]
-        if inner:
-            in_block = [c for c in convs if not any(c.module.startswith(f"{b.module}.") for b in inner)]
-            outside = {c.name for c in in_block if "downsample" not in c.module}
-            kept = [layer for layer in layers if layer in inner or layer.name in outside]
-        else:
-            kept = convs
-        while len(kept) > MOST_LAYERS:
-            step = (len(kept) - 1) / (MOST_LAYERS - 1)
-            kept = [kept[round(i * step)] for i in range(MOST_LAYERS)]
-        return [layer.name for layer in kept]
-    return [layer.name for layer in convs]
-
-
-def _feature(layers: list[Layer], trace: dict[str, _Call], outputs: int) -> dict:
-    """The feature vector where the config does not choose: see facts.feature."""
-    linears = [layer for layer in layers if layer.kind == "Linear"]
-    if linears:
-        last = linears[-1]
-        name = f"{linears[-2].name}, as {last.name} takes it in" if len(linears) > 1 else f"the input of {last.name}"
-        return {"at": [last.module, "input"], "name": name, "size": math.prod(trace[last.module].input[1:])}
-    convs = [layer for layer in layers if layer.kind == "Conv2d"]
-    if not convs:
-        raise UserError("the network has neither a linear layer nor a convolution; give a feature_layer")
-    last = [layer for layer in convs if layer.units != outputs][-1:] or convs[-1:]  # not the one that gives the scores
-    blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
-    layer = (blocks or last)[0]
-    return {"at": [layer.module, "output"], "name": f"{layer.name}, mean over positions", "size": layer.units}
-
-
-# --------------------------------------------------------------------------------------------------------- the doors
-
-
-def _build(config: dict, where: str, seed: int) -> tuple[nn.Module, str]:
-    """The network of a config block, frozen and in eval mode, and what it is, in words."""
-    where = f"model {where}"
-    generator_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)  # random weights must be the same in every job
-    try:
-        if "torchvision" in config:
-            net, described = _torchvision(config, where)
-        else:
-            net, described = _factory(config, where)
-    finally:
-        torch.random.set_rng_state(generator_state)
-    if config.get("checkpoint"):
-        _load_weights(net, config["checkpoint"], where)
-        described += f", weights of {Path(config['checkpoint']).name}"
-    return net.float().eval().requires_grad_(False), described
-
-
-def _torchvision(config: dict, where: str) -> tuple[nn.Module, str]:
-    import torchvision.models as zoo
-
-    name, weights = config["torchvision"], config["weights"]
-    valid = zoo.list_models(module=zoo)
-    if name not in valid:
-        raise unknown(f"{where}: torchvision", name, valid)
-    arguments = dict(config["arguments"])
-    if name in ("googlenet", "inception_v3"):
-        arguments.setdefault("init_weights", weights == "random")
-    if config.get("checkpoint") or weights == "random":
-        net = zoo.get_model(name, weights=None, **arguments)
-        return net, f"torchvision's {name}" + ("" if config.get("checkpoint") else ", random weights")
-    known = zoo.get_model_weights(name)
-    if weights not in ("DEFAULT", *(w.name for w in known)):
-        raise unknown(f"{where}: weights", weights, ["random", "DEFAULT", *(w.name for w in known)])
-    try:
-        net = zoo.get_model(name, weights=known[weights] if weights != "DEFAULT" else known.DEFAULT, **arguments)
-    except OSError as error:
         raise UserError(
-            f"{where}: torchvision could not fetch the weights {weights} ({error}); "
-            "give a local file as checkpoint, or weights: random"
-        ) from error
-    return net, f"torchvision's {name}, weights {weights}"
+            f"{where}: the network must return class scores (n, classes), not {got}. Where it returns a tuple or a "
+            "dict, say which part: outputs: {select: 0} or {select: logits}"
+        )
+    outputs = calls[""].output[1]
+    found = layers.named(net, calls)
+    names, aliases = _classes(config["classes"], set_classes, outputs, built.classes, config["outputs"], where)
+    return {
+        "schema": known.SCHEMA,
+        "id": id,
+        "described": built.described,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "input": [channels, *prepared.size],
+        "channels": channels,
+        "preprocess": block,
+        "kind": "sigmoid" if config["outputs"]["kind"] == "sigmoid" else "softmax",
+        "layers": [vars(layer) for layer in found],
+        "default_layers": layers.default(found),
+        "feature": layers.feature(found, calls, outputs),
+        "classes": names,
+        "label_to_output": [
+            _match(name, i, set_classes, names, aliases, config["outputs"]["offset"])
+            for i, name in enumerate(set_classes)
+        ],
+        "torch": torch.__version__,
+    }
 
 
-def _factory(config: dict, where: str) -> tuple[nn.Module, str]:
-    path, _, name = config["factory"].rpartition(":")
-    spec = importlib.util.spec_from_file_location(f"cnnviz_factory_{Path(path).stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, name):
-            functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-            raise unknown(f"{where}: factory {path}", name, functions)
-        net = getattr(module, name)(**config["arguments"])
-    except UserError:
-        raise
-    except Exception as error:  # the user's own code: whatever it raises is theirs to read
-        raise UserError(f"{where}: factory {config['factory']} failed: {type(error).__name__}: {error}") from error
-    if not isinstance(net, nn.Module):
-        raise UserError(f"{where}: factory {config['factory']} returned {type(net).__name__}, not a torch.nn.Module")
-    return net, f"{name}() of {Path(path).name}"
-
-
-def _load_weights(net: nn.Module, path: str, where: str) -> None:
-    """Load a state dict (``torch.save``, or safetensors). No code of the file is ever executed."""
-    if path.endswith(".safetensors"):
-        from safetensors.torch import load_file
-
-        try:
-            state = load_file(path)
-        except Exception as error:  # safetensors has its own exception classes
-            raise UserError(f"{where}: checkpoint {path} cannot be read: {error}") from error
-    else:
-        import pickle
-
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            raise UserError(
-                f"{where}: checkpoint {path} is no plain state dict, and is not opened otherwise since that could run "
-                "code. Convert it where you trust it:  import torch;  net = torch.load(FILE, weights_only=False);  "
-                f"torch.save(net.state_dict(), 'weights.pt')   ({str(error).splitlines()[0]})"
-            ) from error
-    if not (isinstance(state, dict) and state and all(isinstance(v, torch.Tensor) for v in state.values())):
-        raise UserError(f"{where}: checkpoint {path} holds no state dict (name → tensor)")
-    own = net.state_dict()
-    optional = {k for k in own if k.endswith("num_batches_tracked")}
-    missing, extra = sorted(own.keys() - state.keys() - optional), sorted(state.keys() - own.keys())
-    wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if missing or extra or wrong:
-        shapes = [
-            f"{k}: {tuple(state[k].shape)} in the file, {tuple(own[k].shape)} in the network" for k in sorted(wrong)
-        ]
-        parts = [
-            f"{len(names)} {what} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
-            for what, names in (("missing", missing), ("not in the network", extra), ("of another shape", shapes))
-            if names
-        ]
-        raise UserError(f"{where}: checkpoint {path} does not fit the network: " + "; ".join(parts))
-    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=False)
+def input_channels(net: nn.Module) -> int:
+    """Of the convolution that comes first among the modules; 3 where there is none."""
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    return first.in_channels if first is not None else 3
 
 
 # -------------------------------------------------------------------------------------------------- classes and labels
 
 
-def _classes(config, of_set: tuple[str, ...], outputs: int, where: str) -> list[str]:
-    """A name for each output: listed, from a file, from the image set where the counts agree, else numbers."""
+def _classes(
+    config, of_set: Sequence[str], outputs: int, published: Sequence[str], how: dict, where: str
+) -> tuple[list[str], dict[str, int]]:
+    """A name for each output, and other names they go by (such as wnids).
+
+    Listed, from a file, of the published weights, from the image set where the counts agree, else numbers. The first
+    ``offset`` outputs stand for no class.
+    """
+    offset = how["offset"]
     if isinstance(config, str):
-        text = Path(config).read_text("utf-8")
-        names = _class_names(json.loads(text)) if config.endswith(".json") else text.split("\n")
-        config = [str(n).strip() for n in names if str(n).strip()]
-    if config is None:
-        return list(of_set) if len(of_set) == outputs else [str(i) for i in range(outputs)]
-    if len(config) != outputs:
-        raise UserError(f"{where}: classes lists {len(config)} names, the network has {outputs} outputs")
-    return list(config)
+        config = _class_file(config, where)
+    names = config if config is not None else published if len(published) == outputs - offset else None
+    if names is None:
+        names = of_set if len(of_set) == outputs - offset else _unnamed(outputs - offset, how)
+    if len(names) != outputs - offset:
+        hint = ""
+        if len(names) == outputs - 1:
+            hint = "; where output 0 is a background class, say outputs: {offset: 1}"
+        elif offset:
+            hint = f", {offset} of which stand for no class (outputs.offset)"
+        raise UserError(f"{where}: classes lists {len(names)} names, the network has {outputs} outputs{hint}")
+    names = [n if isinstance(n, list | tuple) else [n] for n in names]
+    aliases = {str(a).casefold(): i + offset for i, n in enumerate(names) for a in n[:-1]}
+    return [*(f"output {i}" for i in range(offset)), *(str(n[-1]) for n in names)], aliases
 
 
-def _class_names(data) -> list[str]:
+def _unnamed(count: int, how: dict) -> list[str]:
+    if how["kind"] == "binary" and count == 2:
+        return ["no", "yes"]
+    return [str(i) for i in range(count)]
+
+
+def _class_file(path: str, where: str) -> list:
+    """Names from a text file, a name a line, or the usual JSON forms (``[id, name]`` keeps both)."""
+    try:
+        text = Path(path).read_text("utf-8")
+        names = _class_names(json.loads(text)) if path.endswith(".json") else text.splitlines()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{where}: classes: {path} is neither text with a name a line nor JSON with names "
+            f'(["a", …], {{"0": "a", …}} or {{"0": ["id", "a"], …}}): {error}'
+        ) from error
+    return [n for n in names if not isinstance(n, str) or n.strip()]
+
+
+def _class_names(data) -> list:
     """Names from the usual JSON forms: a list, {index: name}, {index: [id, name]}, or a list of objects with a name."""
     if isinstance(data, dict):
         data = [data[k] for k in sorted(data, key=int)]
-    return [d["name"] if isinstance(d, dict) else d[-1] if isinstance(d, list) else d for d in data]
+    return [
+        [*(str(v) for k, v in d.items() if k in ("wnid", "id", "synset")), d["name"]]
+        if isinstance(d, dict)
+        else [str(part) for part in d]
+        if isinstance(d, list)
+        else str(d).strip()
+        for d in data
+    ]
 
 
-def _match(name: str, position: int, of_set: tuple[str, ...], classes: Sequence[str]) -> int | None:
-    """The output that a class of the image set stands for: by name, by number, or by position where counts agree."""
-    lower = [c.casefold() for c in classes]
-    for candidates in (lower, [c.split(",")[0].strip() for c in lower]):
-        if name.casefold() in candidates:
-            return candidates.index(name.casefold())
+def _match(
+    name: str, position: int, of_set: Sequence[str], classes: Sequence[str], aliases: dict, offset: int
+) -> int | None:
+    """The output a class of the image set stands for: by name or alias, by number, or by position if counts agree."""
+    wanted = _plain(name)
+    for candidates in ([_plain(c) for c in classes], [_plain(c.split(",")[0]) for c in classes]):
+        if wanted in candidates:
+            return candidates.index(wanted)
+    if name.casefold() in aliases:
+        return aliases[name.casefold()]
     if all(n.isdigit() for n in of_set):
-        return int(name) if int(name) < len(classes) else None
-    return position if len(of_set) == len(classes) else None
+        return int(name) + offset if int(name) + offset < len(classes) else None
+    return position + offset if len(of_set) == len(classes) - offset else None
+
+
+def _plain(name: str) -> str:
+    """As folders are often named: ``golden_retriever`` is "Golden retriever"."""
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
 def _output(what: str, name: str | int, classes: Sequence[str]) -> int:
@@ -466,6 +367,10 @@ def _output(what: str, name: str | int, classes: Sequence[str]) -> int:
     if str(name).isdigit() and int(name) < len(classes):
         return int(name)
     raise unknown(what, str(name), classes)
+
+
+def _as_it_is(output: torch.Tensor) -> torch.Tensor:
+    return output
 
 
 def _prepare_torch(job: Job) -> None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from cnnviz.errors import UserError
+
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+LUMINANCE = 0.299, 0.587, 0.114  # of red, green and blue: ITU-R 601, as pillow's mode L has it
+LARGEST = 1 << 26  # pixels of a resized picture that is made whole before it is cropped
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,9 @@ class Preprocess:
     resize: short side in pixels (aspect kept), or (height, width) to warp to, or None.
     crop: central square in pixels taken after the resize, or a fraction (< 1) of each side taken before it, or None.
     channels: "RGB" or "BGR". range: the value of white, 1 or 255.
-    mean, std: in the network's channel order and range: shape (), (3,) or (3, height, width).
+    mean, std: in the network's channel order and range: shape (), (c,) or (c, height, width).
+    inputs: the network's input channels c: 3 (grey pictures are repeated), 1 (coloured ones become grey), or another
+    number, that of the pictures.
     """
 
     resize: int | tuple[int, int] | None = None
@@ -33,6 +39,7 @@ class Preprocess:
     range: float = 1.0
     mean: np.ndarray = field(default_factory=lambda: np.zeros(()))
     std: np.ndarray = field(default_factory=lambda: np.ones(()))
+    inputs: int = 3
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,23 +61,78 @@ class Preprocess:
             right, bottom = left + self.crop * scale_x, top + self.crop * scale_y
         return left, top, right, bottom
 
-    def geometry(self, picture: Image.Image) -> np.ndarray:
-        """Resize and crop an RGB picture: (height, width, 3) uint8, the pixels the network sees."""
+    def geometry(self, picture: Image.Image | np.ndarray) -> np.ndarray:
+        """Resize and crop a picture: (height, width, ``inputs``), the pixels the network sees.
+
+        picture: pillow's, RGB or L, which gives uint8; or (h, w, c) float32 in [0, 1], which gives the same. Raises
+        UserError where a picture of so many channels cannot be made into what the network takes.
+        """
+        if isinstance(picture, np.ndarray):
+            planes = [self._cut(Image.fromarray(plane)) for plane in self._fitting(picture)]
+            return np.stack(planes * (self.inputs // len(planes)), -1)
+        if self.inputs == 1 and picture.mode != "L":
+            picture = picture.convert("L")
+        elif self.inputs not in (1, 3):
+            raise self._misfit(len(picture.getbands()))
+        pixels = self._cut(picture)
+        return np.repeat(pixels[..., None], self.inputs, 2) if pixels.ndim == 2 else pixels
+
+    def _fitting(self, picture: np.ndarray) -> list[np.ndarray]:
+        """(h, w, c) → the planes (h, w) to cut, contiguous: ``inputs`` of them, or one that is to be repeated."""
+        channels = picture.shape[2]
+        if self.inputs == 1 and channels == 3:
+            return [picture @ np.array(LUMINANCE, picture.dtype)]
+        if channels != self.inputs and (channels, self.inputs) != (1, 3):
+            raise self._misfit(channels)
+        return [np.ascontiguousarray(picture[..., c]) for c in range(channels)]
+
+    def _misfit(self, channels: int) -> UserError:
+        return UserError(
+            f"it has {channels} channels and the network takes {self.inputs}; a loader: of the image set can give an "
+            f"array (height, width, {self.inputs})"
+        )
+
+    def _cut(self, picture: Image.Image) -> np.ndarray:
+        """Resize and crop in the picture's own mode: (height, width, 3) uint8, or (height, width) uint8 or float32."""
         box = self._before(*picture.size)
         if box != (0, 0, *picture.size):
             picture = picture.crop(box)
         size = self._resized(*picture.size)
-        if size != picture.size:
-            picture = picture.resize(size, _FILTERS[self.interpolation])
-        if isinstance(self.crop, int):
-            left, top = round((size[0] - self.crop) / 2), round((size[1] - self.crop) / 2)
-            picture = picture.crop((left, top, left + self.crop, top + self.crop))
-        return np.asarray(picture)
+        if not isinstance(self.crop, int):
+            return np.asarray(self._resize(picture, size))
+        left, top = round((size[0] - self.crop) / 2), round((size[1] - self.crop) / 2)
+        if size != picture.size and size[0] * size[1] > LARGEST and max(size) > 8 * self.crop:
+            # a line of a few pixels' width would become a picture of gigabytes: make only what is kept of it
+            x, y = max(left, 0), max(top, 0)
+            kept = min(self.crop, size[0]), min(self.crop, size[1])
+            scale = picture.width / size[0], picture.height / size[1]
+            part = x * scale[0], y * scale[1], (x + kept[0]) * scale[0], (y + kept[1]) * scale[1]
+            picture, left, top = self._resize(picture, kept, part), left - x, top - y
+        else:
+            picture = self._resize(picture, size)
+        return np.asarray(picture.crop((left, top, left + self.crop, top + self.crop)))
+
+    def _resize(
+        self, picture: Image.Image, size: tuple[int, int], part: tuple[float, float, float, float] | None = None
+    ) -> Image.Image:
+        """``picture``, or a ``part`` of it, at another size; the same in 8 bits and in float."""
+        if part is None and size == picture.size:
+            return picture
+        kind = _FILTERS[self.interpolation]
+        if picture.mode != "F":
+            return picture.resize(size, kind, part)
+        # in 8 bits, what overshoots black or white is cut off after the columns as well as after the rows
+        left, top, right, bottom = part or (0, 0, *picture.size)
+        across = picture.resize((size[0], picture.height), kind, (left, 0, right, picture.height))
+        across = Image.fromarray(np.clip(np.asarray(across), 0, 1))
+        both = across.resize(size, kind, (0, top, size[0], bottom))
+        return Image.fromarray(np.clip(np.asarray(both), 0, 1))
 
     def _before(self, width: int, height: int) -> tuple[int, int, int, int]:
         if isinstance(self.crop, float):
             x, y = width * (1 - self.crop) / 2, height * (1 - self.crop) / 2
-            return int(x), int(y), int(width - x), int(height - y)
+            # of a picture of a pixel or two there must be something left
+            return int(x), int(y), max(int(width - x), int(x) + 1), max(int(height - y), int(y) + 1)
         return 0, 0, width, height
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ Measuring what a neuron sees: Zhou et al. 2015, "Object Detectors Emerge in Deep
 nets: Araujo et al. 2019, "Computing Receptive Fields of Convolutional Neural Networks".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,18 @@ class Field:
 
 @torch.no_grad()  # not inference_mode: there, composite operations would not be split into those _Probing knows
 def receptive_fields(
-    net: nn.Module, modules: Sequence[str], size: tuple[int, int], channels: int = 3
+    net: nn.Module,
+    modules: Sequence[str] | Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    size: tuple[int, int],
+    channels: int = 3,
 ) -> dict[str, Field]:
     """The fields of all neurons of the modules (dotted names) for an input of ``size`` (height, width).
 
+    modules: names, or name → the function that turns the module's output into maps (n, units, h, w), see Layer.maps.
     A module whose output is (n, units) sees the whole picture, as one neuron at (0, 0). Where a module is called
     several times the last call counts. The net must be in eval mode. Raises ValueError for a module never called.
     """
+    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, _as_it_is)
     like = next(net.parameters(), torch.zeros(()))
     picture = torch.zeros(1, channels, *size, dtype=like.dtype, device=like.device)
     with _Seen(net, modules) as seen, _Probing():
@@ -80,32 +85,44 @@ def receptive_fields(
     )
     fields = dict.fromkeys(modules, whole)
     if maps:
-        sides = [_side(net, maps, picture, axis) for axis in (ROWS, COLUMNS)]
+        sides = [_side(net, modules, maps, picture, axis) for axis in (ROWS, COLUMNS)]
         for name in maps:
             (rows, rows_cross), (columns, columns_cross) = (side[name] for side in sides)
             fields[name] = Field(rows, columns, rows_cross, columns_cross)
     return fields
 
 
-def _side(net: nn.Module, maps: dict, picture: torch.Tensor, axis: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _side(
+    net: nn.Module, modules: Mapping, maps: dict, picture: torch.Tensor, axis: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each module its (h, 2) rows of pixels seen and (h,) whether padding is, or the same for columns."""
-    with _Seen(net, maps) as seen, _Probing(pad_nan=axis):
+    with _Seen(net, {name: modules[name] for name in maps}) as seen, _Probing(pad_nan=axis):
         seen.run(net, picture)
         cross = {name: marks.any(2 - axis)[0].cpu().numpy() for name, marks in seen.marks.items()}
 
     length = picture.shape[2 + axis]
-    with _Seen(net, maps) as seen, _Probing():
-        thin = _thinnest(net, seen, maps, picture, axis)
-        hits = {name: np.zeros((length, shape[axis]), bool) for name, shape in maps.items()}
-        step = max(1, _ACROSS // thin)
-        for first in range(0, length, step):
-            probed = range(first, min(first + step, length))
-            x = picture.narrow(3 - axis, 0, thin).repeat(len(probed), 1, 1, 1)
-            for i, row in enumerate(probed):
-                x[i].select(1 + axis, row).fill_(torch.nan)
-            seen.run(net, x)
-            for name, marks in seen.marks.items():
-                hits[name][first : first + len(probed)] = marks.any(2 - axis).cpu().numpy()
+    hits = {name: np.zeros((length, shape[axis]), bool) for name, shape in maps.items()}
+
+    def probe(left: Sequence[str], rows: Sequence[int]) -> None:
+        with _Seen(net, {name: modules[name] for name in left}) as seen, _Probing():
+            thin = _thinnest(net, seen, {name: maps[name] for name in left}, picture, axis)
+            step = max(1, _ACROSS // thin)
+            for start in range(0, len(rows), step):
+                probed = list(rows[start : start + step])
+                x = picture.narrow(3 - axis, 0, thin).repeat(len(probed), 1, 1, 1)
+                for i, row in enumerate(probed):
+                    x[i].select(1 + axis, row).fill_(torch.nan)
+                seen.run(net, x)
+                for name, marks in seen.marks.items():
+                    hits[name][probed] = marks.any(2 - axis).cpu().numpy()
+
+    # Where every neuron sees the first and the last row there is nothing left to ask: deep layers, and tokens that
+    # attend to all others, would cost most of the time.
+    ends = sorted({0, length - 1})
+    probe(list(maps), ends)
+    left = [name for name, hit in hits.items() if not hit[ends].all()]
+    if left:
+        probe(left, [row for row in range(length) if row not in ends])
     sides = {}
     for name, hit in hits.items():
         first, last = hit.argmax(0), length - hit[::-1].argmax(0)
@@ -133,12 +150,12 @@ def _thinnest(net: nn.Module, seen: "_Seen", maps: dict, picture: torch.Tensor, 
 class _Seen:
     """Where the outputs of modules are NaN in the last forward pass: ``marks``, name → (n, h, w) or (n,) bool."""
 
-    def __init__(self, net: nn.Module, modules: Sequence[str]):
+    def __init__(self, net: nn.Module, modules: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]):
         self.marks: dict[str, torch.Tensor] = {}
         self._calls, self._enough = 0, None
         self._handles = []
-        for name in dict.fromkeys(modules):
-            self._handles.append(net.get_submodule(name).register_forward_hook(self._keep(name)))
+        for name, maps in modules.items():
+            self._handles.append(net.get_submodule(name).register_forward_hook(self._keep(name, maps)))
 
     def __enter__(self):
         return self
@@ -147,10 +164,10 @@ class _Seen:
         for handle in self._handles:
             handle.remove()
 
-    def _keep(self, name: str):
+    def _keep(self, name: str, maps: Callable[[torch.Tensor], torch.Tensor]):
         def hook(module, inputs, output):
             if isinstance(output, torch.Tensor):
-                self.marks[name] = output.sum(1).isnan()
+                self.marks[name] = (output if output.ndim == 2 else maps(output)).sum(1).isnan()
             self._calls += 1
             if self._calls == self._enough:
                 raise _Deepest
@@ -170,6 +187,10 @@ class _Seen:
 
 class _Deepest(Exception):
     pass
+
+
+def _as_it_is(maps: torch.Tensor) -> torch.Tensor:
+    return maps
 
 
 class _Probing(TorchDispatchMode):
@@ -197,8 +218,10 @@ class _Probing(TorchDispatchMode):
             if kind in (aten.max_pool2d_with_indices, aten.avg_pool2d):
                 return self._pool(kind, *args)
             if kind in (aten.constant_pad_nd, aten.reflection_pad2d, aten.replication_pad2d):
-                along = [p if i // 2 == 1 - self.axis else 0 for i, p in enumerate(args[1])]
-                rest = [0 if i // 2 == 1 - self.axis else p for i, p in enumerate(args[1])]
+                # amounts come last side first; six of them pad a picture whose channels are last (Swin)
+                side = 1 - self.axis + (len(args[1]) == 6)
+                along = [p if i // 2 == side else 0 for i, p in enumerate(args[1])]
+                rest = [0 if i // 2 == side else p for i, p in enumerate(args[1])]
                 return F.pad(F.pad(args[0], along, value=torch.nan), rest)
         return operation(*args, **(kwargs or {}))
 

@@ -1,7 +1,7 @@
 """Reading a network while it runs: context managers over dotted module names that leave nothing behind."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,27 +16,32 @@ class Captured(dict):
     """Module name → what came out of it in the last forward pass (a tensor that no later in-place op changes)."""
 
 
+Maps = Callable[[torch.Tensor], torch.Tensor]
+
+
 @contextmanager
-def capture(net: nn.Module, modules: Sequence[str], *, stop: bool = False) -> Iterator[Captured]:
+def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop: bool = False) -> Iterator[Captured]:
     """Capture the outputs of ``modules`` (dotted names) of every forward pass made inside the ``with``.
 
+    modules: names, or name → what is made of the output, such as Layer.maps (see Model.maps_of).
     With ``stop`` a forward pass ends, without an error, as soon as the last of them has been computed; call
     :func:`forward` then, since the network returns nothing. The tensors stay in the autograd graph. Where a module is
     called several times the last call counts. Hooks are removed also after an exception.
     """
+    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, _as_it_is)
     captured = Captured()
     handles = []
 
     def keep(name: str):
         def hook(module, inputs, output):
-            captured[name] = output.clone()  # an in-place ReLU may follow
-            if stop and len(captured) == len(set(modules)):
+            captured[name] = modules[name](output).clone()  # an in-place ReLU may follow
+            if stop and len(captured) == len(modules):
                 raise _Stop
 
         return hook
 
     try:
-        for name in dict.fromkeys(modules):
+        for name in modules:
             handles.append(net.get_submodule(name).register_forward_hook(keep(name)))
         yield captured
     finally:
@@ -50,3 +55,7 @@ def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
     with contextlib.suppress(_Stop):
         net(x)
     return captured
+
+
+def _as_it_is(output: torch.Tensor) -> torch.Tensor:
+    return output

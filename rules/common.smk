@@ -38,10 +38,13 @@ GPU = 0 if DEVICE == "cpu" else 1
 # What builds a network. Everything else in its block (probes, layers, …) reruns only the jobs that name it.
 NETWORK = (
     "torchvision",
+    "timm",
     "factory",
     "arguments",
     "weights",
     "checkpoint",
+    "checkpoint_key",
+    "outputs",
     "preprocess",
     "classes",
 )
@@ -121,8 +124,15 @@ def pages_config(model):
         "sections": SECTIONS,
         "families": families,
         "models": [{"id": name, "title": title, "sections": SECTIONS} for name, title in titles.items()],
+        "publish": config["publish"],
     }
 
 
 def gallery_config():
-    return {"title": config["title"], "subtitle": config["subtitle"], "models": MODELS}
+    return {
+        "title": config["title"],
+        "subtitle": config["subtitle"],
+        "models": MODELS,
+        "image_sets": list(dict.fromkeys(m["image_set"] for m in config["models"].values())),
+        "publish": config["publish"],
+    }

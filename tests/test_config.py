@@ -31,13 +31,54 @@ def test_the_demo_config_is_complete():
     assert demo["sections"]["saliency"]["view"]["percentile"] == 99
 
 
+ORDER = list(yaml.safe_load(config.SCHEMA.read_text())["properties"]["sections"]["properties"])
+
+
 def test_sections_are_on_in_the_schemas_order_and_can_be_turned_off():
     full = config.complete(changed("sections", value={"tsne": {"perplexity": 5}, "pca": False, "saliency": True}))
-    assert list(full["sections"]) == [
-        *("first_layer_filters", "maximal_patches", "nearest_neighbors", "tsne", "tsne_grid"),
-        *("saliency", "class_visualization", "style_transfer"),
-    ]
+    assert list(full["sections"]) == [name for name in ORDER if name != "pca"]
     assert full["sections"]["tsne"]["perplexity"] == 5
+
+
+def test_a_list_of_sections_turns_on_those_only():
+    full = config.complete(changed("sections", value=["saliency", "pca"]))
+    assert list(full["sections"]) == [name for name in ORDER if name in ("saliency", "pca")]
+    assert full["sections"]["saliency"]["samples"] == 30
+    with pytest.raises(UserError, match="'saliency'"):
+        config.complete(changed("sections", value=["salency"]))
+
+
+def test_presets_change_what_the_config_leaves_out():
+    plain, quick, full = (config.complete(GOOD | {"preset": p}) for p in (None, "quick", "full"))
+    steps = [c["sections"]["class_visualization"]["steps"] for c in (quick, plain, full)]
+    probes = [c["models"]["m"]["probes"] for c in (quick, plain, full)]
+    assert steps[0] < steps[1] < steps[2] and probes[0] < probes[1] < probes[2]
+    assert quick["image_sets"]["a"]["count"] == 300
+    own = config.complete(changed("sections", "saliency", "samples", value=7) | {"preset": "quick"})
+    assert own["sections"]["saliency"]["samples"] == 7
+    with pytest.raises(UserError, match="'quick'"):
+        config.complete(GOOD | {"preset": "quik"})
+
+
+def test_every_key_of_a_preset_is_one_of_the_schema():
+    presets = yaml.safe_load(config.SCHEMA.read_text())["x-presets"]
+    for preset in presets.values():
+        model = preset.pop("model", {})
+        config.complete(GOOD | preset | {"models": {"m": {"torchvision": "alexnet"} | model}})
+
+
+def test_limits_cap_numbers_and_leave_lists_alone():
+    given = changed("sections", "class_visualization", "classes", value="all")
+    given["limits"] = {"images": 5, "probes": 20, "classes": 4, "units": 3}
+    full = config.complete(given)
+    assert full["image_sets"]["a"]["count"] == 5
+    assert full["models"]["m"]["probes"] == 12  # less than the limit already
+    assert full["sections"]["class_visualization"]["classes"] == 4
+    assert full["sections"]["maximal_patches"]["view"]["units"] == 3
+    given["sections"]["class_visualization"]["classes"] = [f"c{i}" for i in range(6)]
+    given["models"]["m"]["probes"] = ["a", "b"]
+    full = config.complete(given | {"limits": {"classes": 4, "probes": 1}})
+    assert len(full["sections"]["class_visualization"]["classes"]) == 6 and full["models"]["m"]["probes"] == ["a", "b"]
 
 
 def test_models_stay_in_the_order_of_the_config():

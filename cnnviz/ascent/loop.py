@@ -83,7 +83,7 @@ def ascend(
             with torch.no_grad():
                 kept[step] = to_bytes(start.picture(variable))
 
-    with frozen(model.net), capture(model.net, modules, stop=True) as captured:
+    with frozen(model.net), capture(model.net, model.maps_of(modules), stop=True) as captured:
         for step in tqdm(range(steps), progress, mininterval=1):
             keep(step)
             views = generator.get_state()
@@ -190,5 +190,5 @@ def in_batches(function: Callable[[Sequence[Item]], Found], items: Sequence[Item
 
 
 def to_bytes(pictures: Tensor) -> np.ndarray:
-    """(n, 3, h, w) in [0, 1] → (n, h, w, 3) uint8, rounded: what is published, and what scores are given of."""
+    """(n, c, h, w) in [0, 1] → (n, h, w, c) uint8, rounded: what is published, and what scores are given of."""
     return (pictures.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

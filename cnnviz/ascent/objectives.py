@@ -20,7 +20,7 @@ OUTPUT = ""  # the network itself, as a dotted module name
 
 @dataclass(frozen=True)
 class Objective:
-    """modules: dotted names of the modules it reads. value: their outputs by name → (n,) numbers."""
+    """modules: dotted names of the modules it reads. value: their outputs (maps or vectors) by name → (n,) numbers."""
 
     modules: tuple[str, ...]
     value: Callable[[Mapping[str, Tensor]], Tensor]
@@ -95,7 +95,7 @@ def gram(output: Tensor) -> Tensor:
 
 def read(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Tensor]:
     """Outputs of ``modules`` for ``pictures`` in [0, 1], without gradients: what targets are made of."""
-    with torch.no_grad(), capture(model.net, modules, stop=True) as captured:
+    with torch.no_grad(), capture(model.net, model.maps_of(modules), stop=True) as captured:
         return dict(forward(model.net, model.normalise(pictures), captured))
 
 

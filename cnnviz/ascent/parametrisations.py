@@ -1,4 +1,4 @@
-"""What the optimiser moves, and how a picture comes of it. Pictures are (n, 3, h, w), RGB in [0, 1]."""
+"""What the optimiser moves, and how a picture comes of it. Pictures are (n, c, h, w) in [0, 1], RGB where c = 3."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Parametrisation:
 
 
 def pixels(start: Tensor) -> Parametrisation:
-    """The pixels themselves, from ``start`` (n, 3, h, w), kept in [0, 1]."""
+    """The pixels themselves, from ``start`` (n, c, h, w), kept in [0, 1]."""
     return Parametrisation(start.clone(), lambda variable: variable, (0.0, 1.0))
 
 
@@ -30,23 +30,24 @@ def fourier(
     size: tuple[int, int],
     seeds: Sequence[int],
     *,
+    channels: int = 3,
     deviation: float = 0.01,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Parametrisation:
     """A spectrum in decorrelated colours through a sigmoid (Olah et al. 2017), random from a seed for each picture.
 
-    picture = σ(C · F⁻¹(s(f) · z)): z (n, 3, h, w // 2 + 1, 2) is what is moved, first N(0, deviation²); s = 1/f, as in
+    picture = σ(C · F⁻¹(s(f) · z)): z (n, c, h, w // 2 + 1, 2) is what is moved, first N(0, deviation²); s = 1/f, as in
     photographs, so that a step changes large things before fine ones; F⁻¹ is the orthonormal inverse transform; C turns
-    luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs. σ(0) is grey.
+    luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs (other than three channels stay as they are). σ(0) is grey.
 
     f is in cycles a pixel and the transform is orthonormal, so the spread hardly depends on the size. Multiplied by
     √(h w) once more it would start saturated, and never recover.
     """
     height, width = size
-    shape = (3, height, width // 2 + 1, 2)
+    shape = (channels, height, width // 2 + 1, 2)
     scale = 1 / frequencies(size).clamp(min=1 / max(size)).to(device, dtype)
-    colour = (AXES * DEVIATIONS[:, None]).to(device, dtype)
+    colour = (AXES * DEVIATIONS[:, None] if channels == 3 else torch.eye(channels)).to(device, dtype)
     start = [torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) for seed in seeds]
 
     def picture(spectrum: Tensor) -> Tensor:

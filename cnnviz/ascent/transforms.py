@@ -124,7 +124,7 @@ def random_cast(deviation: float) -> Transform:
     """
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        colour = torch.randn(3, generator=generator, dtype=torch.float64) * deviation
+        colour = torch.randn(x.shape[1], generator=generator, dtype=torch.float64) * deviation
         return x + (colour - colour.mean()).to(x)[:, None, None]
 
     return transform

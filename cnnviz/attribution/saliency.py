@@ -1,15 +1,15 @@
 """Which pixels would change the score: the gradient of a logit with respect to the picture.
 
 Saliency (Simonyan, Vedaldi, Zisserman 2013, arXiv:1312.6034):
-    M = max over RGB of |∂ S_c(x) / ∂ x|
+    M = max over channels of |∂ S_c(x) / ∂ x|
 SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825):
-    M = max over RGB of |mean over i of ∂ S_c(x + ε_i) / ∂ x|,  ε_i ~ N(0, (σ (max x − min x))²)
+    M = max over channels of |mean over i of ∂ S_c(x + ε_i) / ∂ x|,  ε_i ~ N(0, (σ (max x − min x))²)
 Gradient × input (Shrikumar et al. 2016, arXiv:1605.01713):
-    M = Σ over RGB of z · ∂ S_c / ∂ z,  z the normalised picture
+    M = Σ over channels of z · ∂ S_c / ∂ z,  z the normalised picture
 
-S_c is the logit of the class that the network predicts. Pictures are RGB in [0, 1].
+S_c is the logit of the class that the network predicts. Pictures are in [0, 1], RGB where there are three channels.
 
-Leaves ``pictures`` (n, h, w, 3) uint8 as the network saw them; ``gradient``, ``smoothgrad``, ``gradient_x_input``
+Leaves ``pictures`` (n, h, w, c) uint8 or float32, as the network saw them; ``gradient``, ``smoothgrad``, ``gradient_x_input``
 (n, h, w) float32; ``index`` (n,) into the image set; ``target`` (n,), ``label`` (n,; −1 where unknown), ``logit``,
 ``probability`` (n,).
 """
@@ -96,7 +96,7 @@ def main(job: Job) -> None:
         found["target"].append(int(target))
         found["label"].append(-1 if output is None else output)
         found["logit"].append(float(scores[target]))
-        found["probability"].append(float(scores.softmax(0)[target]))
+        found["probability"].append(float(model.probabilities(scores)[target]))
     job.write(
         {name: np.array(values) for name, values in found.items()} | {"index": np.array(probes)},
         provenance=model.provenance,

@@ -108,14 +108,22 @@ def picture(path: str | Path, side: int) -> np.ndarray:
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 
+def _channels(x: Tensor, channels: int) -> Tensor:
+    """RGB pictures (n, 3, h, w) as a network of 3 channels, or of 1 (luminance, ITU-R BT.601), takes them."""
+    return x if channels == 3 else (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+
+
 def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job)
+    if model.channels not in (1, 3):
+        reason = f"This network takes {model.channels} channels; the pictures have colours, or grey levels, only."
+        return job.write({}, not_applicable=reason)
     if not any(layer.height > 1 for layer in model.layers):
         return job.write({}, not_applicable="This network has no layer with feature maps, so it sees no texture.")
     content, style = (picture(p[name], p["size"]) for name in ("content", "style"))
     at, over = layers(model, p["content_layer"], p["style_layers"])
-    x, y = model.pictures([content]), model.pictures([style])
+    x, y = (_channels(model.pictures([p]), model.channels) for p in (content, style))
     try:
         read(model, x, [model.layer(name).module for name in (at, *over)])
     except torch.OutOfMemoryError:

@@ -14,7 +14,7 @@ A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: som
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
 
 Leaves, for n classes in the order shown, pictures of h × w pixels:
-``pictures`` (n, h, w, 3) uint8: the end of the ascent. ``snapshots`` (m, k, h, w, 3) uint8: the first m ≤ 12 classes
+``pictures`` (n, h, w, c) uint8, RGB where c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes
 after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under that step's view.
 ``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as
 published, upright and whole; rank 1 means that no class scores higher.
@@ -78,7 +78,10 @@ def takes(model: Model, size: tuple[int, int]) -> bool:
     """Whether the network gives class scores for pictures of another size than its own."""
     try:
         with torch.no_grad():
-            return model.logits(torch.zeros(1, 3, *size, device=model.device)).shape == (1, len(model.classes))
+            return model.logits(torch.zeros(1, model.channels, *size, device=model.device)).shape == (
+                1,
+                len(model.classes),
+            )
     except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
         return False
 
@@ -89,7 +92,8 @@ def visualise(
     """One ascent a class, in one batch. seeds: of the starts, one a class; views: seed of the sequence of views."""
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
-    start = fourier(size, seeds, device=model.device)
+    start = fourier(size, seeds, channels=model.channels, device=model.device)
+    grey = GREY if model.channels == 3 else (0.5,) * model.channels
     last = model.layers[-1]
     maps_of_classes = last.kind == "Conv2d" and last.units == len(model.classes)
     dead = flat(model, classes, start.picture(start.variable)) & maps_of_classes
@@ -106,8 +110,8 @@ def visualise(
         optimiser=adam(0.03, 0.01),
         penalties={
             "total variation": lambda x: parameters["total_variation"] * strength * total_variation(x),
-            "distance to grey": lambda x: parameters["l2"] * strength * l2(x, GREY),
-            "border": lambda x: parameters["border"] * strength * border(x, GREY),
+            "distance to grey": lambda x: parameters["l2"] * strength * l2(x, grey),
+            "border": lambda x: parameters["border"] * strength * border(x, grey),
         },
         easing=parameters["easing"],
         transform=in_turn(
@@ -128,7 +132,7 @@ def visualise(
 
 
 def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
-    """Of (n, h, w, 3) uint8 pictures the target's logits, probabilities and ranks (1 = highest score), (n,) each.
+    """Of (n, h, w, c) uint8 pictures the target's logits, probabilities and ranks (1 = highest score), (n,) each.
 
     The network sees them plainly at its own input size: no random view.
     """
@@ -139,7 +143,7 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
     own = scores.gather(1, target)
     return {
         "logits": own[:, 0].numpy(),
-        "probabilities": scores.softmax(1).gather(1, target)[:, 0].numpy(),
+        "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
         "ranks": 1 + (scores > own).sum(1).numpy(),
     }
 

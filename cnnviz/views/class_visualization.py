@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.result import Result
-from cnnviz.views import curves, section
+from cnnviz.views import colour, curves, section
 from cnnviz.views.section import Context, Paper, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
@@ -26,7 +26,8 @@ def side_by_side(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray
 
 
 def view(result: Result, context: Context) -> dict:
-    pictures, snapshots = result.arrays["pictures"], result.arrays["snapshots"]
+    shown_channels = context.image_set.config.get("show")
+    pictures, snapshots = (colour.rgb(result.arrays[name], shown_channels) for name in ("pictures", "snapshots"))
     logits, probabilities, ranks = (result.arrays[name] for name in ("logits", "probabilities", "ranks"))
     targets = result.arrays["targets"]  # two classes may share a name
     classes, fallback = result.numbers["classes"], set(result.numbers["fallback"])
@@ -35,7 +36,7 @@ def view(result: Result, context: Context) -> dict:
     n, height, width, _ = pictures.shape
     scale = max(1.0, SHOWN_SIZE / width)
     lossless = width < SHOWN_SIZE // 2
-    mapping = "the picture itself: levels 0 … 255 are what was optimised, in RGB"
+    mapping = "the picture itself: levels 0 … 255 are what was optimised"
 
     def verdict(i: int) -> str:
         place = "its highest score" if ranks[i] == 1 else f"rank {ranks[i]} of its scores"
@@ -55,6 +56,7 @@ def view(result: Result, context: Context) -> dict:
             subjects=tuple(Subject("class", classes[i]) for i in some),
             scale=max(1.0, 160 / width) if width < 160 else 160 / width,
             lossless=lossless,
+            from_dataset=False,
         )
     ]
     size = 1 if n <= ALONE else SHEET
@@ -77,6 +79,7 @@ def view(result: Result, context: Context) -> dict:
                 scale=scale if size == 1 else 1,
                 lossless=lossless,
                 group="A picture a class",
+                from_dataset=False,
             )
         )
     for i in range(min(STRIPS, len(snapshots))):
@@ -93,6 +96,7 @@ def view(result: Result, context: Context) -> dict:
                 scale=max(1.0, 160 / width) if width < 160 else 160 / width,
                 lossless=lossless,
                 group="How a picture comes about",
+                from_dataset=False,
             )
         )
     scores = result.arrays["scores"]
@@ -113,6 +117,7 @@ def view(result: Result, context: Context) -> dict:
             data="scores",
             subjects=tuple(Subject("class", classes[i]) for i in shown),
             group="How a picture comes about",
+            from_dataset=False,
         )
     )
     rows = tuple(

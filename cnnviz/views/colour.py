@@ -73,6 +73,19 @@ def by_name(name: str, values: np.ndarray, colours: str | None = None, percentil
     raise ValueError(f"range mapping {name!r}: one of min_max, symmetric, percentile")
 
 
+def rgb(pixels: np.ndarray, show: int | list[int] | None = None) -> np.ndarray:
+    """Pictures (…, c), uint8 or float in [0, 1] → (…, 3) uint8: one channel as grey, three as they are.
+
+    Of other numbers those that ``show`` names (one is grey), by default the first three; of two the first.
+    """
+    if pixels.dtype != np.uint8:
+        pixels = (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
+    channels = pixels.shape[-1]
+    if channels not in (1, 3):
+        pixels = pixels[..., np.atleast_1d(show if show is not None else ([0, 1, 2] if channels > 3 else [0]))]
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
 @cache
 def _table(name: str) -> np.ndarray:
     if name == "gray":  # needs no library

@@ -40,7 +40,7 @@ def view(result: Result, context: Context) -> dict:
         figures.append(
             context.picture(
                 picture.id,
-                row([arrays["pictures"][i], *panels], scale),
+                row([colour.rgb(arrays["pictures"][i], context.image_set.config.get("show")), *panels], scale),
                 alt=f"{picture.name} and three maps of it for {target}: gradient, SmoothGrad, gradient times input.",
                 caption=f"{picture.name}: predicted {target} with p = {arrays['probability'][i]:.2f}{truth}. "
                 f"From left: the picture; |gradient| of the logit of {target}; SmoothGrad, the same averaged over "
@@ -69,7 +69,7 @@ if __name__ == "__main__":
         do_not_conclude="A bright pixel is not evidence for the class: sensitivity is not contribution, and speckle "
         "is what gradients of ReLU networks look like. A map on the object does not prove that the network looks at "
         "the object: an edge detector does as well on many pictures.",
-        equation="M(x) = max over RGB of |∂S_c(x)/∂x|",
+        equation="M(x) = max over channels of |∂S_c(x)/∂x|",
         papers=(
             Paper(
                 "K. Simonyan, A. Vedaldi, A. Zisserman",

@@ -39,7 +39,9 @@ class Figure:
     id: unique in its section, a slug. file: its name in figures.zip. width, height: CSS pixels to show it at.
     alt: what is seen, for those who do not see it. caption: what it means. mapping: numbers → colours in words, with
     the two end values, or what the pixels are. data: the array of the section's data file it was drawn from.
-    pixelated: enlarge by repeating pixels. group: heading it stands under.
+    pixelated: enlarge by repeating pixels. group: heading it stands under. from_dataset: it shows pictures of the image
+    set, or lets one guess them, so ``publish: derived`` leaves it out; False only for what is drawn from weights,
+    numbers or noise.
     """
 
     id: str
@@ -53,16 +55,18 @@ class Figure:
     data: str
     pixelated: bool = False
     group: str = ""
+    from_dataset: bool = True
 
 
 @dataclass(frozen=True)
 class Table:
-    """rows: lists of strings and numbers, one a column."""
+    """rows: lists of strings and numbers, one a column. from_dataset: they name pictures, see :class:`Figure`."""
 
     id: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple, ...]
+    from_dataset: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ class Context:
         pixelated: bool = False,
         group: str = "",
         lossless: bool = True,
+        from_dataset: bool = True,
     ) -> Figure:
         """Encode (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and give the Figure that shows them × ``scale``.
 
@@ -159,6 +164,7 @@ class Context:
         return self.figure(
             id, f"{id}.webp", stream.getvalue(), round(pixels.shape[1] * scale), round(pixels.shape[0] * scale),
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
+            from_dataset=from_dataset,
         )  # fmt: skip
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
@@ -190,7 +196,7 @@ def load(path: str | os.PathLike) -> Section:
         raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
     figures = tuple(Figure(**f | {"subjects": tuple(Subject(**s) for s in f["subjects"])}) for f in data.pop("figures"))
     tables = tuple(
-        Table(t["id"], t["caption"], tuple(t["columns"]), tuple(tuple(r) for r in t["rows"]))
+        Table(**t | {"columns": tuple(t["columns"]), "rows": tuple(tuple(r) for r in t["rows"])})
         for t in data.pop("tables")
     )
     metrics = tuple(

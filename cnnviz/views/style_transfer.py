@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnviz.result import Result
-from cnnviz.views import curves, section
+from cnnviz.views import colour, curves, section
 from cnnviz.views.section import Context, Paper, Subject
 
 
@@ -35,7 +35,7 @@ def view(result: Result, context: Context) -> dict:
     figures = [
         context.picture(
             name,
-            result.arrays[name],
+            colour.rgb(result.arrays[name]),
             alt=words[name][0],
             caption=words[name][1],
             mapping="a photograph or painting, resized" if name != "result" else "the optimised pixels, RGB 0 … 255",
@@ -63,6 +63,7 @@ def view(result: Result, context: Context) -> dict:
             mapping=f"logarithmic vertical axis, {shown.min():.2g} … {shown.max():.2g}",
             data="style_losses",
             subjects=subjects,
+            from_dataset=False,
         )
     )
     return {

@@ -1,0 +1,221 @@
+"""The doors of a network: torchvision or timm by name, or a Python factory, each with a checkpoint if wanted.
+
+The only file that imports torchvision and timm, and only for networks that come from them.
+
+Whatever a network returns, everybody else sees class scores (n, classes): a hook on the network picks them out of a
+tuple or dict, turns probabilities back into scores, and gives a single yes-or-no output z two columns, (−z/2, z/2),
+whose softmax is (1 − σ(z), σ(z)).
+"""
+
+import importlib.util
+import inspect
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cnnviz import checkpoints
+from cnnviz.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network as its door gives it: frozen, in eval mode, returning class scores.
+
+    described: what it is, in words. preprocess: what its authors do to pictures, as far as the door knows. classes:
+    names of its outputs, likewise.
+    """
+
+    net: nn.Module
+    described: str
+    preprocess: dict
+    classes: tuple[str, ...] = ()
+
+
+def build(config: dict, id: str, seed: int) -> Built:
+    """The network of a model's config block. Raises UserError saying what is wrong and what is valid."""
+    where = f"model {id}"
+    path = config["checkpoint"]
+    checkpoint = checkpoints.read(path, where, config["checkpoint_key"]) if path else None
+    state = checkpoint.state if checkpoint else None
+    generator_state = torch.random.get_rng_state()
+    torch.manual_seed(seed)  # random weights must be the same in every job
+    try:
+        door = next(d for name, d in _DOORS.items() if name in config)
+        built = door(config, where, state)
+    finally:
+        torch.random.set_rng_state(generator_state)
+    described = built.described
+    if checkpoint:
+        left_out = checkpoints.fit(built.net, state, where)
+        described += f", weights of {Path(path).name}" + (f" ({left_out})" if left_out else "")
+    net = built.net.float().eval().requires_grad_(False)
+    net.register_forward_hook(_scores(config["outputs"], where))
+    return replace(built, net=net, described=described)
+
+
+def _torchvision(config: dict, where: str, state: dict | None) -> Built:
+    import torchvision.models as zoo
+
+    name, weights = config["torchvision"], config["weights"]
+    valid = zoo.list_models(module=zoo)
+    if name not in valid:
+        raise unknown(f"{where}: torchvision", name, valid)
+    published = list(zoo.get_model_weights(name))
+    arguments = dict(config["arguments"])
+    if name in ("googlenet", "inception_v3"):
+        arguments.setdefault("init_weights", weights == "random" and state is None)
+    if state is None and weights != "random":
+        if weights not in ("DEFAULT", *(w.name for w in published)):
+            raise unknown(f"{where}: weights", weights, ["random", "DEFAULT", *(w.name for w in published)])
+        chosen = zoo.get_model_weights(name)[weights] if weights != "DEFAULT" else zoo.get_model_weights(name).DEFAULT
+        try:
+            net = zoo.get_model(name, weights=chosen, **arguments)
+        except OSError as error:
+            raise UserError(
+                f"{where}: torchvision could not fetch the weights {weights} ({error}); "
+                "give a local file as checkpoint, or weights: random"
+            ) from error
+        authors, classes = _torchvision_preprocess(chosen), tuple(chosen.meta["categories"])
+        return Built(net, f"torchvision's {name}, weights {weights}", authors, classes)
+    net = _fitting(lambda **more: zoo.get_model(name, weights=None, **arguments | more), arguments, state)
+    authors = _torchvision_preprocess(published[0]) if published else {}
+    return Built(net, f"torchvision's {name}" + ("" if state else ", random weights"), authors)
+
+
+def _torchvision_preprocess(weights) -> dict:
+    how = weights.transforms()
+    return {
+        "resize": how.resize_size[0],
+        "crop": how.crop_size[0],
+        "interpolation": how.interpolation.value,
+        "mean": list(how.mean),
+        "std": list(how.std),
+    }
+
+
+def _timm(config: dict, where: str, state: dict | None) -> Built:
+    try:
+        import timm
+    except ImportError:
+        raise UserError(f"{where}: timm: is a package of its own; install it (pip install timm)") from None
+    name, weights = config["timm"], config["weights"]
+    if not timm.is_model(name):
+        raise unknown(f"{where}: timm", name, timm.list_models())
+    arguments = dict(config["arguments"])
+    fetch = state is None and weights != "random"
+    if fetch and weights != "DEFAULT":
+        arguments["pretrained_cfg"] = weights
+    try:
+        net = _fitting(lambda **more: timm.create_model(name, pretrained=fetch, **arguments | more), arguments, state)
+    except UserError:
+        raise
+    except Exception as error:  # the hub's client has a dozen kinds of errors
+        raise UserError(f"{where}: timm could not make {name}: {type(error).__name__}: {error}") from error
+    how = timm.data.resolve_data_config({}, model=net)
+    crop = how["input_size"][-1]
+    authors = {"resize": int(crop / how["crop_pct"]), "crop": crop} | {
+        "interpolation": how["interpolation"] if how["interpolation"] in ("bilinear", "bicubic") else "bilinear",
+        "mean": list(how["mean"]),
+        "std": list(how["std"]),
+    }
+    weights = f", weights {weights}" if fetch else "" if state else ", random weights"
+    return Built(net, f"timm's {name}{weights}", authors)
+
+
+def _factory(config: dict, where: str, state: dict | None) -> Built:
+    path, _, name = config["factory"].rpartition(":")
+    spec = importlib.util.spec_from_file_location(f"cnnviz_factory_{Path(path).stem}", path)
+    if spec is None:
+        raise UserError(f"{where}: factory {path} is no Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    arguments = config["arguments"]
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+            raise unknown(f"{where}: factory {path}", name, functions)
+        function = getattr(module, name)
+        countable = inspect.signature(function).parameters if callable(function) else {}
+        if "num_classes" in countable and state is not None:
+            net = _fitting(lambda **more: function(**arguments | more), arguments, state)
+        else:
+            net = function(**arguments)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
+        raise UserError(f"{where}: factory {config['factory']} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(net, nn.Module):
+        raise UserError(f"{where}: factory {config['factory']} returned {type(net).__name__}, not a torch.nn.Module")
+    return Built(net, f"{name}() of {Path(path).name}", {})
+
+
+_DOORS = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}
+
+
+def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
+    """``make(…)`` with as many classes as a checkpoint's last layer has, and without auxiliary heads it does not have.
+
+    What ``arguments`` states is left as it is.
+    """
+    if state is None:
+        return make()
+    try:
+        with torch.device("meta"):  # shapes without weights
+            like = make()
+    except Exception:  # a constructor that reads values of its tensors
+        like = make()
+    shapes = {k: tuple(v.shape) for k, v in like.state_dict().items()}
+    more = {}
+    classes = checkpoints.classes_in(state, shapes)
+    if classes is not None and "num_classes" not in arguments:
+        more["num_classes"] = classes
+    if checkpoints.lacks(state, shapes) and "aux_logits" not in arguments:
+        more["aux_logits"] = False
+    return make(**more)
+
+
+def _scores(outputs: dict, where: str):
+    """The hook that turns what the network returns into class scores (n, classes)."""
+    select, kind, returns = outputs["select"], outputs["kind"], outputs["returns"]
+    path = [] if select is None else str(select).split(".")
+
+    def hook(module, inputs, output):
+        for step in path:
+            output = _part(output, step, where)
+        if not isinstance(output, torch.Tensor):
+            return output
+        if output.ndim == 4 and output.shape[2:] == (1, 1):
+            output = output.flatten(1)
+        if output.ndim == 1 and kind == "binary":
+            output = output[:, None]
+        if returns == "probabilities":
+            single = kind == "sigmoid" or output.shape[1:] == (1,)
+            output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
+        if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
+            if kind != "binary":
+                raise UserError(
+                    f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}"
+                )
+            output = torch.cat([-output / 2, output / 2], 1)
+        return output
+
+    return hook
+
+
+def _part(output, step: str, where: str):
+    """One step of a selector: a key, an index or an attribute."""
+    if isinstance(output, dict):
+        keys = {str(key): value for key, value in output.items()}
+        if step in keys:
+            return keys[step]
+        raise unknown(f"{where}: outputs.select", step, keys)
+    if isinstance(output, list | tuple) and step.lstrip("-").isdigit():
+        if -len(output) <= int(step) < len(output):
+            return output[int(step)]
+        raise UserError(f"{where}: outputs.select: {step}, but the network returns {len(output)} things")
+    if hasattr(output, step) and not isinstance(output, torch.Tensor):
+        return getattr(output, step)
+    fields = [f"{i}" for i in range(len(output))] if isinstance(output, list | tuple) else []
+    raise unknown(f"{where}: outputs.select (the network returns a {type(output).__name__})", step, fields)

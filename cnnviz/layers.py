@@ -1,0 +1,187 @@
+"""The places in a network that have a name, and what comes out of them as maps, whatever form the module gives it.
+
+Found by running the network once: convolutions and linear layers in execution order get short names (``conv1``,
+``fc7``), blocks that hold several of them keep their dotted names. Transformers put out tokens or pictures with their
+channels last; :meth:`Layer.maps` turns both into feature maps.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from cnnviz.errors import UserError
+
+MOST_LAYERS = 12
+MOST_CONVOLUTIONS = 16  # a plain net shows them all (VGG-16 has 13)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place in the network. name: short (``conv1``, ``fc7``); module: dotted; what comes out of it, for one picture:
+
+    units, height, width (1 × 1 for a linear layer). kind: the module's class, such as ``Conv2d``. layout: how the
+    module gives it: "nchw", "nhwc", "tokens" (n, t, units; class tokens first, then places row by row), or "vector".
+    """
+
+    name: str
+    module: str
+    kind: str
+    units: int
+    height: int
+    width: int
+    layout: str = "nchw"
+
+    def maps(self, output: torch.Tensor) -> torch.Tensor:
+        """The module's output as feature maps (n, units, h, w); class tokens, which have no place, are left out."""
+        match self.layout:
+            case "nhwc":
+                return output.permute(0, 3, 1, 2)
+            case "tokens":
+                places = output[:, output.shape[1] - self.height * self.width :]
+                return places.transpose(1, 2).unflatten(2, (self.height, self.width))
+            case "vector":
+                return output[:, :, None, None]
+        return output
+
+
+@dataclass(frozen=True)
+class Call:
+    """A module's (last) call in a forward pass: its place in the order, and the shapes of its input and output."""
+
+    order: int
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, Call]:
+    """Module name → its call, in order, in one forward pass of ``x``. Raises UserError where the pass fails."""
+    calls: dict[str, Call] = {}
+
+    def note(name: str):
+        def hook(module, inputs, output):
+            if inputs and isinstance(inputs[0], torch.Tensor) and isinstance(output, torch.Tensor):
+                calls.pop(name, None)
+                calls[name] = Call(len(calls), tuple(inputs[0].shape), tuple(output.shape))
+
+        return hook
+
+    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules()]
+    try:
+        with torch.no_grad():
+            net(x)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a network raises on a picture that it does not take: ViTs assert
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{where}: the network does not take a picture of {tuple(x.shape[1:])}: {said}") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def named(net: nn.Module, calls: dict[str, Call]) -> list[Layer]:
+    """Convolutions and linear layers in execution order with short names; blocks that hold several by dotted name."""
+    modules = dict(net.named_modules())
+    called = [name for name in calls if name]
+    convs = [n for n in called if isinstance(modules[n], nn.Conv2d) and len(calls[n].output) == 4]
+    linears = [n for n in called if isinstance(modules[n], nn.Linear) and len(calls[n].output) == 2]
+    weighted = [n for n in called if isinstance(modules[n], nn.Conv2d | nn.Linear)]
+    classic = len(linears) == 3 and calls[linears[0]].order > max((calls[n].order for n in convs), default=0)
+    first = 6 if classic else 1  # AlexNet's and VGG's fc6, fc7, fc8
+    short = {n: f"conv{i}" for i, n in enumerate(convs, 1)} | {n: f"fc{i}" for i, n in enumerate(linears, first)}
+    picture = calls[called[0]].input[-2:] if called else (1, 1)
+    grid = calls[convs[0]].output[2:] if convs else None
+    layers = []
+    for name in called:
+        shape = calls[name].output
+        if name not in short and (
+            isinstance(modules[name], nn.Sequential | nn.ModuleList)
+            or len(shape) not in (3, 4)
+            or sum(w.startswith(f"{name}.") for w in weighted) < 2
+        ):
+            continue
+        form = ("nchw", *shape[1:]) if isinstance(modules[name], nn.Conv2d) else _form(shape, picture, grid)
+        if form:
+            layout, units, height, width = form
+            layers.append(
+                Layer(short.get(name, name), name, type(modules[name]).__name__, units, height, width, layout)
+            )
+    return layers
+
+
+def _form(shape: tuple[int, ...], picture: tuple[int, int], grid) -> tuple[str, int, int, int] | None:
+    """(layout, units, height, width) of a module's output. picture: (h, w) of the input; grid: of the first maps.
+
+    Channels-last is told from channels-first by which two sides have the picture's proportions.
+    """
+    if len(shape) == 2:
+        return "vector", shape[1], 1, 1
+    if len(shape) == 3:  # tokens: a place for each patch, and perhaps class tokens before them
+        side = math.isqrt(shape[1])
+        for height, width in (grid or (0, 0), (side, side)):
+            if 0 < height * width <= shape[1] and shape[1] - height * width < 10:
+                return "tokens", shape[2], height, width
+        return None
+    proportion = math.log(picture[0] / picture[1])
+
+    def off(height: int, width: int) -> float:
+        return abs(math.log(height / width) - proportion)
+
+    _, a, b, c = shape
+    return ("nhwc", c, a, b) if off(a, b) < off(b, c) else ("nchw", a, b, c)
+
+
+def default(layers: list[Layer]) -> list[str]:
+    """Names of the layers to show: all convolutions where they are few; else the blocks and what stands outside them.
+
+    Of nested blocks those count that follow each other: a stage of several alike is shown by its members, a block with
+    one gate inside as itself. Thinned evenly to a dozen.
+    """
+    convs = [layer for layer in layers if layer.kind == "Conv2d"]
+    blocks = [layer for layer in layers if layer.kind not in ("Conv2d", "Linear")]
+    if len(convs) <= MOST_CONVOLUTIONS and all(block.layout == "nchw" for block in blocks):
+        return [layer.name for layer in convs]
+    shown = _split(blocks)
+    inside = [layer for layer in convs if any(layer.module.startswith(f"{block.module}.") for block in shown)]
+    shortcuts = ("downsample", "shortcut")
+    kept = [
+        layer
+        for layer in layers
+        if layer in shown or (layer in convs and layer not in inside and not any(s in layer.module for s in shortcuts))
+    ]
+    if len(kept) > MOST_LAYERS:
+        step = (len(kept) - 1) / (MOST_LAYERS - 1)
+        kept = [kept[round(i * step)] for i in range(MOST_LAYERS)]
+    return [layer.name for layer in kept]
+
+
+def _split(blocks: list[Layer]) -> list[Layer]:
+    """Of nested blocks the outermost, each replaced by those within where two or more of them are of one kind."""
+    outer = [b for b in blocks if not any(b.module.startswith(f"{o.module}.") for o in blocks)]
+    shown = []
+    for block in outer:
+        within = [b for b in blocks if b.module.startswith(f"{block.module}.")]
+        parts = _split(within)
+        repeats = Counter(part.kind for part in parts).most_common(1)
+        shown += parts if repeats and repeats[0][1] > 1 else [block]
+    return shown
+
+
+def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
+    """The feature vector where the config does not choose: see facts.feature."""
+    linears = [layer for layer in layers if layer.kind == "Linear"]
+    if linears:
+        last = linears[-1]
+        name = f"{linears[-2].name}, as {last.name} takes it in" if len(linears) > 1 else f"the input of {last.name}"
+        return {"at": [last.module, "input"], "name": name, "size": math.prod(calls[last.module].input[1:])}
+    convs = [layer for layer in layers if layer.kind == "Conv2d"]
+    if not convs:
+        raise UserError("the network has neither a linear layer nor a convolution; give a feature_layer")
+    last = [layer for layer in convs if layer.units != outputs][-1:] or convs[-1:]  # not the one that gives the scores
+    blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
+    layer = (blocks or last)[0]
+    return {"at": [layer.module, "output"], "name": f"{layer.name}, mean over positions", "size": layer.units}

@@ -1,0 +1,181 @@
+"""The doors: whatever a network returns, class scores come out; and it is built as its checkpoint needs it."""
+
+import json
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from cnnviz import doors, models
+from cnnviz.errors import UserError
+
+FACTORY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, outputs, form):
+        super().__init__()
+        self.conv, self.fc, self.form = nn.Conv2d(3, 4, 3), nn.Linear(4, outputs), form
+    def forward(self, x):
+        z = self.fc(torch.relu(self.conv(x)).mean((2, 3)))
+        forms = {
+            "plain": lambda: z, "tuple": lambda: (x, z), "dict": lambda: {"features": x, "heads": [z, x]},
+            "object": lambda: type("Output", (), {"logits": z})(), "flat": lambda: z[:, 0],
+            "map": lambda: z[..., None, None],
+            "softmax": lambda: z.softmax(1), "sigmoid": lambda: z.sigmoid(),
+        }
+        return forms[self.form]()
+
+def net(outputs=3, form="plain"):
+    return Net(outputs, form)
+
+def countable(num_classes=10, form="plain"):
+    return Net(num_classes, form)
+"""
+
+
+@pytest.fixture
+def block(tmp_path, make_job):
+    """block(factory arguments, **keys of the model's block) → the block with every default."""
+    (tmp_path / "mine.py").write_text(FACTORY)
+
+    def make(function="net", arguments=None, **keys):
+        block = {"factory": f"{tmp_path / 'mine.py'}:{function}", "arguments": arguments or {}} | keys
+        return make_job(block | {"preprocess": {"resize": [8, 8]}}).model
+
+    return make
+
+
+def scores(block, x):
+    with torch.no_grad():
+        return doors.build(block, "net", 0).net(x)
+
+
+@pytest.mark.parametrize(
+    ("form", "select"),
+    [("tuple", 1), ("tuple", "-1"), ("dict", "heads.0"), ("object", "logits"), ("map", None)],
+)
+def test_a_selector_finds_the_scores(block, form, select):
+    x = torch.randn(2, 3, 8, 8)
+    plain = scores(block(), x)
+    picked = scores(block(arguments={"form": form}, outputs={"select": select}), x)
+    assert plain.shape == (2, 3) and torch.equal(picked, plain)
+
+
+@pytest.mark.parametrize(
+    ("form", "select", "said"),
+    [
+        ("dict", "head", "'heads'"),
+        ("tuple", 4, "returns 2 things"),
+        ("object", "logit", "outputs.select"),
+        ("tuple", None, r"outputs: \{select: 0\}"),
+        ("flat", None, "must return class scores"),
+    ],
+)
+def test_a_wrong_selector_says_what_there_is(block, make_job, form, select, said):
+    made = block(arguments={"form": form}, outputs={"select": select})
+    with pytest.raises(UserError, match=said):
+        models.describe(doors.build(made, "net", 0), made, "net", ())
+
+
+@pytest.mark.parametrize("form", ["plain", "flat"])
+def test_a_yes_or_no_output_becomes_two_classes_with_its_probability(block, form):
+    x = torch.randn(4, 3, 8, 8)
+    made = block(arguments={"outputs": 1, "form": form}, outputs={"kind": "binary"})
+    two = scores(made, x)
+    z = doors.build(block(arguments={"outputs": 1}), "net", 0).net
+    z._forward_hooks.clear()
+    torch.testing.assert_close(two.softmax(1)[:, 1], z(x)[:, 0].sigmoid())
+    facts = models.describe(doors.build(made, "net", 0), made, "net", ("cat", "dog"))
+    assert facts["classes"] == ["cat", "dog"] and facts["kind"] == "softmax"
+
+
+def test_one_output_needs_a_word(block):
+    made = block(arguments={"outputs": 1})
+    with pytest.raises(UserError, match="kind: binary"):
+        models.describe(doors.build(made, "net", 0), made, "net", ())
+
+
+@pytest.mark.parametrize(("form", "kind"), [("softmax", "softmax"), ("sigmoid", "sigmoid")])
+def test_probabilities_become_scores_again(block, make_job, form, kind):
+    x = torch.randn(4, 3, 8, 8)
+    plain = scores(block(), x)
+    made = block(arguments={"form": form}, outputs={"returns": "probabilities", "kind": kind})
+    again = scores(made, x)
+    probabilities = (lambda z: z.softmax(1)) if kind == "softmax" else torch.sigmoid
+    torch.testing.assert_close(probabilities(again), probabilities(plain))
+
+
+def test_sigmoid_probabilities_are_each_classs_own(block, make_job, tmp_path):
+    made = block(outputs={"kind": "sigmoid"})
+    job = make_job({k: made[k] for k in ("factory", "preprocess", "outputs")}, set_classes=["a", "b", "c"])
+    models.main(job)
+    model = models.load(job)
+    z = torch.tensor([[0.0, 2.0, -1.0]])
+    torch.testing.assert_close(model.probabilities(z), z.sigmoid())
+    assert json.loads(job.inputs["network"].read_text())["kind"] == "sigmoid"
+
+
+def test_the_number_of_classes_comes_from_the_checkpoint(block, tmp_path):
+    torch.save(
+        {"state_dict": doors.build(block("countable", {"num_classes": 7}), "net", 0).net.state_dict()},
+        tmp_path / "w.pt",
+    )
+    assert doors.build(block("countable", checkpoint=str(tmp_path / "w.pt")), "net", 0).net.fc.out_features == 7
+    with pytest.raises(UserError, match="fc.weight"):  # what the config states is not overruled
+        doors.build(block("countable", {"num_classes": 5}, checkpoint=str(tmp_path / "w.pt")), "net", 0)
+    with pytest.raises(UserError, match="fc.weight"):
+        doors.build(block("net", checkpoint=str(tmp_path / "w.pt")), "net", 0)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "googlenet"])
+def test_torchvision_nets_take_their_classes_and_heads_from_the_checkpoint(make_job, tmp_path, name):
+    import torchvision.models as zoo
+
+    more = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    net = zoo.get_model(name, num_classes=5, **more)
+    torch.save({"model": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "w.pth")
+    made = make_job({"torchvision": name, "checkpoint": str(tmp_path / "w.pth")}).model
+    built = doors.build(made, "net", 0)
+    x = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(built.net(x), net.eval()(x))
+    assert "w.pth" in built.described
+
+
+def test_torchvision_preprocesses_as_its_authors_do(make_job):
+    block = make_job({"torchvision": "inception_v3", "weights": "random", "arguments": {"num_classes": 2}}).model
+    built = doors.build(block, "net", 0)
+    assert (built.preprocess["resize"], built.preprocess["crop"]) == (342, 299)
+    assert models.describe(built, block, "net", ())["input"] == [3, 299, 299]
+
+
+def test_timm_by_name(make_job, tmp_path):
+    timm = pytest.importorskip("timm")
+    block = make_job({"timm": "test_vit", "weights": "random", "arguments": {"num_classes": 4}}).model
+    built = doors.build(block, "net", 0)
+    facts = models.describe(built, block, "net", ())
+    assert facts["input"] == [3, 160, 160] and built.described == "timm's test_vit, random weights"
+    assert facts["layers"][1]["layout"] == "tokens"
+    torch.save(timm.create_model("test_vit", num_classes=6).state_dict(), tmp_path / "w.pt")
+    block = make_job({"timm": "test_vit", "checkpoint": str(tmp_path / "w.pt")}).model
+    assert len(models.describe(doors.build(block, "net", 0), block, "net", ())["classes"]) == 6
+    with pytest.raises(UserError, match="'resnet50'"):
+        doors.build(make_job({"timm": "resnet5o"}).model, "net", 0)
+
+
+def test_timm_not_installed_says_how_to_get_it(make_job, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match="pip install timm"):
+        doors.build(make_job({"timm": "resnet50"}).model, "net", 0)
+
+
+def test_a_network_of_one_or_five_channels_is_seen_as_such(make_job):
+    for channels in (1, 5):
+        net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        block = make_job({"torchvision": "alexnet", "preprocess": {"resize": [12, 10]}}).model
+        facts = models.describe(doors.Built(net.eval(), "a net", {}), block, "net", ())
+        assert facts["channels"] == channels and facts["input"] == [channels, 12, 10]
+        assert facts["preprocess"]["mean"] == 0
