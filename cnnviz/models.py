@@ -83,6 +83,8 @@ class Model:
 
     def pictures(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
         """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
+        if any(a.dtype != np.uint8 for a in arrays):  # a set may mix files of 8 and of 16 bits
+            arrays = [np.float32(a) / 255 if a.dtype == np.uint8 else a for a in arrays]
         stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return stacked.float() if stacked.is_floating_point() else stacked.float().div_(255)
 

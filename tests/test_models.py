@@ -288,6 +288,14 @@ def test_a_mean_picture_is_used_pixel_by_pixel_and_resized_for_other_sizes():
     assert model.normalise(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 16, 16)
 
 
+def test_a_batch_may_mix_bytes_and_floats():
+    bytes_ = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    model = model_with(Preprocess(resize=(4, 5)))
+    mixed = model.pictures([bytes_, np.float32(bytes_) / 255])
+    torch.testing.assert_close(mixed[0], mixed[1])
+    torch.testing.assert_close(mixed[0], model.pictures([bytes_])[0])
+
+
 def test_bounds_are_black_and_white():
     model = model_with(Preprocess(crop=4, mean=np.float32(0.5), std=np.float32(0.25)))
     black, white = model.bounds()

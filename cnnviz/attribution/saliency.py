@@ -7,21 +7,21 @@ SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825):
 Gradient × input (Shrikumar et al. 2016, arXiv:1605.01713):
     M = Σ over channels of z · ∂ S_c / ∂ z,  z the normalised picture
 
-S_c is the logit of the class that the network predicts. Pictures are in [0, 1], RGB where there are three channels.
+Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), from a black picture x':
+    M = Σ over channels of (x − x') · ∫₀¹ ∂ S_c(x' + a (x − x')) / ∂ x da
 
-Leaves ``pictures`` (n, h, w, c) uint8 or float32, as the network saw them; ``gradient``, ``smoothgrad``, ``gradient_x_input``
-(n, h, w) float32; ``index`` (n,) into the image set; ``target`` (n,), ``label`` (n,; −1 where unknown), ``logit``,
-``probability`` (n,).
+S_c is the logit of the class. Pictures are in [0, 1], RGB where there are three channels. What the job leaves:
+:mod:`cnnviz.attribution.probes`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
-from cnnviz import images, models
-from cnnviz.job import Job, run
+from cnnviz.attribution.probes import Method, attribute
+from cnnviz.job import run
+from cnnviz.models import Model
 
 Score = Callable[[torch.Tensor], torch.Tensor]
 
@@ -66,42 +66,40 @@ def gradient_x_input(net: Score, z: torch.Tensor, target: torch.Tensor) -> torch
     return (gradient(net, z, target) * z).sum(1)
 
 
-def main(job: Job) -> None:
-    model = models.load(job)
-    image_set = images.read(job.inputs["images"], job.image_set)
-    probes = image_set.probes(job.model["probes"])
-    found: dict[str, list] = {name: [] for name in ("pictures", "gradient", "smoothgrad", "gradient_x_input")}
-    found |= {name: [] for name in ("target", "label", "logit", "probability")}
-    arrays = image_set.arrays(model.preprocess.geometry, probes, job.threads)
-    for i, picture in zip(probes, tqdm(arrays, "saliency", len(probes), mininterval=1), strict=True):
-        x = model.pictures([picture])
-        with torch.no_grad():
-            scores = model.logits(x)[0]
-        target = scores.argmax()[None]
-        label = image_set.pictures[i].label
-        output = None if label is None else model.label_to_output[label]
-        generator = torch.Generator().manual_seed(job.seed_for("smoothgrad", image_set.pictures[i].id))
-        found["pictures"].append(picture)
-        found["gradient"].append(saliency(model.logits, x, target)[0].cpu().numpy())
-        smooth = smoothgrad(
-            model.logits,
-            x,
-            target,
-            samples=job.parameters["samples"],
-            noise=job.parameters["noise"],
-            generator=generator,
-        )
-        found["smoothgrad"].append(smooth[0].cpu().numpy())
-        found["gradient_x_input"].append(gradient_x_input(model.net, model.normalise(x), target)[0].cpu().numpy())
-        found["target"].append(int(target))
-        found["label"].append(-1 if output is None else output)
-        found["logit"].append(float(scores[target]))
-        found["probability"].append(float(model.probabilities(scores)[target]))
-    job.write(
-        {name: np.array(values) for name, values in found.items()} | {"index": np.array(probes)},
-        provenance=model.provenance,
-    )
+def integrated_gradients(logits: Score, x: torch.Tensor, target: torch.Tensor, *, steps: int, black: float = 0.0):
+    """(n, h, w), signed, the sum over pixels is S(x) − S(black) as steps grow: x, target (n, …) as in gradient.
 
+    The integral along the straight line from a black picture, by the midpoint rule.
+    """
+    total = torch.zeros_like(x)
+    for k in range(steps):
+        total += gradient(logits, black + (x - black) * ((k + 0.5) / steps), target)
+    return ((x - black) * total / steps).sum(1)
+
+
+def _repeated(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return x.expand(len(targets), *x.shape[1:])
+
+
+def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters: dict, generator: torch.Generator):
+    state, maps = generator.get_state(), []
+    for target in targets:
+        generator.set_state(state)  # every class is shown the same noise
+        chosen = {"samples": parameters["samples"], "noise": parameters["noise"], "generator": generator}
+        maps.append(smoothgrad(model.logits, x, target[None], **chosen))
+    return torch.cat(maps)
+
+
+METHODS = {
+    "gradient": Method(lambda model, x, t, p, g: saliency(model.logits, _repeated(x, t), t)),
+    "smoothgrad": Method(_smoothgrad),
+    "gradient_x_input": Method(
+        lambda model, x, t, p, g: gradient_x_input(model.net, model.normalise(_repeated(x, t)), t), signed=True
+    ),
+    "integrated_gradients": Method(
+        lambda model, x, t, p, g: integrated_gradients(model.logits, _repeated(x, t), t, steps=p["steps"]), signed=True
+    ),
+}
 
 if __name__ == "__main__":
-    run(main)
+    run(partial(attribute, methods=METHODS))

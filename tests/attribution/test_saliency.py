@@ -7,7 +7,7 @@ from captum.attr import InputXGradient, Saliency
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz.attribution.saliency import gradient, gradient_x_input, saliency, smoothgrad
+from cnnviz.attribution.saliency import gradient, gradient_x_input, integrated_gradients, saliency, smoothgrad
 
 
 class Functional(nn.Module):
@@ -93,3 +93,14 @@ def test_on_a_linear_net_all_is_known(x):
     smooth = smoothgrad(linear, x[:1], TARGET[:1], samples=4, noise=0.5, generator=generator)
     torch.testing.assert_close(smooth, weights[:1].abs().amax(1), rtol=1e-5, atol=1e-6)
     assert np.isfinite(smooth.numpy()).all()
+
+
+def test_integrated_gradients_equals_captum_and_adds_up(net, x):
+    from captum.attr import IntegratedGradients
+
+    net, x = net.double(), x.double()
+    made = integrated_gradients(net, x, TARGET, steps=64)
+    expected = IntegratedGradients(net).attribute(x, target=TARGET, n_steps=64, method="riemann_middle").sum(1)
+    torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-12)
+    owed = (net(x) - net(torch.zeros_like(x))).gather(1, TARGET[:, None])[:, 0]
+    torch.testing.assert_close(integrated_gradients(net, x, TARGET, steps=400).sum((1, 2)), owed, rtol=1e-3, atol=1e-4)

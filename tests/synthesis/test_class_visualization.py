@@ -50,6 +50,24 @@ def colours(**arguments) -> Model:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+def test_pictures_of_a_net_of_other_than_three_channels_show_what_its_classes_are(channels):
+    """Class c of this net is the brightness of channel c, the last class the darkness of all."""
+    net = nn.Sequential(nn.Conv2d(channels, channels + 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net[0].weight.data = torch.cat([torch.eye(channels), -torch.ones(1, channels)])[:, :, None, None] * 5
+    names = tuple(f"c{i}" for i in range(channels + 1))
+    model = Model(
+        *("net", net.eval().requires_grad_(False), Preprocess(resize=(16, 16), inputs=channels)),
+        *((Layer("conv1", "0", "Conv2d", channels + 1, 16, 16),), ("conv1",), ("0", "output"), "conv1", 2, names, ()),
+        *(torch.device("cpu"), {}, channels),
+    )
+    classes = list(range(channels + 1))
+    ascent, _ = visualise(model, classes, classes, 9, PARAMETERS | {"steps": 30})
+    assert ascent.pictures.shape == (channels + 1, channels, 16, 16)
+    brightness = ascent.pictures.mean((2, 3))
+    assert all(brightness[c, c] > 0.6 for c in range(channels)) and (brightness[-1] < 0.4).all()
+
+
 @pytest.mark.parametrize("fixed", [False, True])
 def test_pictures_show_what_the_classes_are(fixed):
     model = colours(shift=1.0, fixed=fixed)

@@ -1,0 +1,128 @@
+"""What the attribution methods have in common: which picture, which classes, and what they leave.
+
+A method is a pure function of one picture and some of its classes:
+
+    method(model, x, targets, parameters, generator) → maps
+
+model: :class:`cnnviz.models.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs. parameters: its
+section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one a class, of the
+class's logit unless its file says otherwise. It raises NotApplicable, with the reason in a reader's words, for a
+network that it says nothing about.
+
+A technique's file lists its methods in ``METHODS``, and its job is ``run(partial(attribute, methods=METHODS))``. Other
+files find them there (attribution_check compares them all), so nothing else has to be told of a new method.
+
+A job leaves for n pictures and t classes at most: ``pictures`` (n, h, w, c) uint8 or float32, as the network saw them;
+``index`` (n,) into the image set; ``label`` (n,), the right output or −1; ``targets`` (n, t) outputs, −1 for none;
+``logits``, ``probabilities`` (n, t) of them, NaN for none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0 where
+there is no target. In the numbers: ``kinds`` (n lists: why each target was chosen) and ``methods`` [{name, signed}].
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cnnviz import images, models
+from cnnviz.job import Job
+
+PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
+
+
+class NotApplicable(Exception):
+    """The method says nothing about this network; the message says why, for a reader of the gallery."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """maps: see the module's docstring. signed: both signs mean something; else maps are ≥ 0, larger is more.
+
+    caveat: (model, x) → what a reader must know of this method on this network, or "".
+    """
+
+    maps: Callable[[models.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
+    signed: bool = False
+    caveat: Callable[[models.Model, Tensor], str] = lambda model, x: ""
+
+
+def targets(
+    model: models.Model, logits: Tensor, labels: Sequence[int], wanted: Sequence[str]
+) -> tuple[list[int], list[str]]:
+    """Outputs to explain of a picture with these ``logits`` (classes,), each once, and why each was chosen.
+
+    labels: its right outputs. wanted: "predicted", "true", "runner_up" (the best that is neither), or class names.
+    """
+    order = logits.sort(descending=True, stable=True).indices.tolist()
+    chosen: dict[int, list[str]] = {}
+    for name in wanted:
+        match name:
+            case "predicted":
+                found = order[:1]
+            case "true":
+                found = list(labels)
+            case "runner_up":
+                found = [output for output in order if output != order[0] and output not in labels][:1]
+            case _:
+                found = [model.output(name)]
+        for output in found:
+            chosen.setdefault(output, []).append(name)
+    return list(chosen), [" and ".join(kinds) for kinds in chosen.values()]
+
+
+def attribute(job: Job, methods: dict[str, Method]) -> None:
+    """Every method on every probe picture. The job of an attribution technique."""
+    model = models.load(job)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    probes = image_set.probes(job.model["probes"])
+    most = 0
+    found: dict[str, list] = {name: [] for name in ("pictures", "label", "targets", "logits", "probabilities")}
+    found |= {f"maps/{name}": [] for name in methods}
+    kinds, caveats = [], {}
+    arrays = image_set.arrays(model.preprocess.geometry, probes, job.threads)
+    for i, picture in zip(probes, tqdm(arrays, job.section, len(probes), mininterval=1), strict=True):
+        x = model.pictures([picture])
+        with torch.no_grad():
+            scores = model.logits(x)[0]
+        right = [o for o in (model.label_to_output[label] for label in image_set.pictures[i].labels) if o is not None]
+        outputs, why = targets(model, scores, right, job.parameters["targets"])
+        most = max(most, len(outputs))
+        kinds.append(why)
+        at = torch.tensor(outputs, device=x.device)
+        for name, method in methods.items():
+            generator = torch.Generator().manual_seed(job.seed_for(name, image_set.pictures[i].id))
+            try:
+                maps = method.maps(model, x, at, job.parameters, generator)
+            except NotApplicable as reason:
+                return job.write({}, not_applicable=str(reason), provenance=model.provenance)
+            found[f"maps/{name}"].append(maps.detach().float().cpu().numpy())
+            if name not in caveats:
+                caveats[name] = method.caveat(model, x)
+        found["pictures"].append(picture)
+        found["label"].append(right[0] if right else -1)
+        found["targets"].append(np.array(outputs))
+        found["logits"].append(scores[at].cpu().numpy())
+        found["probabilities"].append(model.probabilities(scores)[at].cpu().numpy())
+    nothing = {"targets": -1, "logits": np.nan, "probabilities": np.nan}
+
+    def filled(name: str, value: np.ndarray) -> np.ndarray:
+        """Up to ``most`` classes along the first axis."""
+        widths = [(0, most - len(value))] + [(0, 0)] * (value.ndim - 1)
+        return np.pad(value, widths, constant_values=nothing.get(name, 0))
+
+    per_class = [name for name in found if name in nothing or name.startswith("maps/")]
+    job.write(
+        {
+            name: np.stack([filled(name, v) for v in values] if name in per_class else values)
+            for name, values in found.items()
+        }
+        | {"index": np.array(probes)},
+        numbers={
+            "kinds": kinds,
+            "methods": [{"name": name, "signed": m.signed, "caveat": caveats[name]} for name, m in methods.items()],
+        },
+        provenance=model.provenance,
+    )
+    return None

@@ -1,0 +1,93 @@
+"""Which classes of a picture are explained, and what a job of any method leaves."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnnviz import models, result
+from cnnviz.attribution.probes import Method, NotApplicable, attribute, targets
+from cnnviz.models import Model
+from cnnviz.preprocess import Preprocess
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+def model() -> Model:
+    return Model(
+        *("m", nn.Identity(), Preprocess(resize=(4, 4)), (), (), ("", "input"), "", 0, NAMES, ()),
+        *(torch.device("cpu"), {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted", "outputs", "kinds"),
+    [
+        ([3], ["predicted", "true", "runner_up"], [1, 3, 2], ["predicted", "true", "runner_up"]),
+        ([1], ["predicted", "true", "runner_up"], [1, 2], ["predicted and true", "runner_up"]),
+        ([2], ["predicted", "true", "runner_up"], [1, 2, 3], ["predicted", "true", "runner_up"]),
+        ([], ["predicted", "true", "runner_up"], [1, 2], ["predicted", "runner_up"]),
+        ([0, 3], ["true"], [0, 3], ["true", "true"]),
+        ([], ["cat", "predicted"], [2, 1], ["cat", "predicted"]),
+    ],
+)
+def test_targets_are_told_apart_and_each_is_explained_once(labels, wanted, outputs, kinds):
+    logits = torch.tensor([-1.0, 3.0, 2.0, 1.0])
+    assert targets(model(), logits, labels, wanted) == (outputs, kinds)
+
+
+FACTORY = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+@pytest.fixture
+def job(make_job, tmp_path, index):
+    (tmp_path / "net.py").write_text(FACTORY)
+    names = [("wolf-0000", 0), ("husky-0001", 1), ("fox-0002", None)]
+    classes = [f"c{i}" for i in range(12)]
+    index(tmp_path / "images.json", names, classes)
+    block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [16, 16]}, "probes": 3}
+    models.main(make_job(block, set_classes=classes))
+    return make_job(block, "saliency")
+
+
+def test_what_a_job_leaves(job):
+    asked = []
+
+    def maps(model, x, targets, parameters, generator):
+        asked.append((targets.tolist(), torch.rand(1, generator=generator).item()))
+        return targets[:, None, None] * torch.ones(len(targets), *x.shape[2:])
+
+    attribute(job, {"first": Method(maps), "second": Method(maps, signed=True)})
+    left = result.read(job.outputs["result"])
+    a = left.arrays
+    assert a["pictures"].shape == (3, 16, 16, 3) and a["maps/first"].shape == (3, *a["targets"].shape[1:], 16, 16)
+    for i, kinds in enumerate(left.numbers["kinds"]):
+        real = a["targets"][i] >= 0
+        assert real.sum() == len(kinds) and real[: len(kinds)].all()
+        np.testing.assert_array_equal(a["maps/first"][i, :, 0, 0], np.where(real, a["targets"][i], 0))
+        assert np.isfinite(a["logits"][i]).tolist() == real.tolist()
+    assert left.numbers["methods"][1] == {"name": "second", "signed": True, "caveat": ""}
+    drawn = [number for _, number in asked]
+    assert len(set(drawn)) == len(drawn)  # every picture and method has random numbers of its own
+    again = list(asked)
+    asked.clear()
+    attribute(job, {"first": Method(maps), "second": Method(maps, signed=True)})
+    assert asked == again
+    json.dumps(left.numbers)
+
+
+def test_a_method_may_say_that_it_does_not_apply(job):
+    def maps(*arguments):
+        raise NotApplicable("no ReLU")
+
+    partial(attribute, methods={"only": Method(maps)})(job)
+    left = result.read(job.outputs["result"])
+    assert (left.status, left.reason) == ("not_applicable", "no ReLU")
