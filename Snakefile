@@ -32,6 +32,11 @@ rule all:
         expand(f"{SECTION}/result.npz", model=MODELS, section=SECTIONS),
         expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
         expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
+        expand(
+            f"{RESULTS}/gallery/{{section}}/{{file}}",
+            section=COMPARED,
+            file=["result.npz", "section.json", "figures.zip"],
+        ),
 
 
 localrules:

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from cnnviz import images
 pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-images.ImageSet.open = lambda self, index: Image.fromarray(np.roll(pixels, index, 1))
+images.ImageSet.pixels = lambda self, index: Image.fromarray(np.roll(pixels, index, 1))
 from cnnviz.activations import forward
 from cnnviz.job import run
 run(forward.main)
@@ -47,7 +47,7 @@ def peak(count: int) -> float:
             for i in range(count)
         ]
         classes = [str(i) for i in range(10)]
-        facts = {"schema": 1, "classes": classes, "pictures": listed, "skipped": []}
+        facts = {"schema": 2, "classes": classes, "pictures": listed, "skipped": []}
         (folder / "images.json").write_text(json.dumps(facts))
         job = {
             "model_id": "net",
@@ -76,7 +76,8 @@ def peak(count: int) -> float:
         subprocess.run(model, check=True, stdout=subprocess.DEVNULL)
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, *common, f"network={folder}/network.json",
-             "--output", f"result={folder}/result.npz", f"features={folder}/features.npy"],
+             "--output", f"result={folder}/result.npz", f"features={folder}/features.npy",
+             f"logits={folder}/logits.npy"],
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         most = 0

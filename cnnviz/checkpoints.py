@@ -125,8 +125,9 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
         except RuntimeError as error:
             reason = "\n".join(str(error).splitlines()[:_LISTED])
             raise UserError(f"{where}: the checkpoint does not fit the network: {reason}") from error
-    missing = [name for name in own if name in set(missing) and not name.endswith("num_batches_tracked")]
-    extra = [name for name in weights if name in set(extra)]
+    missing, extra = set(missing), set(extra)
+    missing = [name for name in own if name in missing and not name.endswith("num_batches_tracked")]
+    extra = [name for name in weights if name in extra]
     if missing or extra or wrong:
         raise UserError(_misfit(state, shapes, match, missing, extra, wrong, where))
     words = []
@@ -176,10 +177,12 @@ class _StandIn:
     stands_for = ""
 
     def __new__(cls, *args, **kwargs):
-        return object.__new__(cls)
+        new = object.__new__(cls)
+        new.state = None
+        return new
 
     def __init__(self, *args, **kwargs):
-        self.state = None
+        pass
 
     def __setstate__(self, state):
         self.state = state
@@ -227,11 +230,12 @@ def _torch_load(path: str, at: str, head: bytes):
     try:
         with torch.serialization.safe_globals(stand_ins), open(path, "rb") as file:
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:  # all but plain data: whole models in the old format, newer protocols
-        lines = ("import torch", f"content = torch.load({path!r}, map_location='cpu', weights_only=False)")
+    except pickle.UnpicklingError as error:  # models and parts of some in the old format, newer pickle protocols
+        why = f"{at} holds more than plain data, or is damaged"
         if any(name.startswith("torch.nn.modules.") for name in named):
-            raise _pickled_model(at, path, "", _class_of(named)) from error
-        raise _refused(f"{at} holds more than plain data, or is damaged", path, *lines, "content") from error
+            why = f"{at} holds a whole pickled model or parts of one (class {_class_of(named)})"
+        lines = ("import torch", f"net = torch.load({path!r}, map_location='cpu', weights_only=False)")
+        raise _refused(why, path, *lines, "net.state_dict() if hasattr(net, 'state_dict') else net") from error
     except Exception as error:  # whatever a damaged file makes torch raise
         raise _damaged(at, error) from error
 
@@ -432,7 +436,7 @@ def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]
     clean = {_clean(name): name for name in state}
     ours = {_clean(name): name for name in own}
     shared = Counter(start for name in ours for start in _starts(name))
-    wrappers = ["", *(start for start, count in shared.items() if start and 2 * count > len(ours))]
+    wrappers = ["", *(start for start, count in shared.items() if start and count >= 0.9 * len(ours))]
     score: dict[tuple[str, str], list[int]] = {("", ""): [0, 0]}
     for wrapper in wrappers:
         tails = {name[len(wrapper) :]: original for name, original in ours.items() if name.startswith(wrapper)}
@@ -448,10 +452,11 @@ def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]
         return names, not _AVERAGED.search(pair[0]), equal, -len(pair[1]), -len(pair[0])
 
     prefix, wrapper = max(score, key=merit)
+    copies = tuple(start for (start, _), (names, _) in score.items() if start != prefix and 2 * names > len(ours))
     inside, outside = {}, []
     for name, original in clean.items():
-        if name.startswith(prefix):
-            mine = wrapper + name[len(prefix) :]
+        mine = wrapper + name[len(prefix) :]
+        if name.startswith(prefix) and (mine in ours or not name.startswith(copies)):
             inside[ours.get(mine, mine)] = original
         else:
             outside.append(original)

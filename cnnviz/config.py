@@ -5,6 +5,9 @@ What can be checked without torch is checked here, before anything runs: keys, v
 
 import argparse
 import copy
+import functools
+import math
+import os
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -12,10 +15,19 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from cnnviz.errors import UserError, reporting, unknown
 
 SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
+
+# JSON schema takes 32.0 for an integer; code that counts with it does not.
+_VALIDATOR = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 
 def complete(config: dict) -> dict:
@@ -23,17 +35,17 @@ def complete(config: dict) -> dict:
 
     In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters.
     """
-    schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
-    schema = _resolved(schema, schema)
+    schema = _schema()
     if not isinstance(config, dict):
         raise UserError(f"the config: {type(config).__name__} instead of keys and values")
+    _check_plain(config)
     config = copy.deepcopy(config)
     order = schema["properties"]["sections"]["properties"]
     sections = config.get("sections")
     off = set()
     if isinstance(sections, list):  # these only
         for name in sections:
-            if name not in order:
+            if name not in list(order):  # it may be unhashable
                 raise unknown("sections", name, order)
         off, config["sections"] = order.keys() - set(sections), {}
     elif isinstance(sections, dict):
@@ -41,10 +53,10 @@ def complete(config: dict) -> dict:
         config["sections"] = {
             n: {} if block is None or isinstance(block, bool) else block for n, block in sections.items()
         }
-    errors = list(Draft202012Validator(schema).iter_errors(config))
+    errors = list(_VALIDATOR(schema).iter_errors(config))
     if errors:
         raise UserError(_explain(best_match(errors), schema))
-    config = _with_defaults(_under(config, schema["x-presets"].get(config.get("preset"), {})), schema)
+    config = _with_defaults(_under(config, copy.deepcopy(schema["x-presets"].get(config.get("preset"), {}))), schema)
     config["sections"] = {name: config["sections"][name] for name in order if name not in off}
     _limit(config)
     for name, block in config["image_sets"].items():
@@ -56,6 +68,25 @@ def complete(config: dict) -> dict:
             if key in block:
                 _exists(f"sections.{name}.{key}", block[key])
     return config
+
+
+def _check_plain(value, path: tuple[str, ...] = ()) -> None:
+    """Raise UserError where a config holds what is no JSON: dates, sets, infinite numbers, other keys than words."""
+    where = ".".join(path) or "the config"
+    if len(path) > 20:
+        raise UserError(f"{'.'.join(path[:5])}: nested too deeply, or containing itself")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise UserError(f"{where}: the key {key!r} is read as {type(key).__name__}; put it into quotes")
+            _check_plain(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            _check_plain(inner, (*path, str(i)))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}: {value} is no finite number")
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise UserError(f"{where}: {value!r} is read as {type(value).__name__}; put it into quotes if a text is meant")
 
 
 def _under(config: dict, preset: dict) -> dict:
@@ -91,6 +122,12 @@ def _limit(config: dict) -> None:
         cap(block, "classes", limits["classes"])
         for part in (block, block["view"]):
             cap(part, "units", limits["units"])
+
+
+@functools.cache
+def _schema() -> dict:
+    schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
+    return _resolved(schema, schema)
 
 
 def _resolved(node, schema: dict):
@@ -204,7 +241,7 @@ def model_files(block: dict) -> Iterator[str]:
         yield block["factory"].rpartition(":")[0]
     if block["checkpoint"]:
         yield block["checkpoint"]
-    yield from (v for v in block["arguments"].values() if isinstance(v, str) and Path(v).is_file())
+    yield from (v for v in block["arguments"].values() if isinstance(v, str) and os.path.isfile(v))
     if isinstance(block["classes"], str):
         yield block["classes"]
     for key in ("mean", "std"):
@@ -214,14 +251,27 @@ def model_files(block: dict) -> Iterator[str]:
 
 def _exists(where: str, path: str) -> Path:
     found = Path(path)
-    if not found.exists():
+    if not os.path.exists(found):  # unlike Path.exists it takes every text, the very long ones too
         parent = found.parent
-        while not parent.exists():
+        while not os.path.exists(parent):
             parent = parent.parent
         inside = sorted(p.name for p in parent.iterdir() if not p.name.startswith("."))[:200] if parent.is_dir() else []
         missing = found.relative_to(parent).parts[0]
         raise unknown(f"{where}: {path} does not exist; in {parent}", missing, inside)
     return found
+
+
+def _read(path: Path):
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply") from error
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # PyYAML lets through what a number or date is made from
+        raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
 def main() -> None:
@@ -231,11 +281,7 @@ def main() -> None:
     parser.add_argument("--where", action="store_true", help="say where the gallery is")
     options = parser.parse_args()
     with reporting():
-        path = _exists("the config", options.config)
-        try:
-            config = complete(yaml.safe_load(path.read_text("utf-8")))
-        except yaml.YAMLError as error:
-            raise UserError(f"{path} is not valid YAML: {error}") from error
+        config = complete(_read(_exists("the config", options.config)))
     if options.where:
         print(f"\nThe gallery is ready. Open {config['results']}/site/index.html in a browser.")
 

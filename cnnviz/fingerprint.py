@@ -7,9 +7,15 @@ import ast
 import atexit
 import functools
 import hashlib
+import json
 import os
 import sqlite3
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from cnnviz.errors import UserError
 
 
 def code_hash(module: str) -> str:
@@ -24,24 +30,58 @@ def code_hash(module: str) -> str:
 
 
 def content_hash(path: str | os.PathLike) -> str:
-    """A hash of the bytes at ``path``. It is remembered by (path, size, time of change), so a second call is cheap."""
-    path = Path(path)
-    status = path.stat()
-    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    memory = _memory()
-    row = memory.execute("select hash from content where key = ?", (key,)).fetchone()
-    if row:
-        return row[0]
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    memory.execute("insert or replace into content values (?, ?)", (key, found))
+    """A hash of the bytes at ``path``; see :func:`content_hashes`. Raises UserError where it is no readable file."""
+    found = content_hashes([path])[0]
+    if found is None:
+        raise UserError(f"{path} is not a file that can be read")
     return found
+
+
+def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
+    """A hash of the bytes at each path, None where it is no readable file.
+
+    They are remembered by (path, size, time of change), so a second call costs one look at each file's status and one
+    question to the memory, also for many thousands.
+    """
+    paths = [os.path.abspath(path) for path in paths]
+    keys = [_key(path) for path in paths]
+    memory = _memory()
+    asked = (json.dumps([key for key in keys if key is not None]),)
+    known = dict(memory.execute("select key, hash from content where key in (select value from json_each(?))", asked))
+    new = {key: path for key, path in zip(keys, paths, strict=True) if key is not None and key not in known}
+    with ThreadPoolExecutor(4) as pool:
+        found = {key: digest for key, digest in zip(new, pool.map(_digest, new.values()), strict=True) if digest}
+    if found:
+        with memory:  # commits, so that another run need not wait for the end of this one
+            memory.executemany("insert or replace into content values (?, ?)", found.items())
+    known |= found
+    return [known.get(key) for key in keys]
 
 
 def folder_hash(folder: str | os.PathLike) -> str:
     """A hash of the names and bytes of all files below ``folder``."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return hashlib.sha256("".join(f"{p}\0{content_hash(p)}\0" for p in files).encode()).hexdigest()[:16]
+    hashed = zip(files, content_hashes(files), strict=True)
+    return hashlib.sha256("".join(f"{p}\0{digest}\0" for p, digest in hashed).encode()).hexdigest()[:16]
+
+
+def _key(path: str) -> str | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # not there, or a name that no file can have
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    name = path.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are no text
+    return f"{name}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _digest(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 @functools.cache
@@ -51,7 +91,7 @@ def _memory() -> sqlite3.Connection:
     folder.mkdir(exist_ok=True)
     memory = sqlite3.connect(folder / "content-hashes.sqlite", timeout=30)
     memory.execute("create table if not exists content (key text primary key, hash text)")
-    atexit.register(lambda: (memory.commit(), memory.close()))
+    atexit.register(memory.close)
     return memory
 
 

@@ -3,6 +3,7 @@
 Order: a fractional crop, then the resize, then a crop in pixels, then channels, range, mean and std.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,14 +78,15 @@ class Preprocess:
         pixels = self._cut(picture)
         return np.repeat(pixels[..., None], self.inputs, 2) if pixels.ndim == 2 else pixels
 
-    def _fitting(self, picture: np.ndarray) -> list[np.ndarray]:
+    def _fitting(self, picture: np.ndarray) -> Iterator[np.ndarray]:
         """(h, w, c) → the planes (h, w) to cut, contiguous: ``inputs`` of them, or one that is to be repeated."""
         channels = picture.shape[2]
         if self.inputs == 1 and channels == 3:
-            return [picture @ np.array(LUMINANCE, picture.dtype)]
-        if channels != self.inputs and (channels, self.inputs) != (1, 3):
+            yield picture @ np.array(LUMINANCE, picture.dtype)
+        elif channels != self.inputs and (channels, self.inputs) != (1, 3):
             raise self._misfit(channels)
-        return [np.ascontiguousarray(picture[..., c]) for c in range(channels)]
+        else:
+            yield from (np.ascontiguousarray(picture[..., c]) for c in range(channels))
 
     def _misfit(self, channels: int) -> UserError:
         return UserError(

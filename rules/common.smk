@@ -23,6 +23,11 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# What the site says of a set's pictures; nothing that is computed depends on it.
+TERMS = {
+    name: {key: block.pop(key) for key in ("credit", "licence")}
+    for name, block in config["image_sets"].items()
+}
 RESULTS = config["results"]
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
@@ -121,11 +126,16 @@ def pages_config(model):
         "model": model,
         "title": titles[model],
         "image_set": config["models"][model]["image_set"],
+        "terms": TERMS[config["models"][model]["image_set"]],
         "sections": SECTIONS,
         "families": families,
         "models": [{"id": name, "title": title, "sections": SECTIONS} for name, title in titles.items()],
         "publish": config["publish"],
     }
+
+
+# Sections about all models → the section of each model that they set side by side.
+COMPARED = {"first_layers": "first_layer_filters"} if "first_layer_filters" in SECTIONS and len(MODELS) > 1 else {}
 
 
 def gallery_config():
@@ -134,5 +144,7 @@ def gallery_config():
         "subtitle": config["subtitle"],
         "models": MODELS,
         "image_sets": list(dict.fromkeys(m["image_set"] for m in config["models"].values())),
+        "terms": TERMS,
         "publish": config["publish"],
+        "compare": COMPARED,
     }

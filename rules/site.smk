@@ -62,12 +62,46 @@ rule model_pages:
         " --log-folder {params.logs} 2>&1 | tee {log}"
 
 
+# One figure of all models. Like a view, but about the gallery: result, section and figures in one step.
+rule first_layers:
+    input:
+        expand(f"{RESULTS}/models/{{model}}/sections/first_layer_filters/result.npz", model=MODELS),
+    output:
+        result=f"{RESULTS}/gallery/first_layers/result.npz",
+        section=f"{RESULTS}/gallery/first_layers/section.json",
+        figures=f"{RESULTS}/gallery/first_layers/figures.zip",
+    log:
+        f"{RESULTS}/logs/first_layers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/_index/first_layers.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 1000 * attempt,
+        runtime=10,
+    params:
+        models=json.dumps([{"id": name, "title": block["title"] or name} for name, block in config["models"].items()]),
+        results=lambda w, input: [f"{model}={path}" for model, path in zip(MODELS, input)],
+        folder=lambda w, output: Path(output.section).parent,
+        code=code_hash("cnnviz.views.first_layers"),
+    shell:
+        "python -m cnnviz.views.first_layers --models {params.models:q} --input {params.results:q}"
+        " --folder {params.folder} 2>&1 | tee {log}"
+
+
 rule index:
     input:
-        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        compared=expand(
+            f"{RESULTS}/gallery/{{section}}/{{file}}",
+            section=COMPARED,
+            file=["result.npz", "section.json", "figures.zip"],
+        ),
+        stamps=expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        images=[f"{RESULTS}/image_sets/{name}/images.json" for name in gallery_config()["image_sets"]],
     output:
         page=f"{SITE}/index.html",
         manifest=f"{SITE}/manifest.json",
+        size=f"{RESULTS}/site-size.json",
     log:
         f"{RESULTS}/logs/index.log",
     benchmark:
@@ -80,9 +114,11 @@ rule index:
     params:
         config=json.dumps(gallery_config()),
         site=lambda w, output: Path(output.page).parent,
+        gallery=f"{RESULTS}/gallery",
         benchmarks=f"{RESULTS}/benchmarks",
         code=code_hash("cnnviz.site.index"),
         templates=folder_hash("templates"),
     shell:
-        "python -m cnnviz.site.index --config {params.config:q} --stamps {input} --out {params.site}"
-        " --manifest {output.manifest} --benchmarks {params.benchmarks} 2>&1 | tee {log}"
+        "python -m cnnviz.site.index --config {params.config:q} --stamps {input.stamps} --images {input.images}"
+        " --gallery {params.gallery} --out {params.site} --manifest {output.manifest} --size {output.size}"
+        " --benchmarks {params.benchmarks} 2>&1 | tee {log}"

@@ -68,6 +68,6 @@ def index():
 
     def write(path: Path, names_and_labels: list[tuple[str, int | None]], classes: list[str]) -> None:
         pictures = [{"id": n, "name": n, "label": label, "width": 64, "height": 64} for n, label in names_and_labels]
-        path.write_text(json.dumps({"schema": 1, "classes": classes, "pictures": pictures, "skipped": []}))
+        path.write_text(json.dumps({"schema": 2, "classes": classes, "pictures": pictures, "skipped": []}))
 
     return write

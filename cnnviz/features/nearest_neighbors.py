@@ -7,11 +7,14 @@ The search is exact. Squared distances come from one float32 matrix product, ‖
 error has a bound (below); whatever could be among the k nearest within that bound is ranked again in float64. Only a
 block of queries times the number of pictures is ever in memory, so the features may be a memory map.
 
+Where pictures have the role "query" (test pictures, say), only these are asked for, and only the others, the reference
+pictures, can be neighbours; else each picture can be either.
+
 Leaves, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors`` (q, k)
 indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in their own
 unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
 ``feature_agreement``, ``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class;
-``chance`` (m,) the same for k random pictures.
+``chance`` (m,) the same for k random pictures among which neighbours are sought.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,12 +31,14 @@ UNIT = 2.0**-24  # float32's rounding error
 TOO_LARGE = 1e15  # squares of larger features overflow float32
 
 
-def nearest(data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of ``data`` nearest to each row that ``queries`` names, that row itself left out. Exact.
 
-    data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. Gives indices (q, k) int64,
-    nearest first and ties by index, and distances (q, k) float64; the number of threads changes nothing. Raises
-    ValueError unless 1 ≤ k < n.
+    data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. among: (n,) bool, rows that
+    can be neighbours; None: all. Gives indices (q, k) int64, nearest first and ties by index, and distances (q, k)
+    float64; the number of threads changes nothing. Raises ValueError where a query has fewer than k others, or k < 1.
 
     Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by
     −D. In float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u =
@@ -43,9 +48,11 @@ def nearest(data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2) -> 
     float64.
     """
     n, d = data.shape
-    if not 1 <= k < n:
-        raise ValueError(f"{n} rows have 1 to {n - 1} neighbours, not {k}")
     queries = np.asarray(queries)
+    most = n - 1 if among is None else int(others(among, queries).min(initial=n))
+    if not 1 <= k <= most:
+        raise ValueError(f"{n} rows have 1 to {most} neighbours, not {k}")
+    never = np.empty(0, np.int64) if among is None else np.flatnonzero(~among)
     height = max(1, BLOCK // d)
     blocks = [slice(start, min(start + height, n)) for start in range(0, n, height)]
     mean = (sum(data[b].sum(0, dtype=np.float64) for b in blocks) / n).astype(np.float32)
@@ -62,6 +69,7 @@ def nearest(data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2) -> 
         norms = np.sqrt(squares[rows])
         errors = gamma * norms * largest + 4 * UNIT * (norms + largest) ** 2
         parts = [slice(start, start + GROUP) for start in range(0, len(rows), GROUP)]
+        scores[:, never] = -np.inf
         found = [_best(data, rows[p], scores[p], half, errors[p], k) for p in parts]
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
@@ -91,10 +99,16 @@ def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) ->
     return ((labels[neighbors] == own) & (own >= 0)).mean(1, dtype=np.float32)
 
 
-def chance(labels: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """The agreement to be expected of k random other pictures, (q,) float32: (pictures of the class − 1) / (n − 1)."""
-    counts = np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
-    return ((counts[labels[queries]] - 1) / (len(labels) - 1)).astype(np.float32)
+def others(among: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """How many pictures can be neighbours of each query, (q,): those ``among`` (n,) bool, but for itself."""
+    return among.sum() - among[queries]
+
+
+def chance(labels: np.ndarray, queries: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """The agreement to be expected of k random others ``among`` the pictures, (q,) float32: the share of its class."""
+    among = np.ones(len(labels), bool) if among is None else among
+    counts = np.bincount(labels[among & (labels >= 0)], minlength=labels.max(initial=0) + 1)
+    return ((counts[labels[queries]] - among[queries]) / others(among, queries)).astype(np.float32)
 
 
 def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
@@ -117,7 +131,7 @@ def labels_of(image_set: images.ImageSet) -> np.ndarray:
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Sorted indices of at most so many pictures that have a class, drawn by ``seed``."""
+    """Sorted indices of at most so many pictures that have a class (a label ≥ 0), drawn by ``seed``."""
     known = np.flatnonzero(labels >= 0)
     if len(known) <= most:
         return known
@@ -144,21 +158,28 @@ def feature_name(job: Job) -> str:
 def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     image_set = images.read(job.inputs["images"], job.image_set)
-    wanted = job.parameters["queries"]
-    wanted = image_set.probes(job.model["probes"] if wanted is None else wanted)
-    queries = np.array(list(dict.fromkeys(wanted)), np.int64)
+    among = np.array([p.role != "query" for p in image_set.pictures])
+    roles = not among.all()
+    wanted = job.model["probes"] if job.parameters["queries"] is None else job.parameters["queries"]
+    queries = np.array(list(dict.fromkeys(image_set.probes(wanted))), np.int64)
+    if roles and isinstance(wanted, int):  # those named may be any
+        queries = queries[~among[queries]]
     if reason := unusable(features, 3):
         return job.write({}, not_applicable=reason)
-    k = min(job.parameters["k"], len(features) - 1)
-    small = pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))
     labels = labels_of(image_set)
-    asked = sample(labels, job.parameters["sample"], job.seed_for("sample"))
-
-    arrays = {"queries": queries, "sample": asked, "chance": chance(labels, asked)}
+    # of a class that no reference picture has, no neighbour could be right
+    askable = np.where(~among & np.isin(labels, labels[among]), labels, -1) if roles else labels
+    asked = sample(askable, job.parameters["sample"], job.seed_for("sample"))
     both = np.concatenate([queries, asked])
+    k = min(job.parameters["k"], int(others(among, both).min(initial=len(features) - 1)))
+    if k < 1:
+        return job.write({}, not_applicable=f"{among.sum()} pictures have the role reference: too few for a neighbour.")
+    small = pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))
+
+    arrays = {"queries": queries, "sample": asked, "chance": chance(labels, asked, among)}
     found = {}
     for space, data, unit in (("feature", features, 1), ("pixel", small, 255)):
-        found[space], distances = nearest(data, both, k, job.threads)
+        found[space], distances = nearest(data, both, k, job.threads, among if roles else None)
         arrays[f"{space}_neighbors"] = found[space][: len(queries)]
         arrays[f"{space}_distances"] = distances[: len(queries)] / unit
         arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
@@ -166,6 +187,7 @@ def main(job: Job) -> None:
     numbers = {
         "k": k,
         "pictures": len(features),
+        "reference": int(among.sum()),
         "dimensions": features.shape[1],
         "feature": feature_name(job),
         "shared": float(shared),

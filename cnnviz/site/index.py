@@ -7,8 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
+from jinja2 import Environment
+
 from cnnviz import atomic
-from cnnviz.site import timings
+from cnnviz.site import credits, edition, model_pages, size, timings
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
@@ -17,28 +19,48 @@ MANIFEST_SCHEMA = 1
 OWNER = "_index"  # no model's slug begins with _
 
 
-def render(config: dict, stamps: dict[str, dict], out: Path, benchmarks: Path | None = None) -> dict:
+def render(
+    config: dict,
+    stamps: dict[str, dict],
+    out: Path,
+    benchmarks: Path | None = None,
+    images: dict | None = None,
+    gallery: Path | None = None,
+) -> dict:
     """Render the pages that are about all models; returns the manifest. Deletes the pages of models not in the config.
 
-    config: ``title``, ``subtitle``, ``models`` (ids in order). stamps: model id → what its pages' renderer left; a
-    model without one is named as missing.
+    config: ``title``, ``subtitle``, ``models`` (ids in order), ``publish`` (the edition) and ``compare`` (sections
+    about all models → the section of each model that they set side by side), ``terms`` (image set → credit and licence
+    of pictures that state none themselves). stamps: model id → what its pages'
+    renderer left; a model without one is named as missing. images: image set → its ``images.json``. gallery: the folder
+    of the sections to compare.
     """
+    publish = config.get("publish", edition.EVERYTHING)
     page = environment()
+    page.globals["publish"] = publish
     models = [stamps.get(id) or _missing(id) for id in config["models"]]
     techniques = _techniques(models)
     withdraw(out, {OWNER} | {slug(id) for id in config["models"]})
     with Publication(out, OWNER) as site:
         words = {"root": "", "title": config["title"], "subtitle": config.get("subtitle", ""), "scripts": []}
-        site.write("index.html", page.get_template("index.html").render(**words, models=models, techniques=techniques))
+        compared = _publish_compared(site, page, config.get("compare", {}), models, gallery)
+        front = page.get_template("index.html")
+        site.write("index.html", front.render(**words, models=models, techniques=techniques, compared=compared))
+        techniques += _techniques([{"title": "all models", "sections": compared}])
         site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
+        indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
+        _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
+        site.write(".nojekyll", "")  # GitHub Pages then serves the files as they are
         site.write("timings.js", timings.script(timings.read(benchmarks)))
         for asset in sorted((TEMPLATES / "assets").iterdir()):
             if asset.is_file() and not asset.name.startswith("."):
                 site.copy(f"assets/{asset.name}", asset)
     return {
         "schema": MANIFEST_SCHEMA,
+        "publish": publish,
         "models": [
-            {"id": m["id"], "title": m["title"], "status": m["status"], "accuracy": m["accuracy"]}
+            {k: m[k] for k in ("id", "title", "status", "accuracy")}
+            | {"near_chance": bool(m["near_chance"])}
             | {
                 "sections": [
                     {k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in m["sections"]
@@ -46,13 +68,66 @@ def render(config: dict, stamps: dict[str, dict], out: Path, benchmarks: Path | 
             }
             for m in models
         ],
+        "compare": [{k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in compared],
     }
+
+
+def _publish_compared(
+    site: Publication, page: Environment, compare: dict, models: list[dict], gallery: Path | None
+) -> list[dict]:
+    """The pages about all models side by side, below ``compare/``; returns an entry for each. They name no pictures."""
+    publish = page.globals["publish"]
+    parts = model_pages.read_parts(compare, "compare", gallery or Path(), None, publish, [])
+    entries = []
+    for part in parts:
+        alone = [
+            {"title": model["title"], "href": f"../../{entry['page']}"}
+            for model in models
+            for entry in model["sections"]
+            if entry["id"] == compare[part.id]
+        ]
+        around = {
+            "kind": "compare",
+            "root": "../../",
+            "model": {"id": OWNER, "title": "All models", "page": "../../index.html"},
+            "image_set": None,
+            "near_chance": None,
+            "family": "",
+            "others": alone,
+            "before": None,
+            "after": None,
+        }
+        entries.append(model_pages.publish_section(site, page, "compare", part, {}, around))
+    return entries
+
+
+def finish(manifest: dict, path: Path, out: Path, size_report: Path) -> None:
+    """Leave the manifest at ``path`` and the size report at ``size_report``, and say how large the site has become."""
+    atomic.write_text(path, json.dumps(manifest, indent=1, ensure_ascii=False))
+    report = size.measure(out, {m["id"]: [s["id"] for s in m["sections"]] for m in manifest["models"]})
+    atomic.write_text(size_report, json.dumps(report, indent=1, ensure_ascii=False))
+    print("\n".join([size.sentence(report), *(f"Warning: {warning}" for warning in report["warnings"])]))
+
+
+def _publish_credits(site: Publication, template, words: dict, indices: dict[str, dict], publish: str) -> None:
+    """credits.html, and in the full edition credits.csv with every picture's name. indices: image set → images.json."""
+    indices = {name: index for name, index in indices.items() if index}
+    full = publish == edition.EVERYTHING
+    sets = []
+    for name, index in indices.items():
+        groups = credits.groups(index, named=full)
+        groups = groups if full else edition.without(groups, edition.names(index))
+        sets.append({"name": name, "anchor": f"set-{slug(name)}", "pictures": len(index["pictures"]), "groups": groups})
+    table = credits.table(indices) if full else ""
+    site.write("credits.html", template.render(**words, sets=sets, table=bool(table), most=credits.MOST_NAMES))
+    if table:
+        site.write("credits.csv", table)
 
 
 def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
-        "accuracy": {}, "cover": None, "sections": [],
+        "accuracy": {}, "near_chance": None, "cover": None, "sections": [],
     }  # fmt: skip
 
 
@@ -75,11 +150,15 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="pages.json")
     parser.add_argument("--out", type=Path, required=True, help="the site's folder")
     parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--size", type=Path, required=True, metavar="site-size.json")
+    parser.add_argument("--images", type=Path, nargs="*", default=[], metavar="SET/images.json")
+    parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="of the sections about all models")
     parser.add_argument("--benchmarks", type=Path, help="Snakemake's benchmark files: FOLDER/<model>/<section>.tsv")
     options = parser.parse_args()
     read = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
-    manifest = render(options.config, {stamp["id"]: stamp for stamp in read}, options.out, options.benchmarks)
-    atomic.write_text(options.manifest, json.dumps(manifest, indent=1, ensure_ascii=False))
+    stamps, images = {stamp["id"]: stamp for stamp in read}, {path.parent.name: path for path in options.images}
+    manifest = render(options.config, stamps, options.out, options.benchmarks, images, options.gallery)
+    finish(manifest, options.manifest, options.out, options.size)
 
 
 if __name__ == "__main__":

@@ -10,23 +10,27 @@ import argparse
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
+from cnnviz.site import credits, edition
+from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import TEMPLATES, environment, short
 from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
+from cnnviz.site.size import MB, MOST_FILE
 from cnnviz.slug import slug
 from cnnviz.views import section as sections_on_disk
 from cnnviz.views.section import Figure, Section
 
 STAMP_SCHEMA = 1
-MOST_DATA = 100 * 2**20  # bytes of one file; static hosts refuse more
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
 MOST_DETAILED = 60  # figures of a page that repeat the section's provenance; beyond, they link to it
@@ -34,12 +38,16 @@ MOST_DETAILED = 60  # figures of a page that repeat the section's provenance; be
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure on a page. anchor: its HTML id. href: its file from the page. eager: loaded before it is scrolled to."""
+    """A figure on a page. anchor: its HTML id. href: its file from the page. eager: loaded before it is scrolled to.
+
+    credit: whose the pictures it shows are, and their licences; "" where not stated.
+    """
 
     figure: Figure
     anchor: str
     href: str
     eager: bool
+    credit: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ class Part:
     """One section of a model, as found on disk.
 
     section: None where it is missing; then ``log`` and ``reason`` say what is known. files: name → bytes of
-    figures.zip. data: the result to download, or None. address: of its page in the site.
+    figures.zip. data: the result to download, or None. address: of its page in the site. notes: sentences about what
+    exists and is not published.
     """
 
     id: str
@@ -60,47 +69,44 @@ class Part:
     files: dict[str, bytes] | None = None
     data: Path | None = None
     data_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder: Path | None = None) -> dict:
     """Render one model's pages; returns its stamp.
 
-    config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose pictures that
-    could not be read are listed), ``families`` (heading → section ids) and ``models`` (every model of the site as
-    {id, title, sections}, for links between the same sections).
+    config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose credits are
+    shown, and whose pictures that could not be read are listed), ``terms`` (credit and licence of the set's pictures
+    that state none themselves), ``families`` (heading → section ids), ``models`` (every model of the site as {id, title, sections}, for links between the same sections) and ``publish`` (the
+    edition, see :mod:`cnnviz.site.edition`).
     """
+    publish = config.get("publish", edition.EVERYTHING)
     page = environment()
+    page.globals["publish"] = publish
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]
     accuracy = _accuracy(model_path.parent / "forward" / "result.npz")
-    parts = [_part(id, folder, sections / id, log_folder) for id in config["sections"]]
-    log = "" if facts or not log_folder else log_end(log_folder / "model.log")
+    index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
+    parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
+    log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "model.log")
+    chance = near_chance(accuracy, facts)
+    by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
     with Publication(out, slug(config["model"])) as site:
         entries = []
         for i, part in enumerate(parts):
-            _publish_figures(site, folder, part)
-            entries.append(_entry(site, folder, part))
-            html = page.get_template("section.html").render(
-                root="../../../",
-                model={"id": config["model"], "title": title, "page": "../index.html"},
-                part=part,
-                section=part.section,
-                parameters=redact(part.section.parameters) if part.section else {},
-                provenance=redact(part.section.provenance) if part.section else {},
-                papers=_papers(part.section) if part.section else [],
-                groups=_groups(part),
-                tables=[_table(t) for t in part.section.tables] if part.section else [],
-                base=f"../figures/{slug(part.id)}",
-                data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
-                detailed=bool(part.section) and len(part.section.figures) <= MOST_DETAILED,
-                family=_family(config, part.id),
-                others=_others(config, part.id),
-                before=parts[i - 1] if i else None,
-                after=parts[i + 1] if i + 1 < len(parts) else None,
-                scripts=_scripts(part),
-            )
-            site.write(part.address, html)
+            around = {
+                "kind": "section",
+                "root": "../../../",
+                "model": {"id": config["model"], "title": title, "page": "../index.html"},
+                "image_set": _credited(part, config.get("image_set"), index),
+                "near_chance": chance,
+                "family": _family(config, part.id),
+                "others": _others(config, part.id),
+                "before": parts[i - 1] if i else None,
+                "after": parts[i + 1] if i + 1 < len(parts) else None,
+            }
+            entries.append(publish_section(site, page, folder, part, by_name, around))
         cover = next((e["thumbnail"] for e in entries if e["id"] == "class_visualization" and e["thumbnail"]), None)
         stamp = {
             "schema": STAMP_SCHEMA,
@@ -112,6 +118,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "parameters": facts.get("parameters"),
             "input": facts.get("input"),
             "accuracy": accuracy,
+            "near_chance": chance,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,
         }
@@ -122,11 +129,47 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             log=log,
             strip=_strip(facts),
             families={part.id: _family(config, part.id) for part in parts},
-            skipped=_skipped(model_path, config.get("image_set")),
+            skipped=_remarks(index, "skipped"),
+            odd=_remarks(index, "notes"),
             scripts=[],
         )
         site.write(stamp["page"], html)
     return stamp
+
+
+def read_parts(
+    ids: Iterable[str], folder: str, sections: Path, log_folder: Path | None, publish: str, names: list[str]
+) -> list[Part]:
+    """The sections ``ids`` below ``sections``, as the edition shows them. names: what the derived one must not say."""
+    parts = [_light(_part(id, folder, sections / id, log_folder)) for id in ids]
+    return [_derived(part, names) for part in parts] if publish == edition.DERIVED else parts
+
+
+def publish_section(
+    site: Publication, page: Environment, folder: str, part: Part, credit: dict[str, tuple[str, str]], around: dict
+) -> dict:
+    """Publish a section's figures, data and page below ``folder``; returns its entry in the stamp.
+
+    credit: name of a picture → its (credit, licence). around: what else the page says, about where it belongs.
+    """
+    section = part.section
+    _publish_figures(site, folder, part)
+    html = page.get_template("section.html").render(
+        part=part,
+        section=section,
+        parameters=redact(section.parameters) if section else {},
+        provenance=redact(section.provenance) if section else {},
+        papers=_papers(section) if section else [],
+        groups=_groups(part, credit),
+        tables=[_table(t) for t in section.tables] if section else [],
+        base=f"../figures/{slug(part.id)}",
+        data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
+        detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
+        scripts=_scripts(part),
+        **around,
+    )
+    site.write(part.address, html)
+    return _entry(site, folder, part)
 
 
 # ------------------------------------------------------------------------------------------------ what there is on disk
@@ -146,16 +189,16 @@ def _accuracy(path: Path) -> dict:
             numbers = json.loads(str(file["meta"]))["numbers"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return {}
-    return {k: numbers[k] for k in ("top1", "top5", "pictures") if isinstance(numbers.get(k), int | float)}
+    return {k: numbers[k] for k in ("top1", "top5", "pictures", "labelled") if isinstance(numbers.get(k), int | float)}
 
 
-def _skipped(model_path: Path, image_set: str | None) -> list[dict]:
-    """Name and reason of each picture of the model's image set that could not be read."""
-    path = model_path.parents[2] / "image_sets" / str(image_set) / "images.json"
-    if image_set is None or not path.is_file():
-        return []
-    skipped = json.loads(path.read_text("utf-8"))["skipped"]
-    return [{"name": s["name"], "reason": redact(s["reason"])} for s in skipped]
+def _remarks(index: dict, kind: str) -> list[dict]:
+    """Name and reason of the pictures of images.json that could not be read, or are odd."""
+    return [{"name": s["name"], "reason": redact(s["reason"])} for s in index.get(kind, ())]
+
+
+def _images(model_path: Path, image_set: str | None) -> Path | None:
+    return model_path.parents[2] / "image_sets" / image_set / "images.json" if image_set else None
 
 
 def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
@@ -186,7 +229,42 @@ def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
 
 
 def _published_data(part: Part) -> bool:
-    return part.data is not None and part.data_bytes <= MOST_DATA
+    return part.data is not None and part.data_bytes <= MOST_FILE
+
+
+def _light(part: Part) -> Part:
+    """The part without files that hosts refuse for their size, and without the figures that they are."""
+    heavy = {name for name, content in (part.files or {}).items() if len(content) > MOST_FILE}
+    if not heavy:
+        return part
+    names = ", ".join(sorted(heavy))
+    verb = "is" if len(heavy) == 1 else "are"
+    note = f"{names} {verb} not published: most hosts refuse files above {MOST_FILE // MB} MB. "
+    return replace(
+        part,
+        section=replace(part.section, figures=tuple(f for f in part.section.figures if f.file not in heavy)),
+        files={name: content for name, content in part.files.items() if name not in heavy},
+        notes=(*part.notes, note + f"{'It is' if verb == 'is' else 'They are'} in this section's figures.zip."),
+    )
+
+
+def _derived(part: Part, names: list[str]) -> Part:
+    """The part as the derived edition shows it: of its files only those of the figures that stay."""
+    if part.section is None:
+        return replace(part, log="", reason=edition.without(part.reason, names))
+    section = edition.derived(part.section, names)
+    note = edition.left_out(part.section, section)
+    if note and not (section.figures or section.tables or section.metrics):
+        note += " Nothing else is in this section."
+    return replace(
+        part,
+        section=section,
+        reason=section.reason,
+        files={figure.file: part.files[figure.file] for figure in section.figures},
+        data=None,
+        data_bytes=0,
+        notes=tuple(filter(None, (*edition.without(part.notes, names), note))),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- its figures
@@ -196,18 +274,36 @@ def _publish_figures(site: Publication, folder: str, part: Part) -> None:
     for name, content in (part.files or {}).items():
         site.write(f"{folder}/figures/{slug(part.id)}/{name}", content)
     if _published_data(part):
-        site.copy(f"{folder}/data/{slug(part.id)}.npz", part.data)
+        _publish_data(site, f"{folder}/data/{slug(part.id)}.npz", part.data)
 
 
-def _groups(part: Part) -> list[dict]:
-    """Figures under their headings; within one, runs of figures of like width stand in one grid."""
+def _publish_data(site: Publication, address: str, path: Path) -> None:
+    """A result's arrays as they are, and its JSON without where this machine keeps things."""
+    with np.load(path, allow_pickle=False) as file:
+        meta = json.loads(str(file["meta"]))
+        if redact(meta) == meta:
+            site.copy(address, path)
+            return
+        stream = io.BytesIO()
+        text = json.dumps(redact(meta), sort_keys=True, allow_nan=False)
+        np.savez(stream, **{name: file[name] for name in file.files} | {"meta": np.array(text)})
+    site.write(address, stream.getvalue())
+
+
+def _groups(part: Part, credit: dict[str, tuple[str, str]]) -> list[dict]:
+    """Figures under their headings; within one, runs of figures of like width stand in one grid.
+
+    credit: name of a picture → its (credit, licence).
+    """
     if part.section is None:
         return []
     shown, left = [], EAGER_BYTES
     for i, figure in enumerate(part.section.figures):
         left -= len(part.files[figure.file])
         href = f"../figures/{slug(part.id)}/{figure.file}"
-        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager=i < EAGER_FIGURES and left >= 0))
+        stated = [credit[s.name] for s in figure.subjects if s.kind == "image" and s.name in credit]
+        eager = i < EAGER_FIGURES and left >= 0
+        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated)))
     groups = []
     for i, (heading, members) in enumerate(groupby(shown, key=lambda s: s.figure.group), 1):
         runs = [(size, list(run)) for size, run in groupby(members, key=lambda s: _size(s.figure))]
@@ -275,6 +371,14 @@ def _entry(site: Publication, folder: str, part: Part) -> dict:
         entry |= {k: getattr(section, k) for k in ("question", "how_to_read", "do_not_conclude", "equation")}
         entry["papers"] = _papers(section)
     return entry
+
+
+def _credited(part: Part, image_set: str | None, index: dict) -> dict | None:
+    """The image set whose pictures a section shows, with whose they are; None where it shows none."""
+    shows = part.section is not None and (part.section.widget or any(f.from_dataset for f in part.section.figures))
+    if not shows or not index.get("pictures"):
+        return None
+    return {"name": image_set, "anchor": f"set-{slug(image_set)}", "terms": credits.summary(index)}
 
 
 def _papers(section: Section) -> list[dict]:

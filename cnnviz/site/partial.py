@@ -1,10 +1,10 @@
 """The site from whatever exists: for Snakemake's ``onerror:``, so that one failed technique hides nothing else."""
 
-import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from cnnviz import atomic
 from cnnviz.site import index, model_pages
+from cnnviz.views import first_layers
 
 
 def partial(results: Path, models: list[dict], gallery: dict) -> None:
@@ -21,5 +21,15 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
         stamps[id] = model_pages.render(
             config, folder / "model.json", folder / "sections", results / "site", results / "logs" / id
         )
-    manifest = index.render(gallery, stamps, results / "site", results / "benchmarks")
-    atomic.write_text(results / "site" / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+    images = {
+        name: results / "image_sets" / name / "images.json"
+        for name in dict.fromkeys(config.get("image_set") for config in models)
+        if name
+    }
+    with TemporaryDirectory() as folder:  # not where Snakemake would find it and think it done
+        titles = [{"id": config["model"], "title": config["title"] or config["model"]} for config in models]
+        filters = {id: results / "models" / id / "sections" / "first_layer_filters" / "result.npz" for id in stamps}
+        if "first_layers" in gallery.get("compare", ()):
+            first_layers.write(titles, filters, Path(folder) / "first_layers")
+        manifest = index.render(gallery, stamps, results / "site", results / "benchmarks", images, Path(folder))
+    index.finish(manifest, results / "site" / "manifest.json", results / "site", results / "site-size.json")

@@ -30,10 +30,12 @@ MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
 
 
 def own_class(context: Context, query: int) -> str | None:
-    """The query's class, or None where it has none or no other picture has it: then no neighbour could agree."""
-    label = context.image_set.pictures[query].label
-    alone = sum(p.label == label for p in context.image_set.pictures) < 2
-    return None if label is None or alone else context.image_set.classes[label]
+    """The query's class, or None where it has none or no other reference picture has it: none could agree."""
+    pictures = context.image_set.pictures
+    label = pictures[query].label
+    if label is None or not any(p.label == label and p.role != "query" and p is not pictures[query] for p in pictures):
+        return None
+    return context.image_set.classes[label]
 
 
 def relation(context: Context, query: int, neighbor: int) -> str:
@@ -102,7 +104,8 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
     return context.figure(
         f"query-{picture.id}", f"query-{picture.id}.svg", svg.encode(), width, height, alt=alt,
-        caption=f"{picture.name}: {agree}Feature space, by distance: {listed['feature']}. Pixels: {listed['pixel']}.",
+        caption=f"{picture.name}: {agree}{_whence(result)}Feature space, by distance: {listed['feature']}. Pixels: "
+        f"{listed['pixel']}.",
         mapping="pixels are the pictures'; blue solid frame with a tick: same class, orange dashed frame with a "
         "cross: another "
         "class" + ("" if own else " (here grey: no other picture has a class to share)"),
@@ -130,9 +133,9 @@ def view(result: Result, context: Context) -> dict:
         if len(rows) > 24:
             order = [*order[:12], *order[-12:]]
         caption = (
-            f"Share of a picture's {k} nearest that have its class, over {len(sample)} pictures"
-            f"{'' if len(sample) == numbers['pictures'] else ' (a random sample)'}, hardest class first"
-            f"{'; the 12 lowest and the 12 highest of ' + str(len(rows)) if len(rows) > 24 else ''}."
+            f"Share of a picture's {k} nearest that have its class, over {len(sample)} {_asked(result)}, hardest class "
+            f"first{'; the 12 lowest and the 12 highest of ' + str(len(rows)) if len(rows) > 24 else ''}. "
+            f"{_whence(result)}".rstrip()
         )
         columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
         tables.append(Table("agreement", caption, columns, (whole, *order)))
@@ -142,6 +145,22 @@ def view(result: Result, context: Context) -> dict:
         "tables": tuple(tables),
         "metrics": tuple(metrics),
     }
+
+
+def _whence(result: Result) -> str:
+    """Among which pictures the neighbours are, where not among all."""
+    reference = result.numbers["reference"]
+    return (
+        f"Neighbours are among the {reference} reference pictures. " if reference < result.numbers["pictures"] else ""
+    )
+
+
+def _asked(result: Result) -> str:
+    """What the pictures are that agreement is measured on."""
+    whole, reference = result.numbers["pictures"], result.numbers["reference"]
+    kind = "pictures" if reference == whole else "query pictures"
+    count = whole if reference == whole else whole - reference
+    return kind if len(result.arrays["sample"]) == count else f"{kind} (a random sample)"
 
 
 def _tile(address: str, x: int, y: int, size: int, kind: str) -> str:

@@ -174,7 +174,7 @@ def maps(
     figures = [
         context.figure(
             "scatter", "scatter.svg", svg.encode(), SIZE, height, alt=alt, caption=f"{n} pictures, a dot each. {teach}",
-            mapping=f"{where}; {colours}", subjects=(), data="map",
+            mapping=f"{where}; {colours}", subjects=(), data="map", from_dataset=False,
         )
     ]  # fmt: skip
     if len(classes) > 1:
@@ -187,7 +187,7 @@ def maps(
                 "Several: it "
                 "sees several kinds. Dots strewn over other classes' islands are pictures it takes for those.",
                 mapping=f"{where}; orange: the class, grey: all other pictures",
-                subjects=tuple(Subject("class", names[c]) for c in classes), data="map",
+                subjects=tuple(Subject("class", names[c]) for c in classes), data="map", from_dataset=False,
             )
         )  # fmt: skip
     sheet, count = pictures_at(map, context.thumbnails)
@@ -224,6 +224,7 @@ def view(result: Result, context: Context) -> dict:
         f"{running[-1]:.0%}. A steep fall means few directions do the work; a flat one, that no plane can show the "
         "features well.",
         mapping=f"height of a bar: its share, 0 to {explained[0]:.3g}", subjects=(), data="explained",
+        from_dataset=False,
     )  # fmt: skip
     steps = [i for i in (1, 2, 3, 5, 10, 20, 50, 100) if i <= len(explained)]
     rows = tuple((i, f"{explained[i - 1]:.2%}", f"{running[i - 1]:.1%}") for i in steps)

@@ -3,7 +3,8 @@
 A filter of the first layer lives in pixel space: it scores a patch by the dot product with its weights, so drawn as a
 picture the filter is the patch it likes best (of given norm). Later layers have no such direct reading.
 
-Leaves ``weights``: (units, channels, height, width) float32, in RGB order where there are three channels.
+Leaves ``weights``: (units, channels, height, width) float32, in RGB order where there are three channels. They act on
+the picture as the network takes it, mean and standard deviation applied.
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ from cnnviz.job import Job, run
 
 def first_convolution(model: models.Model) -> models.Layer | None:
     """The convolution that is executed first, or None."""
-    return next((layer for layer in model.layers if layer.kind == "Conv2d"), None)
+    return next((layer for layer in model.layers if isinstance(model.module(layer.name), nn.Conv2d)), None)
 
 
 def main(job: Job) -> None:

@@ -1,5 +1,6 @@
 """Exactness against brute force in float64, on data made to break float32; agreement against counting by hand."""
 
+import json
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -11,13 +12,15 @@ from cnnviz.features.nearest_neighbors import agreement, chance, majority, neare
 from cnnviz.views import nearest_neighbors as view
 
 
-def brute(data, queries, k):
-    """Indices and distances by sorting every distance in float64, ties by index."""
+def brute(data, queries, k, among=None):
+    """Indices and distances by sorting every distance in float64, ties by index; only those ``among`` count."""
     whole = data.astype(np.float64)
     indices, distances = [], []
     for q in queries:
         d = np.square(whole - whole[q]).sum(1)
         d[q] = np.inf
+        if among is not None:
+            d[~among] = np.inf
         indices.append(np.argsort(d, kind="stable")[:k])
         distances.append(np.sqrt(d[indices[-1]]))
     return np.array(indices), np.array(distances)
@@ -59,6 +62,18 @@ def test_equals_brute_force_in_float64(name):
     np.testing.assert_allclose(distances, far, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_equals_brute_force_among_the_pictures_of_a_role(name):
+    data = CASES[name]
+    generator = np.random.default_rng(5)
+    queries, among = generator.permutation(len(data))[:120], generator.random(len(data)) < 0.3
+    indices, distances = nearest(data, queries, 6, among=among)
+    expected, far = brute(data, queries, 6, among)
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(distances, far, rtol=1e-12, atol=0)
+    assert among[indices].all() and not among[queries].all()
+
+
 @pytest.mark.parametrize("name", ["large offset", "near duplicates"])
 def test_float32_alone_would_not_do(name):
     """The cases above have teeth: a search that trusts float32 fails them."""
@@ -81,6 +96,10 @@ def test_blocks_change_nothing(monkeypatch, tmp_path):
 def test_k_must_leave_someone():
     with pytest.raises(ValueError, match="4 rows"):
         nearest(gaussian(4, 3), np.arange(4), 4)
+    among = np.array([True, True, False, False])
+    assert nearest(gaussian(4, 3), np.array([2, 3]), 2, among=among)[0].shape == (2, 2)
+    with pytest.raises(ValueError, match="1 to 1 neighbours"):  # the first is among them itself
+        nearest(gaussian(4, 3), np.array([0, 2]), 2, among=among)
 
 
 def test_pixels_are_rounded_means_of_two_by_two():
@@ -96,6 +115,8 @@ def test_agreement_and_its_chance():
     neighbors = np.array([[1, 3, 5], [4, 0, 2]])
     np.testing.assert_allclose(agreement(labels, queries, neighbors), [1 / 3, 1 / 3])
     np.testing.assert_allclose(chance(labels, queries), [2 / 5, 1 / 5])
+    among = np.array([False, True, True, True, False, True])
+    np.testing.assert_allclose(chance(labels, np.array([0, 1, 4]), among), [2 / 4, 1 / 3, 1 / 4])
 
 
 def test_random_features_agree_at_chance():
@@ -144,6 +165,53 @@ def test_job_and_view(case):
     query = a["queries"][0]
     both = np.concatenate([a["feature_neighbors"][0], a["pixel_neighbors"][0]])
     assert ticks == (case.labels[both] == case.labels[query]).sum()
+
+
+def with_roles(case, query):
+    """Make the pictures at these places of the case's set query pictures."""
+    index = json.loads((case.folder / "images.json").read_text())
+    for i in query:
+        index["pictures"][i]["role"] = "query"
+    (case.folder / "images.json").write_text(json.dumps(index))
+
+
+def test_neighbours_of_query_pictures_are_sought_among_reference_pictures(case):
+    query = np.arange(2, 120, 3)  # 40, of all classes
+    with_roles(case, query)
+    among = ~np.isin(np.arange(120), query)
+    made = case.run(technique)
+    a = made.arrays
+    assert np.isin(a["queries"], query).all() and len(a["queries"]) == 5
+    assert (a["feature_neighbors"] == brute(case.features, a["queries"], 6, among)[0]).all()
+    small = pixels(np.load(case.folder / "thumbnails.npy"))
+    assert (a["pixel_neighbors"] == brute(small, a["queries"], 6, among)[0]).all()
+    assert a["sample"].tolist() == query.tolist()
+    labels = case.labels
+    for q, share, random in zip(a["sample"], a["feature_agreement"], a["chance"], strict=True):
+        found = brute(case.features, [q], 6, among)[0][0]
+        assert share == pytest.approx((labels[found] == labels[q]).mean())
+        assert random == pytest.approx((labels[among] == labels[q]).mean())
+    shown = view.view(made, case.context())
+    case.section(shown)
+    assert all("among the 80 reference pictures" in figure.caption for figure in shown["figures"])
+    assert "over 40 query pictures" in shown["tables"][0].caption and "80 reference" in shown["tables"][0].caption
+    named = case.context().image_set.pictures[0].name  # a reference picture asked for by its name finds the others
+    a = case.run(technique, queries=[named]).arrays
+    assert (a["feature_neighbors"] == brute(case.features, [0], 6, among)[0]).all()
+
+
+def test_a_query_of_a_class_without_reference_pictures_is_not_measured(case):
+    with_roles(case, np.arange(40))  # the first class, and nothing else
+    made = case.run(technique)
+    assert not len(made.arrays["sample"]) and len(made.arrays["queries"]) == 5
+    shown = view.view(made, case.context())
+    assert not shown["tables"] and "of its class" not in shown["figures"][0].caption
+
+
+def test_no_reference_picture_is_said(case):
+    with_roles(case, np.arange(120))
+    made = case.run(technique)
+    assert made.status == "not_applicable" and "reference" in made.reason
 
 
 def test_without_classes(unlabelled):

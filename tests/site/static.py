@@ -86,7 +86,7 @@ def _whole(page: Page, say) -> None:
     for name in ("description", "viewport"):
         if not (metas.get(name) or "").strip():
             say(f"no {name}")
-    if page.all("body")[0].get("data-kind") not in ("index", "model", "section", "methods"):
+    if page.all("body")[0].get("data-kind") not in ("index", "model", "section", "methods", "credits", "compare"):
         say("data-kind")
     for tag, attributes in page.elements:
         if tag == "figure" and not (attributes.get("id") and attributes.get("data-technique")):

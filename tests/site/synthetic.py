@@ -29,7 +29,7 @@ PAPER = Paper(
 )  # fmt: skip
 
 
-def config(model: str, sections: list[str] = SECTIONS) -> dict:
+def config(model: str, sections: list[str] = SECTIONS, publish: str = "everything") -> dict:
     models = [{"id": id, "title": title, "sections": sections} for id, title in MODELS.items()]
     return {
         "model": model,
@@ -38,6 +38,7 @@ def config(model: str, sections: list[str] = SECTIONS) -> dict:
         "image_set": "set",
         "families": FAMILIES,
         "models": models,
+        "publish": publish,
     }
 
 
@@ -52,16 +53,33 @@ def make_results(root: Path) -> Path:
     return root
 
 
-def render(results: Path, out: Path | None = None, sections: list[str] = SECTIONS, models=tuple(MODELS)) -> dict:
+def add_images(results: Path, pictures: list[dict], skipped: list[dict] = ()) -> Path:
+    """Write the image set's images.json. pictures: name, and credit and licence where wanted."""
+    whole = [{"id": p["name"], "label": None, "width": 64, "height": 64} | p for p in pictures]
+    path = results / "image_sets" / "set" / "images.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"schema": 1, "classes": [], "pictures": whole, "skipped": list(skipped)}))
+    return path
+
+
+def render(
+    results: Path,
+    out: Path | None = None,
+    sections: list[str] = SECTIONS,
+    models=tuple(MODELS),
+    publish: str = "everything",
+) -> dict:
     """Render the whole site; returns the manifest."""
     out = out or results / "site"
     stamps = {}
     for id in models:
         folder = results / "models" / id
         stamps[id] = model_pages.render(
-            config(id, sections), folder / "model.json", folder / "sections", out, results / "logs" / id
+            config(id, sections, publish), folder / "model.json", folder / "sections", out, results / "logs" / id
         )
-    return index.render(GALLERY | {"models": list(models)}, stamps, out, results / "benchmarks")
+    gallery = GALLERY | {"models": list(models), "publish": publish}
+    images = {"set": results / "image_sets" / "set" / "images.json"}
+    return index.render(gallery, stamps, out, results / "benchmarks", images)
 
 
 def _missing(root: Path, model: str, id: str) -> None:
@@ -150,7 +168,7 @@ def _filters(context: Context, rng) -> dict:
         "caption": "All 64 filters of conv1, 11 × 11 weights each, as red, green and blue; every filter has its own "
         "range, so weak ones are as visible as strong ones.",
         "mapping": "each filter symmetric about 0 to its own largest magnitude; mid-grey is 0",
-        "subjects": (Subject("layer", "conv1"),),
+        "subjects": (Subject("layer", "conv1"),), "from_dataset": False,
     }  # fmt: skip
     return WORDS | {
         "id": "first_layer_filters",
@@ -198,7 +216,7 @@ def _classes(context: Context, rng) -> dict:
             f"class-{i}", texture(rng, 224), alt=f"A colourful texture grown for {name}.", data="weights",
             caption=f"{name}: logit {rng.uniform(20, 60):.1f}, probability {rng.uniform(0.9, 1):.3f} after 512 steps.",
             mapping="pixels as they are, 0 … 255", subjects=(Subject("class", name),), lossless=False,
-            group="Fourier, robust to jitter" if i < 8 else "Plain pixels with L2",
+            group="Fourier, robust to jitter" if i < 8 else "Plain pixels with L2", from_dataset=False,
         )
         for i, name in enumerate(names)
     )  # fmt: skip
@@ -206,6 +224,7 @@ def _classes(context: Context, rng) -> dict:
         "steps", np.concatenate([texture(rng, 224) for _ in range(4)], axis=1), alt="Four stages side by side.",
         caption="The same class at steps 0, 4, 48 and 512.", mapping="pixels as they are, 0 … 255", data="weights",
         subjects=(Subject("unit", "17", layer="conv5"),), lossless=False, group="On the way",
+        from_dataset=False,
     )  # fmt: skip
     metrics = (Metric("classes reached", 11, "of 12", "higher"),)
     return WORDS | {
@@ -227,6 +246,7 @@ def _pca(context: Context, rng) -> dict:
     figure = context.figure(
         "scatter", "scatter.svg", svg.encode(), 760, 480, alt="Scatter of 400 pictures in five clouds.",
         caption="Each dot is a picture, coloured by class.", mapping="a colour a class", data="weights", subjects=(),
+        from_dataset=False,
     )  # fmt: skip
     return WORDS | {
         "id": "pca",

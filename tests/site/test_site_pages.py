@@ -205,7 +205,7 @@ def test_commands_and_that_they_never_load_torch(tmp_path):
     )  # fmt: skip
     command(
         "index", synthetic.GALLERY | {"models": ["alexnet"]}, "--stamps", stamp, "--manifest", manifest,
-        "--benchmarks", results / "benchmarks",
+        "--size", results / "site-size.json", "--benchmarks", results / "benchmarks",
     )  # fmt: skip
     assert json.loads(manifest.read_text())["models"][0]["id"] == "alexnet"
     stamp = json.loads(stamp.read_text())
@@ -221,12 +221,13 @@ def test_unknown_widget_leaves_the_figures(results):
     assert static.problems(results / "site") == []
 
 
-def test_big_data_is_left_out_and_named(results, monkeypatch):
-    monkeypatch.setattr("cnnviz.site.model_pages.MOST_DATA", 100)
+def test_files_that_hosts_refuse_are_left_out_and_named(results, monkeypatch):
+    monkeypatch.setattr("cnnviz.site.model_pages.MOST_FILE", 100)
     synthetic.render(results)
     assert not (results / "site" / "models" / "alexnet" / "data").exists()
     page = (results / "site" / "models" / "alexnet" / "sections" / "pca.html").read_text("utf-8")
     assert "Not published" in page and ".npz" in page
+    assert not list((results / "site").rglob("scatter.svg")) and "scatter.svg is not published" in page
     assert static.problems(results / "site") == []
 
 
@@ -299,10 +300,22 @@ def test_words():
 
 def test_pictures_that_could_not_be_read_are_listed_with_the_reason(tmp_path):
     results = synthetic.make_results(tmp_path / "results")
-    folder = results / "image_sets" / "set"
-    folder.mkdir(parents=True)
     skipped = [{"name": "a/<b>.png", "reason": "UnidentifiedImageError: cannot identify '/home/someone/set/a/b.png'"}]
-    (folder / "images.json").write_text(json.dumps({"schema": 1, "classes": [], "pictures": [], "skipped": skipped}))
+    synthetic.add_images(results, [], skipped)
     synthetic.render(results, tmp_path / "site")
     page = (tmp_path / "site" / "models" / "alexnet" / "index.html").read_text()
     assert "a/&lt;b&gt;.png" in page and "UnidentifiedImageError" in page and "someone" not in page
+    assert "Pictures left out" in page and "something odd" not in page
+
+
+def test_notes_on_odd_pictures_are_listed(tmp_path):
+    synthetic.make_results(tmp_path)
+    path = synthetic.add_images(tmp_path, [{"name": "odd.png"}])
+    path.write_text(path.read_text()[:-1] + ', "notes": [{"name": "odd.png", "reason": "its box is left out"}]}')
+    synthetic.render(tmp_path)
+    page = static.Page((tmp_path / "site" / "models" / "alexnet" / "index.html").read_text("utf-8"))
+    assert "1 note on pictures" in page.text and "its box is left out" in page.text
+    assert static.problems(tmp_path / "site") == []
+    synthetic.render(tmp_path, publish="derived")
+    page = static.Page((tmp_path / "site" / "models" / "alexnet" / "index.html").read_text("utf-8"))
+    assert "1 note on pictures" in page.text and "odd.png" not in page.text

@@ -3,10 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
 from cnnviz import models, result
-from cnnviz.views.first_layer_filters import montage, tiles
+from cnnviz.views.first_layer_filters import montage, tiles, view
+from cnnviz.views.section import Context
 from cnnviz.weights import first_layer_filters
 
 
@@ -38,11 +40,32 @@ def test_tile_pixels_are_the_mapped_weights():
 
 
 def test_other_channel_counts_are_grey_and_a_dead_filter_is_mid_grey():
-    weights = np.random.default_rng(0).normal(size=(2, 5, 3, 3))
-    weights[1] = 0
-    shown = tiles(weights, per_filter=True)
-    assert (shown[..., 0] == shown[..., 1]).all() and (shown[..., 1] == shown[..., 2]).all()
-    assert (shown[1] == 128).all()
+    for channels in (1, 2, 5, 8, 9):
+        weights = np.random.default_rng(0).normal(size=(2, channels, 3, 3))
+        weights[1] = 0
+        shown = tiles(weights, per_filter=True)
+        assert (shown[..., 0] == shown[..., 1]).all() and (shown[..., 1] == shown[..., 2]).all()
+        values = weights if channels <= 8 else weights.mean(1, keepdims=True)  # of many channels the mean
+        assert shown.shape[1:3] == (3, 4 * values.shape[1] - 1)  # side by side, a gap between
+        end = np.abs(values[0]).max()
+        for c, channel in enumerate(values[0]):
+            tile = shown[0, :, 4 * c : 4 * c + 3]
+            np.testing.assert_array_equal(tile[..., 0], np.rint((channel + end) / (2 * end) * 255))
+            assert tile.shape[2] == 3 or (tile[..., 3] == 255).all()
+            assert (shown[1, :, 4 * c : 4 * c + 3, 0] == 128).all()
+
+
+@pytest.mark.parametrize("shape", [(64, 3, 11, 11), (768, 3, 16, 16), (96, 3, 4, 4), (20, 1, 5, 5), (16, 4, 7, 7)])
+def test_the_figures_say_what_is_drawn_and_fit_the_page(shape):
+    weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    stride = [4, 4] if shape[2] != 16 else [16, 16]
+    left = result.Result({"weights": weights}, "ok", "", {"layer": "conv1", "stride": stride}, {}, 0, {})
+    figures = view(left, Context({}, {}, None, None, {}))["figures"]
+    for figure in figures:
+        assert figure.width <= 760 and figure.from_dataset is False
+    words = {1: "grey, as the input is", 3: "as red, green and blue", 4: "4 input channels side by side"}[shape[1]]
+    assert words in figures[0].caption
+    assert ("cut into patches" in figures[0].caption) == (stride == list(shape[2:]))
 
 
 def test_the_montage_holds_every_tile_unscaled():

@@ -1,0 +1,113 @@
+"""Two editions of the site: ``publish: everything``, and ``derived``, without the data set's pictures, names and files.
+
+``derived`` is for pictures that may be looked at but not passed on: what a network made of them stays (weights, curves,
+maps of dots, synthesised pictures, numbers), and what shows a picture, names one or can be downloaded is left out.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import PurePosixPath
+
+from cnnviz.views.section import Section
+
+EVERYTHING, DERIVED = "everything", "derived"
+SHORTEST = 4  # letters of a picture's name; a shorter one ("1") is in every text
+
+_FILE = re.compile(r"[/\\]|\.(jpe?g|png|webp|bmp|gif|tiff?|p[gp]m|npy|npz|csv|dcm)$", re.IGNORECASE)
+
+
+def names(index: dict) -> list[str]:
+    """What texts may call the pictures of an ``images.json``: names, ids, file names; longer ones first."""
+    found = set()
+    for picture in (*index.get("pictures", ()), *index.get("skipped", ())):
+        name = picture["name"]
+        file = PurePosixPath(name.replace("\\", "/")).name
+        found |= {name, picture.get("id", name), file if "." in file else name}
+    return sorted((name for name in found if len(name) >= SHORTEST), key=lambda name: (-len(name), name))
+
+
+def derived(section: Section, names: Iterable[str]) -> Section:
+    """The section as the derived edition shows it.
+
+    Figures and tables that are ``from_dataset`` go, and so do those whose words name a picture whatever their flag
+    says; the widget goes, since it can show anything. Names in what is left become "a picture", files "a file".
+    """
+    text = "\n".join(_strings(asdict(section)))
+    found = [name for name in names if name in text]
+
+    def tells(part) -> bool:
+        return any(name in words for words in _strings(asdict(part)) for name in found)
+
+    figures = [
+        replace(f, subjects=tuple(s for s in f.subjects if s.kind != "image"))
+        for f in section.figures
+        if not f.from_dataset
+    ]
+    return replace(
+        section,
+        **{
+            word: without(getattr(section, word), found)
+            for word in ("reason", "question", "how_to_read", "do_not_conclude")
+        },
+        figures=tuple(f for f in figures if not tells(f)),
+        tables=tuple(t for t in section.tables if not t.from_dataset and not tells(t)),
+        widget="",
+        widget_data={},
+        parameters=_each_string(
+            lambda words: "a file" if _FILE.search(words) else words, without(section.parameters, found)
+        ),
+        provenance=without(section.provenance, found),
+    )
+
+
+def left_out(whole: Section, shown: Section) -> str:
+    """One sentence about what ``shown`` lacks of ``whole``; "" where that is nothing."""
+    figures, tables = (len(getattr(whole, kind)) - len(getattr(shown, kind)) for kind in ("figures", "tables"))
+    widget = bool(whole.widget) - bool(shown.widget)
+    things = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((figures, "figure"), (tables, "table")) if n]
+    things += ["the interactive view"] if widget else []
+    if not things:
+        return ""
+    one = figures + tables + widget == 1
+    show = ("shows" if one else "show") + (" or names" if one else " or name") * bool(tables)
+    what = " and ".join([", ".join(things[:-1]), things[-1]] if things[1:] else things)
+    what = what[0].upper() + what[1:]
+    return f"{what} that {show} pictures of the data set {'is' if one else 'are'} left out of this edition."
+
+
+def without(value, names: Iterable[str]):
+    """A JSON value with "a picture" in place of every one of ``names``, in their order."""
+    text = "\n".join(_strings(value))
+    found = [name for name in names if name in text]  # few of perhaps very many
+
+    def unnamed(words: str) -> str:
+        for name in found:
+            words = words.replace(name, "a picture")
+        return words
+
+    return _each_string(unnamed, value) if found else value
+
+
+def _each_string(function: Callable[[str], str], value):
+    """A JSON value with ``function`` of each of its strings, keys too."""
+    if isinstance(value, str):
+        return function(value)
+    if isinstance(value, dict):
+        return {function(k): _each_string(function, v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each_string(function, v) for v in value]
+    return value
+
+
+def _strings(value) -> Iterator[str]:
+    """Every string in a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for k, v in value.items():
+            yield str(k)
+            yield from _strings(v)
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from _strings(v)

@@ -1,0 +1,70 @@
+"""How large a site is and of what, for those who look for a host: static hosts have limits."""
+
+from pathlib import Path, PurePosixPath
+
+from cnnviz.slug import slug
+
+MB = 2**20
+MOST_FILE = 100 * MB  # GitHub, and many a mail server, take no larger file
+MOST_SITE = 1024 * MB  # GitHub Pages
+LARGEST = 10
+
+
+def measure(out: Path, models: dict[str, list[str]]) -> dict:
+    """Bytes and files of the site at ``out``: as a whole, by model and section, and its largest files.
+
+    models: id → ids of its sections. What belongs to no section (a model's own page, say) is counted with the model
+    or with the whole only. ``warnings`` are sentences about what a host may refuse.
+    """
+    sizes = {p.relative_to(out).as_posix(): p.stat().st_size for p in sorted(Path(out).rglob("*")) if p.is_file()}
+    by_slug = {slug(model): (model, {slug(s): s for s in sections}) for model, sections in models.items()}
+    report = {
+        **_total(sizes.values()),
+        "models": {model: _total([]) | {"sections": {s: _total([]) for s in ids}} for model, ids in models.items()},
+        "largest": [
+            {"file": file, "bytes": size} for file, size in sorted(sizes.items(), key=lambda i: (-i[1], i[0]))[:LARGEST]
+        ],
+        "warnings": [
+            f"{file} has {_words(size)}; GitHub and other hosts take no file above {_words(MOST_FILE)}"
+            for file, size in sizes.items()
+            if size > MOST_FILE
+        ],
+    }
+    if report["bytes"] > MOST_SITE:
+        report["warnings"].append(f"the site has {_words(report['bytes'])}; GitHub Pages takes {_words(MOST_SITE)}")
+    for file, size in sizes.items():
+        parts = PurePosixPath(file).parts
+        if parts[0] != "models" or parts[1] not in by_slug:
+            continue
+        model, sections = by_slug[parts[1]]
+        counted = [report["models"][model]]
+        if len(parts) > 3 and (section := sections.get(_section(parts))):
+            counted.append(counted[0]["sections"][section])
+        for entry in counted:
+            entry["files"] += 1
+            entry["bytes"] += size
+    return report
+
+
+def sentence(report: dict) -> str:
+    """The report in a line for the terminal."""
+    files = ", ".join(f"{f['file']} ({_words(f['bytes'])})" for f in report["largest"][:3])
+    count = f"{report['files']} file{'' if report['files'] == 1 else 's'}"
+    return f"Gallery: {count}, {_words(report['bytes'])}; the largest: {files or 'none'}"
+
+
+def _section(parts: tuple[str, ...]) -> str:
+    """The section's slug in models/<model>/figures/<section>/… or models/<model>/<kind>/<section>.<suffix>."""
+    return parts[3] if len(parts) > 4 else parts[3].rpartition(".")[0]
+
+
+def _total(sizes) -> dict:
+    sizes = list(sizes)
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _words(size: int) -> str:
+    for unit, name in ((MB, "MB"), (1024, "KB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}" if size < 9.95 * unit else f"{size / unit:.0f} {name}"
+    return f"{size} bytes"
