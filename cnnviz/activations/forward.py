@@ -8,24 +8,32 @@ is the module's own output for picture i (before normalisation and ReLU where th
   whose receptive field lies wholly inside the picture and once over all. The order is (value descending, picture
   ascending) and of a picture's equal neurons the first one counts, so it does not depend on how pictures are batched;
 - mean and maximum of a_u over all neurons of all pictures, the fraction with a_u > 0, and the mean over pictures of
-  max(0, max over (y, x) of a_u): how strongly a usual picture excites the unit where it does most.
+  max(0, max over (y, x) of a_u): how strongly a usual picture excites the unit where it does most;
+- a histogram of a_u over ``SAMPLES`` neurons of each picture, the same ones for all units of a layer. Which ones
+  follows from the picture's index alone, and over many pictures they cover the map evenly. All activations would cost
+  more than the network itself.
 
 Values are float32: between batch sizes they may differ by about 1e-6 of their size, since libraries pick other kernels,
 and neurons that differ by less may then change places. In float64 the selection is the same (tests show it).
 
-Leaves, besides ``features`` (n, d) float32 in a memory-mapped file, for each chosen layer L of h × w neurons:
+Leaves ``features`` (n, d) and ``logits`` (n, classes), float32, in memory-mapped files, and for each chosen layer L of
+h × w neurons:
 L/inside_value, L/inside_image, L/inside_position and L/all_value, L/all_image, L/all_position:
     (units, k) float32, (units, k) int32 index of the picture or −1 where there is none, (units, k, 2) int32 y and x;
 L/mean, L/max, L/active, L/peak: (units,) float32; active is a fraction, peak the mean of the pictures' maxima;
+L/histogram: (units, 87) int32 neurons with histogram_edges[b − 1] ≤ a_u < histogram_edges[b], open at both ends;
 L/rows (h, 2), L/columns (w, 2) int32, L/rows_cross (h,), L/columns_cross (w,) bool: see receptive_field.Field;
-and of the predictions, for n pictures and the image set's c classes:
+and of the predictions, for n pictures:
 top_classes, top_probabilities: (n, 5) int32 outputs and float32, best first, equal ones by index;
-label: (n,) int32, the output that is right, or −1; label_probability: (n,) float32, NaN where there is none;
-class_pictures: (c,) int32, labelled pictures; class_top1, class_top5: (c,) float32 accuracy, NaN where there are none.
+label: (n,) int32, the output that is right (the first, where several are), or −1;
+histogram_edges: (86,) float32.
+Numbers: pictures, layers, size, top; geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
+on, roles: see :func:`accuracies`; around: layer → what makes and what reads its values, see
+:mod:`cnnviz.activations.rectified`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -34,11 +42,17 @@ from torch import nn
 from tqdm import tqdm
 
 from cnnviz import atomic, images, models
+from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.receptive_field import Field, receptive_fields
 
 BEST = 5  # classes kept of each prediction
+SAMPLES = 16  # neurons of a map that go into the histograms
+# Six bins a decade from 0.001 to 10 000, on both sides of one around 0: the same for every network, so that histograms
+# add up whatever the order of pictures, and those of two networks can be compared.
+_MAGNITUDES = 10 ** (np.arange(-18, 25) / 6)
+EDGES = np.concatenate([-_MAGNITUDES[::-1], _MAGNITUDES]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,8 @@ class Responses:
     """What is kept of a layer. inside, everywhere: see :class:`Top`, positions counted in their own maps.
 
     total: (units,) float64 sum over all neurons; active: (units,) int64 neurons above 0; neurons: of each unit; peaks:
-    (units,) float64 sum over pictures of the strongest neuron's value, negative ones as 0.
+    (units,) float64 sum over pictures of the strongest neuron's value, negative ones as 0. histogram: (units, bins)
+    int64 sampled neurons.
     """
 
     inside: Top
@@ -88,17 +103,17 @@ class Responses:
     active: torch.Tensor
     neurons: int
     peaks: torch.Tensor
+    histogram: torch.Tensor
 
     @classmethod
     def none(cls, maps: torch.Tensor, k: int) -> "Responses":
         units = maps.shape[1]
         zero = torch.zeros(units, dtype=torch.float64, device=maps.device)
         top = Top.none(units, k, maps)
-        return cls(top, top, zero, zero.long(), 0, zero)
+        histogram = torch.zeros(units, len(EDGES) + 1, dtype=torch.int64, device=maps.device)
+        return cls(top, top, zero, zero.long(), 0, zero, histogram)
 
-    def after(
-        self, maps: torch.Tensor, first: int, interior: tuple[slice, slice], statistics: bool = True
-    ) -> "Responses":
+    def after(self, maps: torch.Tensor, first: int, interior: tuple[slice, slice]) -> "Responses":
         """Also with the pictures ``first``, … whose maps are (m, units, h, w); ``interior``: see :func:`interior`."""
         inner = maps[:, :, interior[0], interior[1]]
         best = maxima(maps)
@@ -107,16 +122,15 @@ class Responses:
             inside = everywhere
         else:
             inside = self.inside.after(inner, maxima(inner, best, self.inside), first) if inner.numel() else self.inside
-        if not statistics:
-            return replace(self, inside=inside, everywhere=everywhere)
         return Responses(
             inside,
             everywhere,
             self.total + maps.sum((2, 3)).double().sum(0),
-            # bytes are added up several times faster than truth values
-            self.active + (maps > 0).view(torch.uint8).sum((2, 3), dtype=torch.int32).sum(0),
+            # 0.0 and 1.0 are made and added up twice as fast as truth values; a map holds few enough to count exactly
+            self.active + torch.gt(maps, 0, out=torch.empty_like(maps)).sum((2, 3)).long().sum(0),
             self.neurons + maps.numel() // maps.shape[1],
             self.peaks + best.clamp(min=0).double().sum(0),
+            self.histogram + histogram(maps, first),
         )
 
 
@@ -136,26 +150,49 @@ def maxima(maps: torch.Tensor, at_most: torch.Tensor | None = None, top: Top | N
     return maps.flatten(2).amax(2)
 
 
+def sampled(first: int, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """y and x, (count, SAMPLES) each, of the neurons sampled of pictures ``first``, … ; all of a map that has no more.
+
+    Successive points of a sequence of low discrepancy (Roberts 2018, R₂), so even a few pictures cover the map.
+    """
+    if height * width <= SAMPLES:
+        y, x = np.divmod(np.arange(height * width), width)
+        return np.tile(y, (count, 1)), np.tile(x, (count, 1))
+    t = np.arange(first * SAMPLES, (first + count) * SAMPLES).reshape(count, SAMPLES)
+    y, x = (0.5 + t * 0.7548776662466927) % 1, (0.5 + t * 0.5698402909980532) % 1
+    return (y * height).astype(np.int64), (x * width).astype(np.int64)
+
+
+def histogram(maps: torch.Tensor, first: int) -> torch.Tensor:
+    """Sampled neurons of (m, units, h, w) maps of the pictures ``first``, … in each bin: (units, bins) int64."""
+    m, units, height, width = maps.shape
+    y, x = (torch.from_numpy(places).to(maps.device) for places in sampled(first, m, height, width))
+    values = maps[torch.arange(m, device=maps.device)[:, None], :, y, x]
+    bins = torch.bucketize(values, torch.from_numpy(EDGES).to(values), right=True)
+    bins += torch.arange(units, device=maps.device) * (len(EDGES) + 1)
+    return torch.bincount(bins.flatten(), minlength=units * (len(EDGES) + 1)).view(units, -1)
+
+
 class ForwardPass:
     """The network with the hooks of the pass: ``with ForwardPass(…) as step: logits, features = step(x)``.
 
-    fields: dotted module name → Field, for the modules whose responses are kept. feature: (module, "input" or "output")
-    of the feature vector: flattened, or of maps that come out of a module the mean over positions. batch: pictures at a
-    time at most; halved, with a message, when a GPU's memory does not suffice. After the last step ``responses`` holds
-    module name → Responses; without ``statistics`` only its tops are kept. Hooks are gone after the ``with``.
+    fields: dotted module name → Field, for the modules whose responses are kept. maps: module name → function from what
+    the module puts out to maps (n, units, h, w), see models.Layer.maps. feature: (module, "input" or "output") of the
+    feature vector: flattened, or of what comes out of a module the mean over positions. batch: pictures at a time at
+    most; halved, with a message, when a GPU's memory does not suffice. After the last step ``responses`` holds module
+    name → Responses. Hooks are gone after the ``with``.
     """
 
     def __init__(
         self,
         net: nn.Module,
         fields: dict[str, Field],
+        maps: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
         top: int,
         feature: tuple[str, str],
         batch: int,
-        *,
-        statistics: bool = True,
     ):
-        self.net, self.top, self.batch, self.statistics = net, top, batch, statistics
+        self.net, self.maps, self.top, self.batch = net, maps, top, batch
         self.interiors = {name: interior(field) for name, field in fields.items()}
         self.responses: dict[str, Responses] = {}
         self.seen = 0
@@ -180,7 +217,7 @@ class ForwardPass:
 
     @torch.inference_mode()
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The next pictures, normalised, (n, 3, h, w) → logits (n, classes) and features (n, d)."""
+        """The next pictures, normalised, (n, c, h, w) → logits (n, classes) and features (n, d)."""
         if x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)  # CPU convolutions are 1.4 to 2.5 times as fast so
         done = []
@@ -208,9 +245,9 @@ class ForwardPass:
 
     def _reduce(self, name: str):
         def hook(module, inputs, output):
-            maps = output if output.ndim == 4 else output[:, :, None, None]
+            maps = self.maps[name](output)
             before = self.responses.get(name) or Responses.none(maps, self.top)
-            self._pending[name] = before.after(maps, self.seen, self.interiors[name], self.statistics)
+            self._pending[name] = before.after(maps, self.seen, self.interiors[name])
 
         return hook
 
@@ -218,7 +255,7 @@ class ForwardPass:
         self._features = inputs[0].flatten(1).clone()  # an in-place operation may follow
 
     def _keep_output(self, module, inputs, output):
-        self._features = output.mean((2, 3)) if output.ndim == 4 else output.flatten(1).clone()
+        self._features = self.maps[self._feature[0]](output).mean((2, 3))
 
 
 def interior(field: Field) -> tuple[slice, slice]:
@@ -232,39 +269,42 @@ def interior(field: Field) -> tuple[slice, slice]:
 
 
 def batches(image_set: images.ImageSet, model: models.Model, batch: int, threads: int) -> Iterator[torch.Tensor]:
-    """The set's pictures in order, normalised, (≤ batch, 3, h, w) on the model's device; decoded ahead by threads."""
+    """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device; decoded ahead by threads."""
     pictures = image_set.arrays(model.preprocess.geometry, threads=threads)
     while arrays := list(islice(pictures, batch)):
         yield model.normalise(model.pictures(arrays))
 
 
-def best_classes(logits: torch.Tensor, count: int = BEST) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(n, c) logits → the best outputs (n, count), equal ones by index, their probabilities, and all (n, c)."""
-    probabilities = logits.softmax(1)
-    order = logits.sort(dim=1, descending=True, stable=True).indices[:, :count]
-    return order, probabilities.gather(1, order), probabilities
+def best_classes(logits: torch.Tensor, count: int = BEST) -> torch.Tensor:
+    """(n, c) logits → the best outputs (n, count), equal ones by index."""
+    return logits.sort(dim=1, descending=True, stable=True).indices[:, :count]
 
 
-def accuracies(top_classes: np.ndarray, right: np.ndarray, label: np.ndarray, classes: int) -> tuple[dict, dict]:
-    """Numbers (top1, top5, labelled) and arrays (class_pictures, class_top1, class_top5), over pictures with a label.
+def right_outputs(image_set: images.ImageSet, label_to_output: Sequence[int | None]) -> list[list[int]]:
+    """For each picture the outputs that its labels stand for, in the order of the labels."""
+    found = ([label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
+    return [[output for output in outputs if output is not None] for outputs in found]
 
-    top_classes: (n, 5) outputs. right: (n,) the right output or −1. label: (n,) class of the image set or −1.
+
+def accuracies(top_classes: np.ndarray, right: list[list[int]], roles: list[str]) -> dict:
+    """labelled (pictures), top1 and top5 (fractions of them), on ("query" or "all"), and roles: the same of each role.
+
+    top_classes: (n, 5) outputs. right: of each picture the right outputs; a prediction is right that is one of them.
+    Where some pictures are queries and others are not, only the queries count.
     """
-    known = right >= 0
-    hits = top_classes == right[:, None]
-    top1, top5 = hits[:, 0] & known, hits.any(1) & known
-    counts = np.bincount(label[known], minlength=classes)
-    shares = {
-        f"class_{name}": (np.bincount(label[hit], minlength=classes) / np.where(counts, counts, np.nan)).astype(
-            np.float32
-        )
-        for name, hit in (("top1", top1), ("top5", top5))
-    }
-    total = int(known.sum())
-    numbers = {"labelled": total}
-    if total:
-        numbers |= {"top1": float(top1.sum() / total), "top5": float(top5.sum() / total)}
-    return numbers, {"class_pictures": counts.astype(np.int32)} | shares
+    hits = np.array([[output in outputs for output in best] for best, outputs in zip(top_classes, right, strict=True)])
+    known, role = np.array([bool(outputs) for outputs in right]), np.array(roles)
+
+    def shares(chosen: np.ndarray) -> dict:
+        counted = {"labelled": int(chosen.sum())}
+        if chosen.any():
+            counted |= {"top1": float(hits[chosen, 0].mean()), "top5": float(hits[chosen].any(1).mean())}
+        return counted
+
+    by_role = {name: shares(known & (role == name)) for name in sorted(set(roles))}
+    split = len(by_role) > 1 and by_role.get("query", {}).get("labelled", 0) > 0
+    whole = by_role["query"] | {"on": "query"} if split else shares(known) | {"on": "all"}
+    return whole | {"roles": by_role}
 
 
 def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarray]:
@@ -289,6 +329,7 @@ def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarr
         .cpu()
         .numpy()
         .astype(np.float32),
+        f"{name}/histogram": kept.histogram.cpu().numpy().astype(np.int32),
         f"{name}/rows": field.rows,
         f"{name}/columns": field.columns,
         f"{name}/rows_cross": field.rows_cross,
@@ -299,25 +340,25 @@ def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarr
 def main(job: Job) -> None:
     model = models.load(job)
     image_set = images.read(job.inputs["images"], job.image_set)
-    n, best = len(image_set), min(BEST, len(model.classes))
+    n, classes = len(image_set), len(model.classes)
     modules = {name: model.layer(name).module for name in model.chosen}
-    fields = receptive_fields(model.net, list(modules.values()), model.preprocess.size)
+    maps = {layer.module: layer.maps for layer in model.layers}
+    size, batch = model.preprocess.size, job.parameters["batch"]
+    fields = receptive_fields(model.net, {name: maps[name] for name in modules.values()}, size, model.channels)
+    beside = around(model.net, list(modules.values()), (model.channels, *size))
 
-    label = np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int32)
-    outputs = np.array([-1 if o is None else o for o in model.label_to_output] + [-1], np.int32)
-    right = outputs[label]  # no label, −1, reads the −1 at the end
+    best = min(BEST, classes)
     top_classes = np.empty((n, best), np.int32)
     top_probabilities = np.empty((n, best), np.float32)
-    label_probability = np.full(n, np.nan, np.float32)
-
-    top = min(job.parameters["top"], n)
     with (
-        atomic.replacing(job.outputs["features"]) as temporary,
-        ForwardPass(model.net, fields, top, model.feature, job.parameters["batch"]) as step,
+        atomic.replacing(job.outputs["features"]) as features_file,
+        atomic.replacing(job.outputs["logits"]) as logits_file,
+        ForwardPass(model.net, fields, maps, min(job.parameters["top"], n), model.feature, batch) as step,
         tqdm(total=n, desc=f"{model.id}: pictures", mininterval=1) as progress,
     ):
-        features = np.lib.format.open_memmap(temporary, "w+", np.float32, (n, model.feature_size))
-        for x in batches(image_set, model, job.parameters["batch"], job.threads):
+        features = np.lib.format.open_memmap(features_file, "w+", np.float32, (n, model.feature_size))
+        all_logits = np.lib.format.open_memmap(logits_file, "w+", np.float32, (n, classes))
+        for x in batches(image_set, model, batch, job.threads):
             here = slice(step.seen, step.seen + len(x))
             logits, vectors = step(x)
             if not logits.isfinite().all():
@@ -327,26 +368,36 @@ def main(job: Job) -> None:
                     "the checkpoint or the preprocessing is wrong"
                 )
             features[here] = vectors.float().cpu().numpy()
-            order, chances, probabilities = best_classes(logits, best)
-            top_classes[here], top_probabilities[here] = order.cpu().numpy(), chances.cpu().numpy()
-            known = np.flatnonzero(right[here] >= 0)
-            label_probability[here][known] = probabilities.cpu().numpy()[known, right[here][known]]
+            all_logits[here] = logits.float().cpu().numpy()
+            order = best_classes(logits, best)
+            top_classes[here] = order.cpu().numpy()
+            top_probabilities[here] = model.probabilities(logits).gather(1, order).cpu().numpy()
             progress.update(len(x))
         features.flush()
-        del features
+        all_logits.flush()
+        del features, all_logits
 
-    numbers, classes = accuracies(top_classes, right, label, len(image_set.classes))
+    right = right_outputs(image_set, model.label_to_output)
     arrays = {
         "top_classes": top_classes,
         "top_probabilities": top_probabilities,
-        "label": right,
-        "label_probability": label_probability,
-    } | classes
+        "label": np.array([outputs[0] if outputs else -1 for outputs in right], np.int32),
+        "histogram_edges": EDGES,
+    }
     for name, module in modules.items():
         arrays |= layer_arrays(name, step.responses[module], fields[module])
     job.write(
         arrays,
-        numbers=numbers | {"pictures": n, "layers": list(modules), "size": list(model.preprocess.size), "top": top},
+        numbers={
+            "pictures": n,
+            "layers": list(modules),
+            "size": list(size),
+            "top": step.top,
+            "kind": model.kind,
+            "geometry": {key: getattr(model.preprocess, key) for key in ("resize", "crop", "interpolation")},
+            "around": {name: beside[module] for name, module in modules.items()},
+        }
+        | accuracies(top_classes, right, [picture.role for picture in image_set.pictures]),
         provenance=model.provenance | {"batch": step.batch},
     )
 

@@ -86,14 +86,13 @@ def main(job: Job) -> None:
                 "inside": int(rows.sum() * columns.sum()),
             }
         )  # fmt: skip
-    preprocess = job.model["preprocess"]
     job.write(
         arrays,
         numbers={
             "layers": layers,
             "size": [height, width],
             "pictures": forward.numbers["pictures"],
-            "geometry": {key: preprocess[key] for key in ("resize", "crop", "interpolation")},
+            "geometry": forward.numbers["geometry"],
         },
         provenance={key: v for key, v in forward.provenance.items() if key != "code"}
         | {"forward": forward.provenance["code"]},

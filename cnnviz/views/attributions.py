@@ -1,4 +1,4 @@
-"""What all attribution views draw: a row for each picture and class, the picture first, then a map a method."""
+"""What attribution views draw: a picture, and beside it a row of maps for each class, a map a method."""
 
 import numpy as np
 
@@ -10,16 +10,19 @@ GAP = 4
 WHY = {"predicted": "the predicted class", "true": "the true class", "runner_up": "the runner-up"}
 
 
-def row(panels: list[np.ndarray], scale: int) -> np.ndarray:
-    """(h, w, 3) panels side by side with transparent gaps, every pixel repeated ``scale`` times: (H, W, 4) uint8."""
-    panels = [np.repeat(np.repeat(p, scale, 0), scale, 1) for p in panels]
-    height, width = panels[0].shape[:2]
-    sheet = np.zeros((height, len(panels) * (width + GAP) - GAP, 4), np.uint8)
-    for i, panel in enumerate(panels):
-        left = i * (width + GAP)
-        sheet[:, left : left + width, :3] = panel
-        sheet[:, left : left + width, 3] = 255
-    return sheet
+def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
+    """Rows of (h, w, 3) panels with transparent gaps, every pixel repeated ``scale`` times: (H, W, 4) uint8.
+
+    None leaves a place empty. All panels are of one size, and all rows equally long.
+    """
+    height, width = (scale * side for side in next(p for row in rows for p in row if p is not None).shape[:2])
+    made = np.zeros((len(rows) * (height + GAP) - GAP, len(rows[0]) * (width + GAP) - GAP, 4), np.uint8)
+    for y, row in enumerate(rows):
+        for x, panel in enumerate(row):
+            if panel is not None:
+                place = made[y * (height + GAP) :, x * (width + GAP) :][:height, :width]
+                place[..., :3], place[..., 3] = np.repeat(np.repeat(panel, scale, 0), scale, 1), 255
+    return made
 
 
 def mapping_of(values: np.ndarray, signed: bool, show: dict) -> colour.Mapping:
@@ -30,35 +33,42 @@ def mapping_of(values: np.ndarray, signed: bool, show: dict) -> colour.Mapping:
 
 
 def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[Figure, ...]:
-    """A figure for each picture and class. titles: what each method is called, those first that the page shows first.
+    """A figure for each picture, with a row for each class. titles: what each method is called, in order.
 
-    result: as cnnviz.attribution.probes describes it.
+    The maps of one method on one picture share a range, so that classes compare. result: as
+    cnnviz.attribution.probes describes it; methods that it does not have are left out.
     """
     arrays, show = result.arrays, context.show
     classes = context.model["classes"]
     signed = {m["name"]: m["signed"] for m in result.numbers["methods"]}
+    titles = {name: title for name, title in titles.items() if name in signed}
     scale = max(1, 192 // arrays["pictures"].shape[1])
     made = []
     for i, index in enumerate(arrays["index"]):
         picture = context.image_set.pictures[index]
+        kinds = result.numbers["kinds"][i]
+        names = [classes[target] for target in arrays["targets"][i, : len(kinds)]]
+        maps = {name: arrays[f"maps/{name}"][i, : len(kinds)] for name in titles}
+        mappings = {name: mapping_of(maps[name], signed[name], show) for name in titles}
         shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
-        for t, kind in enumerate(result.numbers["kinds"][i]):
-            target, label = arrays["targets"][i, t], arrays["label"][i]
-            maps = {title: arrays[f"maps/{name}"][i, t] for name, title in titles.items()}
-            mappings = {title: mapping_of(maps[title], signed[name], show) for name, title in titles.items()}
-            why = " and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and "))
-            truth = "" if "true" in kind or label < 0 else f" It is {classes[label]}."
-            name = classes[target]
-            made.append(
-                context.picture(
-                    picture.id if t == 0 else f"{picture.id}--{t}",
-                    row([shown, *(mappings[title](maps[title]) for title in maps)], scale),
-                    alt=f"{picture.name}, then maps of it for {name}: {', '.join(titles.values())}.",
-                    caption=f"{picture.name} for {name}, {why} (p = {arrays['probabilities'][i, t]:.2f}).{truth} "
-                    f"From left: the picture; {'; '.join(titles.values())}.",
-                    mapping="; ".join(f"{title}: {mapping.words}" for title, mapping in mappings.items()),
-                    data=", ".join(f"maps/{name}[{i}, {t}]" for name in titles),
-                    subjects=(Subject("image", picture.name), Subject("class", name)),
-                )
+        rows = [[None if t else shown, *(mappings[name](maps[name][t]) for name in titles)] for t in range(len(kinds))]
+        said = [
+            f"{name}, {' and '.join(WHY.get(k, 'a class asked for') for k in kind.split(' and '))} (p = {p:.2f})"
+            for name, kind, p in zip(names, kinds, arrays["probabilities"][i], strict=False)
+        ]
+        label = arrays["label"][i]
+        truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
+        made.append(
+            context.picture(
+                picture.id,
+                sheet(rows, scale),
+                alt=f"{picture.name}, and maps of it for {', '.join(names)}: {', '.join(titles.values())}.",
+                caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} "
+                f"From left: {'; '.join(titles.values())}.",
+                mapping="; ".join(f"{title}: {mappings[name].words}" for name, title in titles.items())
+                + "; a method's maps of this picture share one range",
+                data=", ".join(f"maps/{name}[{i}]" for name in titles),
+                subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
             )
+        )
     return tuple(made)

@@ -163,7 +163,7 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
     if isinstance(geometry["resize"], list):
         geometry["resize"] = tuple(geometry["resize"])
     indices = sorted(wanted)
-    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, indices)
+    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True)
     for index, picture in zip(indices, pictures, strict=True):
         for name, unit, slot, i in wanted[index]:
             top, left, bottom, right = result.arrays[f"{name}/box"][unit, slot]

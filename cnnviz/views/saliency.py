@@ -1,4 +1,4 @@
-"""A row a probe picture and class: the picture, the gradient, SmoothGrad, gradient × input, integrated gradients."""
+"""A figure a probe picture, a row a class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
 
 from cnnviz.result import Result
 from cnnviz.views import attributions, section

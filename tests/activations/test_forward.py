@@ -1,6 +1,7 @@
 """The forward pass against brute force, a plain hook, numpy and sklearn; how pictures are batched changes nothing."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,17 @@ from torch import nn
 
 from cnnviz import images, models, result
 from cnnviz.activations import forward
-from cnnviz.activations.forward import ForwardPass, accuracies, best_classes, layer_arrays
+from cnnviz.activations.forward import (
+    EDGES,
+    SAMPLES,
+    ForwardPass,
+    accuracies,
+    best_classes,
+    histogram,
+    layer_arrays,
+    right_outputs,
+    sampled,
+)
 from cnnviz.receptive_field import receptive_fields
 
 SIZE = (20, 23)
@@ -42,10 +53,17 @@ def pictures(n: int = 23, seed: int = 1) -> torch.Tensor:
     return x
 
 
+def maps_of(output: torch.Tensor) -> torch.Tensor:
+    return output if output.ndim == 4 else output[:, :, None, None]
+
+
+MAPS = dict.fromkeys(LAYERS, maps_of)
+
+
 def run_pass(net, x, batch, top=5, feature=("9", "input")):
     fields = receptive_fields(net, LAYERS, SIZE)
     logits, features, arrays = [], [], {}
-    with ForwardPass(net, fields, top, feature, batch) as step:
+    with ForwardPass(net, fields, MAPS, top, feature, batch) as step:
         for part in x.split(batch):
             for kept, got in zip((logits, features), step(part), strict=True):
                 kept.append(got)
@@ -111,6 +129,7 @@ def test_statistics_equal_numpys():
         np.testing.assert_allclose(arrays[f"{name}/mean"], maps.mean((0, 2, 3)), rtol=1e-5)
         np.testing.assert_allclose(arrays[f"{name}/max"], maps.max((0, 2, 3)), rtol=1e-6)
         np.testing.assert_allclose(arrays[f"{name}/active"], (maps > 0).mean((0, 2, 3)), rtol=1e-6)
+        assert (arrays[f"{name}/histogram"].sum(1) == len(x) * min(SAMPLES, maps[0, 0].size)).all()
         np.testing.assert_allclose(arrays[f"{name}/peak"], np.maximum(maps.max((2, 3)), 0).mean(0), rtol=1e-6)
 
 
@@ -140,7 +159,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing():
 
     net[9].__class__ = Tight
     fields = receptive_fields(small_net(), LAYERS, SIZE)
-    with ForwardPass(net, fields, 5, ("9", "input"), 8) as step:
+    with ForwardPass(net, fields, MAPS, 5, ("9", "input"), 8) as step:
         for part in x.split(8):
             step(part)
     assert step.batch == 2
@@ -151,9 +170,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing():
 
 def test_equal_scores_are_ranked_by_index():
     logits = torch.tensor([[1.0, 3.0, 3.0, 0.0, 3.0, 1.0]])
-    order, chances, _ = best_classes(logits)
-    assert order.tolist() == [[1, 2, 4, 0, 5]]
-    torch.testing.assert_close(chances, logits.softmax(1)[:, [1, 2, 4, 0, 5]])
+    assert best_classes(logits).tolist() == [[1, 2, 4, 0, 5]]
 
 
 def test_accuracies_equal_sklearns_and_leave_unlabelled_pictures_out():
@@ -161,19 +178,49 @@ def test_accuracies_equal_sklearns_and_leave_unlabelled_pictures_out():
     scores = generator.random((200, 9))
     label = generator.integers(0, 9, 200)
     order = np.argsort(-scores, axis=1)[:, :5]
-    right = np.where(label == 3, -1, label)  # class 3 of the set has no output
-    known = right >= 0
-    numbers, arrays = accuracies(order, right, label, 9)
+    right = [[] if c == 3 else [int(c)] for c in label]  # class 3 of the set has no output
+    known = label != 3
+    numbers = accuracies(order, right, ["reference"] * 200)
     for k, name in ((1, "top1"), (5, "top5")):
         expected = top_k_accuracy_score(label[known], scores[known], k=k, labels=range(9))
         assert numbers[name] == pytest.approx(expected)
-        for c in (0, 8):
-            one = label == c
-            share = top_k_accuracy_score(label[one], scores[one], k=k, labels=range(9))
-            assert arrays[f"class_{name}"][c] == pytest.approx(share)
-    assert numbers["labelled"] == known.sum()
-    assert np.isnan(arrays["class_top1"][3]) and arrays["class_pictures"][3] == 0
-    assert accuracies(order, np.full(200, -1), label, 9)[0] == {"labelled": 0}
+    assert numbers["labelled"] == known.sum() and numbers["on"] == "all"
+    none = accuracies(order, [[]] * 200, ["query"] * 200)
+    assert none == {"labelled": 0, "on": "all", "roles": {"query": {"labelled": 0}}}
+
+
+def test_any_of_several_labels_counts_and_query_pictures_are_judged_alone():
+    order = np.array([[0, 1], [1, 2], [2, 0], [0, 2]])
+    right = [[1], [2, 1], [0], [0]]
+    roles = ["query", "query", "reference", "reference"]
+    got = accuracies(order, right, roles)
+    assert (got["labelled"], got["top1"], got["top5"], got["on"]) == (2, 0.5, 1.0, "query")
+    assert got["roles"]["reference"] == {"labelled": 2, "top1": 0.5, "top5": 1.0}
+    unlabelled = [[], [], [0], [0]]  # queries without labels: nothing can be said of them
+    assert accuracies(order, unlabelled, roles)["on"] == "all"
+    set_of = SimpleNamespace(pictures=[SimpleNamespace(labels=(2, 0)), SimpleNamespace(labels=())])
+    assert right_outputs(set_of, [5, 6, None]) == [[5], []]
+
+
+def test_histograms_equal_numpys_where_every_neuron_is_sampled():
+    maps = torch.randn(7, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 10
+    maps[0, 0] = 0
+    maps[1, 0, 0, :2] = torch.tensor([float(EDGES[5]), -1e9])
+    got = histogram(maps, 0)
+    for unit in range(3):
+        open_ended = np.concatenate([[-np.inf], EDGES.astype(float), [np.inf]])
+        assert got[unit].tolist() == np.histogram(maps[:, unit].numpy(), open_ended)[0].tolist()
+    assert got.sum() == maps.numel()
+
+
+def test_sampled_neurons_depend_on_the_picture_alone_and_cover_the_map():
+    y, x = sampled(0, 40, 13, 9)
+    later = sampled(25, 15, 13, 9)
+    assert np.array_equal(y[25:], later[0]) and np.array_equal(x[25:], later[1])
+    counts = np.zeros((13, 9), int)
+    np.add.at(counts, (y, x), 1)
+    even = 40 * SAMPLES / (13 * 9)
+    assert counts.sum() == 40 * SAMPLES and counts.min() > even / 2 and counts.max() < even * 2
 
 
 FACTORY = """
@@ -203,24 +250,27 @@ def write_model(make_job, index, tmp_path) -> dict:
 
 def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, index, tmp_path):
     block = write_model(make_job, index, tmp_path)
-    outputs = {"result": tmp_path / "forward.npz", "features": tmp_path / "features.npy"}
+    outputs = {name: tmp_path / name for name in ("result", "features", "logits")}
     job = make_job(block, outputs=outputs, parameters={"batch": 7, "top": 4})
     job = type(job)(**vars(job) | {"parameters": {"batch": 7, "top": 4}})
     forward.main(job)
     got = result.read(outputs["result"])
-    first = outputs["result"].read_bytes(), outputs["features"].read_bytes()
+    first = [path.read_bytes() for path in outputs.values()]
     model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
     x = model.pictures(list(image_set.arrays(model.preprocess.geometry)))
     logits = model.logits(x)
     features = np.load(outputs["features"], mmap_mode="r")
     np.testing.assert_allclose(features, model.net[:7](model.normalise(x)).numpy(), rtol=1e-4, atol=1e-5)
-    assert got.arrays["top_classes"].tolist() == best_classes(logits)[0].tolist()
+    np.testing.assert_allclose(np.load(outputs["logits"]), logits.numpy(), rtol=1e-4, atol=1e-5)
+    order = best_classes(logits)
+    assert got.arrays["top_classes"].tolist() == order.tolist()
+    np.testing.assert_allclose(got.arrays["top_probabilities"], logits.softmax(1).gather(1, order), rtol=1e-4)
     right = got.arrays["label"]
-    expected = logits.softmax(1).numpy()[np.arange(24), right]
-    np.testing.assert_allclose(got.arrays["label_probability"], expected, rtol=1e-4)
+    assert got.numbers["geometry"] == {"resize": None, "crop": 64, "interpolation": "bilinear"}
+    assert all(around["rectified"] for around in got.numbers["around"].values())
     assert got.numbers["pictures"] == 24 and got.numbers["layers"] == ["conv1", "conv2"]
     assert got.numbers["top1"] == pytest.approx((logits.argmax(1).numpy() == right).mean())
     assert json.dumps(got.numbers)
     forward.main(job)
-    assert first == (outputs["result"].read_bytes(), outputs["features"].read_bytes())
+    assert first == [path.read_bytes() for path in outputs.values()]
     assert not list(tmp_path.glob(".*"))

@@ -66,7 +66,7 @@ def patches(tmp_path, make_job, index, monkeypatch):
     monkeypatch.setattr(forward.models, "load", lambda job: model)
     config = {"kind": "folder", "path": str(tmp_path)}
     block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
-    outputs = {"result": tmp_path / "forward.npz", "features": tmp_path / "features.npy"}
+    outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
     job = make_job(block, image_set=config, outputs=outputs)
     forward.main(type(job)(**vars(job) | {"parameters": {"batch": 6, "top": 9}}))
     section = {

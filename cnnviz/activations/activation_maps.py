@@ -1,0 +1,76 @@
+"""What every unit of a layer answers to one picture: its feature map, a number for each place in the picture.
+
+    A_u(y, x) = a_u(i, y, x), what the layer's module puts out for picture i, before normalisation and ReLU where those
+    are modules of their own (Yosinski et al. 2015, "Understanding Neural Networks Through Deep Visualization", shows
+    them live; Zeiler & Fergus 2014).
+
+Nets are run only as far as the deepest layer asked for.
+
+Leaves ``pictures`` (p, h, w, c) as the network takes them, ``index`` (p,) int32 into the image set, and for each layer
+L, of all its units: L/levels (p, units, h, w) uint8, from 0 at L/low to 255 at L/high, (p, units) float32, so
+A_u = low + (high − low) · level / 255, to one part in 510 of the map's own range; L/mean (p, units) float32, exact.
+Layers whose units have one neuron (fully connected ones) have no map and are left out. Numbers: layers, with what makes
+and reads their values (see rectified.py), and predicted, probability, a value for each picture.
+"""
+
+import numpy as np
+import torch
+
+from cnnviz import images, models, trace
+from cnnviz.activations.rectified import around
+from cnnviz.job import Job, run
+
+
+def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(…, h, w) → levels (…, h, w) uint8, low and high (…,) float32; a constant map has level 0 all over."""
+    low, high = maps.min((-2, -1)), maps.max((-2, -1))
+    span = np.where(high > low, high - low, 1)[..., None, None]
+    levels = np.rint((maps - low[..., None, None]) / span * 255).astype(np.uint8)
+    return levels, low.astype(np.float32), high.astype(np.float32)
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    layers = [model.layer(name) for name in model.chosen]
+    layers = [layer for layer in layers if layer.height * layer.width > 1]
+    if not layers:
+        job.write({}, not_applicable="None of the chosen layers has maps: their units have no place in the picture.")
+        return
+    image_set = images.read(job.inputs["images"], job.image_set)
+    wanted = job.model["probes"]
+    count = job.parameters["pictures"]
+    index = image_set.probes(min(count, wanted) if isinstance(wanted, int) else wanted)[:count]
+    pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, index, job.threads)))
+    modules = [layer.module for layer in layers]
+    found: dict[str, list] = {}
+    said = {"predicted": [], "probability": []}
+    for picture in pictures:  # one at a time: maps of a wide net are large
+        x = model.normalise(model.pictures([picture]))
+        with torch.inference_mode(), trace.capture(model.net, model.maps_of(modules), stop=True) as captured:
+            trace.forward(model.net, x, captured)
+        with torch.inference_mode():
+            chances = model.probabilities(model.net(x))[0]
+        said["predicted"].append(int(chances.argmax()))
+        said["probability"].append(float(chances.max()))
+        for layer in layers:
+            maps = captured[layer.module][0].float().cpu().numpy()
+            kept = dict(zip(("levels", "low", "high"), quantised(maps), strict=True))
+            for what, array in (kept | {"mean": maps.mean((1, 2))}).items():
+                found.setdefault(f"{layer.name}/{what}", []).append(array)
+    beside = around(model.net, modules, (model.channels, *model.preprocess.size))
+    job.write(
+        {name: np.stack(arrays) for name, arrays in found.items()}
+        | {"pictures": pictures, "index": np.array(index, np.int32)},
+        numbers={
+            "layers": [
+                {"name": s.name, "units": s.units, "height": s.height, "width": s.width} | beside[s.module]
+                for s in layers
+            ],
+        }
+        | said,
+        provenance=model.provenance,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

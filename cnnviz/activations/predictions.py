@@ -1,0 +1,162 @@
+"""How often the network is right, what it takes for what, how sure it is when it is wrong, and what it says of probes.
+
+With one right answer a picture (softmax over C outputs z, p = softmax(z), the prediction ŷ = arg max z):
+    accuracy = mean of [ŷ_i ∈ L_i],  top-5 the same for the five largest outputs,  L_i the right outputs of picture i,
+    each with Wilson's 95 % interval (Wilson 1927), which stays within 0 … 1 and holds for few pictures too;
+    expected calibration error (Guo et al. 2017, arXiv:1706.04599) = Σ_b n_b / n · |accuracy_b − mean p_ŷ in b|,
+    over ``bins`` bins of p_ŷ of equal width. Of two classes also area under the ROC curve and average precision.
+With several (sigmoid outputs): AUROC and average precision of each output, and their means over outputs.
+
+Accuracy is measured on the labelled query pictures where the set tells queries from references, else on all labelled
+ones. Pictures none of whose labels has an output are left out; for sigmoid outputs they count as negatives.
+
+Reads what the forward pass left, so it needs no network. Leaves, for n pictures and C outputs:
+predicted, probability: (n,) int32 and float32, the best output and its probability; evaluated: (m,) int32 pictures;
+class_predicted: (C,) int32 evaluated pictures predicted so (all, where there are no labels);
+class_pictures, class_top1, class_top5, class_precision: (C,), pictures and fractions, NaN where there are none;
+confusion: (k, 3) int32 right output, predicted output, pictures; where several are right, the one predicted or else the
+first counts; right diagonal included; sorted by right, then predicted;
+mistakes: (s,) int32 pictures whose wrong prediction has the largest probability, surest first; probes: (p,) int32;
+mistakes_label, mistakes_label_probability, probes_label, probes_label_probability: their right output (the first), −1
+where there is none, and its probability, or NaN;
+top_classes, top_probabilities: (n, 5) as in the forward pass;
+calibration_edges (bins + 1,), calibration_count, calibration_accuracy, calibration_probability (bins,), NaN where none;
+class_auroc, class_average_precision: (C,), NaN where all or no pictures are of the class (sigmoid or two outputs).
+"""
+
+import numpy as np
+from scipy.special import expit, softmax
+from scipy.stats import binomtest
+
+from cnnviz import facts, images, result
+from cnnviz.job import Job, run
+
+
+def wilson(hits: int, total: int) -> list[float]:
+    """95 % interval of a share of ``total`` > 0."""
+    low, high = binomtest(hits, total).proportion_ci(0.95, "wilson")
+    return [float(low), float(high)]
+
+
+def calibration(probability: np.ndarray, hit: np.ndarray, bins: int) -> dict[str, np.ndarray]:
+    """Per bin of equal width (low, high] in 0 … 1: count, accuracy, mean probability. probability, hit: (m,)."""
+    edges = np.linspace(0, 1, bins + 1)
+    at = np.clip(np.searchsorted(edges, probability, "left") - 1, 0, bins - 1)
+    count = np.bincount(at, minlength=bins)
+    some = np.where(count, count, np.nan)
+    return {
+        "edges": edges,
+        "count": count.astype(np.int32),
+        "accuracy": np.bincount(at, hit, bins) / some,
+        "probability": np.bincount(at, probability, bins) / some,
+    }
+
+
+def calibration_error(count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> float:
+    """Guo's expected calibration error of what :func:`calibration` gives."""
+    used = count > 0
+    return float((count[used] * np.abs(accuracy[used] - probability[used])).sum() / count.sum())
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(k, 3) int32 right output, predicted output, pictures, for every pair that occurs. truth, predicted: (m,)."""
+    pairs, counts = np.unique(np.stack([truth, predicted], 1), axis=0, return_counts=True)
+    return np.column_stack([pairs, counts]).astype(np.int32)
+
+
+def shares(of: np.ndarray, hit: np.ndarray, classes: int) -> np.ndarray:
+    """Share of ``hit`` (m,) for each class, by ``of`` (m,) class indices: (classes,), NaN where there are none."""
+    count = np.bincount(of, minlength=classes)
+    return (np.bincount(of, hit, classes) / np.where(count, count, np.nan)).astype(np.float32)
+
+
+def ranking_quality(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and average precision of each column: targets (m, c) bool, scores (m, c); NaN where all are of one kind."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    auroc, precision = np.full((2, targets.shape[1]), np.nan, np.float32)
+    for c in np.flatnonzero(targets.any(0) & ~targets.all(0)):
+        auroc[c] = roc_auc_score(targets[:, c], scores[:, c])
+        precision[c] = average_precision_score(targets[:, c], scores[:, c])
+    return auroc, precision
+
+
+def main(job: Job) -> None:
+    forward = result.read(job.inputs["forward"])
+    logits = np.load(job.inputs["logits"], mmap_mode="r")
+    network = facts.read(job.inputs["network"])
+    image_set = images.read(job.inputs["images"], job.image_set)
+    to_output, several = network["label_to_output"], network["kind"] == "sigmoid"
+    best, n, classes = forward.arrays["top_classes"], *logits.shape
+    right = [[to_output[label] for label in picture.labels] for picture in image_set.pictures]
+    right = [[output for output in outputs if output is not None] for outputs in right]
+    known = np.array([bool(p.labels if several else r) for p, r in zip(image_set.pictures, right, strict=True)])
+    if forward.numbers["on"] == "query":
+        known &= np.array([picture.role == "query" for picture in image_set.pictures])
+    evaluated = np.flatnonzero(known)
+
+    def labels(name: str, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        label = forward.arrays["label"][pictures]
+        given = expit(logits[pictures]) if several else softmax(logits[pictures], axis=1)
+        given = np.where(label < 0, np.nan, given[np.arange(len(pictures)), label]).astype(np.float32)
+        return {name: pictures, f"{name}_label": label, f"{name}_label_probability": given}
+
+    predicted, probability = best[:, 0], forward.arrays["top_probabilities"][:, 0]
+    arrays = {
+        "predicted": predicted,
+        "probability": probability,
+        "top_classes": best,
+        "top_probabilities": forward.arrays["top_probabilities"],
+        "evaluated": evaluated.astype(np.int32),
+        "class_predicted": np.bincount(predicted[evaluated if len(evaluated) else slice(None)], minlength=classes),
+    } | labels("probes", np.array(image_set.probes(job.model["probes"]), np.int32))
+    provenance = {key: v for key, v in forward.provenance.items() if key != "code"}
+    provenance |= {"forward": forward.provenance["code"]}
+    numbers = {key: forward.numbers[key] for key in ("on", "geometry")}
+    numbers |= {"pictures": n, "kind": network["kind"], "labelled": len(evaluated)}
+    if not len(evaluated):
+        job.write(arrays, numbers=numbers, provenance=provenance)
+        return
+
+    hits = np.array([[o in right[i] for o in best[i]] for i in evaluated])
+    top1, top5 = hits[:, 0], hits.any(1)
+    said, sure = predicted[evaluated], probability[evaluated].astype(float)
+    wrong = ~top1 & (sure > 0.5 if several else True)
+    order = np.flatnonzero(wrong)[np.argsort(-sure[wrong], kind="stable")][: job.parameters["mistakes"]]
+    arrays |= labels("mistakes", evaluated[order].astype(np.int32))
+    if several or classes == 2:
+        targets = np.zeros((len(evaluated), classes), bool)
+        for row, i in enumerate(evaluated):
+            targets[row, right[i]] = True
+        # scores in the order of the probabilities, which may be equal where the scores are not
+        scores = logits[evaluated] if several else np.subtract(logits[evaluated], logits[evaluated][:, ::-1])
+        auroc, precision = ranking_quality(targets, scores)
+        arrays |= {"class_pictures": targets.sum(0), "class_auroc": auroc, "class_average_precision": precision}
+        if not np.isnan(auroc).all():
+            average = np.nanmean if several else lambda values: values[1]
+            numbers |= {"auroc": float(average(auroc)), "average_precision": float(average(precision))}
+    if not several:
+        truth = np.array([p if hit else right[i][0] for i, p, hit in zip(evaluated, said, top1, strict=True)], np.int32)
+        reliability = calibration(sure, top1, job.parameters["bins"])
+        per_class = shares(truth, top1, classes)
+        arrays |= {
+            "class_pictures": np.bincount(truth, minlength=classes),
+            "class_top1": per_class,
+            "class_top5": shares(truth, top5, classes),
+            "class_precision": shares(said, top1, classes),
+            "confusion": confusion(truth, said),
+        } | {f"calibration_{name}": values for name, values in reliability.items()}
+        numbers |= {
+            "top1": float(top1.mean()),
+            "top1_interval": wilson(int(top1.sum()), len(top1)),
+            "top5": float(top5.mean()),
+            "top5_interval": wilson(int(top5.sum()), len(top5)),
+            "mean_class_accuracy": float(np.nanmean(per_class)),
+            "calibration_error": calibration_error(*(reliability[k] for k in ("count", "accuracy", "probability"))),
+            "largest_class": float(arrays["class_pictures"].max() / len(truth)),
+        }
+    job.write(arrays, numbers=numbers, provenance=provenance)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,101 @@
+"""What stands around a layer: which operation makes its values, and which ones read them.
+
+Whether a unit is *dead* depends on it. A unit whose values are never above 0 gives nothing on where a ReLU reads them
+(pooling or joining in between changes nothing about that), or where they come out of one; before a batch
+normalisation, say, it may be as lively as any other. Found by watching one forward pass operation by operation, so
+functional ReLUs count.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# What is ≤ 0 everywhere is still so after these: they move, average or choose values, and change none.
+_RESHAPE = {
+    "clone", "contiguous", "detach", "alias", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand",
+    "unsqueeze", "squeeze", "flatten", "as_strided",
+}  # fmt: skip
+_KEEP_SIGN = _RESHAPE | {
+    "max_pool2d_with_indices", "max_pool2d", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "mean", "cat",
+}  # fmt: skip
+_RELUS = {"ReLU", "ReLU6"}
+_WORDS = {
+    "relu": "ReLU", "threshold": "ReLU", "clamp_min": "ReLU", "hardtanh": "ReLU6", "convolution": "convolution",
+    "native_batch_norm": "batch normalisation", "_native_batch_norm_legit_no_training": "batch normalisation",
+    "cudnn_batch_norm": "batch normalisation", "native_layer_norm": "layer normalisation", "add": "addition",
+    "addmm": "linear", "mm": "linear", "mul": "multiplication", "cat": "concatenation", "max_pool2d": "max pooling",
+    "max_pool2d_with_indices": "max pooling", "avg_pool2d": "mean pooling", "gelu": "GELU", "silu": "SiLU",
+    "_adaptive_avg_pool2d": "mean pooling", "adaptive_avg_pool2d": "mean pooling",
+    "hardswish": "hard swish", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "_softmax": "softmax",
+}  # fmt: skip
+
+
+def around(net: nn.Module, modules: Sequence[str], shape: tuple[int, int, int]) -> dict[str, dict]:
+    """For each module (dotted name): made_by, the operation whose result it puts out; read_by, those that read that.
+
+    Both in words; pooling, joining and reshaping are looked through. rectified: True where only ReLUs read its output,
+    or one made it. shape: (c, h, w) of a picture that the net takes.
+    """
+    watch, like = _Watch(), next(net.parameters(), torch.zeros(()))
+    handles = [
+        net.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: watch.came(name, output)
+        )
+        for name in dict.fromkeys(modules)
+    ]
+    try:
+        with torch.no_grad(), watch:
+            net(torch.zeros(1, *shape, dtype=like.dtype, device=like.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: watch.found[name] | {"rectified": watch.rectified(name)} for name in dict.fromkeys(modules)}
+
+
+class _Watch(TorchDispatchMode):
+    """Notes which operation made each tensor, and which ones read the tensors that came out of a watched module."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: dict[str, dict] = {}
+        self._made: dict[int, str] = {}
+        self._followed: dict[int, list[str]] = {}  # id of a tensor → modules whose values it carries
+        self._alive: list[torch.Tensor] = []  # ids are only unique while the tensors live
+
+    def came(self, name: str, output: torch.Tensor) -> None:
+        self.found[name] = {"made_by": self._made.get(id(output), "something else"), "read_by": []}
+        self._followed.setdefault(id(output), []).append(name)
+        self._alive.append(output)
+
+    def rectified(self, name: str) -> bool:
+        readers = set(self.found[name]["read_by"])
+        return self.found[name]["made_by"].split(" and ")[0] in _RELUS or bool(readers) and readers <= _RELUS
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        operation = function.overloadpacket.__name__.removesuffix("_")
+        words = _WORDS.get(operation, operation.strip("_").replace("_", " "))
+        if operation in ("hardtanh", "threshold", "clamp_min") and 0 not in arguments[1:3]:
+            words = operation  # bounded, but not at 0
+        made = result[0] if isinstance(result, tuple | list) else result
+        read = [a for given in arguments for a in (given if isinstance(given, list | tuple) else [given])]
+        read = [a for a in read if isinstance(a, torch.Tensor)]
+        sources = {self._made.get(id(tensor), "") for tensor in read}
+        if operation in _RESHAPE and len(sources) == 1:
+            words = sources.pop() or words
+        elif operation in _KEEP_SIGN and sources and all(source.split(" and ")[0] in _RELUS for source in sources):
+            words = f"{min(sources).split(' and ')[0]} and {words}"
+        for tensor in read:
+            for name in self._followed.get(id(tensor), []):
+                if operation in _KEEP_SIGN:
+                    self._followed.setdefault(id(made), []).append(name)
+                elif words not in self.found[name]["read_by"]:
+                    self.found[name]["read_by"].append(words)
+            if made is tensor:  # in place: what comes later no longer reads the module's own values
+                self._followed.pop(id(tensor), None)
+        if isinstance(made, torch.Tensor):
+            self._made[id(made)] = words
+            self._alive.append(made)
+        return result

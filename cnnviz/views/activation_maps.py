@@ -1,0 +1,174 @@
+"""Activation maps: for a picture and a layer, the picture beside the maps of its units as grey tiles."""
+
+import numpy as np
+from PIL import Image
+
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import colour, section
+from cnnviz.views.colour import Mapping
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+
+MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are shown at a whole multiple or reduced
+ACROSS = 912  # pixels of a sheet of tiles, about
+BESIDE = 227  # of the picture
+
+
+def restored(arrays: dict, name: str, p: int) -> np.ndarray:
+    """A layer's maps of picture p, (units, h, w) float32."""
+    low, high = (arrays[f"{name}/{end}"][p][:, None, None] for end in ("low", "high"))
+    return low + (high - low) * (arrays[f"{name}/levels"][p] / np.float32(255))
+
+
+def ordered(order: str, mean: np.ndarray, count: int) -> np.ndarray:
+    """Units to show, ``count`` at most: the first ones (index), or those of the largest mean first (brightest)."""
+    units = np.arange(len(mean)) if order == "index" else np.argsort(-mean, kind="stable")
+    return units[:count]
+
+
+def shared(maps: np.ndarray, rectified: bool) -> Mapping:
+    """One mapping for a layer: from 0, where a ReLU cuts off anyway, else from the smallest value, to the 99.9th
+    percentile, so that one hot neuron does not turn all others black."""
+    high = float(np.percentile(maps, 99.9))
+    if rectified and high > 0:
+        return Mapping(0.0, high, colour.GREY, "the same for all units, 0 and below black, to the 99.9th percentile")
+    return Mapping(
+        float(maps.min()), high, colour.GREY, "the same for all units, smallest value to the 99.9th percentile"
+    )
+
+
+def tile(grey: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 → the map by repeating pixels, or, where it is large, reduced by averaging them."""
+    longer = max(grey.shape)
+    if longer > MOST_TILE:
+        shape = [max(1, round(side * MOST_TILE / longer)) for side in grey.shape[::-1]]
+        return np.asarray(Image.fromarray(grey).resize(shape, Image.Resampling.BOX))
+    times = max(1, round(LEAST_TILE / longer))
+    return grey.repeat(times, 0).repeat(times, 1)
+
+
+def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """(h, w, 3) picture at the left of (n, th, tw) uint8 tiles in reading order: (H, W, 4) uint8, gaps transparent."""
+    n, height, width = tiles.shape
+    columns = min(n, max(1, ACROSS // (width + GAP)))
+    rows = -(-n // columns)
+    beside = BESIDE + 5 * GAP
+    tall = max(rows * (height + GAP) - GAP, picture.shape[0])
+    pixels = np.zeros((tall, beside + columns * (width + GAP) - GAP, 4), np.uint8)
+    pixels[: picture.shape[0], : picture.shape[1], :3] = picture
+    pixels[: picture.shape[0], : picture.shape[1], 3] = 255
+    for i, grey in enumerate(tiles):
+        y, x = i // columns * (height + GAP), beside + i % columns * (width + GAP)
+        pixels[y : y + height, x : x + width, :3] = grey[..., None]
+        pixels[y : y + height, x : x + width, 3] = 255
+    return pixels
+
+
+def view(result: Result, context: Context) -> dict:
+    arrays, numbers, show = result.arrays, result.numbers, context.show
+    order, mapping = show.get("order", "index"), show.get("mapping", "layer")
+    classes = context.model["classes"]
+    figures, negative = [], []
+    for p, index in enumerate(arrays["index"].tolist()):
+        picture = context.image_set.pictures[index]
+        beside = _beside(colour.rgb(arrays["pictures"][p], context.image_set.config.get("show")))
+        said = classes[numbers["predicted"][p]].split(",")[0]
+        for layer in numbers["layers"]:
+            maps = restored(arrays, layer["name"], p)
+            negative.append(float((maps <= 0).mean()))
+            figures.append(
+                _figure(context, layer, p, maps, beside, picture, said, order, mapping, show.get("units", 64),
+                        arrays[f"{layer['name']}/mean"][p])
+            )  # fmt: skip
+    return {
+        "figures": tuple(figures),
+        "metrics": (
+            Metric("pictures", len(arrays["index"])),
+            Metric("layers", len(numbers["layers"])),
+            Metric("neurons_not_above_0", float(np.mean(negative)), "share"),
+        ),
+    }
+
+
+def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, order, how, most, mean) -> Figure:
+    name, units = layer["name"], ordered(order, mean, most)
+    colours = shared(maps, layer["rectified"])
+    if how == "layer":
+        tiles, words = [tile(colours.grey(maps[u])) for u in units], colours.words
+    else:
+        tiles = [tile(colour.min_max(maps[u]).grey(maps[u])) for u in units]
+        words = f"each map by itself: its smallest value black, its largest white; colours {colour.GREY}"
+    flat = int((maps[units].max((1, 2)) <= colours.low).sum()) if how == "layer" else 0
+    brightest = int(mean.argmax())
+    which = (
+        f"all {len(units)} units" if len(units) == len(maps)
+        else f"units {units[0]} to {units[-1]} of {len(maps)}" if order == "index"
+        else f"the {len(units)} brightest of {len(maps)} units"
+    )  # fmt: skip
+    pixels = sheet(beside, np.stack(tiles))
+    reads = _around(layer)
+    return context.picture(
+        f"{slug(name)}-{picture.id}",
+        pixels,
+        alt=f"{picture.name} at the left of {len(units)} grey maps of {name}, {which}. "
+        f"{f'{flat} of them black all over. ' if flat else ''}Unit {brightest} is the brightest.",
+        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name} "
+        f"(taken for {said}). {reads} In reading order, "
+        + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
+        + f"; the largest mean has unit {brightest}."
+        + (f" Black all over: {flat}; nothing here speaks to them." if flat else ""),
+        mapping=f"grey, {words}",
+        data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
+        subjects=(Subject("image", picture.name), Subject("layer", name)),
+        group=f"{picture.name.rsplit('/', 1)[-1]}",
+        lossless=True,
+    )
+
+
+def _around(layer: dict) -> str:
+    read = ", ".join(layer["read_by"]) or "nothing else"
+    return f"Values as they come out of {layer['made_by']}, read by {read}."
+
+
+def _beside(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 → BESIDE pixels wide, or small ones repeated a whole number of times."""
+    height, width = pixels.shape[:2]
+    if width <= BESIDE // 2:
+        return pixels.repeat(BESIDE // width, 0).repeat(BESIDE // width, 1)
+    return np.asarray(
+        Image.fromarray(pixels).resize((BESIDE, round(BESIDE * height / width)), Image.Resampling.LANCZOS)
+    )
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="activation_maps",
+        title="Activation maps",
+        question="What does every unit of a layer answer to one picture?",
+        how_to_read="At the left the picture as the network sees it; each grey tile is one unit's answer to it, bright "
+        "where the unit answers strongly, in the same places as in the picture. Early layers keep its layout: edges, "
+        "colours, textures light up. Deeper down maps get coarse and sparse, and single bright spots say that a part "
+        "was found. Compare a unit over pictures, and with its maximal patches.",
+        do_not_conclude="A bright spot on an object is not yet a detector for it: look at several pictures. A dark "
+        "tile "
+        "says that nothing in this picture speaks to the unit, not that it is dead; see the unit statistics for that. "
+        "A layer's tiles share one range, so weak units look black beside strong ones; layers do not share it.",
+        equation="A_u(y, x) = a_u(i, y, x)",
+        papers=(
+            Paper(
+                "J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson",
+                2015,
+                "Understanding Neural Networks Through Deep Visualization",
+                "ICML deep learning workshop",
+                "https://arxiv.org/abs/1506.06579",
+            ),
+            Paper(
+                "M. D. Zeiler, R. Fergus",
+                2014,
+                "Visualizing and Understanding Convolutional Networks",
+                "ECCV",
+                "https://arxiv.org/abs/1311.2901",
+            ),
+        ),
+    )

@@ -1,0 +1,295 @@
+"""Unit statistics: how active layers are by depth, each layer's units in order and as histograms, the dead ones."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import colour, section
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+
+MOST_ROWS = 200
+PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values
+STRIP, ROW = 640, 5  # of a strip: its width, the height of a bin
+STATES = ("lives", "dead", "constant")
+
+STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#15171c}.quiet{fill:#5b616b}.end{text-anchor:end}"
+    ".middle{text-anchor:middle}"
+    ".ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.curve{fill:none;stroke:#2f7fc4;stroke-width:2}.area{fill:#2f7fc4;fill-opacity:.25}"
+    ".box{fill:#2f7fc4;fill-opacity:.35}.middle-line{stroke:#2f7fc4;stroke-width:2.5}"
+    ".zero{stroke:#8a9099;stroke-dasharray:3 3}"
+    ".dead{fill:#d9730d}.share{fill:#15171c;font-size:10px;font-weight:600}.tick{stroke:#8a9099}"
+    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.share{fill:#15171c}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}"
+    ".curve,.middle-line{stroke:#62a8f5}}"
+)
+
+
+def svg(width: int, height: int, parts: list[str]) -> bytes:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
+        f"{''.join(parts)}</svg>"
+    ).encode()
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> tuple[bytes, int, int]:
+    """A box a layer: quartiles and median of its units' active shares, a line from lowest to highest; dead below."""
+    step = min(72, max(34, 760 // len(names)))
+    left, top, tall = 48, 10, 190
+    bottom, right = top + tall, left + step * len(names)
+    labels = round(5 * max(map(len, names))) + 16
+    parts = [f'<rect class="plate" x="{left}" y="{top}" width="{right - left}" height="{tall}"/>']
+    parts += [
+        f'<text class="end" x="{left - 6}" y="{bottom - share * tall + 4:.0f}">{share:.0%}</text>'
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    for i, (name, values, share) in enumerate(zip(names, active, dead, strict=True)):
+        x, half = left + (i + 0.5) * step, step * 0.28
+        low, first, middle, third, high = (bottom - q * tall for q in np.percentile(values, [0, 25, 50, 75, 100]))
+        parts.append(
+            f'<path class="tick" d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
+            f'<rect class="box" x="{x - half:.1f}" y="{third:.1f}" width="{2 * half:.1f}" '
+            f'height="{first - third:.1f}"/>'
+            f'<path class="middle-line" d="M{x - half:.1f} {middle:.1f}h{2 * half:.1f}"/>'
+            f'<text class="end" transform="translate({x + 4:.0f} {bottom + 32}) rotate(-50)">{name}</text>'
+        )
+        if share:
+            parts.append(
+                f'<rect class="dead" x="{x - half:.1f}" y="{bottom + 6}" width="{2 * half:.1f}" height="12" rx="2"/>'
+                f'<text class="middle share" x="{x:.1f}" y="{bottom + 16}">{share:.0%}</text>'
+            )
+    if any(dead):
+        parts.append(f'<text class="end quiet" x="{left - 6}" y="{bottom + 17}">dead</text>')
+    height = bottom + 26 + labels
+    return svg(right + 12, height, parts), right + 12, height
+
+
+def panels(series: dict[str, np.ndarray]) -> tuple[bytes, int, int]:
+    """For each of ``series`` (what → (units,) values) a panel with the values in falling order; dashed where 0 is."""
+    parts, left, gap, top = [], 56, 66, 26
+    for i, (what, values) in enumerate(series.items()):
+        x0 = left + i * (PANEL + gap)
+        values = np.sort(values)[::-1].astype(float)
+        share = what.startswith("active")
+        low, high = (0.0, 1.0) if share else (min(0.0, values[-1]), max(0.0, values[0]))
+        high = high if high > low else low + 1
+        x = x0 + np.arange(len(values)) / max(1, len(values) - 1) * PANEL
+        y = top + (high - values) / (high - low) * TALL
+        zero = top + high / (high - low) * TALL
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        parts += [
+            f'<rect class="plate" x="{x0}" y="{top}" width="{PANEL}" height="{TALL}"/>',
+            f'<polygon class="area" points="{x0},{zero:.1f} {points} {x0 + PANEL},{zero:.1f}"/>',
+            f'<polyline class="curve" points="{points}"/>',
+            f'<path class="zero" d="M{x0} {zero:.1f}h{PANEL}"/>',
+            f'<text x="{x0}" y="{top - 9}">{what}</text>',
+            f'<text class="end" x="{x0 - 5}" y="{top + 9}">{f"{high:.0%}" if share else number(high)}</text>',
+            f'<text class="end" x="{x0 - 5}" y="{top + TALL}">{f"{low:.0%}" if share else number(low)}</text>',
+            f'<text class="middle quiet" x="{x0 + PANEL / 2}" y="{top + TALL + 17}">{len(values)} units, in order'
+            "</text>",
+        ]
+    width, height = left + len(series) * (PANEL + gap) - gap + 12, top + TALL + 26
+    return svg(width, height, parts), width, height
+
+
+def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> tuple[bytes, int, int]:
+    """A column a unit, a row a bin, large values at the top: share (units, bins) of a unit's neurons."""
+    used = np.flatnonzero(share.any(0))
+    zero = len(edges) // 2
+    first, last = int(min(used[0], zero)), int(max(used[-1], zero))
+    pixels = colours(share[:, first : last + 1].T[::-1])
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, method=4)
+    left, top, rows = 74, 8, last - first + 1
+    height = rows * ROW
+    parts = [
+        f'<image x="{left}" y="{top}" width="{STRIP}" height="{height}" preserveAspectRatio="none" '
+        'style="image-rendering:pixelated" '
+        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
+    ]
+    at, marks = [], [(zero - 0.5, "0")]
+    for sign in (1, -1):
+        marks += [
+            (float(np.abs(edges - np.float32(sign * 10.0**d)).argmin()), f"{sign * 10.0**d:g}") for d in range(-3, 5)
+        ]
+    for edge, text in marks:  # an edge lies between its bin and the next
+        y = top + (last - edge) * ROW
+        if top - 1 <= y <= top + height + 1 and all(abs(y - other) > 12 for other in at):
+            at.append(y)
+            parts.append(
+                f'<path class="tick" d="M{left - 5} {y:.1f}h5"/>'
+                f'<text class="end" x="{left - 8}" y="{y + 4:.1f}">{text}</text>'
+            )
+    parts.append(
+        f'<text class="middle quiet" transform="translate(13 {top + height / 2:.0f}) rotate(-90)">value</text>'
+    )
+    parts.append(
+        f'<text class="middle quiet" x="{left + STRIP / 2}" y="{top + height + 18}">'
+        f"{len(share)} units, the most active at the left</text>"
+    )
+    return svg(left + STRIP + 8, top + height + 26, parts), left + STRIP + 8, top + height + 26
+
+
+def view(result: Result, context: Context) -> dict:
+    layers, arrays = result.numbers["layers"], result.arrays
+    figures = [_depth(layers, arrays, context)]
+    rows, gone = [], []
+    for layer in layers:
+        kept = {what: arrays[f"{layer['name']}/{what}"] for what in ("mean", "max", "active", "histogram", "state")}
+        figures += _layer(layer, kept, arrays["histogram_edges"], context)
+        rows.append(
+            (
+                layer["name"],
+                layer["units"],
+                f"{layer['made_by']}, read by {', '.join(layer['read_by']) or 'nothing else'}",
+                f"{np.median(kept['active']):.1%}",
+                f"{layer['active']:.1%}",
+                layer["dead"] if layer["rectified"] else "cannot be told",
+                layer["constant"],
+            )
+        )
+        gone += [
+            (layer["name"], int(u), STATES[kept["state"][u]], float(f"{kept['max'][u]:.4g}"))
+            for u in np.flatnonzero(kept["state"])
+        ]
+    tables = [
+        Table(
+            "layers",
+            "The layers. Active: share of neurons above 0, over all pictures. Dead can only be told where a ReLU reads "
+            "the values, or made them.",
+            ("layer", "units", "values from", "active, median unit", "active, all neurons", "dead", "constant"),
+            tuple(rows),
+        )
+    ]
+    if gone:
+        cut = f"; the first {MOST_ROWS} of {len(gone)}" if len(gone) > MOST_ROWS else ""
+        tables.append(
+            Table(
+                "dead_units",
+                f"Units that say nothing on these {result.numbers['pictures']:,} pictures{cut}.",
+                ("layer", "unit", "state", "largest value"),
+                tuple(gone[:MOST_ROWS]),
+            )
+        )
+    told = [layer for layer in layers if layer["rectified"]]
+    units = sum(layer["units"] for layer in layers)
+    metrics = [Metric("units", units)]
+    if told:
+        metrics = [
+            Metric("dead_units", sum(x["dead"] for x in told) / sum(x["units"] for x in told), "share", "lower"),
+            *metrics,
+        ]
+    metrics += [
+        Metric("constant_units", sum(layer["constant"] for layer in layers)),
+        Metric("active_neurons", float(np.mean([layer["active"] for layer in layers])), "share"),
+    ]
+    return {"figures": tuple(figures), "tables": tuple(tables), "metrics": tuple(metrics)}
+
+
+def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
+    names = [layer["name"] for layer in layers]
+    active = [arrays[f"{name}/active"] for name in names]
+    dead = [layer["dead"] / layer["units"] for layer in layers]
+    drawn, width, height = by_depth(names, active, dead)
+    medians = [float(np.median(values)) for values in active]
+    least, most = int(np.argmin(medians)), int(np.argmax(medians))
+    said = (
+        f"The median unit of {names[0]} is active in {medians[0]:.0%} of its neurons, that of {names[-1]} in "
+        f"{medians[-1]:.0%}"
+    )
+    if least != most:
+        said += f"; {names[most]} is the most active layer ({medians[most]:.0%}), {names[least]} the sparsest "
+        said += f"({medians[least]:.0%})"
+    total = sum(layer["dead"] for layer in layers)
+    return context.figure(
+        "depth", "depth.svg", drawn, width, height,
+        alt=f"Boxes of the share of active neurons for {len(names)} layers in order. {said}. {total} dead units.",
+        caption=f"How active units are, layer by layer from input to output. {said}. Box: the middle half of the "
+        f"layer's "
+        f"units; line in it: the median; thin line: lowest to highest unit."
+        + (" Orange: share of dead units." if total else " No unit is dead."),
+        mapping="height: share of a unit's neurons above 0, over all pictures, 0 … 1",
+        data="L/active, L/state", subjects=tuple(Subject("layer", name) for name in names), group="By depth",
+        from_dataset=False,
+    )  # fmt: skip
+
+
+def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list[Figure]:
+    name = layer["name"]
+    drawn, width, height = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
+    strongest, widest = int(kept["max"].argmax()), int(kept["active"].argmax())
+    silent = [f"{layer[state]} {state}" for state in ("dead", "constant") if layer[state]]
+    sorted_units = context.figure(
+        f"{slug(name)}-units", f"{slug(name)}-units.svg", drawn, width, height,
+        alt=f"Mean, maximum and share of active neurons of {name}'s {layer['units']} units, each in falling order: "
+        f"means "
+        f"{number(kept['mean'].min())} to {number(kept['mean'].max())}, maxima {number(kept['max'].min())} to "
+        f"{number(kept['max'].max())}, active {kept['active'].min():.1%} to {kept['active'].max():.1%}.",
+        caption=f"{name}: its {layer['units']} units by mean, by maximum and by share of active neurons, each in an "
+        f"order "
+        f"of its own. Unit {strongest} reaches the largest value, {number(kept['max'][strongest])}; unit {widest} is "
+        f"active "
+        f"most often, in {kept['active'][widest]:.0%} of its neurons. "
+        f"Values come from {layer['made_by']} and are read by {', '.join(layer['read_by']) or 'nothing else'}."
+        + (f" {' and '.join(silent)}." if silent else ""),
+        mapping="height: value in the layer's own units; dashed line: 0",
+        data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=name,
+        from_dataset=False,
+    )  # fmt: skip
+    order = np.argsort(-kept["active"], kind="stable")
+    count = kept["histogram"][order]
+    share = count / np.maximum(count.sum(1, keepdims=True), 1)
+    colours = colour.up_to(share[:, share.any(0)], percentile=99)
+    drawn, width, height = strip(share, edges, colours)
+    centre = kept["histogram"].sum(0)
+    around_zero = centre[len(edges) // 2] / centre.sum()
+    histogram = context.figure(
+        f"{slug(name)}-histogram", f"{slug(name)}-histogram.svg", drawn, width, height,
+        alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
+        f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
+        f"{around_zero:.0%} within 0.001 of 0.",
+        caption=f"{name}: which values its units take, a column a unit, sorted by how often they are above 0. Bins "
+        f"are of "
+        f"equal width on a logarithmic scale on both sides of 0; the row at 0 holds what is within 0.001 of it. Over "
+        f"{int(count[0].sum()):,} sampled neurons of each unit.",
+        mapping=f"share of a unit's neurons in a bin: {colours.words}",
+        data=f"{name}/histogram", subjects=(Subject("layer", name),), group=name, from_dataset=False,
+    )  # fmt: skip
+    return [sorted_units, histogram]
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="unit_statistics",
+        title="Unit statistics",
+        question="How active is each unit, and which ones are dead?",
+        how_to_read="The first figure goes from input to output: in most trained networks units become more selective "
+        "with depth, so fewer neurons are above 0. Then each layer: long tails of a few strong units are usual. In the "
+        "strips a column is one unit; two columns alike are two units that are used alike, and a bright column with "
+        "one "
+        "bin is a unit that never changes. Dead units cost time and memory and do nothing; many of them point to too "
+        "high a learning rate, or to pictures unlike those the network was trained on.",
+        do_not_conclude="Dead means dead on these pictures: others may wake the unit. Values are those that the "
+        "layer's "
+        "own module puts out; where a batch normalisation follows, being below 0 there means nothing. A rarely active "
+        "unit is not a useless one: it may be what tells a rare class.",
+        equation="active_u = mean over pictures and places of [a_u(i, y, x) > 0]",
+        papers=(
+            Paper(
+                "X. Glorot, A. Bordes, Y. Bengio",
+                2011,
+                "Deep Sparse Rectifier Neural Networks",
+                "AISTATS",
+                "https://proceedings.mlr.press/v15/glorot11a.html",
+            ),
+        ),
+    )

@@ -1,0 +1,111 @@
+"""Dead means ≤ 0 before a ReLU; numbers equal numpy's on plain activations; the view names the dead."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from torch import nn
+
+from cnnviz import images, models, result
+from cnnviz.activations import forward, unit_statistics
+from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
+from cnnviz.views import colour
+from cnnviz.views import unit_statistics as drawn
+from cnnviz.views.section import Context
+
+FACTORY = """
+import torch
+from torch import nn
+def net():
+    layers = [nn.Conv2d(3, 5, 5, 2), nn.ReLU(inplace=True), nn.Conv2d(5, 4, 3), nn.BatchNorm2d(4), nn.ReLU(),
+              nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 12)]
+    for conv in (layers[0], layers[2]):
+        conv.weight.data[1] = 0
+        conv.bias.data[1] = -0.3  # never above 0
+    layers[0].weight.data[3] = 0
+    layers[0].bias.data[3] = 0.7  # always the same
+    return nn.Sequential(*layers)
+"""
+
+
+def test_dead_needs_a_relu_and_constant_needs_no_spread():
+    mean, largest = np.array([-1, -0.3, 0.5, 0.7, 0.0]), np.array([2, -0.3, 0.5000001, 3, 0.0])
+    assert states(mean, largest, True).tolist() == [LIVES, DEAD, CONSTANT, LIVES, DEAD]
+    assert states(mean, largest, False).tolist() == [LIVES, CONSTANT, CONSTANT, LIVES, CONSTANT]
+
+
+@pytest.fixture
+def done(make_job, index, tmp_path):
+    """The pass and the section over 24 pictures, and the plain activations of conv1 and conv2."""
+    (tmp_path / "factory.py").write_text(FACTORY)
+    block = {
+        "factory": f"{tmp_path}/factory.py:net",
+        "preprocess": {"mean": 0.5, "std": 0.25, "resize": None, "crop": 64},
+        "image_set": "set",
+    }
+    config = {"kind": "demo", "count": 24}
+    listed = images.listing(config)
+    classes = sorted({label for _, label in listed})
+    index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
+    models.main(make_job(block, set_classes=classes))
+    outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
+    job = make_job(block, outputs=outputs)
+    job = type(job)(**vars(job) | {"parameters": {"batch": 5, "top": 4}})
+    forward.main(job)
+    section = {"inputs": {"forward": outputs["result"]}, "outputs": {"result": tmp_path / "result.npz"}}
+    unit_statistics.main(type(job)(**vars(job) | section))
+    model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
+    x = model.normalise(model.pictures(list(image_set.arrays(model.preprocess.geometry))))
+    first = model.net[0](x)
+    plain = {"conv1": first.numpy().copy(), "conv2": model.net[2](nn.functional.relu(first)).numpy()}
+    return result.read(tmp_path / "result.npz"), plain
+
+
+def test_numbers_equal_numpys_on_plain_activations(done):
+    got, plain = done
+    edges = got.arrays["histogram_edges"]
+    for name, maps in plain.items():
+        arrays = {what: got.arrays[f"{name}/{what}"] for what in ("mean", "max", "active", "histogram")}
+        np.testing.assert_allclose(arrays["mean"], maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(arrays["max"], maps.max((0, 2, 3)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(arrays["active"], (maps > 0).mean((0, 2, 3)), atol=1e-4)
+        y, x = forward.sampled(0, 24, *maps.shape[2:])
+        for unit in (0, 2):
+            chosen = maps[np.arange(24)[:, None], unit, y, x]
+            expected = np.histogram(chosen, np.concatenate([[-np.inf], edges, [np.inf]]))[0]
+            assert np.abs(arrays["histogram"][unit] - expected).sum() <= 4  # a value on an edge, in float32
+            whole = np.histogram(maps[:, unit], np.concatenate([[-np.inf], edges, [np.inf]]))[0] / maps[:, unit].size
+            assert np.abs(expected / expected.sum() - whole).sum() / 2 < 0.15  # a fair sample of all neurons
+
+
+def test_only_a_unit_before_a_relu_is_called_dead(done):
+    got, _ = done
+    assert got.arrays["conv1/state"].tolist() == [LIVES, DEAD, LIVES, CONSTANT, LIVES]
+    assert got.arrays["conv2/state"].tolist() == [LIVES, CONSTANT, LIVES, LIVES]  # a batch normalisation follows
+    layers = {layer["name"]: layer for layer in got.numbers["layers"]}
+    assert layers["conv1"]["dead"] == 1 and layers["conv2"]["dead"] == 0 and not layers["conv2"]["rectified"]
+
+
+def test_the_view_names_dead_and_constant_units(done):
+    got, _ = done
+    context = Context({}, {}, SimpleNamespace(), None, {})
+    shown = drawn.view(got, context)
+    tables = {table.id: table for table in shown["tables"]}
+    assert [row[:3] for row in tables["dead_units"].rows] == [
+        ("conv1", 1, "dead"), ("conv1", 3, "constant"), ("conv2", 1, "constant")
+    ]  # fmt: skip
+    assert tables["layers"].rows[1][5] == "cannot be told"
+    metrics = {metric.name: metric.value for metric in shown["metrics"]}
+    assert metrics["dead_units"] == pytest.approx(1 / 5) and metrics["constant_units"] == 2
+    assert {figure.file for figure in shown["figures"]} == set(context.files)
+    assert not any(figure.from_dataset for figure in shown["figures"]) and json.dumps(metrics)
+
+
+def test_the_strip_puts_zero_between_small_negative_and_positive_values():
+    edges = forward.EDGES
+    zero = len(edges) // 2
+    share = np.zeros((2, len(edges) + 1))
+    share[0, zero], share[1, zero + 6] = 1, 1
+    text, width, height = drawn.strip(share, edges, colour.fixed(0, 1))
+    assert text.count(b'class="end"') >= 2 and width == drawn.STRIP + 82 and height == 7 * drawn.ROW + 34
