@@ -15,7 +15,8 @@ files find them there (attribution_check compares them all), so nothing else has
 A job leaves for n pictures and t classes at most: ``pictures`` (n, h, w, c) uint8 or float32, as the network saw them;
 ``index`` (n,) into the image set; ``label`` (n,), the right output or −1; ``targets`` (n, t) outputs, −1 for none;
 ``logits``, ``probabilities`` (n, t) of them, NaN for none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0 where
-there is no target. In the numbers: ``kinds`` (n lists: why each target was chosen) and ``methods`` [{name, signed}].
+there is no target. In the numbers: ``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed,
+caveat}] and ``not_applicable``, {name: why} of the methods that are left out because they say nothing here.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,15 +73,33 @@ def targets(
     return list(chosen), [" and ".join(kinds) for kinds in chosen.values()]
 
 
-def attribute(job: Job, methods: dict[str, Method]) -> None:
-    """Every method on every probe picture. The job of an attribution technique."""
+Left = tuple[dict[str, np.ndarray], dict]  # arrays and numbers, as a result holds them
+
+
+def attribute(
+    job: Job, methods: dict[str, Method], beside: Callable[[models.Model], Left] = lambda model: ({}, {})
+) -> None:
+    """Every method on every probe picture. The job of an attribution technique.
+
+    beside: what the job leaves besides; asked last, and only where a method applies.
+    """
     model = models.load(job)
+    try:
+        arrays, numbers = _explained(job, model, methods)
+    except NotApplicable as reason:
+        return job.write({}, not_applicable=str(reason), provenance=model.provenance)
+    more, others = beside(model)
+    return job.write(arrays | more, numbers=numbers | others, provenance=model.provenance)
+
+
+def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Left:
+    """What the module's docstring lists. Raises NotApplicable where none of the methods applies."""
     image_set = images.read(job.inputs["images"], job.image_set)
     probes = image_set.probes(job.model["probes"])
     most = 0
     found: dict[str, list] = {name: [] for name in ("pictures", "label", "targets", "logits", "probabilities")}
     found |= {f"maps/{name}": [] for name in methods}
-    kinds, caveats = [], {}
+    kinds, caveats, not_applicable = [], {}, {}
     arrays = image_set.arrays(model.preprocess.geometry, probes, job.threads)
     for i, picture in zip(probes, tqdm(arrays, job.section, len(probes), mininterval=1), strict=True):
         x = model.pictures([picture])
@@ -92,11 +111,16 @@ def attribute(job: Job, methods: dict[str, Method]) -> None:
         kinds.append(why)
         at = torch.tensor(outputs, device=x.device)
         for name, method in methods.items():
+            if name in not_applicable:
+                continue
             generator = torch.Generator().manual_seed(job.seed_for(name, image_set.pictures[i].id))
             try:
                 maps = method.maps(model, x, at, job.parameters, generator)
             except NotApplicable as reason:
-                return job.write({}, not_applicable=str(reason), provenance=model.provenance)
+                not_applicable[name] = str(reason)
+                if len(not_applicable) == len(methods):
+                    raise NotApplicable(" ".join(dict.fromkeys(not_applicable.values()))) from None
+                continue
             found[f"maps/{name}"].append(maps.detach().float().cpu().numpy())
             if name not in caveats:
                 caveats[name] = method.caveat(model, x)
@@ -105,6 +129,9 @@ def attribute(job: Job, methods: dict[str, Method]) -> None:
         found["targets"].append(np.array(outputs))
         found["logits"].append(scores[at].cpu().numpy())
         found["probabilities"].append(model.probabilities(scores)[at].cpu().numpy())
+    methods = {name: method for name, method in methods.items() if name not in not_applicable}
+    for name in not_applicable:
+        del found[f"maps/{name}"]
     nothing = {"targets": -1, "logits": np.nan, "probabilities": np.nan}
 
     def filled(name: str, value: np.ndarray) -> np.ndarray:
@@ -113,16 +140,9 @@ def attribute(job: Job, methods: dict[str, Method]) -> None:
         return np.pad(value, widths, constant_values=nothing.get(name, 0))
 
     per_class = [name for name in found if name in nothing or name.startswith("maps/")]
-    job.write(
-        {
-            name: np.stack([filled(name, v) for v in values] if name in per_class else values)
-            for name, values in found.items()
-        }
-        | {"index": np.array(probes)},
-        numbers={
-            "kinds": kinds,
-            "methods": [{"name": name, "signed": m.signed, "caveat": caveats[name]} for name, m in methods.items()],
-        },
-        provenance=model.provenance,
-    )
-    return None
+    arrays = {
+        name: np.stack([filled(name, v) for v in values] if name in per_class else values)
+        for name, values in found.items()
+    }
+    listed = [{"name": name, "signed": m.signed, "caveat": caveats[name]} for name, m in methods.items()]
+    return arrays | {"index": np.array(probes)}, {"kinds": kinds, "methods": listed, "not_applicable": not_applicable}

@@ -101,5 +101,7 @@ METHODS = {
     ),
 }
 
+main = partial(attribute, methods=METHODS)
+
 if __name__ == "__main__":
-    run(partial(attribute, methods=METHODS))
+    run(main)

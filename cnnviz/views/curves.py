@@ -35,7 +35,7 @@ def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: boo
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
         "<style>text{font:11px system-ui,sans-serif;fill:#333}.axis{stroke:#888;fill:none}"
-        ".line{fill:none;stroke-width:1.6}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>",
+        ".line{fill:none;stroke-width:1.6}</style>",
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
     ]
     for fraction in (0.0, 0.5, 1.0):

@@ -1,7 +1,8 @@
 """Maximal patches: a picture for each of some units of every layer, and sheets with all units to look through."""
 
 import tempfile
-from math import ceil
+from collections.abc import Callable
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,30 @@ def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
     framed[y : y + shape[1], x : x + shape[0], :3] = shown
     framed[y : y + shape[1], x : x + shape[0], 3] = 255
     return framed
+
+
+def part(preprocess: Preprocess, size: tuple[int, int], originals: bool) -> Callable[[Image.Image], np.ndarray]:
+    """Picture → the part of it that the network sees, (h, w, 3) uint8, in its own pixels or in the network's ``size``.
+
+    In its own only where ``originals`` asks for it, and where it has more of them.
+    """
+
+    def cut(picture: Image.Image) -> np.ndarray:
+        left, top, right, bottom = preprocess.box(*picture.size)
+        if not originals or (right - left) * (bottom - top) <= size[0] * size[1]:
+            return preprocess.geometry(picture)
+        return np.asarray(picture.crop((floor(left), floor(top), ceil(right), ceil(bottom))))
+
+    return cut
+
+
+def patch(picture: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels of ``picture`` in ``box``: top, left, bottom, right in pixels of the network's input of ``size``."""
+    down, across = picture.shape[0] / size[0], picture.shape[1] / size[1]
+    top, left, bottom, right = box.tolist()
+    if top == bottom or left == right:
+        return picture[:0]
+    return picture[floor(top * down) : ceil(bottom * down), floor(left * across) : ceil(right * across)]
 
 
 def block(cells: np.ndarray, gap: int = 2) -> np.ndarray:
@@ -163,11 +188,13 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
     if isinstance(geometry["resize"], list):
         geometry["resize"] = tuple(geometry["resize"])
     indices = sorted(wanted)
-    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True)
+    size = tuple(result.numbers["size"])
+    originals = context.show.get("pixels", "original") == "original"
+    pictures = context.image_set.arrays(part(Preprocess(**geometry), size, originals), indices, shown=True)
     for index, picture in zip(indices, pictures, strict=True):
         for name, unit, slot, i in wanted[index]:
-            top, left, bottom, right = result.arrays[f"{name}/box"][unit, slot]
-            crop, border = picture[top:bottom, left:right], bool(result.arrays[f"{name}/border"][unit, slot])
+            crop = patch(picture, result.arrays[f"{name}/box"][unit, slot], size)
+            border = bool(result.arrays[f"{name}/border"][unit, slot])
             if not crop.size:  # a neuron that sees nothing but padding
                 continue
             small[name][unit, slot] = cell(crop, SMALL, border)
@@ -239,7 +266,7 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
 
 def _mapping(largest: str, size: int) -> str:
     pixels = "enlarged by repeating pixels, reduced by Lanczos' filter"
-    return f"the input's own pixels, {largest} shown at {size}; {pixels}"
+    return f"the picture's own pixels, {largest} of the network's input shown at {size}; {pixels}"
 
 
 def _classes(context: Context, found: list[int]) -> str:

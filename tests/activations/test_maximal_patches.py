@@ -148,3 +148,28 @@ def test_selective_units_come_before_dead_ones_and_one_hit_wonders():
     assert drawn.choose("index", 2, value, peak).tolist() == [0, 3]
     with pytest.raises(ValueError, match="selective"):
         drawn.choose("best", 2, value, peak)
+
+
+@pytest.mark.parametrize("originals", [True, False])
+def test_patches_of_large_pictures_are_cut_from_the_original(originals):
+    """A picture with a number in every pixel: the cut holds those of the field, at the resolution that is asked for."""
+    height, width = 1600, 1000
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    picture = Image.fromarray(np.stack([across * 255 // width, down * 255 // height, 0 * down], 2).astype(np.uint8))
+    preprocess, size = Preprocess(resize=125, crop=100), (100, 100)  # 8 pixels of the picture are one of the input
+    cut = drawn.part(preprocess, size, originals)(picture)
+    left, top, right, bottom = preprocess.box(width, height)
+    assert cut.shape == ((bottom - top, right - left, 3) if originals else (100, 100, 3))
+    box = np.array([10, 20, 40, 70])
+    crop = drawn.patch(cut, box, size)
+    assert crop.shape[:2] == ((240, 400) if originals else (30, 50))
+    corners = crop[0, 0, :2], crop[-1, -1, :2]
+    expected = [(left + 8 * x) * 255 / width for x in (20, 70)], [(top + 8 * y) * 255 / height for y in (10, 40)]
+    np.testing.assert_allclose(np.array(corners).T, expected, atol=3)
+    assert not drawn.patch(cut, np.zeros(4, int), size).size
+
+
+def test_small_pictures_keep_the_pixels_that_the_network_saw():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    preprocess = Preprocess(resize=(64, 64))
+    np.testing.assert_array_equal(drawn.part(preprocess, (64, 64), True)(picture), preprocess.geometry(picture))
