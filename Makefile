@@ -8,12 +8,15 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: report test check-format train benchmarks lock clean
+.PHONY: report check test check-format train benchmarks lock clean
 
 report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
+
+check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?
+	@$(BIN)/python -m cnnviz.check $(CONFIG)
 
 test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/ruff check .

@@ -66,7 +66,7 @@ def complete(config: dict) -> dict:
     for name, block in config["sections"].items():
         for key in ("content", "style"):
             if key in block:
-                _exists(f"sections.{name}.{key}", block[key])
+                exists(f"sections.{name}.{key}", block[key])
     return config
 
 
@@ -189,13 +189,13 @@ def _check_image_set(where: str, block: dict) -> None:
         return
     if "path" not in block:
         raise UserError(f"{where}: the key 'path' is missing")
-    path = _exists(f"{where}.path", block["path"])
+    path = exists(f"{where}.path", block["path"])
     if block["kind"] == "folder" and not path.is_dir():
         raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
     if block["kind"] == "csv" and not path.is_file():
         raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table, kind: folder a folder")
     if block["loader"]:
-        _exists(f"{where}.loader", block["loader"].rpartition(":")[0])
+        exists(f"{where}.loader", block["loader"].rpartition(":")[0])
     if block["window"] and block["window"][0] == block["window"][1]:
         raise UserError(f"{where}.window: black and white are both {block['window'][0]}; give two different values")
     if block["roles"]:
@@ -203,7 +203,7 @@ def _check_image_set(where: str, block: dict) -> None:
             raise UserError(f"{where}.roles: subfolders are for kind: folder; a table has a role_column:")
         folders = [folder.strip("/") for named in block["roles"].values() for folder in named]
         for folder in folders:
-            if not _exists(f"{where}.roles", f"{path}/{folder}").is_dir():
+            if not exists(f"{where}.roles", f"{path}/{folder}").is_dir():
                 raise UserError(f"{where}.roles: {path}/{folder} is a file; roles are of folders")
         twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
         if twice:
@@ -224,7 +224,7 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
     if block["image_set"] not in image_sets:
         raise unknown(f"{where}: image_set", block["image_set"], image_sets)
     for path in model_files(block):
-        _exists(where, path)
+        exists(where, path)
     p = block["preprocess"]
     crop = p.get("crop", p.get("resize", 224))
     if not isinstance(p.get("resize"), list) and not isinstance(crop, int):
@@ -249,7 +249,7 @@ def model_files(block: dict) -> Iterator[str]:
             yield block["preprocess"][key]
 
 
-def _exists(where: str, path: str) -> Path:
+def exists(where: str, path: str) -> Path:
     found = Path(path)
     if not os.path.exists(found):  # unlike Path.exists it takes every text, the very long ones too
         parent = found.parent
@@ -261,7 +261,7 @@ def _exists(where: str, path: str) -> Path:
     return found
 
 
-def _read(path: Path):
+def read(path: Path):
     try:
         return yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--where", action="store_true", help="say where the gallery is")
     options = parser.parse_args()
     with reporting():
-        config = complete(_read(_exists("the config", options.config)))
+        config = complete(read(exists("the config", options.config)))
     if options.where:
         print(f"\nThe gallery is ready. Open {config['results']}/site/index.html in a browser.")
 

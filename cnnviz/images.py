@@ -117,7 +117,7 @@ class ImageSet:
             raise
         except Exception as error:
             raise UserError(
-                f"{_path(self.config, name)} could be read when the set was listed, and now cannot ({_reason(error)}); "
+                f"{_path(self.config, name)} could be read when the set was listed, and now cannot ({reason(error)}); "
                 "if the file has changed, run the pipeline again"
             ) from error
 
@@ -474,7 +474,7 @@ def _loader(place: str) -> Callable[[str], object]:
     return getattr(module, name)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why a file could not be read, in a line without its path."""
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known kind, or broken at its beginning"
@@ -515,7 +515,7 @@ def _look(config: dict, row: Row) -> _Look:
     except UserError:
         raise
     except Exception as error:  # whatever a decoder or the user's loader raises on a bad file, it is skipped and listed
-        return _Look(row, reason=_reason(error))
+        return _Look(row, reason=reason(error))
     notes = []
     if row.box is not None:
         left, top, right, bottom = row.box
@@ -529,7 +529,7 @@ def _look(config: dict, row: Row) -> _Look:
             if (width, height) != picture.size:
                 raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
         except Exception as error:
-            notes.append(f"its mask {row.mask} is left out: {_reason(error)}")
+            notes.append(f"its mask {row.mask} is left out: {reason(error)}")
             row = row._replace(mask=None)
     return _Look(row, "", picture.size, thumbnail, tuple(notes), ends)
 

@@ -1,0 +1,59 @@
+"""The command: see the package."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from cnnviz import check
+from cnnviz import config as configs
+from cnnviz.check.report import Line, show
+from cnnviz.errors import reporting
+
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
+
+
+def lines(config: dict, dry_run: subprocess.Popen, output: IO[str]) -> Iterator[Line]:
+    from cnnviz.check import network, plan  # torch takes seconds, in which Snakemake plans
+
+    costs = yield from network.check(config)
+    yield Line("", "Plan", "")
+    failed = dry_run.wait()
+    output.seek(0)
+    said = output.read()
+    if failed:
+        yield Line("✗", "jobs", "Snakemake cannot plan the run:", tuple(said.strip().splitlines()[-3:]))
+    else:
+        yield from plan.plan(said, costs, config)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=check.__doc__.splitlines()[0])
+    parser.add_argument("config")
+    path = parser.parse_args().config
+    started, marks = time.monotonic(), Counter()
+    sys.stdout.reconfigure(errors="replace")
+    with reporting():
+        config = configs.complete(configs._read(configs._exists("the config", path)))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
+    command += ["--cores", "1", "--configfile", path]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as dry_run,
+    ):
+        for line in lines(config, dry_run, output):
+            marks[line.mark] += 1
+            show(line)
+    verdict = f"{marks['✗']} clearly wrong (✗)" if marks["✗"] else "nothing clearly wrong"
+    doubts = f", {marks['!']} to look at (!)" if marks["!"] else ""
+    print(f"\nChecked in {time.monotonic() - started:.0f} s: {verdict}{doubts}.")
+    sys.exit(1 if marks["✗"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Do the image set's classes find the right outputs?"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+
+from cnnviz.check import suspicions
+from cnnviz.check.report import Line, flow, percent, some
+from cnnviz.check.seen import Seen
+from cnnviz.images import ImageSet
+
+
+def matching(set_classes: Sequence[str], facts: dict, block: dict, named: bool) -> Line:
+    """How the classes of the image set found their outputs. named: have these names from elsewhere?"""
+    offset, names, mapping = block["outputs"]["offset"], facts["classes"], facts["label_to_output"]
+    if not named and names[offset:] == list(set_classes):
+        order = "sorted by name" if list(set_classes) == sorted(set_classes) else "in its order"
+        words = f"the outputs have no names of their own; they are taken to be the image set's classes, {order}"
+        return Line("·", "labels", words)
+
+    def how(name: str, output: int) -> str:
+        if name.isdecimal() and int(name) + offset == output:
+            return "number"
+        plain, of_output = (
+            " ".join(n.casefold().replace("_", " ").replace("-", " ").split()) for n in (name, names[output])
+        )
+        if plain in (of_output, of_output.split(",")[0]):
+            return "name"
+        return "another name of theirs" if named and len(set_classes) != len(names) - offset else "place in the order"
+
+    pairs = list(zip(set_classes, mapping, strict=True))
+    ways = Counter(how(name, output) for name, output in pairs if output is not None)
+    without = [name for name, output in pairs if output is None]
+    words = f"{len(pairs) - len(without)} of {len(pairs)} classes have an output"
+    words += f", found by {' or '.join(ways)}" if ways else ""
+    words += f". Not {some(without)}: pictures of those do not count" if without else ""
+    return Line("!" if without else "✓", "labels", words)
+
+
+def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[int | None] | None, bool]]:
+    """How often the network is right, and whether another order of its outputs fits better.
+
+    Gives back the output of each class of the image set as is best known then, or None where none can be right; and
+    whether the network does no better than guessing for no reason found here.
+    """
+    model, labels, mapping = seen.model, seen.labels, list(seen.model.label_to_output)
+    right = suspicions.right_outputs(labels, mapping)
+    hit = suspicions.hits(seen.scores, right)
+    counted = np.array([bool(outputs) for outputs in right])
+    few, near = counted.sum() < suspicions.FEWEST, True
+    if counted.any():
+        chance = float(np.mean([len(outputs) for outputs in right if outputs])) / len(model.classes)
+        near = suspicions.near_chance(hit[counted], chance)
+        kind = "queries" if seen.pictures[0].role == "query" else "pictures"
+        words = (
+            f"{accuracy(seen.scores[counted], [o for o in right if o], model.kind)} of {counted.sum()} labelled {kind}"
+        )
+        words += f"; chance is {percent(chance)}"
+        random = seen.block["weights"] == "random" and not seen.block["checkpoint"] and "factory" not in seen.block
+        if near and not few:
+            words += ": no better than guessing" + (", as is to be expected of random weights" if random else "")
+        yield Line("!" if few or (near and random) else "✗" if near else "✓", "accuracy", words)
+    if len(labels) < suspicions.FEWEST:
+        words = f"with {len(labels)} labelled pictures nothing can be said about labels and preprocessing"
+        yield Line("!", "few labels", f"{words}; {suspicions.FEWEST} are the least")
+        return mapping, False
+    if max(map(len, labels)) > 1 and model.kind == "softmax":
+        words = "pictures have several, but the network is taken to name one class; if it can name several, write"
+        yield Line("!", "labels", words, (f"under models.{model.id}:  outputs: {{kind: sigmoid}}",))
+    first_seen = [image_set.classes[p.labels[0]] for p in image_set.pictures if p.labels]
+    others = suspicions.orders(
+        image_set.classes, list(dict.fromkeys([*first_seen, *image_set.classes])), model.classes, mapping
+    )
+    ordered = suspicions.better_order(seen.scores, labels, mapping, list(others))
+    fitted = None if ordered else suspicions.permutation(seen.scores, labels, mapping)
+    if not ordered and not fitted:
+        sure = suspicions.sure_of_something_else(seen.scores, labels, mapping)
+        if sure:
+            words = (
+                f"the network is sure (mean top probability {percent(sure)}) and says many different things, yet is "
+                "right by luck only. Most likely labels and outputs are in another order, or it learnt other classes"
+            )
+            yield Line("✗", "label order", words, tuple(by_file_name(seen)))
+        return (None if sure else mapping), near and not sure
+    if ordered:
+        how, other, new = ordered
+        words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs {how}"
+    else:
+        other, new = fitted
+        words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order"
+    calls = suspicions.mostly_called(seen.scores, labels, mapping)
+    more = [
+        f"pictures labelled {image_set.classes[label]!r} are mostly called {model.classes[output]!r} ({count} of {of})"
+        for label, output, count, of in calls[:3]
+    ]
+    more += [f"… and so on, {len(calls)} classes in all"] if len(calls) > 3 else []
+    yield Line("✗", "label order", words, (*more, *mended(other, mapping, seen, image_set.classes)))
+    return other, False
+
+
+def accuracy(scores: np.ndarray, right: Sequence[tuple[int, ...]], kind: str) -> str:
+    words = []
+    for best in (1, 5) if scores.shape[1] > 5 else (1,):
+        hit = suspicions.hits(scores, right, best)
+        low, high = suspicions.wilson(hit.sum(), len(hit))
+        words.append(f"top-{best} {percent(hit.mean())} ({100 * low:.0f}–{100 * high:.0f})")
+    average = suspicions.mean_average_precision(scores, right) if kind == "sigmoid" else None
+    return ", ".join([*([f"mean average precision {percent(average)}"] if average is not None else []), *words])
+
+
+def by_file_name(seen: Seen) -> Iterator[str]:
+    """Do the predictions agree with what the files are called? Then the labels are wrong, not the outputs' names."""
+    predicted, names = seen.scores.argmax(1), seen.model.classes
+    agree, luck = suspicions.named_rightly([p.name for p in seen.pictures], names, predicted)
+    if len(agree) >= 5 and len(agree) > 5 * luck:
+        file = seen.pictures[agree[0]].name.rpartition("/")[2]
+        yield f"{len(agree)} of {len(seen.pictures)} files have the predicted name in theirs ({file} is called"
+        yield f"{names[predicted[agree[0]]]!r}), so the outputs' names are right and the labels are not"
+
+
+def mended(other: list, mapping: list, seen: Seen, set_classes: Sequence[str]) -> list[str]:
+    """What to write into the config so that the classes find the outputs of ``other``."""
+    outputs, count = seen.block["outputs"], len(seen.model.classes)
+    offset = outputs["offset"]
+    under = f"write under models.{seen.model.id}:"
+    for step in (1, -1):
+        shifted = [None if o is None or not 0 <= o + step < count else o + step for o in mapping]
+        placed = [offset + step + i for i in range(len(set_classes))]
+        fits = count - offset - step >= len(set_classes)
+        if other in (shifted, placed) and offset + step >= 0 and fits and seen.block["classes"] is None:
+            usual = {"kind": "softmax", "returns": "logits", "select": None}
+            kept = {key: v for key, v in outputs.items() if v != usual.get(key)}
+            return [under, f"  outputs: {flow(kept | {'offset': offset + step})}"]
+    named = {output: name for name, output in zip(set_classes, other, strict=True) if output is not None}
+    if set(named) == set(range(offset, count)) and count <= 40:
+        return [under, f"  classes: {flow([named[i] for i in range(offset, count)])}"]
+    if all(name.isdecimal() for name in set_classes) and other == [None if o is None else o - 1 for o in mapping]:
+        return ["the labels seem to count from 1; they have to count from 0"]
+    return ["mend the list under `classes:`, or the labels"]

@@ -1,0 +1,86 @@
+"""What an image set holds, by its list and by a look at a few of its pictures."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from cnnviz import images
+from cnnviz.check.report import Line, some
+from cnnviz.errors import UserError
+from cnnviz.images import ImageSet, Picture
+
+SAMPLE = 24
+
+
+def listed(config: dict) -> ImageSet:
+    """All pictures that a set's config names, unopened: their sizes are not known."""
+    names = images.classes(config)
+    index = {name: i for i, name in enumerate(names)}
+    pictures = []
+    for row in images.rows(config):
+        labels = tuple(index[name] for name in row.labels)
+        pictures.append(Picture(row.name, row.name, labels[0] if labels else None, 0, 0, labels, row.role))
+    return ImageSet(config, tuple(pictures), tuple(names), ())
+
+
+def chosen(image_set: ImageSet, most: int) -> ImageSet:
+    """Labelled pictures, spread over the classes by a hash of their names; queries if there are any; any if none is."""
+    labelled = [p for p in image_set.pictures if p.labels]
+    queries = [p for p in labelled if p.role == "query"]
+    candidates = replace(image_set, pictures=tuple(queries or labelled or image_set.pictures))
+    return replace(candidates, pictures=tuple(candidates.pictures[i] for i in candidates.probes(most)))
+
+
+def read(image_set: ImageSet, index: int, what: Callable):
+    """``what(pixels)`` of a picture, or the error: one that cannot be read is listed and no reason to stop."""
+    try:
+        return what(image_set.pixels(index))
+    except Exception as error:
+        return error
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, in a few words."""
+    cause = error.__cause__ or error
+    return str(cause) if isinstance(cause, UserError) else images.reason(cause)
+
+
+def form(pixels) -> tuple[int, int, str]:
+    """Width, height and kind."""
+    if isinstance(pixels, np.ndarray):
+        channels = pixels.shape[2]
+        return pixels.shape[1], pixels.shape[0], f"deep, {channels} channel{'s' if channels > 1 else ''}"
+    return *pixels.size, "grey" if pixels.mode == "L" else "colour"
+
+
+def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
+    pictures = image_set.pictures
+    labels = [len(p.labels) for p in pictures]
+    without, most = labels.count(0), max(labels)
+    words = f"{len(pictures):,}"
+    if image_set.classes:
+        words += f" in {len(image_set.classes)} classes: {some(image_set.classes)}"
+    words += f"; up to {most} labels each" if most > 1 else ""
+    words += "; without labels" if not most else f"; {without:,} without a label" if without else ""
+    roles = Counter(p.role for p in pictures)
+    if roles["query"]:
+        words += f"; {roles['query']:,} queries, {roles['reference']:,} references"
+    yield Line("✓", "pictures", words)
+    sample = chosen(image_set, SAMPLE)
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda i: read(sample, i, form), range(len(sample))))
+    forms = [f for f in found if not isinstance(f, Exception)]
+    bad = [f"{p.name}: {reason(f)}" for p, f in zip(sample.pictures, found, strict=True) if isinstance(f, Exception)]
+    words = f"{len(forms)} of {len(found)} could be read"
+    if forms:
+        small, large = (f"{f[0]} × {f[1]}" for f in (min(forms, key=_area), max(forms, key=_area)))
+        words += f"; {small}" + (f" to {large}" if large != small else "") + " pixels"
+        words += f", {' and '.join(sorted({kind for *_, kind in forms}))}"
+    yield Line("✗" if not forms else "!" if bad else "✓", "a sample", words, tuple(bad[:3]))
+
+
+def _area(form: tuple[int, int, str]) -> int:
+    return form[0] * form[1]

@@ -1,0 +1,55 @@
+"""What a run will ask of time and disk, roughly."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cnnviz import images
+from cnnviz.check.report import Line, duration, size
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a model: pictures of its set, lengths of features and scores, units shown, pixels of its input, probes.
+
+    seconds: of the forward pass over all pictures, 0 where it is not known.
+    """
+
+    id: str
+    pictures: int
+    features: int
+    outputs: int
+    units: int
+    pixels: int
+    probes: int
+    seconds: float
+
+
+def plan(dry_run: str, costs: Sequence[Cost], config: dict) -> Iterator[Line]:
+    """dry_run: what ``snakemake -n --quiet progress`` printed."""
+    jobs = Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", dry_run, re.MULTILINE))
+    jobs.pop("all", None)
+    if not jobs:
+        yield Line("✓", "jobs", f"none: everything is made, see {config['results']}/site/index.html")
+        return
+    kinds = {
+        "techniques": sum(jobs[name] for name in config["sections"]),
+        "views": jobs["view"],
+        "forward passes": jobs["forward"],
+    }
+    words = f"{jobs.total()}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    words += f", {jobs.total() - sum(kinds.values())} others"
+    yield Line("·", "jobs", words)
+    files = sum(len(names.split(", ")) for names in re.findall(r"^ +output: (.+)$", dry_run, re.MULTILINE))
+    arrays = sum(4 * cost.pictures * (cost.features + cost.outputs) for cost in costs)
+    arrays += sum(12_288 * len(images.rows(block)) for block in config["image_sets"].values())
+    # A rule of thumb, from the demo: maps of each probe, patches of each unit, a tile for each picture.
+    drawn = sum(100 * c.probes * c.pixels + 15_000 * c.units + 2_000 * c.pictures + 10**6 for c in costs)
+    words = f"{files} files of results and as many logs; {size(arrays)} of features, scores and thumbnails, roughly "
+    yield Line("·", "disk", f"{words}{size(drawn)} of other results, and as much again for the gallery")
+    if jobs["forward"]:
+        for cost in costs:
+            if cost.seconds:
+                words = f"forward pass of {cost.id} over {cost.pictures:,} pictures: roughly "
+                yield Line("·", "time", f"{words}{duration(1.2 * cost.seconds)} on this machine")

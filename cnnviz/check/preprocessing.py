@@ -1,0 +1,163 @@
+"""Other ways to feed a network than the config's, and the search for one that scores clearly better. No torch.
+
+A *change* holds those keys of a preprocessing block that differ, as they would be written into a config.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from cnnviz.check.suspicions import clearly_better, hits, plausible
+
+_PRESETS = (  # range, mean, std in the order RGB: torchvision; TensorFlow, Inception; plain; Caffe; plain bytes
+    (1, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    (1, 0.5, 0.5),
+    (1, 0, 1),
+    (255, [123, 117, 104], 1),
+    (255, 0, 1),
+)
+_CIFAR = (1, [0.491, 0.482, 0.447], [0.247, 0.243, 0.262])
+_MNIST = (1, 0.1307, 0.3081)
+
+
+def values(block: dict, channels: int, side: int) -> list[dict]:
+    """Other ways to map pictures to numbers: changes of a complete preprocessing block, likely ones first.
+
+    channels, side: of the network's input. What comes to the same as the block, or as another change, is left out.
+    """
+    white = block["range"]
+    other = 255 if white == 1 else 1
+    swapped = {"channels": "BGR" if block["channels"] == "RGB" else "RGB"}
+    presets = [*_PRESETS, _CIFAR] if side <= 64 and channels == 3 else list(_PRESETS)
+    if channels != 3:
+        presets = [(p, *(float(np.mean(v)) for v in rest)) for p, *rest in (*presets, _MNIST)]
+    changes = [{"range": other}]
+    if not isinstance(block["mean"], str):
+        changes.append({"range": other, "mean": _rounded(np.multiply(block["mean"], other / white))})
+    orders = ["RGB"]
+    if channels == 3:
+        turned = {key: block[key][::-1] for key in ("mean", "std") if isinstance(block[key], list)}
+        changes = [swapped, swapped | turned, *changes, swapped | {"range": other}]
+        orders = [block["channels"], swapped["channels"]]
+    for order in orders:
+        for white_, mean, std in presets:
+            mean, std = ([*v[::-1]] if order == "BGR" and isinstance(v, list) else v for v in (mean, std))
+            changes.append({"channels": order, "range": white_, "mean": mean, "std": std})
+    found, seen = [], [_effect(block, channels)]
+    for change in changes:
+        change = {key: value for key, value in change.items() if value != block[key]}
+        effect = _effect(block | change, channels)
+        if not any(_same(effect, e) for e in seen):
+            seen.append(effect)
+            found.append(change)
+    return found
+
+
+def _rounded(value: np.ndarray) -> float | list[float]:
+    return np.round(value, 4).tolist()
+
+
+def _effect(block: dict, channels: int) -> tuple:
+    """What a block does to the values: (order, slope, offset), or the keys themselves where a picture is among them."""
+    if isinstance(block["mean"], str) or isinstance(block["std"], str):
+        return tuple(str(block[key]) for key in ("channels", "range", "mean", "std"))
+    std = np.broadcast_to(np.asarray(block["std"], float), channels)
+    return block["channels"] if channels == 3 else "", block["range"] / std, np.asarray(block["mean"]) / std
+
+
+def _same(one: tuple, two: tuple) -> bool:
+    return len(one) == len(two) and all(
+        a == b if isinstance(a, str) else np.allclose(a, b, rtol=0.01, atol=1e-3) for a, b in zip(one, two, strict=True)
+    )
+
+
+def geometries(block: dict, size: tuple[int, int]) -> list[dict]:
+    """Other ways to cut the network's input, ``size`` (height, width), out of a picture: changes of resize and crop."""
+    height, width = size
+    found = [{"resize": [height, width], "crop": None}]  # all of it, whatever its proportions
+    if height == width:
+        found += [{"resize": round(height * 256 / 224), "crop": height}, {"resize": height, "crop": height}]
+    return [
+        change
+        for i, change in enumerate(found)
+        if any(block[key] != value for key, value in change.items()) and change not in found[:i]
+    ]
+
+
+def alternatives(block: dict, channels: int, size: tuple[int, int], pictures: set[tuple[int, int]]) -> list[dict]:
+    """All changes worth a try, likely ones first.
+
+    size: (height, width) of the network's input. pictures: (width, height) of some of them; where all are alike and
+    smaller than that, the network may want them as they are.
+    """
+    found = [*values(block, channels, max(size)), *geometries(block, size)]
+    if len(pictures) == 1:
+        ((width, height),) = pictures
+        if height < size[0] and width < size[1]:
+            found.insert(0, {"resize": [height, width], "crop": None})
+    return found
+
+
+@dataclass(frozen=True)
+class Search:
+    """What came of trying other preprocessings. change: the clearly better one, or None; old, new: hits on the same
+
+    pictures with the block as it is, and with the change. tried: how many were.
+    """
+
+    tried: int
+    change: dict | None = None
+    old: np.ndarray | None = None
+    new: np.ndarray | None = None
+
+
+def search(
+    changes: Sequence[dict],
+    score: Callable[[dict, int, int], np.ndarray | None],
+    scores: np.ndarray,
+    right: Sequence[Sequence[int]],
+    first: int,
+    within: Callable[[float], bool],
+) -> Search:
+    """Look for a change that is clearly better: all on ``first`` pictures, four on more, three of those on all.
+
+    score: (change, start, stop) → scores of those pictures, or None where the network does not take them so.
+    scores: of all pictures as things are. within: is this share of the time not used up yet? Then it goes on.
+    """
+    total, got, tried = len(right), {}, 0
+
+    def merit(found: np.ndarray) -> tuple[int, float]:
+        """Hits; among equals, how probable the right outputs are."""
+        some = log_softmax(found.astype(float), axis=1).clip(-20)
+        known = [some[i, list(outputs)].max() for i, outputs in enumerate(right[: len(found)]) if outputs]
+        return int(hits(found, right[: len(found)]).sum()), float(np.mean(known)) if known else 0.0
+
+    alive = list(range(len(changes)))
+    for stop, most, share in ((first, 4, 0.5), (3 * first, 3, 0.7), (total, 3, 1.0)):
+        ranked = []
+        for i in alive:
+            share = 0.9 if stop == first and not ranked else share  # with nothing promising yet, all the time is theirs
+            done = len(got.get(i, ()))
+            if not done and within(share):
+                tried += 1
+            while done < min(stop, total) and within(share):
+                more = score(changes[i], done, min(done + 24, stop, total))
+                if more is None or not np.isfinite(more).all():
+                    break
+                got[i] = np.concatenate([got[i], more]) if done else more
+                done = len(got[i])
+            new, old = (merit(some[:done]) if done else (0, 0.0) for some in (got.get(i), scores))
+            if new > old or (new[0] == old[0] - 1 and new[1] > old[1] + 0.1):
+                ranked.append((done, *new, -i))
+        alive = [-i for *_, i in sorted(ranked, reverse=True)[:most]]
+    old = hits(scores, right)
+    chance = np.mean([len(outputs) for outputs in right]) / scores.shape[1]
+    best, best_new = None, old
+    for i in sorted(alive, key=lambda i: len(changes[i])):  # the smallest change, if no other is clearly better still
+        new = hits(got[i], right[: len(got[i])])
+        n = min(len(new), len(best_new))
+        if plausible(new, chance, 0.15) and clearly_better(new[:n], best_new[:n]):
+            best, best_new = changes[i], new
+    return Search(tried, best, old[: len(best_new)], best_new)

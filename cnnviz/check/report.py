@@ -1,0 +1,65 @@
+"""A line of the report, and numbers in words."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report. mark: ✓ fine, · a fact, ! a doubt, ✗ clearly wrong, or "" for a heading.
+
+    more: lines below it that are kept as they are, such as what to write into the config.
+    """
+
+    mark: str
+    name: str
+    text: str
+    more: tuple[str, ...] = ()
+
+
+def show(line: Line) -> None:
+    """Print it, broken at the terminal's width."""
+    width = max(60, min(110, shutil.get_terminal_size((100, 24)).columns))
+    if not line.mark:
+        print(f"\n{line.name}" + (f" ({line.text})" if line.text else ""), flush=True)
+        return
+    start = f"  {line.mark} {line.name:<13} "
+    indent = " " * len(start)
+    print(textwrap.fill(line.text, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False))
+    for more in line.more:
+        print(indent + more)
+    sys.stdout.flush()
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of them; of several names of one thing the first."""
+    short = [str(name).split(",")[0] for name in names[:most]]
+    return ", ".join(n if len(n) <= 30 else f"{n[:28]}…" for n in short) + (", …" if len(names) > most else "")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.0095 or not share else f"{100 * share:.1g} %"
+
+
+def size(count: float) -> str:
+    """Bytes."""
+    for unit, name in ((2**30, "GB"), (2**20, "MB")):
+        if count >= unit:
+            return f"{count / unit:.{0 if count >= 10 * unit else 1}f} {name}"
+    return f"{count / 1024:.0f} KB"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def flow(value: dict | list) -> str:
+    """As YAML on one line, to paste into a config."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).strip()

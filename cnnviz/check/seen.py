@@ -1,0 +1,101 @@
+"""A network opened, and a few pictures sent through it."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cnnviz import doors, models
+from cnnviz import facts as known
+from cnnviz.check import pictures
+from cnnviz.images import ImageSet, Picture
+from cnnviz.layers import Layer
+from cnnviz.models import Model
+
+ENOUGH, MOST = 200, 600  # labelled pictures; more than enough only where they take next to no time
+BATCH = 20
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A model, the pictures that went through it, and what came out.
+
+    block: the model's part of the config. facts: see models.describe. pictures, arrays, scores: those of the sample
+    that could be read, as the network takes them, and its scores (n, outputs). places: where they are in the sample.
+    unreadable: what could not be, in words. decoding, passing: seconds a picture.
+    """
+
+    model: Model
+    block: dict
+    facts: dict
+    sample: ImageSet
+    places: list[int]
+    arrays: list[np.ndarray]
+    scores: np.ndarray
+    unreadable: list[str]
+    decoding: float
+    passing: float
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [self.sample.pictures[i] for i in self.places]
+
+    @property
+    def labels(self) -> list[tuple[int, ...]]:
+        return [picture.labels for picture in self.pictures]
+
+
+def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -> Model:
+    """The model as jobs have it, without its network.json."""
+    feature = known.feature(facts, block["feature_layer"])
+    return Model(
+        id=facts["id"],
+        net=built.net.to(device),
+        preprocess=models.preprocess(facts["preprocess"], facts["channels"]),
+        layers=tuple(Layer(**layer) for layer in facts["layers"]),
+        chosen=tuple(known.chosen(facts, block["layers"])),
+        feature=tuple(feature["at"]),
+        feature_name=feature["name"],
+        feature_size=feature["size"],
+        classes=tuple(facts["classes"]),
+        label_to_output=tuple(facts["label_to_output"]),
+        device=device,
+        provenance={},
+        channels=facts["channels"],
+        kind=facts["kind"],
+    )
+
+
+def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    with torch.inference_mode():
+        return model.logits(model.pictures(arrays)).float().cpu().numpy()
+
+
+def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int, seconds: float) -> Seen:
+    """Pictures through the network, until there are enough or the time is up."""
+    places, arrays, scores, unreadable, decoding, passing = [], [], [], [], 0.0, 0.0
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(sample), BATCH):
+            if decoding + passing > (seconds / 5 if len(places) >= ENOUGH else seconds):
+                break
+            before = time.monotonic()
+            batch = range(start, min(start + BATCH, len(sample)))
+            made = list(pool.map(lambda i: pictures.read(sample, i, model.preprocess.geometry), batch))
+            decoding, before = decoding + time.monotonic() - before, time.monotonic()
+            good = [(i, array) for i, array in zip(batch, made, strict=True) if isinstance(array, np.ndarray)]
+            unreadable += [
+                f"{sample.pictures[i].name}: {pictures.reason(error)}"
+                for i, error in zip(batch, made, strict=True)
+                if isinstance(error, Exception)
+            ]
+            if good:
+                places += [i for i, _ in good]
+                arrays += [array for _, array in good]
+                scores.append(scores_of(model, arrays[-len(good) :]))
+            passing += time.monotonic() - before
+    n = max(1, len(places))
+    found = np.concatenate(scores) if scores else np.empty((0, len(model.classes)), np.float32)
+    return Seen(model, block, facts, sample, places, arrays, found, unreadable, decoding / n, passing / n)
