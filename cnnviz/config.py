@@ -250,6 +250,7 @@ def model_files(block: dict) -> Iterator[str]:
 
 
 def exists(where: str, path: str) -> Path:
+    """``path``, if it is there. Raises UserError naming what its folder holds; ``where`` is the key that names it."""
     found = Path(path)
     if not os.path.exists(found):  # unlike Path.exists it takes every text, the very long ones too
         parent = found.parent
@@ -262,6 +263,7 @@ def exists(where: str, path: str) -> Path:
 
 
 def read(path: Path):
+    """What the YAML file at ``path`` holds. Raises UserError where it is not to be read as such."""
     try:
         return yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:

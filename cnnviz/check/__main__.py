@@ -39,7 +39,7 @@ def main() -> None:
     started, marks = time.monotonic(), Counter()
     sys.stdout.reconfigure(errors="replace")
     with reporting():
-        config = configs.complete(configs._read(configs._exists("the config", path)))
+        config = configs.complete(configs.read(configs.exists("the config", path)))
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
     with (
