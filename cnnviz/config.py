@@ -33,7 +33,8 @@ _VALIDATOR = extend(
 def complete(config: dict) -> dict:
     """A copy of ``config`` with every default filled in. Raises UserError saying what is wrong and what is valid.
 
-    In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters.
+    In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters;
+    ``techniques`` also those that are off, since a section may need what another one computes.
     """
     schema = _schema()
     if not isinstance(config, dict):
@@ -57,8 +58,9 @@ def complete(config: dict) -> dict:
     if errors:
         raise UserError(_explain(best_match(errors), schema))
     config = _with_defaults(_under(config, copy.deepcopy(schema["x-presets"].get(config.get("preset"), {}))), schema)
-    config["sections"] = {name: config["sections"][name] for name in order if name not in off}
     _limit(config)
+    config["techniques"] = config["sections"]
+    config["sections"] = {name: config["sections"][name] for name in order if name not in off}
     for name, block in config["image_sets"].items():
         _check_image_set(f"image_sets.{name}", block)
     for name, block in config["models"].items():

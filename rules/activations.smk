@@ -28,7 +28,7 @@ rule forward:
             "feature_layer",
             parameters=lambda w: {
                 "batch": config["batch"],
-                "top": config["sections"].get("maximal_patches", {"patches": 9})["patches"],
+                "top": config["techniques"]["maximal_patches"]["patches"],
             },
         ),
         files=network_hash,

@@ -69,7 +69,7 @@ def job(section, *keys, parameters=None):
 
     def text(wildcards):
         model = config["models"][wildcards.model]
-        block = config["sections"].get(section, {}) if parameters is None else parameters(wildcards)
+        block = config["techniques"].get(section, {}) if parameters is None else parameters(wildcards)
         return json.dumps(
             {
                 "model_id": wildcards.model,

@@ -44,6 +44,7 @@ def test_a_list_of_sections_turns_on_those_only():
     full = config.complete(changed("sections", value=["saliency", "pca"]))
     assert list(full["sections"]) == [name for name in ORDER if name in ("saliency", "pca")]
     assert full["sections"]["saliency"]["samples"] == 30
+    assert full["techniques"]["tsne"]["perplexity"] == 30  # what a section that is on may need
     with pytest.raises(UserError, match="'saliency'"):
         config.complete(changed("sections", value=["salency"]))
 

@@ -49,7 +49,8 @@ def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: boo
         f'<text x="14" y="{(_TOP + bottom) / 2:.0f}" text-anchor="middle" '
         f'transform="rotate(-90 14 {(_TOP + bottom) / 2:.0f})">{escape(up)}</text>'
     )
-    ends = _spread([float(row[~np.isnan(row)][-1]) for row in y], 13, _TOP + 4, bottom + 4)
+    last = [row[~np.isnan(row)][-1:] for row in y]  # empty where a logarithm has no value at all
+    ends = _spread([float(end[0]) if len(end) else bottom for end in last], 13, _TOP + 4, bottom + 4)
     for i, name in enumerate(names):
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[i], strict=True) if not np.isnan(b))
         colour, dash = _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
