@@ -91,3 +91,24 @@ def test_a_method_may_say_that_it_does_not_apply(job):
     partial(attribute, methods={"only": Method(maps)})(job)
     left = result.read(job.outputs["result"])
     assert (left.status, left.reason) == ("not_applicable", "no ReLU")
+
+
+def test_the_others_are_shown_without_it_and_what_is_left_besides(job):
+    def maps(model, x, targets, parameters, generator):
+        return torch.ones(len(targets), *x.shape[2:])
+
+    def late(model, x, targets, parameters, generator):
+        late.calls += 1
+        if late.calls == 2:  # it must not stay for the first picture only
+            raise NotApplicable("no ReLU")
+        return maps(model, x, targets, parameters, generator)
+
+    late.calls = 0
+    methods = {"late": Method(late), "fits": Method(maps)}
+    attribute(job, methods, beside=lambda model: ({"more": np.arange(3)}, {"layer": model.id}))
+    left = result.read(job.outputs["result"])
+    assert left.status == "ok" and late.calls == 2
+    assert [name for name in left.arrays if name.startswith("maps/")] == ["maps/fits"]
+    assert [m["name"] for m in left.numbers["methods"]] == ["fits"]
+    assert left.numbers["not_applicable"] == {"late": "no ReLU"}
+    assert left.arrays["more"].tolist() == [0, 1, 2] and left.numbers["layer"] == "net"

@@ -1,0 +1,392 @@
+"""Which explanation can be believed on this network? All maps of the attribution sections, put to the same tests.
+
+Nothing is explained again: the maps of the predicted class come from the results of the sections that are on; whatever
+they list in ``METHODS`` is tested. The tests (:mod:`cnnviz.attribution.scores` has the formulas):
+
+- on the object, where masks or boxes exist and the network names the picture rightly: the pointing game (Zhang et al.
+  2018, doi:10.1007/s11263-017-1059-x) and the mass in the mask. Chance is the mask's area.
+- deletion and insertion (Petsiuk, Das, Saenko 2018, arXiv:1806.07421): p(class) while pixels are taken away, or put
+  back, in the order of the map; A = ∫₀¹ p(x with the best share a of its pixels replaced) da. Deletion replaces pixels
+  by the picture's mean colour, insertion starts from the blurred picture. Chance is a random order.
+- cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292): weights are re-drawn from the top layer down, and the
+  rank correlation of each map with the original one is taken, of values and of magnitudes. A map that stays as it was
+  cannot tell what the network has learnt.
+
+Beside each method stand maps that know nothing of the network: an edge detector, a centre blob, a uniform and a random
+map. What is said of a difference follows from its bootstrap interval over pictures, paired picture by picture.
+
+What the job leaves, for n probe pictures, m methods and b baselines: ``pictures`` (n, h, w, c); ``index``, ``label``,
+``target`` (n,), −1 for no label; ``probability`` (n,) of the target; ``masks`` (n, h, w) bool, empty where there is
+none; ``maps`` (n, m + b, h, w) float16, each divided by its largest magnitude ``scale`` (n, m + b); ``pointing``,
+``mass`` (n, m + b), NaN where there is nothing to compare with; ``deletion``, ``insertion`` (n, m + b, steps + 1)
+p(class); ``rank``, ``magnitude`` (r, m, blocks) correlations for the first r pictures, NaN for a method that was left
+out; ``cascade`` (m, blocks, h, w) float16, maps of the first picture, scaled as ``maps``. Numbers: ``methods``
+[{name, section, signed, caveat}], ``baselines``, ``blocks`` (the lowest layer that is re-drawn in each),
+``checks`` [{check, n, better, chance, rows}] (see :func:`compared`), ``weights`` (see :func:`moved`), ``boxes`` (how
+many masks are boxes), ``left_out`` [{section, reason}].
+"""
+
+import copy
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cnnviz import images, models, result
+from cnnviz.attribution import scores
+from cnnviz.attribution.masks import mask_of
+from cnnviz.attribution.probes import PREDICTED, Method, NotApplicable
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+
+EDGES, CENTRE, UNIFORM, RANDOM = "edge detector", "centre blob", "uniform", "random"
+BASELINES = (EDGES, CENTRE, UNIFORM, RANDOM)
+# name → (array, larger is better)
+CHECKS = {"pointing": True, "mass": True, "deletion": False, "insertion": True}
+
+SAME = 0.5  # rank correlation with the original map above which a map is said to have stayed, with all weights re-drawn
+ALIKE = 0.95  # … and with those of the top layer alone, without which the network knows no class
+STAYS, CLASSLESS, CHANGES, IN_PART = "stays", "blind to the class", "changes", "in part"
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """A method with its maps of the predicted classes: maps (n, h, w) float32, in the order of the probe pictures."""
+
+    name: str
+    section: str
+    method: Method
+    maps: np.ndarray
+    parameters: dict
+    caveat: str
+
+
+def explained(job: Job, indices: list[int]) -> tuple[list[Explained], list[dict], result.Result | None]:
+    """Every method of the sections among the job's inputs, and which sections were left out and why.
+
+    The third is one of the results, for what it holds of pictures and predictions; None if no section is of use.
+    """
+    found, left_out, one = [], [], None
+    for section, path in job.inputs.items():
+        if section in ("network", "images"):
+            continue
+        left = result.read(path)
+        if left.status != "ok":
+            left_out.append({"section": section, "reason": left.reason})
+            continue
+        methods = importlib.import_module(f"cnnviz.attribution.{section}").METHODS
+        of_picture = {int(index): i for i, index in enumerate(left.arrays.get("index", ()))}
+        chosen = [(of_picture.get(i), predicted(left, of_picture.get(i))) for i in indices]
+        if any(t is None for _, t in chosen):
+            left_out.append({"section": section, "reason": "it holds no map of the predicted class of each picture"})
+            continue
+        said = {m["name"]: m for m in left.numbers["methods"]}
+        for name, method in methods.items():
+            if f"maps/{name}" in left.arrays:
+                maps = np.stack([left.arrays[f"maps/{name}"][i, t] for i, t in chosen])
+                found.append(Explained(name, section, method, maps, left.parameters, said[name].get("caveat", "")))
+        one = one or left
+    return found, left_out, one
+
+
+def predicted(left: result.Result, picture: int | None) -> int | None:
+    """Which of a picture's targets is the predicted class; None where none is."""
+    kinds = left.numbers["kinds"][picture] if picture is not None else []
+    return next((t for t, kind in enumerate(kinds) if PREDICTED in kind.split(" and ")), None)
+
+
+# ---------------------------------------------------------------------------------------------- deletion and insertion
+
+
+def curves(
+    probability: Callable[[Tensor], Tensor], x: Tensor, order: np.ndarray, *, steps: int, gone: Tensor
+) -> np.ndarray:
+    """p(class) when 0, 1, … ``steps`` equal shares of the pixels of x are replaced by those of ``gone``: (steps + 1,).
+
+    probability: (k, c, h, w) → (k,). x, gone: (1, c, h, w). order: (h · w,) pixels, the first to go first.
+    """
+    height, width = x.shape[2:]
+    place = np.empty(order.size, int)
+    place[order] = np.arange(order.size)
+    counts = np.rint(np.linspace(0, order.size, steps + 1))
+    mask = torch.from_numpy(place.reshape(1, 1, height, width) < counts[:, None, None, None]).to(x.device)
+    return probability(torch.where(mask, gone, x)).cpu().numpy()
+
+
+def blurred(x: Tensor, share: float) -> Tensor:
+    """x (1, c, h, w) under a Gaussian blur whose standard deviation is this share of the shorter side."""
+    sigma = share * min(x.shape[2:])
+    smooth = ndimage.gaussian_filter(x.cpu().double().numpy(), (0, 0, sigma, sigma), mode="nearest")
+    return torch.from_numpy(smooth).to(x)
+
+
+def batched(model: Model, target: int, most: int = 64) -> Callable[[Tensor], Tensor]:
+    """p(``target``) of pictures (k, c, h, w), so many at a time: (k,) float32."""
+
+    @torch.no_grad()
+    def probability(x: Tensor) -> Tensor:
+        return torch.cat([model.probabilities(model.logits(part))[:, target] for part in x.split(most)])
+
+    return probability
+
+
+# ------------------------------------------------------------------------------------------------------ randomisation
+
+
+def layers_from_the_top(net: nn.Module, x: Tensor) -> list[str]:
+    """Dotted names of the modules that hold parameters of their own, the last to run first; x: any network input."""
+    called: list[str] = []
+    own = [(name, m) for name, m in net.named_modules() if next(m.parameters(recurse=False), None) is not None]
+    handles = [
+        module.register_forward_pre_hook(lambda m, i, name=name: called.append(name) if name not in called else None)
+        for name, module in own
+    ]
+    try:
+        with torch.no_grad():
+            net(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    never = [name for name, _ in own if name not in called]
+    return [*called[::-1], *never]
+
+
+@torch.no_grad()
+def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
+    """New random values for a module's own parameters, in place: as large as the old ones, and without their meaning.
+
+    Weights are drawn from a normal distribution about 0 with the old root mean square; vectors (biases, scales) are
+    shuffled. seed: name of a parameter → its seed.
+    """
+    for name, old in module.named_parameters(recurse=False):
+        generator = torch.Generator().manual_seed(seed(name))
+        if old.ndim > 1:
+            new = (
+                torch.randn(old.shape, generator=generator, dtype=torch.float32)
+                * old.float().square().mean().sqrt().cpu()
+            )
+        else:
+            new = old.flatten().cpu()[torch.randperm(old.numel(), generator=generator)].reshape(old.shape)
+        old.copy_(new)
+
+
+def cascade(model: Model, x: Tensor, blocks: int, seed: Callable[..., int]) -> Iterator[tuple[str, Model]]:
+    """The model with more and more layers re-drawn from the top down, in about ``blocks`` steps, down to the first.
+
+    Yields (lowest layer that is re-drawn, model); the model is the same copy each time, changed further.
+    """
+    model = dataclasses.replace(model, net=copy.deepcopy(model.net))
+    names = layers_from_the_top(model.net, model.normalise(x))
+    short = {layer.module: layer.name for layer in model.layers}
+    done = 0
+    for cut in np.unique(np.rint(np.linspace(1, len(names), blocks)).astype(int)):
+        for name in names[done:cut]:
+            redraw(model.net.get_submodule(name), lambda parameter, name=name: seed("weights", name, parameter))
+        done = cut
+        yield short.get(names[cut - 1], names[cut - 1] or "the network's own"), model
+
+
+# ------------------------------------------------------------------------------------------------- what may be said
+
+
+def compared(
+    values: np.ndarray, names: list[str], against: dict[str, np.ndarray], rng: np.random.Generator, resamples: int
+) -> list[dict]:
+    """A row for each method and baseline: its mean and interval, and its mean difference to each of ``against``.
+
+    values: (n, len(names)) in 0 … 1, larger is better. against: name → (n,). Rows: {name, mean, low, high, against:
+    {name: {mean, low, high, verdict}}}; nothing is compared with itself.
+    """
+    rows = []
+    for name, own in zip(names, values.T, strict=True):
+        low, high = scores.interval(own, rng, bounds=(0, 1), resamples=resamples)
+        row = {"name": name, "mean": float(own.mean()), "low": low, "high": high, "against": {}}
+        for other, theirs in against.items():
+            if other != name:
+                difference = own - theirs
+                low, high = scores.interval(difference, rng, bounds=(-1, 1), resamples=resamples)
+                said = scores.verdict(len(own), low, high)
+                row["against"][other] = {"mean": float(difference.mean()), "low": low, "high": high, "verdict": said}
+        rows.append(row)
+    return rows
+
+
+def moved(
+    rank: np.ndarray, magnitude: np.ndarray, names: list[str], rng: np.random.Generator, resamples: int
+) -> list[dict]:
+    """Did maps change when all weights were re-drawn? A row for each method that was asked.
+
+    rank, magnitude: (pictures, len(names), blocks) correlations with the original map. Rows: {name, n, mean, low, high,
+    signed, steps, verdict}: of the last block the magnitudes' mean with its interval and the mean of ``rank``; each
+    block's mean magnitude; STAYS where both are above SAME in every picture at the end, CLASSLESS where both are above
+    ALIKE in every picture after the top layer already, CHANGES where both are below SAME in every picture, or IN_PART.
+    """
+    rows = []
+    for m, name in enumerate(names):
+        both, own = np.stack([rank[:, m], magnitude[:, m]]), magnitude[:, m, -1]
+        if np.isnan(both).any():
+            continue
+        low, high = scores.interval(own, rng, bounds=(-1, 1), resamples=resamples)
+        if both[..., -1].min() > SAME:
+            said = STAYS
+        elif both[..., 0].min() > ALIKE:
+            said = CLASSLESS
+        else:
+            said = CHANGES if both[..., -1].max() < SAME else IN_PART
+        row = {"name": name, "n": len(own), "mean": float(own.mean()), "low": low, "high": high, "verdict": said}
+        rows.append(row | {"signed": float(rank[:, m, -1].mean()), "steps": magnitude[:, m].mean(0).tolist()})
+    return rows
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    probes = image_set.probes(job.model["probes"])
+    methods, left_out, one = explained(job, probes)
+    if not methods:
+        reasons = "; ".join(f"{left['section']}: {left['reason']}" for left in left_out)
+        why = f"There are no maps to put to the test. {reasons}" if reasons else "No attribution section is turned on."
+        return job.write({}, not_applicable=why, provenance=model.provenance)
+    names = [m.name for m in methods] + list(BASELINES)
+    found = _tested(job, model, image_set, probes, methods, one)
+    checks = []
+    for check, higher in CHECKS.items():
+        values = found[check] if check in ("pointing", "mass") else scores.area(found[check])
+        here = ~np.isnan(values[:, 0])
+        values = values[here]
+        if not len(values):
+            continue
+        at = {name: values[:, names.index(name)] for name in BASELINES}
+        chance = at[UNIFORM] if check in ("pointing", "mass") else (at[UNIFORM] + at[RANDOM]) / 2
+        rng = np.random.default_rng(job.seed_for("bootstrap", check))
+        others = {"chance": chance, EDGES: at[EDGES], CENTRE: at[CENTRE]}
+        if higher:
+            rows = compared(values, names, others, rng, job.parameters["resamples"])
+        else:  # a lower curve is better: compare 1 − A, and say A
+            rows = compared(1 - values, names, {k: 1 - v for k, v in others.items()}, rng, job.parameters["resamples"])
+            for row in rows:
+                row |= {"mean": 1 - row["mean"], "low": 1 - row["high"], "high": 1 - row["low"]}
+        checks.append(
+            {
+                "check": check, "n": len(values), "better": "higher" if higher else "lower",
+                "chance": float(chance.mean()), "rows": rows,
+            }
+        )  # fmt: skip
+    randomised, lowest = _randomised(job, model, image_set, probes, methods, found)
+    weights = []
+    if randomised:
+        rng = np.random.default_rng(job.seed_for("bootstrap", "weights"))
+        asked = [m.name for m in methods]
+        weights = moved(randomised["rank"], randomised["magnitude"], asked, rng, job.parameters["resamples"])
+    job.write(
+        {name: array for name, array in found.items() if name != "boxes"} | randomised,
+        numbers={
+            "methods": [
+                {"name": m.name, "section": m.section, "signed": m.method.signed, "caveat": m.caveat}
+                for m in methods
+            ],
+            "baselines": list(BASELINES),
+            "blocks": lowest,
+            "checks": checks,
+            "weights": weights,
+            "same": SAME,
+            "alike": ALIKE,
+            "boxes": int(found["boxes"]),
+            "left_out": left_out,
+        },
+        provenance=model.provenance,
+    )  # fmt: skip
+    return None
+
+
+def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[Explained], one) -> dict:
+    """Scores and curves of every picture; see the module's docstring."""
+    geometry, steps = model.preprocess.geometry, job.parameters["steps"]
+    per_picture: dict[str, list] = {}
+    boxes = 0
+    source = {int(index): i for i, index in enumerate(one.arrays["index"])}
+    for p, index in enumerate(tqdm(probes, job.section, mininterval=1)):
+        i = source[index]
+        picture, label = one.arrays["pictures"][i], int(one.arrays["label"][i])
+        t = predicted(one, i)
+        target = int(one.arrays["targets"][i, t])
+        rng = np.random.default_rng(job.seed_for("ties", image_set.pictures[index].id))
+        size = picture.shape[:2]
+        maps = [m.maps[p] for m in methods]
+        maps += [scores.edges(picture), scores.centre(*size), np.ones(size), rng.random(size)]
+        mask = mask_of(image_set, index, geometry)
+        judged = mask is not None and not mask.pixels.all() and label in (-1, target)
+        boxes += judged and mask.is_box
+        x = model.pictures([picture])
+        grey = x.mean((2, 3), keepdim=True).expand_as(x)
+        blur = blurred(x, job.parameters["blur"])
+        probability = batched(model, target)
+        gone, back = [], []
+        for map in maps:
+            order = scores.ranking(map, rng)
+            gone.append(curves(probability, x, order, steps=steps, gone=grey))
+            back.append(curves(probability, blur, order, steps=steps, gone=x))
+        scale = np.array([max(np.abs(map).max(), 1e-30) for map in maps])
+        values = {
+            "index": index,
+            "label": label,
+            "target": target,
+            "probability": one.arrays["probabilities"][i, t],
+            "pictures": picture,
+            "masks": mask.pixels if mask is not None else np.zeros(size, bool),
+            "maps": np.stack([(m / s).astype(np.float16) for m, s in zip(maps, scale, strict=True)]),
+            "scale": scale.astype(np.float32),
+            "pointing": [scores.pointing(m, mask.pixels) if judged else np.nan for m in maps],
+            "mass": [scores.mass(m, mask.pixels) if judged else np.nan for m in maps],
+            "deletion": np.stack(gone),
+            "insertion": np.stack(back),
+        }
+        for name, value in values.items():
+            per_picture.setdefault(name, []).append(value)
+    return {name: np.stack(values) for name, values in per_picture.items()} | {"boxes": np.array(boxes)}
+
+
+def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: list[Explained], found: dict):
+    """How maps change as weights are re-drawn: arrays ``rank``, ``magnitude``, ``cascade``, and the blocks' names."""
+    chosen = range(min(job.parameters["randomised"], len(probes)))
+    lowest, ranks, magnitudes, first = [], [], [], []
+    if not chosen:
+        return {}, lowest
+    asked = {m.name for m in methods} - set(job.parameters["not_randomised"])
+    pictures = [model.pictures([found["pictures"][p]]) for p in chosen]
+    steps = cascade(model, pictures[0], job.parameters["blocks"], job.seed_for)
+    for name, drawn in tqdm(steps, "random weights", job.parameters["blocks"], mininterval=1):
+        lowest.append(name)
+        rank, magnitude = (np.full((len(chosen), len(methods)), np.nan) for _ in range(2))
+        shown = np.zeros((len(methods), *found["pictures"].shape[1:3]), np.float16)
+        for p in chosen:
+            id, target = image_set.pictures[probes[p]].id, torch.tensor([found["target"][p]], device=model.device)
+            for m, explained in enumerate(methods):
+                if explained.name not in asked:
+                    continue
+                # the random numbers that made the original map, so that the weights are all that differs
+                seed = dataclasses.replace(job, section=explained.section).seed_for(explained.name, id)
+                generator = torch.Generator().manual_seed(seed)
+                try:
+                    map = explained.method.maps(drawn, pictures[p], target, explained.parameters, generator)[0]
+                except NotApplicable:
+                    continue
+                map = map.detach().float().cpu().numpy()
+                rank[p, m] = scores.rank_correlation(map, explained.maps[p])
+                magnitude[p, m] = scores.rank_correlation(np.abs(map), np.abs(explained.maps[p]))
+                if p == 0:
+                    shown[m] = map / max(np.abs(map).max(), 1e-30)
+        ranks.append(rank)
+        magnitudes.append(magnitude)
+        first.append(shown)
+    arrays = {"rank": np.stack(ranks, -1), "magnitude": np.stack(magnitudes, -1), "cascade": np.stack(first, 1)}
+    return arrays, lowest
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,229 @@
+"""Does the network use the background? The object is cut out by its mask and put on other backgrounds, in its place.
+
+An attribution that lies on the background proves nothing: those of an unbiased network do, too. What decides is an
+intervention, as in the study of Xiao, Engstrom, Ilyas, Madry 2020 (arXiv:2006.09994):
+
+    d_i = p(c | object i of class c on background b) − median over the other backgrounds b' of p(c | object i on b')
+
+(the median, so that one background that stands out does not make all others look odd).
+
+A class is said to lean on a background where the mean of d_i is beyond a stated ``margin``, both by the 95 % bootstrap
+interval over objects and by Student's t corrected for all questions asked at once (Holm). A class of which that cannot
+be shown is not accused. Beyond it downwards, objects are harder to name there: camouflage does that without any bias.
+
+Backgrounds: the demo's grounds (grass, snow, …), each asked about for each class. Of another set's pictures the
+surroundings of each class's things, with the thing painted over; asked is only whether a class leans on its own. Beside
+them: the picture as it is, and the object on plain grey, which are not compared with.
+
+What the job leaves, for c classes and b backgrounds (``as it is``, ``plain grey``, then those that are compared):
+``probability`` (o, b), of the right class, and ``right`` (o, b), the share of the placements named rightly, for every
+object o; ``object``, ``class`` (o,): index into the image set, and into ``classes``; ``example`` (c, b, h, w, channels)
+an object of each class on each background; ``outside`` (n, m): mass of each probe picture's map outside its mask by m
+methods, ``outside_class`` (n,) the class or −1, ``outside_area`` (n,) the share of the picture outside. Numbers:
+``classes``, ``backgrounds``, ``cells`` [{class, background, n, probability, low, high, accuracy, accuracy_low,
+accuracy_high}], ``asked`` [{class, background, n, mean, low, high, p, corrected, verdict}], ``methods``, ``source``.
+"""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cnnviz import backgrounds, images, masks, models, result
+from cnnviz.attribution import scores
+from cnnviz.attribution.masks import mask_of
+from cnnviz.attribution.probes import PREDICTED
+from cnnviz.images import ImageSet
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+
+AS_IT_IS, GREY = "as it is", "plain grey"
+LEANS, HARDER, NOT_SHOWN = "leans on it", "harder on it", "not shown"
+LEAST = 0.01  # share of the picture that an object must cover
+DRAWN = "grounds drawn as the demo draws them"
+AROUND = "surroundings of each class's things in other pictures of the set, with the thing painted over"
+NO_MASKS = (
+    "The image set has no masks, and without one an object cannot be put on another background. A table can name them: "
+    "kind: csv with mask_column (boxes do not do, since they hold background)."
+)
+TOO_FEW = (
+    f"No class of the network has {scores.FEWEST} labelled pictures with a mask that covers a part of what it sees, "
+    "and of fewer nothing can be said."
+)
+FULL = "The things fill their pictures: of fewer than two classes is enough background left to put things on."
+
+
+def objects(
+    image_set: ImageSet, model: Model, wanted: int | list[str], most: int
+) -> dict[int, list[tuple[int, np.ndarray, np.ndarray]]]:
+    """Output → (index, pixels (h, w, c), mask (h, w)) of up to ``most`` pictures of that class that have a mask.
+
+    wanted: classes by name, or a number: those with the most masks. Left out are classes of the image set that are no
+    output of the network, and those with too few pictures to say anything.
+    """
+    geometry = model.preprocess.geometry
+    of_class: dict[int, list[int]] = {}
+    for i, picture in enumerate(image_set.pictures):
+        drawn = image_set.config["kind"] == "demo"
+        if picture.label is not None and (drawn or picture.mask is not None):
+            output = model.label_to_output[picture.label]
+            if output is not None:
+                of_class.setdefault(output, []).append(i)
+    if isinstance(wanted, int):
+        chosen = sorted(sorted(of_class, key=lambda o: (-len(of_class[o]), o))[:wanted])
+    else:
+        chosen = [o for o in map(model.output, wanted) if o in of_class]
+    found = {}
+    for output in chosen:
+        own = []
+        for i in of_class[output]:
+            mask = mask_of(image_set, i, geometry)
+            if mask is not None and not mask.is_box and LEAST <= mask.pixels.mean() < 0.9:
+                own.append((i, next(image_set.arrays(geometry, [i])), mask.pixels))
+            if len(own) == most:
+                break
+        if len(own) >= scores.FEWEST:
+            found[output] = own
+    return found
+
+
+def grounds(
+    image_set: ImageSet, model: Model, found: dict[int, list], each: int
+) -> tuple[dict[str, list[backgrounds.Ground]], str]:
+    """Background → its grounds, and where they come from, in words."""
+    drawn = backgrounds.drawn(image_set, model.preprocess.geometry, each)
+    if drawn:
+        return drawn, DRAWN
+    # one more than are used: a thing is not put into the hole that it left
+    around = {model.classes[output]: backgrounds.around(things, each + 1) for output, things in found.items()}
+    return {name: own for name, own in around.items() if len(own) > 1}, AROUND
+
+
+def answers(model: Model, pictures: list[np.ndarray], output: int) -> tuple[np.ndarray, np.ndarray]:
+    """p(output) and whether it is the network's answer, of each picture (h, w, c): (n,) float64 and (n,) bool."""
+    with torch.no_grad():
+        logits = model.logits(model.pictures(pictures))
+    right = logits.argmax(1) == output if model.kind == "softmax" else logits[:, output] > 0
+    return model.probabilities(logits)[:, output].double().cpu().numpy(), right.cpu().numpy()
+
+
+def judged(differences: list[np.ndarray], margin: float, rng: np.random.Generator, resamples: int) -> list[dict]:
+    """Of each question's paired differences (n,) in −1 … 1: mean, interval, p, p corrected for all, the verdict."""
+    p = np.array([scores.beyond(d, margin) for d in differences])
+    rows = []
+    for d, own, corrected in zip(differences, p, scores.holm(p), strict=True):
+        low, high = scores.interval(d, rng, bounds=(-1, 1), resamples=resamples)
+        beyond = corrected < 0.05 and (low > margin or high < -margin)
+        said = NOT_SHOWN if not beyond else LEANS if low > margin else HARDER
+        rows.append(
+            {
+                "n": len(d), "mean": float(d.mean()), "low": low, "high": high, "p": float(own),
+                "corrected": float(corrected), "verdict": said,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    parameters = job.parameters
+    found = objects(image_set, model, parameters["classes"], parameters["pictures"])
+    if not found:
+        exact = job.image_set["kind"] == "demo" or any(picture.mask for picture in image_set.pictures)
+        why = TOO_FEW if exact else NO_MASKS
+        return job.write({}, not_applicable=why, provenance=model.provenance)
+    grounds_of, source = grounds(image_set, model, found, parameters["placements"])
+    if len(grounds_of) < 2:
+        return job.write({}, not_applicable=FULL, provenance=model.provenance)
+    shown = [AS_IT_IS, GREY, *grounds_of]
+    names = [model.classes[output] for output in found]
+    probability, right, label, example = measured(model, found, grounds_of, parameters["placements"])
+
+    rng = np.random.default_rng(job.seed_for("bootstrap"))
+    resamples = parameters["resamples"]
+    cells = []
+    for c, name in enumerate(names):
+        for b, background in enumerate(shown):
+            p, hits = probability[label == c, b], right[label == c, b]
+            low, high = scores.interval(p, rng, bounds=(0, 1), resamples=resamples)
+            least, most = scores.interval(hits, rng, bounds=(0, 1), resamples=resamples)
+            cell = {"class": name, "background": background, "n": len(p), "probability": float(p.mean())}
+            cell |= {"low": low, "high": high, "accuracy": float(hits.mean())}
+            cells.append(cell | {"accuracy_low": least, "accuracy_high": most})
+    questions = [
+        (c, b) for c in range(len(names)) for b in range(2, len(shown)) if source == DRAWN or shown[b] == names[c]
+    ]
+    differences = []
+    for c, b in questions:
+        own = probability[label == c]
+        differences.append(own[:, b] - np.median(np.delete(own, [0, 1, b], 1), 1))
+    asked = [
+        {"class": names[c], "background": shown[b]} | row
+        for (c, b), row in zip(questions, judged(differences, parameters["margin"], rng, resamples), strict=True)
+    ]
+    outside, methods = _outside(job, model, image_set, list(found))
+    arrays = {"probability": probability, "right": right, "class": label, "example": example}
+    arrays["object"] = np.array([index for things in found.values() for index, *_ in things])
+    numbers = {"classes": names, "backgrounds": shown, "cells": cells, "asked": asked}
+    numbers |= {"methods": methods, "source": source}
+    job.write(arrays | outside, numbers=numbers, provenance=model.provenance)
+    return None
+
+
+def measured(
+    model: Model, found: dict[int, list], grounds_of: dict[str, list[backgrounds.Ground]], placements: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """``probability`` and ``right`` (o, b), ``class`` (o,) and ``example`` (c, b, h, w, channels); see the module."""
+    probability, right, label, example = [], [], [], []
+    for c, (output, things) in enumerate(found.items()):
+        for o, (index, pixels, mask) in enumerate(tqdm(things, model.classes[output], mininterval=1, leave=False)):
+            grey = np.full_like(pixels, 128 if pixels.dtype == np.uint8 else 0.5)
+            placed = [[pixels], [backgrounds.on(grey, pixels, mask)]]
+            for own in grounds_of.values():
+                other = [ground for source, ground in own if source != index][:placements]
+                placed.append([backgrounds.on(ground, pixels, mask) for ground in other])
+            p, hit = answers(model, [picture for made in placed for picture in made], output)
+            ends = np.cumsum([len(made) for made in placed])[:-1]
+            probability.append([part.mean() for part in np.split(p, ends)])
+            right.append([part.mean() for part in np.split(hit, ends)])
+            label.append(c)
+            if o == 0:
+                example.append([made[0] for made in placed])
+    return np.array(probability), np.array(right), np.array(label), np.array(example)
+
+
+def _outside(job: Job, model: Model, image_set: ImageSet, outputs: list[int]) -> tuple[dict, list[str]]:
+    """What each attribution of the sections among the inputs puts outside the masks of the probe pictures."""
+    columns: dict[str, dict[int, float]] = {}
+    area: dict[int, float] = {}
+    found: dict[int, masks.Mask | None] = {}
+    for section, path in job.inputs.items():
+        if section in ("network", "images"):
+            continue
+        left = result.read(path)
+        for i, index in enumerate(left.arrays.get("index", ()) if left.status == "ok" else ()):
+            index = int(index)
+            if index not in found:
+                found[index] = mask_of(image_set, index, model.preprocess.geometry)
+            t = next((t for t, kind in enumerate(left.numbers["kinds"][i]) if PREDICTED in kind.split(" and ")), None)
+            if t is None or found[index] is None or found[index].is_box:
+                continue
+            area[index] = 1 - float(found[index].pixels.mean())
+            for array in left.arrays:
+                if array.startswith("maps/"):
+                    score = 1 - scores.mass(left.arrays[array][i, t], found[index].pixels)
+                    columns.setdefault(array.removeprefix("maps/"), {})[index] = score
+    indices = sorted(area)
+    labels = [image_set.pictures[i].label for i in indices]
+    right = [model.label_to_output[label] if label is not None else None for label in labels]
+    at = {output: c for c, output in enumerate(outputs)}
+    values = [[columns[m].get(i, np.nan) for m in columns] for i in indices]
+    return {
+        "outside": np.array(values, float).reshape(len(indices), len(columns)),
+        "outside_class": np.array([at.get(output, -1) for output in right], int),
+        "outside_area": np.array([area[i] for i in indices]),
+    }, list(columns)
+
+
+if __name__ == "__main__":
+    run(main)

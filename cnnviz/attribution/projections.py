@@ -1,0 +1,209 @@
+"""Back from a number inside a network to the pixels, with another rule at each ReLU: what deconvnet and
+guided_backprop share.
+
+A projection is the gradient of one number with respect to the picture, where every ReLU sends back something else
+(:mod:`cnnviz.relu`). That number is a class's logit, or one neuron of a unit: in the classic figure (Zeiler & Fergus
+2014, fig. 2; Springenberg et al. 2015, fig. 3) the neuron that made a patch one of the unit's strongest.
+
+A job leaves, beside what :mod:`cnnviz.attribution.probes` lists, ``projection`` (n, t, h, w, c) and ``largest`` (n, t)
+of the classes, and for each chosen layer L, u of its units (the most selective first) and k patches each:
+L/unit (u,) int32; L/image (u, k) int32, the picture, or −1 for none; L/position (u, k, 2), y and x of the neuron;
+L/value (u, k) float32 of it; L/box (u, k, 4), top, left, bottom, right of its field in pixels of the input, half open;
+L/border (u, k) bool, the field hangs over the picture's edge; L/projection (u, k, H, W, c): its field, in the upper
+left corner, of the neuron's projection, which is 0 everywhere else; and L/largest (u, k).
+A projection is float16, each number a share of its largest magnitude, which is the float32 ``largest``. In the
+numbers: ``layers`` [{name, units, sites: ReLUs on the way}], ``size`` and ``geometry`` as the forward pass has them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cnnviz import images, result, trace
+from cnnviz.attribution.probes import Left, Method, NotApplicable, attribute
+from cnnviz.job import Job
+from cnnviz.layers import Layer
+from cnnviz.models import Model
+from cnnviz.relu import ReluRule, leftover
+
+BATCH = 8  # neurons at a time: VGG-16 keeps some 100 MB for each
+
+
+def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple[Tensor, int]:
+    """The projection of ``values(x)`` (n,), one number a picture, to x (n, c, h, w): its shape, both signs.
+
+    Also the number of ReLUs on the way. rule: see :class:`cnnviz.relu.ReluRule`.
+    """
+    x = x.detach().requires_grad_(True)
+    with ReluRule(rule) as relus:
+        total = values(x).sum()  # a picture's number depends on no other picture
+    return torch.autograd.grad(total, x)[0], relus.sites
+
+
+def of_classes(model: Model, x: Tensor, targets: Tensor, rule: str) -> Tensor:
+    """Projections (t, c, h, w) of a picture's logits, in logits per unit of pixel value. x (1, c, h, w), targets (t,).
+
+    Raises NotApplicable for a network without a ReLU that can be seen.
+    """
+    x = x.expand(len(targets), *x.shape[1:])
+    pixels, sites = to_pixels(lambda x: model.logits(x).gather(1, targets[:, None])[:, 0], x, rule)
+    if not sites:
+        raise NotApplicable(
+            "The method changes what ReLUs send back, and no ReLU was seen in this network: it has other activations, "
+            "or ReLUs inside compiled code. What is left would be the plain gradient, which the saliency maps show."
+        )
+    return pixels
+
+
+def of_neurons(model: Model, x: Tensor, layer: Layer, neurons: Tensor, rule: str) -> tuple[Tensor, int]:
+    """Projections of one neuron each, (n, c, h, w), in its values per unit of pixel value; and the ReLUs on the way.
+
+    x: pictures (n, c, h, w). neurons: (n, 3) unit, y and x within the layer's maps.
+    """
+    each, (unit, row, column) = torch.arange(len(x), device=x.device), neurons.T
+    with trace.capture(model.net, {layer.module: layer.maps}, stop=True) as captured:
+        return to_pixels(
+            lambda x: trace.forward(model.net, model.normalise(x), captured)[layer.module][each, unit, row, column],
+            x,
+            rule,
+        )
+
+
+def strongest(kept: dict[str, np.ndarray], unit: int, k: int) -> list[tuple[int, int, int, float]]:
+    """(picture, y, x, value) of a unit's k strongest neurons, as maximal_patches has them.
+
+    At most one a picture; those that see no padding first. kept: a layer's arrays of the forward pass, its name gone.
+    """
+    found: dict[int, tuple[int, int, int, float]] = {}
+    for where in ("inside", "all"):
+        image, position, value = (kept[f"{where}_{what}"][unit] for what in ("image", "position", "value"))
+        for i, (y, x), v in zip(image.tolist(), position.tolist(), value.tolist(), strict=True):
+            if i >= 0:
+                found.setdefault(i, (i, y, x, v))
+    return list(found.values())[:k]
+
+
+def selective(weakest: np.ndarray, peak: np.ndarray, count: int) -> np.ndarray:
+    """The ``count`` most selective units: by their weakest patch's value over what a usual picture excites them to.
+
+    weakest, peak: (units,). As maximal_patches shows them first.
+    """
+    ratio = np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf)
+    return np.argsort(-ratio, kind="stable")[:count]
+
+
+def shares(pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(n, c, h, w) → (n, h, w, c) float16, each over its largest magnitude, and those (n,) float32."""
+    largest = pixels.abs().amax((1, 2, 3))
+    of_it = pixels / torch.where(largest > 0, largest, 1)[:, None, None, None]
+    return of_it.permute(0, 2, 3, 1).half().cpu().numpy(), largest.float().cpu().numpy()
+
+
+def method(rule: str) -> Method:
+    """max over channels of |projection of the class's logit|, (t, h, w)."""
+    return Method(lambda model, x, t, p, g: of_classes(model, x, t, rule).abs().amax(1), caveat=caveat)
+
+
+def caveat(model: Model, x: Tensor) -> str:
+    """What bends the network beside its ReLUs; "" where nothing does."""
+    if leftover(model.net, model.normalise(x)) < 1e-3:
+        return ""
+    return (
+        "Something else than ReLUs and pooling bends this network too: a gate, an attention, another activation, or a "
+        "ReLU in compiled code. There the plain gradient is taken, so what is shown is only in part what the paper "
+        "describes."
+    )
+
+
+def main(job: Job, name: str, rule: str) -> None:
+    """Project the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units."""
+    classes: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: torch.Generator) -> Tensor:
+        pixels = of_classes(model, x, targets, rule)
+        classes.append(shares(pixels))
+        return pixels.abs().amax(1)
+
+    def beside(model: Model) -> Left:
+        arrays, numbers = _units(job, model, rule)
+        return together(classes, "projection", "largest") | arrays, numbers
+
+    attribute(job, {name: replace(method(rule), maps=maps)}, beside)
+
+
+def together(kept: list[tuple[np.ndarray, np.ndarray]], *names: str) -> dict[str, np.ndarray]:
+    """:func:`shares` of n pictures with up to t classes each as two arrays (n, t, …), filled up with 0."""
+    most = max(len(largest) for _, largest in kept)
+
+    def filled(array: np.ndarray) -> np.ndarray:
+        return np.pad(array, [(0, most - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+    return {name: np.stack([filled(each[i]) for each in kept]) for i, name in enumerate(names)}
+
+
+def _units(job: Job, model: Model, rule: str) -> Left:
+    forward = result.read(job.inputs["forward"])
+    chosen = {}
+    for name in model.chosen:
+        kept = {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+        chosen[name] = _choose(kept, forward.numbers["size"], job.parameters["units"], job.parameters["patches"])
+    wanted = sorted({int(i) for layer in chosen.values() for i in layer["image"].flat if i >= 0})
+    image_set = images.read(job.inputs["images"], job.image_set)
+    pictures = dict(zip(wanted, image_set.arrays(model.preprocess.geometry, wanted, job.threads), strict=True))
+    arrays, layers = {}, []
+    for name, layer in tqdm(chosen.items(), f"{job.section}: layers", mininterval=1):
+        sites = _project(model, pictures, model.layer(name), layer, rule)
+        arrays |= {f"{name}/{what}": array for what, array in layer.items()}
+        layers.append({"name": name, "units": model.layer(name).units, "sites": sites})
+    return arrays, {"layers": layers, "size": forward.numbers["size"], "geometry": forward.numbers["geometry"]}
+
+
+def _choose(kept: dict[str, np.ndarray], size: list[int], units: int, patches: int) -> dict[str, np.ndarray]:
+    """The arrays of a layer but its projections: which units, and of each which neurons."""
+    most = kept["all_image"].shape[1]
+    best = [strongest(kept, unit, most) for unit in range(len(kept["peak"]))]
+    weakest = np.array([min([n[3] for n in found] + [0.0] * (len(found) < most)) for found in best])
+    unit = selective(weakest, kept["peak"], units)
+    k = min(patches, most)
+    shape = len(unit), k
+    layer = {
+        "unit": unit.astype(np.int32),
+        "image": np.full(shape, -1, np.int32),
+        "position": np.full((*shape, 2), -1, np.int32),
+        "value": np.zeros(shape, np.float32),
+        "box": np.zeros((*shape, 4), np.int32),
+        "border": np.zeros(shape, bool),
+    }
+    for u, number in enumerate(unit):
+        for p, (image, y, x, value) in enumerate(best[number][:k]):
+            (top, bottom), (left, right) = kept["rows"][y], kept["columns"][x]
+            whole = (top, left, bottom, right) == (0, 0, *size)
+            layer["image"][u, p], layer["position"][u, p], layer["value"][u, p] = image, (y, x), value
+            layer["box"][u, p] = top, left, bottom, right
+            layer["border"][u, p] = (kept["rows_cross"][y] or kept["columns_cross"][x]) and not whole
+    return layer
+
+
+def _project(
+    model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rule: str
+) -> int:
+    """Add to a layer's ``chosen`` neurons their projections, cut to their fields. Returns the ReLUs on the way."""
+    box, sites = chosen["box"], 0
+    height, width = (box[..., 2:] - box[..., :2]).max((0, 1))
+    chosen["projection"] = np.zeros((*box.shape[:2], height, width, model.channels), np.float16)
+    chosen["largest"] = np.zeros(box.shape[:2], np.float32)
+    places = np.argwhere(chosen["image"] >= 0)
+    for start in range(0, len(places), BATCH):
+        batch = places[start : start + BATCH]
+        x = model.pictures([pictures[int(chosen["image"][u, p])] for u, p in batch])
+        neurons = torch.tensor([[int(chosen["unit"][u]), *chosen["position"][u, p].tolist()] for u, p in batch])
+        pixels, sites = of_neurons(model, x, layer, neurons.to(x.device), rule)
+        for (u, p), whole, largest in zip(batch, *shares(pixels), strict=True):
+            top, left, bottom, right = box[u, p]
+            chosen["projection"][u, p, : bottom - top, : right - left] = whole[top:bottom, left:right]
+            chosen["largest"][u, p] = largest
+    return sites

@@ -1,0 +1,39 @@
+"""What marks the thing in a picture of an image set: the demo's own truth, or a mask or a box of a table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnviz.images import ImageSet, Picture
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """pixels: bool (h, w), where the thing is. is_box: all that is known is a box around it, here filled."""
+
+    pixels: np.ndarray
+    is_box: bool
+
+
+def of_picture(image_set: ImageSet, index: int) -> Mask | None:
+    """The mask of an upright picture, in its own pixels; else its box; None where it has neither.
+
+    In a mask file the thing is what is brighter than half the brightest value, so 0 and 1 serve as well as 0 and 255.
+    """
+    picture, config = image_set.pictures[index], image_set.config
+    if config["kind"] == "demo":
+        from cnnviz.demo.pictures import draw
+
+        return Mask(draw(config["seed"], int(picture.name.rsplit("-", 1)[1])).mask, False)
+    if picture.mask is not None:
+        beside = ImageSet(
+            {key: config[key] for key in ("kind", "path")}, (Picture("", picture.mask, None, 0, 0),), (), ()
+        )
+        values = np.atleast_3d(np.asarray(beside.pixels(0))).max(2)
+        return Mask(values > values.max() / 2, False)
+    if picture.box is not None:
+        pixels = np.zeros((picture.height, picture.width), bool)
+        left, top, right, bottom = (round(side) for side in picture.box)
+        pixels[top : max(bottom, top + 1), left : max(right, left + 1)] = True
+        return Mask(pixels, True)
+    return None

@@ -1,0 +1,249 @@
+"""Does the network use the background: classes × backgrounds, what may be said of them, and what attributions say."""
+
+import numpy as np
+
+from cnnviz.result import Result
+from cnnviz.views import colour, intervals, panels, section
+from cnnviz.views.intervals import BAD, NONE, OPEN, Bar
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+
+LEANS, HARDER = "leans on it", "harder on it"
+EFFECTS = 16  # of the largest, in the figure
+
+
+def signed(row: dict) -> str:
+    return f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+
+
+def largest(result: Result) -> list[dict]:
+    return sorted(result.numbers["asked"], key=lambda row: -abs(row["mean"]))
+
+
+def conclusion(result: Result) -> str:
+    """What may be said, in a few sentences."""
+    numbers = result.numbers
+    leaning = [row for row in largest(result) if row["verdict"] == LEANS]
+    margin, count = result.parameters["margin"], len(numbers["asked"])
+    if not leaning:
+        words = (
+            f"No class is shown to lean on a background: in none of {count} cases does p(class) rise by more than "
+            f"{margin:g} for certain."
+        )
+        return f"{words} The largest change is {said(largest(result)[0])}."
+    cells = {(cell["class"], cell["background"]): cell for cell in numbers["cells"]}
+    words = []
+    for row in leaning[:6]:
+        others = [cells[row["class"], b]["accuracy"] for b in numbers["backgrounds"][2:] if b != row["background"]]
+        own = cells[row["class"], row["background"]]["accuracy"]
+        words.append(
+            f"{row['class']} leans on {row['background']}: {signed(row)}; named rightly {own:.0%} of the time there, "
+            f"{np.mean(others):.0%} on the others."
+        )
+    if len(leaning) > 6:
+        words.append(f"{len(leaning) - 6} more are in the table.")
+    rest = [row for row in largest(result) if row["verdict"] != LEANS]
+    if rest:
+        words.append(f"In the other {len(rest)} cases that is not shown; the largest change is {said(rest[0])}.")
+    return " ".join(words)
+
+
+def said(row: dict) -> str:
+    return f"{row['class']} on {row['background']}, {signed(row)}"
+
+
+def grid(result: Result, key: str) -> np.ndarray:
+    """(classes, backgrounds) of the cells' ``key``."""
+    numbers = result.numbers
+    cells = {(cell["class"], cell["background"]): cell[key] for cell in numbers["cells"]}
+    return np.array([[cells[name, b] for b in numbers["backgrounds"]] for name in numbers["classes"]])
+
+
+def heat(result: Result, context: Context, key: str, title: str) -> Figure:
+    numbers = result.numbers
+    classes, shown = numbers["classes"], numbers["backgrounds"]
+    marked = frozenset(
+        (classes.index(row["class"]), shown.index(row["background"]))
+        for row in numbers["asked"]
+        if row["verdict"] == LEANS
+    )
+    drawn, width, height = intervals.heat(grid(result, key), [c.split(",")[0] for c in classes], shown, marked)
+    leaning = f" Ringed: {', '.join(said(r) for r in numbers['asked'] if r['verdict'] == LEANS)}." if marked else ""
+    return context.figure(
+        f"heat-{key}", f"heat-{key}.svg", drawn, width, height,
+        alt=f"{title} of {len(classes)} classes, the rows, on {len(shown)} backgrounds; the tables below list them. "
+        f"{conclusion(result)}",
+        caption=f"{title}: each row a class, each column where its objects stand. "
+        f"{conclusion(result) if key == 'probability' else ''} The first two columns are the pictures as they are and "
+        f"the objects on plain grey. Backgrounds: {numbers['source']}.{leaning if key != 'probability' else ''}",
+        mapping="opacity of blue: 0 … 100 %", data=key if key == "probability" else "right",
+        subjects=tuple(Subject("class", name) for name in classes), from_dataset=False,
+    )  # fmt: skip
+
+
+def effects(result: Result, context: Context) -> Figure:
+    rows = largest(result)[:EFFECTS]
+    bars = [
+        Bar(f"{row['class'].split(',')[0][:12]} on {row['background'][:10]}", row["mean"], row["low"], row["high"],
+            {LEANS: BAD, HARDER: NONE}.get(row["verdict"], OPEN))
+        for row in rows
+    ]  # fmt: skip
+    margin = result.parameters["margin"]
+    drawn, width, height = intervals.whiskers(
+        bars, across="change of p(class)", ends=(-1, 1), lines=[("", -margin), ("margin", margin)]
+    )
+    return context.figure(
+        "effects", "effects.svg", drawn, width, height,
+        alt=f"The largest changes of p(class) by background with 95 % intervals: {'; '.join(map(said, rows[:5]))}.",
+        caption="How much p(class) changes where the same objects stand on one background and not on the others (their "
+        f"median): the largest of {len(result.numbers['asked'])}, with 95 % intervals. Orange: beyond the margin of "
+        f"{margin:g} for certain, also when corrected for asking so often. Grey: not shown; with a hollow dot: beyond "
+        "it downwards, harder to name there.",
+        mapping="fixed range −1 … 1", data="probability", subjects=(), from_dataset=False,
+    )  # fmt: skip
+
+
+def examples(result: Result, context: Context) -> list[Figure]:
+    """One object of each class on every background; the classes with the largest effects first."""
+    numbers, arrays = result.numbers, result.arrays
+    order = list(dict.fromkeys([*(row["class"] for row in largest(result)), *numbers["classes"]]))
+    figures = []
+    for name in order:
+        c = numbers["classes"].index(name)
+        o = int(np.flatnonzero(arrays["class"] == c)[0])
+        picture = context.image_set.pictures[arrays["object"][o]]
+        shown = [
+            (
+                f"{background} {arrays['probability'][o, b]:.0%}",
+                colour.rgb(pixels, context.image_set.config.get("show")),
+            )
+            for b, (background, pixels) in enumerate(zip(numbers["backgrounds"], arrays["example"][c], strict=True))
+        ]
+        drawn, width, height = panels.sheet(shown)
+        figures.append(
+            context.figure(
+                f"example-{c}",
+                f"example-{c}.svg",
+                drawn,
+                width,
+                height,
+                alt=f"{picture.name} cut out and put on {len(shown) - 1} backgrounds, with p({name}) on each.",
+                caption=f"{picture.name}: the object in its place on each background, and p({name}), the mean over the "
+                "placements there.",
+                mapping="pixels as the network sees them",
+                data=f"example[{c}]",
+                group="What the network was shown",
+                subjects=(Subject("image", picture.name), Subject("class", name)),
+            )  # fmt: skip
+        )
+    return figures
+
+
+def outside(result: Result) -> Table | None:
+    """What attributions put outside the masks of the probe pictures, a row a class."""
+    arrays, methods = result.arrays, result.numbers["methods"]
+    if not methods or not len(arrays["outside"]):
+        return None
+    groups = [("all", np.ones(len(arrays["outside"]), bool))]
+    groups += [(name, arrays["outside_class"] == c) for c, name in enumerate(result.numbers["classes"])]
+    rows = []
+    for name, here in groups:
+        if here.any():
+            means = [round(float(v), 2) if np.isfinite(v) else None for v in arrays["outside"][here].mean(0)]
+            rows.append((name, int(here.sum()), round(float(arrays["outside_area"][here].mean()), 2), *means))
+    return Table(
+        "outside",
+        "Share of each attribution that lies outside the object, by class of the probe picture. Evenly spread maps "
+        "would have the share of the picture that is outside. This is no evidence of bias: compare another model.",
+        ("class", "probes", "picture outside", *(m.replace("_", " ") for m in methods)),
+        tuple(rows),
+    )
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers = result.numbers
+    figures = [heat(result, context, "probability", "Mean p(class)"), effects(result, context)]
+    figures += [heat(result, context, "accuracy", "Accuracy"), *examples(result, context)]
+    asked = tuple(
+        (row["class"], row["background"], row["n"], signed(row), f"{row['corrected']:.2g}", row["verdict"])
+        for row in largest(result)
+    )
+    cells = tuple(
+        (
+            cell["class"],
+            cell["background"],
+            cell["n"],
+            f"{cell['probability']:.2f} ({cell['low']:.2f} to {cell['high']:.2f})",
+            f"{cell['accuracy']:.2f} ({cell['accuracy_low']:.2f} to {cell['accuracy_high']:.2f})",
+        )
+        for cell in numbers["cells"]
+    )
+    tables = [
+        Table(
+            "asked",
+            f"Does p(class) rise by more than {result.parameters['margin']:g} on this background, above the median of "
+            "the others? Mean paired difference with its 95 % interval, p corrected for all questions (Holm).",
+            ("class", "background", "objects", "change of p(class)", "p, corrected", "verdict"),
+            asked,
+        ),
+        Table(
+            "cells",
+            "Each class on each background: means over its objects with 95 % intervals.",
+            ("class", "background", "objects", "p(class)", "accuracy"),
+            cells,
+        ),
+        outside(result),
+    ]
+    leaning = {row["class"] for row in numbers["asked"] if row["verdict"] == LEANS}
+    metrics = [Metric("classes_leaning_on_background", len(leaning)), Metric("classes_asked", len(numbers["classes"]))]
+    if numbers["asked"]:
+        first = largest(result)[0]
+        metrics.append(Metric("largest_change_of_p", first["mean"], interval=(first["low"], first["high"])))
+    metrics.append(Metric("objects", len(result.arrays["object"])))
+    return {
+        "figures": tuple(figures),
+        "tables": tuple(table for table in tables if table is not None),
+        "metrics": tuple(metrics),
+    }
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="bias_probe",
+        title="Does it use the background?",
+        question="Would the network name the same thing differently if it stood somewhere else?",
+        how_to_read="Each object is cut out by its mask and put, in its place, on other backgrounds: all that changes "
+        "is what is around it. Read a row from left to right: where p(class) stays, the background does not matter. A "
+        "class is said to lean on a background only where p(class) rises beyond the margin there, by the 95 % interval "
+        "over objects, and by a test corrected for all questions asked at once.",
+        do_not_conclude="A class that is not accused is not thereby free of bias: there may be too few objects, and "
+        "only these backgrounds were tried. Cut-out objects lack their shadows and have hard edges, which costs some "
+        "classes a little everywhere: compare the backgrounds with each other, not with the pictures as they are. "
+        "Objects that are hard to see on a background lose p(class) there without any bias; the same section of a "
+        "model trained otherwise shows how much. Attribution outside the object is no evidence: unbiased networks "
+        "have it, too.",
+        equation="dᵢ = p(c | object i on b) − median over b' ≠ b of p(c | object i on b')",
+        papers=(
+            Paper(
+                "K. Xiao, L. Engstrom, A. Ilyas, A. Madry",
+                2020,
+                "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
+                "ICLR 2021",
+                "https://arxiv.org/abs/2006.09994",
+            ),
+            Paper(
+                "M. T. Ribeiro, S. Singh, C. Guestrin",
+                2016,
+                "“Why Should I Trust You?”: Explaining the Predictions of Any Classifier",
+                "KDD",
+                "https://arxiv.org/abs/1602.04938",
+            ),
+            Paper(
+                "S. Holm",
+                1979,
+                "A Simple Sequentially Rejective Multiple Test Procedure",
+                "Scandinavian Journal of Statistics",
+                "https://www.jstor.org/stable/4615733",
+            ),
+        ),
+    )

@@ -1,0 +1,119 @@
+"""A figure a probe picture, a row a class: heat over the picture, Guided Grad-CAM, and CAM where it applies."""
+
+import numpy as np
+
+from cnnviz.result import Result
+from cnnviz.views import colour, section
+from cnnviz.views.attributions import sheet
+from cnnviz.views.projections import classes_of, coloured, range_words
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+
+TITLES = {
+    "grad_cam": "Grad-CAM over the picture",
+    "guided_grad_cam": "Guided Grad-CAM",
+    "cam": "CAM over the picture (red for, blue against)",
+}
+WORDS = {
+    "how_to_read": "Each row is a class. Bright places are where the last maps hold evidence for it; the heat is as "
+    "coarse as these maps, and drawn smoothly. Compare the rows: where two classes light up different things, the "
+    "network tells them apart by these. Guided Grad-CAM keeps those of guided backpropagation's lines "
+    "that are in the heat.",
+    "do_not_conclude": "The heat is coarse: its edge is not the object's edge, and each position of the last maps sees "
+    "far more of the picture than the spot that is drawn for it. It says where, not what. All that speaks against the "
+    "class is left out. The fine lines of Guided Grad-CAM come from a method that draws outlines of nearly everything; "
+    "only their place is Grad-CAM's.",
+}
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers, arrays = result.numbers, result.arrays
+    methods = [m["name"] for m in numbers["methods"]]
+    layer = numbers["layer"]
+    left_out = [
+        f"{TITLES[name].split(' over')[0]} is left out: {why}" for name, why in numbers["not_applicable"].items()
+    ]
+    caveats = [f"{TITLES[m['name']]}: {m['caveat']}" for m in numbers["methods"] if m["caveat"]]
+    cold = arrays["maps/grad_cam"].max((2, 3))[arrays["targets"] >= 0] == 0
+    return {
+        "figures": tuple(_figure(result, context, i, methods) for i in range(len(arrays["index"]))),
+        "metrics": (
+            Metric("probes", len(arrays["index"])),
+            Metric("heat_maps_empty", float(cold.mean()), "share", "lower"),
+        ),
+        "how_to_read": f"{WORDS['how_to_read']} Here the maps are those of {layer['name']}, {layer['height']} × "
+        f"{layer['width']} positions. {' '.join(left_out)}".strip(),
+        "do_not_conclude": " ".join([WORDS["do_not_conclude"], *caveats]),
+    }
+
+
+def over(picture: np.ndarray, colours: np.ndarray, alpha: float) -> np.ndarray:
+    """(h, w, 3) uint8 colours over a picture of the same shape; alpha: 0 shows the picture alone, 1 the colours."""
+    return np.rint(picture * (1 - alpha) + colours * alpha).astype(np.uint8)
+
+
+def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Figure:
+    arrays, view = result.arrays, context.show
+    picture, channels = context.image_set.pictures[arrays["index"][i]], context.image_set.config.get("show")
+    shown = colour.rgb(arrays["pictures"][i], channels)
+    names, said = classes_of(result, context, i)
+    rows = [[None if t else shown] for t in range(len(names))]
+    mappings = []
+    for method in methods:
+        if method == "guided_grad_cam":
+            shares = [share.astype(np.float32) for share in arrays["guided"][i, : len(names)]]
+            panels = [coloured(share, view["percentile"], channels) for share in shares]
+            words = range_words(shares, arrays["guided_largest"][i], view["percentile"])
+        else:
+            maps = arrays[f"maps/{method}"][i, : len(names)]
+            parts = [maps] * len(maps) if view["scale"] == "picture" else maps
+            if method == "cam":
+                ranges = [colour.symmetric(part, percentile=view["percentile"]) for part in parts]
+            else:
+                how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each class'}"
+                ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
+            panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
+            ends = ", ".join(dict.fromkeys(f"{a_range.low:.3g} … {a_range.high:.3g}" for a_range in ranges))
+            words = f"{ranges[0].how}: {ends}, colours {ranges[0].colours}"
+        for row, panel in zip(rows, panels, strict=True):
+            row.append(panel)
+        mappings.append(f"{TITLES[method]}: {words}")
+    cold = [n for n, m in zip(names, arrays["maps/grad_cam"][i], strict=False) if not np.any(m)]
+    empty = f" Nothing speaks for {', '.join(cold)} in these maps: no heat at all." if cold else ""
+    titles = "; ".join(TITLES[method] for method in methods)
+    return context.picture(
+        picture.id,
+        sheet(rows, max(1, 192 // len(shown))),
+        alt=f"{picture.name}, and for {', '.join(names)} each: {titles}.{empty}",
+        caption=f"{picture.name}. A row for each class: {said} From left: {titles}.{empty}",
+        mapping="; ".join(mappings),
+        data=", ".join("guided" if m == "guided_grad_cam" else f"maps/{m}" for m in methods) + f", each [{i}]",
+        subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+        lossless=False,
+    )
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="grad_cam",
+        title="Grad-CAM",
+        question="Where in the picture is the evidence for each class?",
+        equation="L(y, x) = max(0, Σ_k α_k A_k(y, x)), α_k = mean over (y, x) of ∂S_c/∂A_k(y, x)",
+        papers=(
+            Paper(
+                "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
+                2017,
+                "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based Localization",
+                "ICCV",
+                "https://arxiv.org/abs/1610.02391",
+            ),
+            Paper(
+                "B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba",
+                2016,
+                "Learning Deep Features for Discriminative Localization",
+                "CVPR",
+                "https://arxiv.org/abs/1512.04150",
+            ),
+        ),
+        **WORDS,
+    )

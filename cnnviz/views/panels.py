@@ -1,0 +1,77 @@
+"""Titled panels of pictures in rows, as one SVG: the pixels are one embedded picture, the titles are text."""
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from cnnviz.views import intervals
+
+PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side and the height of its title in pixels; panels a row
+_LETTERS = 21
+
+
+def shortened(title: str) -> str:
+    """So long that it fits over a panel."""
+    return title if len(title) <= _LETTERS else title[: _LETTERS - 1] + "…"
+
+
+def tile(values: np.ndarray) -> Image.Image:
+    """(h, w, 3) uint8 fitted into a panel: small pictures by repeating pixels, large ones smoothly."""
+    picture = Image.fromarray(values)
+    share = PANEL / max(picture.size)
+    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+    if share >= 1:
+        return picture.resize(size, Image.Resampling.NEAREST)
+    return picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.LANCZOS)
+
+
+def outline(mask: np.ndarray) -> str:
+    """The border of a mask (h, w) as an SVG path in a panel's pixels."""
+    height, width = mask.shape
+    scale = PANEL / max(height, width)
+    padded = np.pad(mask, 1)
+    parts = []
+    for down in (False, True):  # edges between pixels side by side, then above each other
+        grid = padded.T if down else padded
+        for i, line in enumerate((grid[:, 1:] != grid[:, :-1]).T):
+            ends = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+            for a, b in zip(ends[::2] - 1, ends[1::2] - 1, strict=True):
+                at, start, stop = i * scale, a * scale, b * scale
+                parts.append(f"M{start:.1f} {at:.1f}H{stop:.1f}" if down else f"M{at:.1f} {start:.1f}V{stop:.1f}")
+    return "".join(parts)
+
+
+def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = ACROSS) -> tuple[bytes, int, int]:
+    """Titled panels (h, w, 3) uint8 in rows of ``across``, with the object's ``border`` on each: SVG, width, height.
+
+    The pixels are one embedded picture, the titles text.
+    """
+    tiles = [tile(values) for _, values in panels]
+    fine = 2 if tiles[0].width > PANEL or tiles[0].height > PANEL else 1
+    step, down = PANEL + 8, PANEL + TITLE
+    rows = -(-len(panels) // across)
+    width, height = min(across, len(panels)) * step - 8, rows * down
+    sprite = Image.new("RGBA", (width * fine, height * fine))
+    parts = []
+    for i, (title, _) in enumerate(panels):
+        x, y = i % across * step, i // across * down
+        sprite.paste(tiles[i], (x * fine, (y + TITLE) * fine))
+        parts.append(f'<text class="small" x="{x}" y="{y + 15}">{escape(shortened(title))}</text>')
+        if border:
+            parts.append(f'<use href="#o" x="{x}" y="{y + TITLE}"/>')
+    stream = io.BytesIO()
+    sprite.save(stream, "WEBP", lossless=fine == 1, quality=80, method=4)
+    shown = (
+        f'<image width="{width}" height="{height}" '
+        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
+    )
+    both = (
+        f'<defs><g id="o" fill="none"><path stroke="#000" stroke-opacity=".55" stroke-width="2.6" d="{border}"/>'
+        f'<path stroke="#fff" stroke-width="1" d="{border}"/></g></defs>'
+        if border
+        else ""
+    )
+    return intervals.drawn(width, height, [both, shown, *parts]), width, height

@@ -1,0 +1,182 @@
+"""What the pages of deconvnet and guided_backprop draw: units with their patches and projections, then classes."""
+
+from math import ceil
+
+import numpy as np
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import colour
+from cnnviz.views.attributions import WHY, sheet
+from cnnviz.views.maximal_patches import block, cell
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+
+MOST_FIGURES = 190  # a page shows at most 200 pictures
+WIDTH, GAP = 516, 16  # of a unit's figure, so that several stand side by side
+SIMONYAN = Paper(
+    "K. Simonyan, A. Vedaldi, A. Zisserman",
+    2013,
+    "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
+    "ICLR workshop 2014",
+    "https://arxiv.org/abs/1312.6034",
+)
+
+NIE = Paper(
+    "W. Nie, Y. Zhang, A. Patel",
+    2018,
+    "A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based Visualizations",
+    "ICML",
+    "https://arxiv.org/abs/1805.07039",
+)
+ADEBAYO = Paper(
+    "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim",
+    2018,
+    "Sanity Checks for Saliency Maps",
+    "NeurIPS",
+    "https://arxiv.org/abs/1810.03292",
+)
+
+
+def view(result: Result, context: Context, do_not_conclude: str) -> dict:
+    """A group for each layer with its units, and one for the classes of the probe pictures, where any comes back."""
+    method = result.numbers["methods"][0]
+    lively = [i for i, largest in enumerate(result.arrays["largest"]) if largest.any()]
+    classes = tuple(_class_figure(result, context, i) for i in lively)
+    empty = len(result.arrays["index"]) - len(classes)
+    left_out = (
+        f"Of {empty} probe pictures no class's score comes back to the pixels; they are left out." if empty else ""
+    )
+    layers = result.numbers["layers"]
+    units = max(0, MOST_FIGURES - len(classes)) // max(1, len(layers))
+    patches = _patches(result, context)
+    figures = {
+        layer["name"]: [
+            _unit_figure(result, context, layer, u, patches)
+            for u in range(min(units, len(result.arrays[f"{layer['name']}/unit"])))
+        ]
+        for layer in layers
+    }
+    deep = [made for made in figures.values() if made][-2:-1] or [made for made in figures.values() if made]
+    nothing = result.arrays["largest"][result.arrays["targets"] >= 0] == 0
+    return {
+        "figures": (*(figure for made in figures.values() for figure in made), *classes),
+        "cover": deep[0][0].id if deep else "",
+        "metrics": (
+            Metric("units", sum(len(made) for made in figures.values())),
+            Metric("class_projections_empty", float(nothing.mean()), "share", "lower"),
+        ),
+        "do_not_conclude": " ".join(filter(None, (do_not_conclude, method["caveat"], left_out))),
+    }
+
+
+def coloured(shares: np.ndarray, percentile: float, show: int | list[int] | None) -> np.ndarray:
+    """A projection (h, w, c) of both signs as (h, w, 3) uint8: 0 is mid-grey, each channel brighter above it."""
+    return colour.rgb(_range(shares, percentile).grey(shares), show)
+
+
+def range_words(shares: list[np.ndarray], largest: np.ndarray, percentile: float) -> str:
+    """How :func:`coloured` shows projections: the two ends of each."""
+    ends = [_range(share, percentile).high * float(most) for share, most in zip(shares, largest, strict=False)]
+    return (
+        f"each channel by itself, 0 is mid-grey, symmetric about 0, ends at the {percentile:g}th percentile of each "
+        f"projection's magnitude: {', '.join(f'±{end:.2g}' for end in ends)}"
+    )
+
+
+def _range(shares: np.ndarray, percentile: float) -> colour.Mapping:
+    mapping = colour.symmetric(shares, colour.GREY, percentile)
+    return mapping if mapping.high > 0 else colour.symmetric(shares, colour.GREY)  # all but a few pixels are 0
+
+
+def classes_of(result: Result, context: Context, i: int) -> tuple[list[str], str]:
+    """The classes of probe picture i, and a sentence that says why each was taken."""
+    kinds, classes = result.numbers["kinds"][i], context.model["classes"]
+    names = [classes[target] for target in result.arrays["targets"][i, : len(kinds)]]
+    why = [" and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and ")) for kind in kinds]
+    probabilities = result.arrays["probabilities"][i]
+    said = "; ".join(f"{n}, {w} (p = {p:.2f})" for n, w, p in zip(names, why, probabilities, strict=False))
+    label = result.arrays["label"][i]
+    truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
+    return names, f"{said}.{truth}"
+
+
+def _class_figure(result: Result, context: Context, i: int) -> Figure:
+    arrays, percentile = result.arrays, context.show["percentile"]
+    picture, show = context.image_set.pictures[arrays["index"][i]], context.image_set.config.get("show")
+    names, said = classes_of(result, context, i)
+    shares = [share.astype(np.float32) for share in arrays["projection"][i, : len(names)]]
+    panels = [colour.rgb(arrays["pictures"][i], show), *(coloured(share, percentile, show) for share in shares)]
+    empty = [name for name, most in zip(names, arrays["largest"][i], strict=False) if most == 0]
+    grey = f" All grey: nothing of {', '.join(empty)} comes back to the pixels." if empty else ""
+    return context.picture(
+        f"classes--{picture.id}",
+        sheet([panels], max(1, 192 // arrays["pictures"].shape[1])),
+        alt=f"{picture.name}, then the projections of {', '.join(names)}, in colours on grey.{grey}",
+        caption=f"{picture.name}; then the logit of each class projected to the pixels: {said}{grey}",
+        mapping=range_words(shares, arrays["largest"][i], percentile) + " (logits per unit of pixel value)",
+        data=f"projection[{i}], largest[{i}]",
+        subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+        group="Class scores",
+    )
+
+
+def _patches(result: Result, context: Context) -> dict[int, np.ndarray]:
+    """Every picture that a patch is cut from, as it is shown at the size of the network's input."""
+    images = [result.arrays[f"{layer['name']}/image"] for layer in result.numbers["layers"]]
+    wanted = sorted({int(i) for image in images for i in image.flat if i >= 0})
+    geometry = dict(result.numbers["geometry"])
+    if isinstance(geometry["resize"], list):
+        geometry["resize"] = tuple(geometry["resize"])
+    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, wanted, shown=True)
+    return dict(zip(wanted, pictures, strict=True))
+
+
+def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches: dict[int, np.ndarray]) -> Figure:
+    name, percentile, show = layer["name"], context.show["percentile"], context.image_set.config.get("show")
+    kept = {
+        what: result.arrays[f"{name}/{what}"][u]
+        for what in ("unit", "image", "value", "box", "border", "projection", "largest")
+    }
+    unit, found = int(kept["unit"]), [p for p in range(len(kept["image"])) if kept["image"][p] >= 0]
+    across = ceil(len(kept["image"]) ** 0.5)
+    side = (WIDTH - GAP) // (2 * across) - 3
+    pair = np.zeros((2, len(kept["image"]), side, side, 4), np.uint8)
+    shares = []
+    for p in found:
+        top, left, bottom, right = kept["box"][p]
+        shares.append(kept["projection"][p, : bottom - top, : right - left].astype(np.float32))
+        if not shares[-1].size:  # a neuron that sees nothing but padding
+            continue
+        patch = patches[int(kept["image"][p])][top:bottom, left:right]
+        for half, crop in enumerate((patch, coloured(shares[-1], percentile, show))):
+            pair[half, p] = cell(crop, side, bool(kept["border"][p]))
+    shown, projected = (block(cells, 3) for cells in pair)
+    pictures = [context.image_set.pictures[kept["image"][p]] for p in found]
+    heights, widths = (kept["box"][:, 2:] - kept["box"][:, :2]).max(0)
+    outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
+    values = ", ".join(f"{value:.3g}" for value in kept["value"][found])
+    plain = "" if layer["sites"] else " No ReLU lies on the way: this is the plain gradient."
+    notes = ""
+    if outside:
+        notes += f" {outside} with an orange frame reach{'es' if outside == 1 else ''} over the picture's edge."
+    if empty:
+        notes += f" {empty} all grey: nothing comes back to the pixels."
+    return context.picture(
+        f"{slug(name)}-unit-{unit:04d}",
+        np.concatenate([shown, np.zeros((len(shown), GAP, 4), np.uint8), projected], 1),
+        alt=f"{len(found)} patches that excite {name} unit {unit} most, and beside them, on grey, their projections."
+        + notes,
+        caption=f"{name}, unit {unit}. Left, the {len(found)} patches that excite it most, strongest first "
+        f"({values}); right, in the same places, the projection of the neuron that won there. It sees up to {heights} "
+        f"× {widths} pixels.{plain}{notes}",
+        mapping="projections: " + range_words(shares, kept["largest"][found], percentile) + " (values of the neuron "
+        "per unit of pixel value); patches: the input's own pixels",
+        data=f"{name}/projection[{u}], {name}/largest[{u}], {name}/box[{u}]",
+        subjects=(
+            Subject("unit", str(unit), name),
+            Subject("layer", name),
+            *(Subject("image", picture.name) for picture in pictures),
+        ),
+        group=name,
+    )

@@ -1,0 +1,135 @@
+"""A method is added in the places the house names, to a copy of the checkout, and turns up everywhere by itself."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+COMPUTE = '''
+"""Score-CAM (Wang et al. 2020, arXiv:1910.01279): each map of a layer masks the picture; its weight is the score."""
+
+from functools import partial
+
+import torch
+from torch.nn import functional as F
+
+from cnnviz import trace
+from cnnviz.attribution.probes import Method, attribute
+from cnnviz.job import run
+
+
+@torch.no_grad()
+def score_cam(model, x, targets, parameters, generator):
+    module = [layer for layer in model.layers if layer.height > 1][-1].module
+    with trace.capture(model.net, model.maps_of([module])) as seen:
+        model.logits(x)
+    maps = F.interpolate(seen[module], x.shape[2:], mode="bilinear")[0, : parameters["units"]]
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    masks = ((maps - low) / (high - low).clamp(min=1e-12))[:, None]
+    weights = model.probabilities(model.logits(x * masks))[:, targets].T
+    return F.relu((weights[..., None, None] * maps).sum(1))
+
+
+METHODS = {"score_cam": Method(score_cam)}
+
+if __name__ == "__main__":
+    run(partial(attribute, methods=METHODS))
+'''
+VIEW = '''
+"""Score-CAM beside each picture."""
+
+from cnnviz.views import attributions, section
+from cnnviz.views.section import Paper
+
+
+def view(result, context):
+    return {"figures": attributions.figures(result, context, {"score_cam": "Score-CAM"})}
+
+
+if __name__ == "__main__":
+    section.run(
+        view, id="score_cam", title="Score-CAM", question="Which maps raise the score?",
+        how_to_read="Bright is for it.", do_not_conclude="No proof.",
+        papers=(Paper("H. Wang et al.", 2020, "Score-CAM", "CVPR workshop", "https://arxiv.org/abs/1910.01279"),),
+    )
+'''
+CONFIG = {
+    "threads": 1,
+    "device": "cpu",
+    "image_sets": {"drawn": {"kind": "demo", "count": 36}},
+    "models": {
+        "tiny": {
+            "factory": "cnnviz/demo/nets.py:demo_net",
+            "checkpoint": "cnnviz/demo/weights/biased.safetensors",
+            "probes": 2,
+            "preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None},
+        }
+    },
+}
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *arguments]
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A finished run of a copy with Score-CAM."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    (folder / "cnnviz/attribution/score_cam.py").write_text(COMPUTE.lstrip())
+    (folder / "cnnviz/views/score_cam.py").write_text(VIEW.lstrip())
+    rules, schema = folder / "rules/attribution.smk", folder / "rules/schemas/config.schema.yaml"
+    saliency = rules.read_text().split("rule saliency:")[1].split("\n\n\n")[0]
+    rules.write_text(f"{rules.read_text()}\n\nrule score_cam:{saliency.replace('saliency', 'score_cam')}\n")
+    block = '      score_cam:\n        $ref: "#/$defs/section"\n        properties:\n'
+    block += '          targets: { $ref: "#/$defs/targets" }\n          units: { type: integer, default: 16 }\n'
+    block += '          view: { $ref: "#/$defs/attribution_view" }\n'
+    schema.write_text(schema.read_text().replace("      attribution_check:\n", f"{block}      attribution_check:\n"))
+    sections = {"attribution_check": {"steps": 4, "blocks": 2, "randomised": 1, "resamples": 200}}
+    sections |= {"saliency": {"samples": 2, "steps": 2}}
+    listed = yaml.safe_load(schema.read_text())["properties"]["sections"]["properties"]
+    off = {name: False for name in listed if name not in (*sections, "score_cam")}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG | {"sections": sections | off}))
+    snakemake(folder)
+    return folder
+
+
+def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(folder):
+    made = folder / "results/models/tiny/sections/attribution_check"
+    section = json.loads((made / "section.json").read_text())
+    tables = {table["id"]: table for table in section["tables"]}
+    assert "score cam" in [row[0] for row in tables["verdicts"]["rows"]]
+    compared = [figure for figure in section["figures"] if figure["group"] == "Picture by picture"]
+    assert len(compared) == 2 and all("score cam" in figure["alt"] for figure in compared)
+    assert all({"kind": "image", "layer": None, "name": f["alt"].split()[0]} in f["subjects"] for f in compared)
+    with zipfile.ZipFile(made / "figures.zip") as figures:
+        drawn = [figures.read(figure["file"]).decode() for figure in compared]
+        assert all(">score cam</text>" in svg for svg in drawn)
+        # the same layout for every picture
+        titles = [[part.split("</text>")[0] for part in svg.split("<text ")[1:]] for svg in drawn]
+        assert titles[0] == titles[1]
+    assert "Score-CAM" in (folder / "results/site/methods.html").read_text()
+    manifest = json.loads((folder / "results/site/manifest.json").read_text())
+    assert {"score_cam", "attribution_check"} <= {s["id"] for s in manifest["models"][0]["sections"]}
+
+
+def test_a_change_of_the_method_puts_it_to_the_test_again(folder):
+    file = folder / "cnnviz/attribution/score_cam.py"
+    file.write_text(file.read_text().replace("clamp(min=1e-12)", "clamp(min=1e-9)"))
+    table = snakemake(folder, "--dry-run").split("Job stats:")[1].split("total")[0]
+    planned = dict(re.findall(r"^(\w+)\s+(\d+)$", table, re.M))
+    assert planned["score_cam"] == planned["attribution_check"] == "1" and "saliency" not in planned
