@@ -27,6 +27,11 @@ def tiny(classes=12):
     return nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.MaxPool2d(3),
         nn.Flatten(), nn.Linear(486, 8), nn.ReLU(), nn.Linear(8, classes))
 """
+SECTIONS = (
+    *("predictions", "first_layer_filters", "maximal_patches", "nearest_neighbors", "pca", "tsne", "tsne_grid"),
+    *("saliency", "class_visualization", "style_transfer"),
+)  # a few of each kind; tests/test_architectures.py runs them all
+ALL = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())["properties"]["sections"]["properties"]
 CONFIG = {
     "threads": 1,
     "device": "cpu",
@@ -39,17 +44,14 @@ CONFIG = {
             "preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None},
         }
     },
-    "sections": {
+    "sections": {name: False for name in ALL if name not in SECTIONS}
+    | {
         "tsne": {"perplexity": 5},
         "saliency": {"samples": 2},
         "class_visualization": {"classes": 2, "steps": 3},
         "style_transfer": {"size": 64, "steps": 3},
     },
 }
-SECTIONS = (
-    *("first_layer_filters", "maximal_patches", "nearest_neighbors", "pca", "tsne", "tsne_grid", "saliency"),
-    *("class_visualization", "style_transfer"),
-)
 VIEWS = {"view", "model_pages", "index"}
 
 
@@ -137,7 +139,8 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     from cnnviz import result
 
     left = result.read(checkout.folder / "results/models/tiny/sections/saliency/result.npz")
-    assert left.parameters == {"samples": 2, "noise": 0.15} and left.seed == 0
+    assert left.parameters["samples"] == 2 and left.parameters["noise"] == 0.15 and "view" not in left.parameters
+    assert left.seed == 0
     assert left.provenance["device"] == "cpu" and left.provenance["code"] and left.provenance["checkpoint"]
 
 
@@ -145,14 +148,14 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     ("path", "old", "new", "rerun"),
     [
         ("cnnviz/views/saliency.py", "Saliency maps", "Maps of saliency", {"view": 1}),
-        ("cnnviz/views/colour.py", '"magma"', '"inferno"', {"view": 3}),
+        ("cnnviz/views/colour.py", '"magma"', '"inferno"', {"view": 6}),
         ("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)", {"saliency": 1, "view": 1}),
         ("cnnviz/attribution/saliency.py", "\n\ndef gradient", "\n\n# a comment\ndef gradient", {}),
-        ("cnnviz/attribution/saliency.py", "Leaves ``pictures``", "It leaves ``pictures``", {}),
+        ("cnnviz/attribution/saliency.py", "S_c is the logit", "S_c: the logit", {}),
         ("tiny.yaml", "samples: 2", "samples: 3", {"saliency": 1, "view": 1}),
         ("tiny.yaml", "device: cpu", "device: auto", {}),
         ("tiny.yaml", "samples: 2", "samples: 2\n    view: {percentile: 90}", {"view": 1}),
-        ("tiny.yaml", "probes: 2", "probes: 3", {"saliency": 1, "nearest_neighbors": 1, "view": 2}),
+        ("tiny.yaml", "probes: 2", "probes: 3", {"predictions": 1, "saliency": 1, "nearest_neighbors": 1, "view": 3}),
         ("net.py", "nn.Linear(486, 8)", "nn.Linear(486, 8, bias=True)", None),
     ],
 )
@@ -205,7 +208,7 @@ def test_a_deleted_file_is_made_again(checkout, name, rule):
 
 
 def test_a_failing_technique_leaves_the_rest_and_is_made_up_for(checkout):
-    with checkout.edited("cnnviz/attribution/saliency.py", "\ndef main(", "\nraise ValueError('planted')\n\ndef main("):
+    with checkout.edited("cnnviz/attribution/saliency.py", "\nmain =", "\nraise ValueError('planted')\n\nmain ="):
         done = checkout.snakemake()
         assert done.returncode != 0
         section = checkout.manifest()["saliency"]

@@ -1,0 +1,98 @@
+"""A figure a probe picture, a row a class: the picture, and what its score loses where a mask hides it."""
+
+import numpy as np
+
+from cnnviz.result import Result
+from cnnviz.views import attributions, colour, section
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+
+TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it rises)"}
+
+
+def view(result: Result, context: Context) -> dict:
+    arrays, used = result.arrays, result.parameters
+    rows, columns = (starts(length, used) for length in arrays["pictures"].shape[1:3])
+    falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, the predicted one unless asked otherwise
+    unit = "share" if used["score"] == "probability" else ""
+    return {
+        "figures": (*attributions.figures(result, context, TITLES), _mask(result, context, rows, columns)),
+        "metrics": (
+            Metric("probes", len(arrays["index"])),
+            Metric("masks_a_picture", len(rows) * len(columns)),
+            Metric("largest_fall_median", float(np.median(falls)), unit),
+        ),
+        "how_to_read": f"A square of {used['window']} × {used['window']} pixels in one colour, {_colour(used)}, hides "
+        f"a part of the picture, at {len(rows)} × {len(columns)} places {used['stride']} pixels apart; the last figure "
+        f"shows it. Each pixel of a map has the fall of the class's {used['score']}, on average over the squares that "
+        "hide the pixel. Red: the network needs what is there; blue: it is surer of the class without it; white: "
+        "nothing changes. Each row is a class, and the rows of a picture share one range of colours, given below it: "
+        "where its ends are near 0, no single square matters, however strong the colours.",
+    }
+
+
+def starts(length: int, used: dict) -> range:
+    """Where the mask begins along a side of the picture."""
+    return range(0, max(0, length - used["window"]) + used["stride"], used["stride"])
+
+
+def _colour(used: dict) -> str:
+    values = ", ".join(f"{value:.2f}" for value in used["colour"])
+    channels = {1: " (0 black, 1 white)", 3: " in red, green and blue (0 … 1)"}.get(len(used["colour"]), "")
+    return f"{'the mean of the image set, ' if used['mask'] == 'mean' else ''}{values}{channels}"
+
+
+def _mask(result: Result, context: Context, rows: range, columns: range) -> Figure:
+    """The first picture under the mask: at its first place, where the map is highest, and at its last place."""
+    arrays, used = result.arrays, result.parameters
+    picture, window = context.image_set.pictures[arrays["index"][0]], used["window"]
+    highest = np.unravel_index(arrays["maps/occlusion"][0, 0].argmax(), arrays["pictures"].shape[1:3])
+    middle = [min(of, key=lambda s: abs(s + window / 2 - at)) for of, at in zip((rows, columns), highest, strict=True)]
+    seen = arrays["pictures"][0]
+    value = np.array(used["colour"]) * (255 if seen.dtype == np.uint8 else 1)
+    panels = []
+    for top, left in ((rows[0], columns[0]), middle, (rows[-1], columns[-1])):
+        masked = seen.copy()
+        masked[top : top + window, left : left + window] = value.round() if seen.dtype == np.uint8 else value
+        panels.append(colour.rgb(masked, context.image_set.config.get("show")))
+    return context.picture(
+        f"mask--{picture.id}",
+        attributions.sheet([panels], max(1, 192 // seen.shape[0])),
+        alt=f"{picture.name} three times, each with a plain square over another part.",
+        caption=f"The square as the network sees it, on {picture.name}: at its first place, about where the first map "
+        "of this picture is highest, and at its last place.",
+        mapping="pixels as they are",
+        data="pictures[0]",
+        subjects=(Subject("image", picture.name),),
+    )
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="occlusion",
+        title="Occlusion",
+        question="Which parts of the picture must be seen for the class to be recognised?",
+        how_to_read="",
+        do_not_conclude="The map is about this square, not about the part. A plain square is an unnatural thing to "
+        "see: the network may be put off by its edges, or take it for something; on a ground of its own colour it "
+        "hides nothing. Where two parts say the same, hiding one of them costs nothing, though the network uses both. "
+        "What is much smaller than the square is blurred to its size. Another size or colour gives another map. A "
+        "probability near 1 hardly falls even where the evidence does; the logit (score: logit) shows that.",
+        equation="M(p) = mean over masks w that cover p of S_c(x) − S_c(x under w)",
+        papers=(
+            Paper(
+                "M. D. Zeiler, R. Fergus",
+                2014,
+                "Visualizing and Understanding Convolutional Networks",
+                "ECCV",
+                "https://arxiv.org/abs/1311.2901",
+            ),
+            Paper(
+                "S. Nakandala, A. Kumar, Y. Papakonstantinou",
+                2019,
+                "Incremental and Approximate Inference for Faster Occlusion-based Deep CNN Explanations",
+                "SIGMOD",
+                "https://doi.org/10.1145/3299869.3319874",
+            ),
+        ),
+    )
