@@ -1,0 +1,116 @@
+"""A probe picture, and for each class a row: its superpixels for and against, and those that speak for it alone."""
+
+import numpy as np
+from skimage.segmentation import find_boundaries
+
+from cnnviz.result import Result
+from cnnviz.views import attributions, colour, section
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+
+FOR, AGAINST = "blue-green", "brown"
+COLOURS = "BrBG"  # told apart with any colour vision, and no other attribution's colours
+TINT = 0.6  # of a superpixel's colour over the grey picture
+LOW_FIT = 0.5  # below this R², more is left unexplained than explained
+HIDDEN = 225  # grey level
+
+
+def tinted(picture: np.ndarray, coefficients: np.ndarray, segments: np.ndarray, mapping: colour.Mapping) -> np.ndarray:
+    """The picture (h, w, 3) uint8 in grey, every superpixel (h, w) tinted by its coefficient (s,)."""
+    grey = picture.astype(float).mean(2, keepdims=True)
+    return ((1 - TINT) * grey + TINT * mapping(coefficients)[segments]).round().astype(np.uint8)
+
+
+def outlined(pixels: np.ndarray, segments: np.ndarray, chosen: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """``pixels`` (h, w, 3) with the borders of the superpixels ``chosen`` (k,) drawn, in their ``colours``."""
+    pixels = pixels.copy()
+    for one, rgb in zip(chosen, colours, strict=True):
+        pixels[find_boundaries(segments == one, mode="inner")] = rgb
+    return pixels
+
+
+def figures(result: Result, context: Context) -> tuple[Figure, ...]:
+    """A figure for each picture, with a row for each class; all superpixels of a picture share a range."""
+    arrays, classes = result.arrays, context.model["classes"]
+    scale = max(1, 192 // arrays["pictures"].shape[1])
+    made = []
+    for i, index in enumerate(arrays["index"]):
+        picture, kinds = context.image_set.pictures[index], result.numbers["kinds"][i]
+        shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
+        large, segments = (np.repeat(np.repeat(a, scale, 0), scale, 1) for a in (shown, arrays["segments"][i]))
+        coefficients = arrays["coefficients"][i, : len(kinds), : segments.max() + 1]
+        mapping = colour.symmetric(coefficients, COLOURS)
+        rows, said, names = [], [], [classes[target] for target in arrays["targets"][i, : len(kinds)]]
+        for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+            weights, r2 = coefficients[t], result.numbers["r2"][i][t]
+            top = np.argsort(-np.abs(weights), kind="stable")[: context.show["top"]]
+            ends = mapping(np.where(weights[top] > 0, mapping.high, mapping.low))
+            speaking = np.isin(segments, top[weights[top] > 0])
+            alone = np.where(speaking[..., None], large, np.uint8(HIDDEN))
+            tints = outlined(tinted(large, weights, segments, mapping), segments, top, ends)
+            rows.append([None if t else large, tints, alone])
+            why = " and ".join(attributions.WHY.get(k, "a class asked for") for k in kind.split(" and "))
+            poor = ", too low to believe" if r2 < LOW_FIT else ""
+            said.append(f"{name}, {why} (p = {arrays['probabilities'][i, t]:.2f}, R² = {r2:.2f}{poor})")
+        label = arrays["label"][i]
+        truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
+        made.append(
+            context.picture(
+                picture.id,
+                attributions.sheet(rows, 1),
+                alt=f"{picture.name}; its superpixels tinted by how they speak for or against {', '.join(names)}; "
+                "and those that speak most for each, alone.",
+                caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} From left: the picture; its "
+                f"{weights.size} superpixels for ({FOR}) and against ({AGAINST}), the {top.size} strongest outlined; "
+                "those of them that speak for the class.",
+                mapping=f"change of the probability by a superpixel, {mapping.words}, over the picture in grey; all "
+                "superpixels of this picture share one range",
+                data=f"coefficients[{i}], segments[{i}]",
+                subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+            )
+        )
+    return tuple(made)
+
+
+def view(result: Result, context: Context) -> dict:
+    fits = [r2 for fits in result.numbers["r2"] for r2 in fits[:1]]
+    metrics = (
+        Metric("probes", len(fits)),
+        Metric("median_r2", float(np.median(fits))),
+        Metric("poor_fits", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
+    )
+    return {"figures": figures(result, context), "metrics": metrics}
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="lime",
+        title="LIME",
+        question="Which parts of the picture speak for a class, and which against it?",
+        how_to_read="The picture is cut into patches of like colour, and the network is asked about many copies of it "
+        f"in which a random half of them is hidden. {FOR.capitalize()} patches make the class more probable where they "
+        f"are shown, {AGAINST} ones less. The last picture shows those that speak most for the class. R² says "
+        "how much of what the network does to those copies is a plain sum over patches: near 1, the colours tell the "
+        "story; near 0, they do not.",
+        do_not_conclude="The colours describe the network on half-hidden copies, which look like nothing it was "
+        "trained on. A patch is hidden by its mean colour (or grey, see the parameters): snow remains white. "
+        "With other patches, another filling or other random copies the weakest ones change sign. Where the "
+        "probability hardly changes, near 0 or 1, there are colours as well: see the range that they stand for.",
+        equation="β = arg min Σᵢ √exp(−dᵢ²/0.25²) (p_c(xᵢ) − β₀ − zᵢ·β)² + |β|²,  dᵢ = 1 − cos(zᵢ, 1)",
+        papers=(
+            Paper(
+                "M. T. Ribeiro, S. Singh, C. Guestrin",
+                2016,
+                "“Why Should I Trust You?”: Explaining the Predictions of Any Classifier",
+                "KDD",
+                "https://arxiv.org/abs/1602.04938",
+            ),
+            Paper(
+                "R. Achanta, A. Shaji, K. Smith, A. Lucchi, P. Fua, S. Süsstrunk",
+                2012,
+                "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods",
+                "IEEE TPAMI",
+                "https://doi.org/10.1109/TPAMI.2012.120",
+            ),
+        ),
+    )

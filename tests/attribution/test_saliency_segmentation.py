@@ -1,0 +1,140 @@
+"""Nets whose saliency is known: what they look at must come out, and the scores must be those of the definitions."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch.nn import functional as F
+
+from cnnviz import models, result
+from cnnviz.attribution import saliency_segmentation as segmentation
+from cnnviz.attribution.saliency import saliency
+from cnnviz.attribution.saliency_segmentation import cut, held_against, iou, largest_piece, seeds, three_channels
+from cnnviz.demo.pictures import draw
+from cnnviz.masks import Mask
+
+
+def box_filter(x):
+    """How much of the picture is brighter than grey in the mean over 3 × 3 pixels: one logit."""
+    return F.relu(F.avg_pool2d(x.mean(1, keepdim=True), 3, 1, 1) - 0.55).square().sum((1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize("place", [np.s_[10:30, 20:44], np.s_[0:18, 0:18], np.s_[24:36, 4:60]])
+def test_a_bright_square_on_grey_is_cut_out_exactly(place):
+    noise = np.random.default_rng(0).integers(-6, 7, (64, 64, 3))
+    picture = np.full((64, 64, 3), 110)
+    picture[place] = 230
+    picture, square = np.uint8(picture + noise), np.zeros((64, 64), bool)
+    square[place] = True
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    map = saliency(box_filter, x, torch.tensor([0]))[0].numpy()
+    found = cut(picture, seeds(map, 0.95, 0.3), 5)
+    assert iou(found, square) == 1
+    assert iou(cut(picture, seeds(gaussian_filter(map, 1.28), 0.95, 0.3), 5), square) == 1
+    np.testing.assert_array_equal(cut(picture, seeds(map, 0.95, 0.3), 5), found)
+
+
+def test_seeds_are_the_quantiles():
+    map = np.random.default_rng(1).permutation(100).reshape(10, 10)
+    found = seeds(map, 0.95, 0.3)
+    np.testing.assert_array_equal(found == 1, map >= 95)
+    np.testing.assert_array_equal(found == -1, map < 30)
+
+
+def test_seeds_of_flat_maps():
+    map = np.zeros((10, 10))
+    assert (seeds(map, 0.95, 0.3) == -1).all()
+    map[2, 3] = 1  # less than the twentieth: only what rises is foreground
+    assert (seeds(map, 0.95, 0.3) == np.where(map > 0, 1, -1)).all()
+    map[:6] = 1  # more than it: a plateau is foreground as a whole
+    assert (seeds(map, 0.95, 0.3) == np.where(map > 0, 1, -1)).all()
+
+
+def test_without_seeds_there_is_nothing():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert not cut(picture, np.zeros((8, 8)), 2).any() and not cut(picture, np.full((8, 8), -1), 2).any()
+
+
+def test_foreground_seeds_of_the_piece_stay_and_background_seeds_go():
+    scene = draw(1, 5)
+    map = np.random.default_rng(2).random((64, 64)) + scene.mask
+    marked = seeds(map, 0.95, 0.3)
+    found = cut(scene.image, marked, 3)
+    assert not found[marked < 0].any() and iou(found, scene.mask) > 0.5
+    assert largest_piece(found).sum() == found.sum() > 0
+
+
+def test_pieces_touch_by_corners():
+    mask = np.zeros((6, 6), bool)
+    mask[0, 0] = mask[1, 1] = mask[2, 2] = mask[5, 0] = mask[5, 1] = True
+    np.testing.assert_array_equal(np.argwhere(largest_piece(mask)), [[0, 0], [1, 1], [2, 2]])
+    assert not largest_piece(np.zeros((3, 3), bool)).any()
+
+
+def test_iou():
+    a, b = np.zeros((2, 4, 4), bool)
+    assert iou(a, b) == 0
+    a[:2], b[1:3] = True, True
+    assert iou(a, b) == iou(b, a) == pytest.approx(4 / 12) and iou(a, a) == 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "show", "expected"),
+    [
+        (1, None, [0, 0, 0]),
+        (2, None, [0, 0, 0]),
+        (3, None, [0, 1, 2]),
+        (5, None, [0, 1, 2]),
+        (5, [3, 2, 1], [3, 2, 1]),
+        (5, 4, [4, 4, 4]),
+    ],
+)
+def test_pictures_of_any_channels(channels, show, expected):
+    levels = np.random.default_rng(3).integers(0, 256, (4, 6, channels), dtype=np.uint8)
+    found = three_channels(np.float32(levels) / 255, show)
+    np.testing.assert_array_equal(found, levels[..., expected])
+    assert found.dtype == np.uint8 and found.flags.c_contiguous
+
+
+def test_means_are_over_pictures_with_a_truth_only():
+    whole, half = np.ones((4, 4), bool), np.zeros((4, 4), bool)
+    half[:2] = True
+    cuts = [np.stack([whole, half]), half[None], whole[None]]
+    made = [(middle, c.astype(np.int8), c) for middle, c in zip((half, whole, half), cuts, strict=True)]
+    truths = [Mask(whole, False), None, Mask(half, True)]
+    arrays, numbers = held_against(truths, made, np.random.default_rng(0))
+    assert numbers["truths"] == ["mask", None, "box"]
+    assert numbers["iou"] == [[1.0, 0.5], [None], [0.5]] and numbers["centre_iou"] == [0.5, None, 1.0]
+    assert numbers["mean_iou"][0] == 0.75 and numbers["mean_difference"][0] == 0
+    assert numbers["mean_iou"][1] < 0.75 < numbers["mean_iou"][2]
+    assert arrays["foreground"].shape == (3, 2, 4, 4) and not arrays["foreground"][1, 1].any()
+    _, nothing = held_against([None] * 3, made, np.random.default_rng(0))
+    assert nothing["mean_iou"] is None and nothing["iou"][0] == [None, None]
+
+
+def test_what_the_job_leaves(make_job, tmp_path, index):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    names = [("wolf-0011", 11), ("husky-0010", 10)]
+    classes = [f"c{i}" for i in range(12)]
+    index(tmp_path / "images.json", names, classes)
+    block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [64, 64]}, "probes": 2}
+    models.main(make_job(block, set_classes=classes))
+    segmentation.main(job := make_job(block, "saliency_segmentation"))
+    left = result.read(job.outputs["result"])
+    arrays = left.arrays
+    assert arrays["foreground"].shape == arrays["maps/gradient"].shape and arrays["truth"].shape == (2, 64, 64)
+    for i, index_ in enumerate(arrays["index"]):
+        np.testing.assert_array_equal(arrays["truth"][i], draw(1, int(names[index_][0][-4:])).mask)
+        for t, value in enumerate(left.numbers["iou"][i]):
+            assert value == iou(arrays["foreground"][i, t], arrays["truth"][i])
+            marked = arrays["seeds"][i, t]
+            assert (marked == 1).mean() >= 0.05 and (marked == -1).mean() >= 0.3  # more on a plateau
+            blurred = gaussian_filter(arrays["maps/gradient"][i, t], 0.02 * 64)
+            np.testing.assert_array_equal(marked, seeds(blurred, 0.95, 0.3))
+            again = cut(arrays["pictures"][i], marked, 5)
+            np.testing.assert_array_equal(again, arrays["foreground"][i, t])
+    assert left.numbers["truths"] == ["mask", "mask"]
