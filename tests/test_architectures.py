@@ -1,6 +1,6 @@
 """Every section on every common architecture: ok, or not applicable for the reason that docs/architectures.md states.
 
-Each net has random weights and looks at two dozen drawn pictures, and each technique takes the least steps it can: what
+Each net has random weights and looks at six dozen drawn pictures, and each technique takes the least steps it can: what
 is tested is that channels-last maps, tokens, shared modules, in-place operations and odd sizes are read rightly enough
 to give a result and its figures, or a plain reason why not.
 """
@@ -54,7 +54,7 @@ SECTIONS = {
     "class_visualization": {"classes": 1, "steps": 1},
     "style_transfer": {"size": 64, "steps": 1},
 }
-PICTURES = {"kind": "demo", "count": 24}
+PICTURES = {"kind": "demo", "count": 72}
 
 
 def call(module, *arguments):

@@ -23,7 +23,7 @@ from skimage.segmentation import slic
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from cnnviz.attribution.patchwork import Patchwork
+from cnnviz.ascent.loop import in_batches
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.job import Job, run
 from cnnviz.models import Model
@@ -85,8 +85,15 @@ def masked_scores(
 ) -> torch.Tensor:
     """Probabilities (samples, t) of one picture x whose superpixels are replaced by ``hidden`` where not ``shown``."""
     z, other = (model.normalise(p.expand_as(x)) for p in (x, hidden))
-    pictures = Patchwork(model.net, z, other, segments, batch=BATCH, most=len(shown) // 2)
-    return model.probabilities(pictures.logits(shown))[:, targets].cpu()
+    segments, shown = segments.to(x.device), shown.to(x.device)
+
+    @torch.inference_mode()
+    def scores(some: torch.Tensor) -> torch.Tensor:
+        pictures = torch.where(some[:, segments][:, None], z, other)
+        pictures = pictures.contiguous(memory_format=torch.channels_last)  # CPUs convolve faster so
+        return model.probabilities(model.net(pictures))[:, targets].cpu()
+
+    return torch.cat(list(in_batches(scores, shown, BATCH)))
 
 
 def local_fit(shown: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
