@@ -88,12 +88,14 @@ class _Watch(TorchDispatchMode):
         elif operation in _KEEP_SIGN and sources and all(source.split(" and ")[0] in _RELUS for source in sources):
             words = f"{min(sources).split(' and ')[0]} and {words}"
         for tensor in read:
-            for name in self._followed.get(id(tensor), []):
+            for name in list(self._followed.get(id(tensor), [])):
                 if operation in _KEEP_SIGN:
-                    self._followed.setdefault(id(made), []).append(name)
+                    carried = self._followed.setdefault(id(made), [])
+                    if name not in carried:  # a join may read it twice
+                        carried.append(name)
                 elif words not in self.found[name]["read_by"]:
                     self.found[name]["read_by"].append(words)
-            if made is tensor:  # in place: what comes later no longer reads the module's own values
+            if made is tensor and operation not in _RESHAPE:  # in place: later ones do not read the module's own values
                 self._followed.pop(id(tensor), None)
         if isinstance(made, torch.Tensor):
             self._made[id(made)] = words

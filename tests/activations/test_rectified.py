@@ -47,3 +47,19 @@ def test_a_clamp_at_another_bound_is_no_relu():
             return torch.clamp_min(self.conv(x), -1).mean((2, 3))
 
     assert not around(Clamped().eval(), ["conv"], (3, 4, 4))["conv"]["rectified"]
+
+
+def test_a_view_that_is_the_tensor_itself_and_joins_that_repeat_it_come_to_an_end():
+    class Dense(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+
+        def forward(self, x):
+            x = self.conv(x).contiguous()  # contiguous already: the same tensor
+            for _ in range(12):
+                x = torch.cat([x, x], 1)[:, :2].contiguous()
+            return torch.relu(x).mean((2, 3))
+
+    got = around(Dense().eval().requires_grad_(False), ["conv"], (3, 8, 8))
+    assert got["conv"]["made_by"] == "convolution"
