@@ -1,17 +1,4 @@
-# The sections that explain pictures: those whose compute file lists METHODS. Both sections below look at all of them.
-EXPLAINING = [
-    section
-    for section in SECTIONS
-    if (file := Path(workflow.basedir, f"cnnviz/attribution/{section}.py")).is_file()
-    and "\nMETHODS" in file.read_text("utf-8")
-]
-
-
-def explained(wildcards):
-    """Section → its result, for each section that explains pictures."""
-    return {s: f"{RESULTS}/models/{wildcards.model}/sections/{s}/result.npz" for s in EXPLAINING}
-
-
+# Which pixels matter.
 rule occlusion:
     input:
         network=f"{RESULTS}/models/{{model}}/network.json",

@@ -24,10 +24,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 # What the site says of a set's pictures; nothing that is computed depends on it.
-TERMS = {
-    name: {key: block.pop(key) for key in ("credit", "licence")}
-    for name, block in config["image_sets"].items()
-}
+TERMS = {name: {key: block.pop(key) for key in ("credit", "licence")} for name, block in config["image_sets"].items()}
 RESULTS = config["results"]
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
@@ -108,6 +105,20 @@ def choices(wildcards):
 
 def of_image_set(name):
     return lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
+
+
+# Sections that explain single pictures: their files list METHODS (see cnnviz/attribution/probes.py).
+EXPLAINING = [
+    section
+    for section in SECTIONS
+    if (file := Path(workflow.basedir, f"cnnviz/attribution/{section}.py")).is_file()
+    and "\nMETHODS" in file.read_text("utf-8")
+]
+
+
+def explained(wildcards):
+    """Section → its result, for each section that explains pictures."""
+    return {s: f"{RESULTS}/models/{wildcards.model}/sections/{s}/result.npz" for s in EXPLAINING}
 
 
 def family(section):

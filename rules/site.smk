@@ -114,7 +114,7 @@ rule index:
     params:
         config=json.dumps(gallery_config()),
         site=lambda w, output: Path(output.page).parent,
-        gallery=f"{RESULTS}/gallery",
+        gallery=lambda w: f"{RESULTS}/gallery",
         benchmarks=f"{RESULTS}/benchmarks",
         code=code_hash("cnnviz.site.index"),
         templates=folder_hash("templates"),

@@ -39,7 +39,8 @@ def fourier(
 
     picture = σ(C · F⁻¹(s(f) · z)): z (n, c, h, w // 2 + 1, 2) is what is moved, first N(0, deviation²); s = 1/f, as in
     photographs, so that a step changes large things before fine ones; F⁻¹ is the orthonormal inverse transform; C turns
-    luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs (other than three channels stay as they are). σ(0) is grey.
+    luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs (other than three
+    channels stay as they are). σ(0) is grey.
 
     f is in cycles a pixel and the transform is orthonormal, so the spread hardly depends on the size. Multiplied by
     √(h w) once more it would start saturated, and never recover.

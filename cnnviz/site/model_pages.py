@@ -77,8 +77,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
 
     config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose credits are
     shown, and whose pictures that could not be read are listed), ``terms`` (credit and licence of the set's pictures
-    that state none themselves), ``families`` (heading → section ids), ``models`` (every model of the site as {id, title, sections}, for links between the same sections) and ``publish`` (the
-    edition, see :mod:`cnnviz.site.edition`).
+    that state none themselves), ``families`` (heading → section ids), ``models`` (every model of the site as {id,
+    title, sections}, for links between the same sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
     """
     publish = config.get("publish", edition.EVERYTHING)
     page = environment()

@@ -14,8 +14,9 @@ A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: som
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
 
 Leaves, for n classes in the order shown, pictures of h × w pixels:
-``pictures`` (n, h, w, c) uint8, RGB where c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes
-after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under that step's view.
+``pictures`` (n, h, w, c) uint8, RGB where c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the
+first m ≤ 12 classes after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under
+that step's view.
 ``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as
 published, upright and whole; rank 1 means that no class scores higher.
 """
