@@ -63,7 +63,7 @@ MAPS = dict.fromkeys(LAYERS, maps_of)
 def run_pass(net, x, batch, top=5, feature=("9", "input")):
     fields = receptive_fields(net, LAYERS, SIZE)
     logits, features, arrays = [], [], {}
-    with ForwardPass(net, fields, MAPS, top, feature, batch) as step:
+    with ForwardPass(net, fields, MAPS, top, feature, batch, len(x)) as step:
         for part in x.split(batch):
             for kept, got in zip((logits, features), step(part), strict=True):
                 kept.append(got)
@@ -159,7 +159,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing():
 
     net[9].__class__ = Tight
     fields = receptive_fields(small_net(), LAYERS, SIZE)
-    with ForwardPass(net, fields, MAPS, 5, ("9", "input"), 8) as step:
+    with ForwardPass(net, fields, MAPS, 5, ("9", "input"), 8, len(x)) as step:
         for part in x.split(8):
             step(part)
     assert step.batch == 2
@@ -206,7 +206,7 @@ def test_histograms_equal_numpys_where_every_neuron_is_sampled():
     maps = torch.randn(7, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 10
     maps[0, 0] = 0
     maps[1, 0, 0, :2] = torch.tensor([float(EDGES[5]), -1e9])
-    got = histogram(maps, 0)
+    got = histogram(maps, 0, SAMPLES)
     for unit in range(3):
         open_ended = np.concatenate([[-np.inf], EDGES.astype(float), [np.inf]])
         assert got[unit].tolist() == np.histogram(maps[:, unit].numpy(), open_ended)[0].tolist()
@@ -214,8 +214,8 @@ def test_histograms_equal_numpys_where_every_neuron_is_sampled():
 
 
 def test_sampled_neurons_depend_on_the_picture_alone_and_cover_the_map():
-    y, x = sampled(0, 40, 13, 9)
-    later = sampled(25, 15, 13, 9)
+    y, x = sampled(0, 40, 13, 9, SAMPLES)
+    later = sampled(25, 15, 13, 9, SAMPLES)
     assert np.array_equal(y[25:], later[0]) and np.array_equal(x[25:], later[1])
     counts = np.zeros((13, 9), int)
     np.add.at(counts, (y, x), 1)

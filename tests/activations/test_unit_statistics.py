@@ -70,7 +70,7 @@ def test_numbers_equal_numpys_on_plain_activations(done):
         np.testing.assert_allclose(arrays["mean"], maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(arrays["max"], maps.max((0, 2, 3)), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(arrays["active"], (maps > 0).mean((0, 2, 3)), atol=1e-4)
-        y, x = forward.sampled(0, 24, *maps.shape[2:])
+        y, x = forward.sampled(0, 24, *maps.shape[2:], forward.SAMPLES)
         for unit in (0, 2):
             chosen = maps[np.arange(24)[:, None], unit, y, x]
             expected = np.histogram(chosen, np.concatenate([[-np.inf], edges, [np.inf]]))[0]
