@@ -15,6 +15,8 @@ class _Stop(Exception):
 class Captured(dict):
     """Module name → what came out of it in the last forward pass (a tensor that no later in-place op changes)."""
 
+    stopping = False  # only a pass made by :func:`forward` may end early; others in between run through
+
 
 Maps = Callable[[torch.Tensor], torch.Tensor]
 
@@ -35,7 +37,7 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
     def keep(name: str):
         def hook(module, inputs, output):
             captured[name] = modules[name](output).clone()  # an in-place ReLU may follow
-            if stop and len(captured) == len(modules):
+            if stop and captured.stopping and len(captured) == len(modules):
                 raise _Stop
 
         return hook
@@ -52,8 +54,12 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
 def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
     """One forward pass of ``x`` inside :func:`capture`; also where it stops early. Clears the last pass's values."""
     captured.clear()
-    with contextlib.suppress(_Stop):
-        net(x)
+    captured.stopping = True
+    try:
+        with contextlib.suppress(_Stop):
+            net(x)
+    finally:
+        captured.stopping = False
     return captured
 
 

@@ -17,20 +17,21 @@ from tqdm import tqdm
 
 from cnnviz.ascent.objectives import Objective
 from cnnviz.ascent.parametrisations import Parametrisation
+from cnnviz.ascent.regularisers import Between
 from cnnviz.ascent.transforms import Transform
 from cnnviz.models import Model
 from cnnviz.trace import capture, forward
 
+TINY = 1e-30
 Item, Found = TypeVar("Item"), TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """make: variable → a torch optimiser. rate: progress in [0, 1] → learning rate. alone: only for one picture."""
+    """make: variable → a torch optimiser that treats each picture alone. rate: progress in [0, 1] → learning rate."""
 
     make: Callable[[Tensor], torch.optim.Optimizer]
     rate: Callable[[float], float]
-    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,13 @@ class Ascent:
 
     curves: name of an objective or penalty → (steps, n) values, each before its step and under that step's view.
     snapshots: step → (n, h, w, 3) uint8, the pictures after so many steps.
+    steps: (n,) steps each picture made: all, unless it had arrived earlier.
     """
 
     pictures: Tensor
     curves: dict[str, np.ndarray]
     snapshots: dict[int, np.ndarray]
+    steps: np.ndarray
 
 
 def ascend(
@@ -56,6 +59,8 @@ def ascend(
     penalties: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     easing: float = 0.0,
     transform: Transform | None = None,
+    between: Sequence[Between] = (),
+    until: Callable[[Tensor], Tensor] | None = None,
     seed: int = 0,
     snapshots: Collection[int] = (),
     progress: str = "ascent",
@@ -65,12 +70,13 @@ def ascend(
     The net's weights are frozen meanwhile, and a forward pass ends at the deepest module that an objective reads.
     Penalties see the picture itself, objectives its view. easing: the share of the steps in which the penalties grow
     from nothing to their full weight, so that a weak first gradient is not smoothed away before it has drawn anything.
-    seed: of the sequence of views, the same for every picture.
-    Raises ValueError for several pictures with an optimiser that would mix them.
+    between: operations on the variable after each step, for :func:`parametrisations.pixels`, see :mod:`regularisers`.
+    until: pictures → (n,) bool, asked before each step: those that have arrived move no more, and the ascent ends with
+    the last. seed: of the sequence of views, the same for every picture.
     """
     variable = start.variable.detach().clone().requires_grad_()
-    if optimiser.alone and len(variable) != 1:
-        raise ValueError(f"this optimiser mixes the pictures of a batch; give it one, not {len(variable)}")
+    made = torch.zeros(len(variable), dtype=torch.long)
+    moving = torch.ones(len(variable), dtype=torch.bool, device=variable.device)
     penalties = penalties or {}
     modules = [module for objective in objectives.values() for module in objective.modules]
     stepper = optimiser.make(variable)
@@ -86,6 +92,13 @@ def ascend(
     with frozen(model.net), capture(model.net, model.maps_of(modules), stop=True) as captured:
         for step in tqdm(range(steps), progress, mininterval=1):
             keep(step)
+            before = variable.detach().clone() if until else None
+            if until:
+                with torch.no_grad():
+                    moving &= ~until(start.picture(variable).clamp(0, 1))
+                if not moving.any():
+                    break
+            made += moving.cpu()
             views = generator.get_state()
             seen: dict[str, Tensor] = {}
 
@@ -93,28 +106,33 @@ def ascend(
                 generator.set_state(views)  # an optimiser that asks again within a step sees the same view
                 picture = start.picture(variable)
                 view = transform(picture, step / steps, generator) if transform else picture
-                forward(model.net, model.normalise(view), captured)
+                forward(model.net, _laid_out(model.normalise(view)), captured)
                 gains = {name: objective.value(captured) for name, objective in objectives.items()}
                 costs = {name: penalty(picture) for name, penalty in penalties.items()}
                 for name, value in (gains | costs).items():
                     seen.setdefault(name, value.detach())
                 firm = min(1.0, step / (easing * steps)) if easing else 1.0
-                total = firm * sum(cost.sum() for cost in costs.values()) - sum(gain.sum() for gain in gains.values())
-                (variable.grad,) = torch.autograd.grad(total, variable)
+                total = firm * sum(costs.values()) - sum(gains.values())  # of each picture
+                (variable.grad,) = torch.autograd.grad(total.sum(), variable)
                 return total.detach()
 
             for group in stepper.param_groups:
                 group["lr"] = optimiser.rate(step / max(steps - 1, 1))
             stepper.step(loss)
-            if start.bounds:
-                with torch.no_grad():
+            with torch.no_grad():
+                for operation in between:
+                    variable.copy_(operation(variable, variable.grad, step + 1))
+                if start.bounds:
                     variable.clamp_(*start.bounds)
+                if until:
+                    variable[~moving] = before[~moving]
             for name, value in seen.items():
                 curves[name].append(value.cpu().numpy())
         keep(steps)
     with torch.no_grad():
         pictures = start.picture(variable).clamp(0, 1)
-    return Ascent(pictures, {name: np.stack(values) for name, values in curves.items() if values}, kept)
+    found = {name: np.stack(values) for name, values in curves.items() if values}
+    return Ascent(pictures, found, kept, made.numpy())
 
 
 def adam(first: float, last: float | None = None) -> Optimiser:
@@ -127,20 +145,18 @@ def momentum(first: float, last: float | None = None, *, factor: float = 0.9) ->
     return Optimiser(lambda variable: torch.optim.SGD([variable], lr=first, momentum=factor), _line(first, last))
 
 
-def normalised(first: float, last: float | None = None) -> Optimiser:
-    """Steps of rate · g / mean|g|, each picture by its own gradient (DeepDream's)."""
-    return Optimiser(lambda variable: _Normalised([variable], {"lr": first}), _line(first, last))
+def normalised(first: float, last: float | None = None, *, norm: str = "mean", factor: float = 0.0) -> Optimiser:
+    """Steps of rate · g / size of g, each picture by its own gradient; size: mean |g| (DeepDream's) or "l2".
+
+    factor: of momentum, a share of the last step that is made once more.
+    """
+    words = {"lr": first, "norm": norm, "factor": factor}
+    return Optimiser(lambda variable: _Normalised([variable], words), _line(first, last))
 
 
 def lbfgs(history: int = 20) -> Optimiser:
-    """L-BFGS without line search, one evaluation a step. Its inner products run over the batch: one picture only."""
-    return Optimiser(
-        lambda variable: torch.optim.LBFGS(
-            [variable], max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
-        ),
-        lambda progress: 1.0,
-        alone=True,
-    )
+    """L-BFGS without line search, one evaluation a step; the first step is as long as torch's."""
+    return Optimiser(lambda variable: _LBFGS([variable], {"lr": 1.0, "history": history}), lambda progress: 1.0)
 
 
 class _Normalised(torch.optim.Optimizer):
@@ -148,15 +164,77 @@ class _Normalised(torch.optim.Optimizer):
         loss = closure()
         for group in self.param_groups:
             for p in group["params"]:
-                size = p.grad.abs().flatten(1).mean(1).clamp(min=torch.finfo(p.dtype).tiny)
+                g = p.grad.flatten(1)
+                size = g.norm(dim=1) if group["norm"] == "l2" else g.abs().mean(1)
+                size = size.clamp(min=torch.finfo(p.dtype).tiny)
                 with torch.no_grad():
-                    p -= group["lr"] * p.grad / size.reshape(-1, *[1] * (p.ndim - 1))
+                    step = p.grad / size.reshape(-1, *[1] * (p.ndim - 1))
+                    if group["factor"]:
+                        step = step + group["factor"] * self.state[p].get("step", 0.0)
+                        self.state[p]["step"] = step
+                    p -= group["lr"] * step
         return loss
+
+
+class _LBFGS(torch.optim.Optimizer):
+    """The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with inner products of each picture by itself.
+
+    torch's own runs them over the whole batch, which mixes its pictures. A pair with too little curvature counts as if
+    it were not there. Where the loss rises by a hundredth of what it was to fall, the step is taken back, the pairs are forgotten,
+    and a quarter of its length is tried: a Gram error bends the wrong way where a picture is still flat, and the next
+    full step could saturate it for good.
+    """
+
+    def step(self, closure):
+        loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                self._move(p, loss[:, None], group["lr"], group["history"])
+        return loss
+
+    @torch.no_grad()
+    def _move(self, p: Tensor, loss: Tensor, rate: float, history: int) -> None:
+        state, g = self.state[p], p.grad.flatten(1)
+        x = p.flatten(1).clone()
+        if not state:
+            state |= {"pairs": [], "scale": (1 / g.abs().sum(1, keepdim=True).clamp(min=TINY)).clamp(max=1)}
+        else:
+            s, y = x - state["x"], g - state["g"]
+            failed = ~(loss - state["loss"] <= 0.01 * _dot(state["g"], s).abs())  # also where it is no number
+            x, g, loss = (torch.where(failed, state[k], now) for k, now in (("x", x), ("g", g), ("loss", loss)))
+            shorter = 0.25 * s.norm(dim=1, keepdim=True) / g.norm(dim=1, keepdim=True).clamp(min=TINY)
+            s, y = (torch.where(failed, 0, v) for v in (s, y))
+            curvature = _dot(y, s)
+            bends = curvature > 1e-10
+            pairs = [*state["pairs"], (s, y, torch.where(bends, 1 / curvature, 0))][-history:]
+            state["pairs"] = [(s, y, torch.where(failed, 0, inverse)) for s, y, inverse in pairs]
+            state["scale"] = torch.where(
+                bends, curvature / _dot(y, y), torch.where(failed, shorter, 2 * state["scale"])
+            )
+        move, shares = -g, []
+        for s, y, inverse in reversed(state["pairs"]):
+            shares.append(inverse * _dot(s, move))
+            move = move - shares[-1] * y
+        move = move * state["scale"]
+        for s, y, inverse in state["pairs"]:
+            move = move + (shares.pop() - inverse * _dot(y, move)) * s
+        state |= {"x": x, "g": g.clone(), "loss": loss}
+        p.copy_((x + rate * move).view_as(p))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Of each row, (n, 1)."""
+    return (a * b).sum(1, keepdim=True)
 
 
 def _line(first: float, last: float | None) -> Callable[[float], float]:
     last = first if last is None else last
     return lambda progress: first + (last - first) * progress
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """In NHWC layout on a CPU, whose convolutions and pools are faster so."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import cosine_similarity, logsigmoid, softplus
 
 from cnnviz.models import Model
 from cnnviz.trace import capture, forward
@@ -46,6 +46,19 @@ def logit(classes: Sequence[int]) -> Objective:
     return Objective((OUTPUT,), lambda read: _pick(read[OUTPUT], classes))
 
 
+def probability(model: Model, classes: Sequence[int]) -> Objective:
+    """The log of the class's probability. Its gradient is that of the probability, divided by it: same direction.
+
+    It is flat where the probability is near 0 of itself, so the log is what can be climbed from noise.
+    """
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        scores = read[OUTPUT]
+        return _pick(scores.log_softmax(1) if model.kind == "softmax" else logsigmoid(scores), classes)
+
+    return Objective((OUTPUT,), value)
+
+
 def reach(objective: Objective, target: float) -> Objective:
     """-log(1 + e^(target - value)): climb until the value reaches ``target``, and hardly beyond.
 
@@ -60,12 +73,69 @@ def unit(module: str, units: Sequence[int]) -> Objective:
     return Objective((module,), lambda read: _pick(read[module], units).reshape(len(units), -1).mean(1))
 
 
+def past_relus(objective: Objective) -> Objective:
+    """The same value, but the ReLUs that made what it reads send back every gradient as it is.
+
+    That is the gradient of the value before them, so that also a unit which nothing excites yet can be climbed. Joining,
+    pooling and reshaping behind the ReLUs are looked through; where no ReLU made the output nothing changes.
+    """
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        found = [read[module].grad_fn for module in objective.modules]
+        seen = set()
+        while found:
+            node = found.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            kind = node.name().rstrip("0123456789").removesuffix("Backward")
+            if kind in _RELUS:
+                node.register_hook(lambda sent, came: (came[0], *sent[1:]))
+            elif kind in _LOOKED_THROUGH:
+                found += [before for before, _ in node.next_functions]
+        return objective.value(read)
+
+    return Objective(objective.modules, value)
+
+
+# Names of autograd's nodes.
+_RELUS = {"Relu", "Hardtanh", "ClampMin", "Threshold"}
+_LOOKED_THROUGH = {
+    "Clone", "Alias", "View", "UnsafeView", "Permute", "Transpose", "Cat", "MaxPool2DWithIndices", "AvgPool2D",
+}  # fmt: skip
+
+
 def neuron(module: str, units: Sequence[int]) -> Objective:
     """The unit's neuron in the middle of its feature map, (height // 2, width // 2), one unit a picture."""
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
         maps = _pick(read[module], units)
         return maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
+
+    return Objective((module,), value)
+
+
+def layer(module: str, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Objective:
+    """The mean over units and positions of f², f = ``as_seen(output of module)``: whatever is there, more of it.
+
+    DeepDream's objective (Mordvintsev et al. 2015), which sums instead; normalised steps are the same with either.
+    """
+    return Objective((module,), lambda read: as_seen(read[module]).square().flatten(1).mean(1))
+
+
+def diversity(module: str, group: Sequence[int]) -> Objective:
+    """-mean over the others of the same ``group`` of cos(G_i, G_j), G being :func:`gram`: be unlike each other.
+
+    group: a number for each picture. The one objective by which pictures of a batch see each other, on purpose (Olah et
+    al. 2017). A picture alone in its group gets 0.
+    """
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        grams = gram(read[module]).flatten(1)
+        numbers = torch.as_tensor(group, device=grams.device)
+        others = (numbers[:, None] == numbers[None]) & ~torch.eye(len(grams), dtype=torch.bool, device=grams.device)
+        likeness = cosine_similarity(grams[:, None], grams[None], dim=2)
+        return -(likeness * others).sum(1) / others.sum(1).clamp(min=1)
 
     return Objective((module,), value)
 

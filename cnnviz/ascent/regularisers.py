@@ -1,16 +1,27 @@
-"""What keeps a picture natural: penalties of pictures x (n, 3, h, w) in [0, 1], a number a picture, (n,).
+"""What keeps a picture natural.
 
-They are sums over pixels and channels, as in the papers, so a weight means the same per pixel at every size.
+Penalties of pictures x (n, c, h, w) in [0, 1], a number a picture, (n,). They are sums over pixels and channels, as in
+the papers, so a weight means the same per pixel at every size.
+
+Operations between steps (Yosinski et al. 2015, §3): ``operation(x, gradient, step)`` → x, steps counted from 1. What
+they remove becomes the colour ``centre``, which stands for nothing there, as 0 does in pictures without their mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from cnnviz.ascent.transforms import tent
+
+Between = Callable[[Tensor, Tensor, int], Tensor]
+
 
 def total_variation(x: Tensor, power: float = 1) -> Tensor:
-    """Σ |x(i+1, j) - x(i, j)|^power + |x(i, j+1) - x(i, j)|^power. 1 keeps edges, 2 smooths them."""
+    """Σ |x(i+1, j) - x(i, j)|^power + |x(i, j+1) - x(i, j)|^power. 1 keeps edges, 2 smooths them.
+
+    For power 2 it is the TV² of Mahendran & Vedaldi (2015), who take the power of the two differences' length.
+    """
     down, right = x.diff(dim=2).abs(), x.diff(dim=3).abs()
     return down.pow(power).flatten(1).sum(1) + right.pow(power).flatten(1).sum(1)
 
@@ -20,8 +31,67 @@ def l2(x: Tensor, centre: Sequence[float]) -> Tensor:
     return (x - x.new_tensor(centre)[:, None, None]).square().flatten(1).sum(1)
 
 
+def l6(x: Tensor, centre: Sequence[float]) -> Tensor:
+    """Σ (x - centre)⁶: free in the middle of the range, steep at its ends (Mahendran & Vedaldi 2015)."""
+    return (x - x.new_tensor(centre)[:, None, None]).pow(6).flatten(1).sum(1)
+
+
 def border(x: Tensor, centre: Sequence[float]) -> Tensor:
     """Σ m⁴ (x - centre)², m from 0 in the middle to 1 at the edge: things stand whole in the picture."""
     down, right = (torch.linspace(-1, 1, side, dtype=x.dtype, device=x.device).abs() for side in x.shape[2:])
     weight = torch.maximum(down[:, None], right[None]) ** 4
     return (weight * (x - x.new_tensor(centre)[:, None, None]).square()).flatten(1).sum(1)
+
+
+def decay(share: float, centre: Sequence[float]) -> Between:
+    """Each step takes ``share`` of the way to ``centre``: the L2 penalty as an operation."""
+    return lambda x, gradient, step: x + share * (_colour(x, centre) - x)
+
+
+def blur(radius: float, every: int) -> Between:
+    """A Gaussian of standard deviation ``radius`` pixels each ``every`` steps; beyond the edge pictures are reflected."""
+
+    def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
+        if step % every:
+            return x
+        down, right = (_gaussian(side, radius).to(x) for side in x.shape[2:])
+        return down @ x @ right.T
+
+    return operation
+
+
+def clip_small_norms(percent: float, centre: Sequence[float]) -> Between:
+    """The ``percent`` % of the pixels whose colour is nearest ``centre`` (L2 over the channels) become it."""
+
+    def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
+        return _clip(x, (x - _colour(x, centre)).norm(dim=1, keepdim=True), percent, centre)
+
+    return operation
+
+
+def clip_small_contributions(percent: float, centre: Sequence[float]) -> Between:
+    """The ``percent`` % of the pixels with the smallest |Σ_c g · (x - centre)| become ``centre``: g, the gradient."""
+
+    def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
+        contribution = ((x - _colour(x, centre)) * gradient).sum(1, keepdim=True).abs()
+        return _clip(x, contribution, percent, centre)
+
+    return operation
+
+
+def _colour(x: Tensor, centre: Sequence[float]) -> Tensor:
+    return x.new_tensor(centre)[:, None, None]
+
+
+def _clip(x: Tensor, size: Tensor, percent: float, centre: Sequence[float]) -> Tensor:
+    threshold = size.flatten(1).quantile(percent / 100, dim=1)
+    return torch.where(size < threshold[:, None, None, None], _colour(x, centre), x)
+
+
+def _gaussian(side: int, radius: float) -> Tensor:
+    """(side, side): row i holds the weights by which pixel i of the blurred line is made, summing to 1."""
+    reach = max(1, round(4 * radius))
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (offsets / radius) ** 2)
+    rows = tent(torch.arange(side, dtype=torch.float64)[:, None] + offsets, side)  # (side, offsets, side): one-hot
+    return torch.einsum("o,iok->ik", weights / weights.sum(), rows)

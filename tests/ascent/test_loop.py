@@ -24,7 +24,9 @@ def climb(model, objective, seeds, **changes):
     ("objective", "targets"),
     [(logit, [0, 3, 4]), (lambda t: unit("two", t), [5, 1, 0]), (lambda t: neuron("one", t), [7, 2, 0])],
 )
-@pytest.mark.parametrize("optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01)])
+@pytest.mark.parametrize(
+    "optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01), normalised(0.1, norm="l2"), lbfgs()]
+)
 def test_a_batch_equals_single_runs(model, objective, targets, optimiser):
     together = climb(model, objective(targets), [10, 11, 12], optimiser=optimiser)
     for i, target in enumerate(targets):
@@ -123,9 +125,60 @@ def test_snapshots_are_the_pictures_of_a_shorter_run(model):
     assert np.array_equal(long.snapshots[3], to_bytes(short.pictures))
 
 
-def test_lbfgs_refuses_a_batch(model):
-    with pytest.raises(ValueError, match="give it one"):
-        climb(model, logit([1, 2]), [0, 1], optimiser=lbfgs())
+def test_lbfgs_of_one_picture_equals_torchs(model):
+    theirs = loop.Optimiser(
+        lambda v: torch.optim.LBFGS([v], max_iter=1, history_size=5, tolerance_grad=0, tolerance_change=0),
+        lambda _: 1.0,
+    )
+    ours, peer = (
+        climb(model, logit([1]), [0], optimiser=optimiser, transform=None, steps=15) for optimiser in (lbfgs(5), theirs)
+    )
+    np.testing.assert_allclose(ours.curves["score"], peer.curves["score"], rtol=1e-7)
+    torch.testing.assert_close(ours.pictures, peer.pictures, rtol=0, atol=1e-8)
+
+
+def test_lbfgs_takes_back_a_step_that_fails(model):
+    """Far up the wall of a narrow well the loss bends the wrong way; a full step ends in the plain beyond, for good."""
+
+    def well(x):
+        return 1 - torch.exp(-((x - 0.6) / 0.05).square()).flatten(1).mean(1)
+
+    start = torch.linspace(0.5, 0.58, 5, dtype=torch.float64).reshape(5, 1, 1, 1).expand(5, 3, 8, 8)
+    ascent = ascend(
+        model, {"score": 0.0 * logit([0] * 5)}, pixels(start), steps=40, optimiser=lbfgs(), penalties={"well": well}
+    )
+    assert (well(ascent.pictures) < 1e-6).all()
+
+
+def test_pictures_that_have_arrived_move_no_more(model):
+    """Each stops as if it were alone, and the ascent with the last."""
+
+    def until(pictures):
+        scores = model.logits(pictures)
+        return scores[:, 1] > threshold
+
+    words = {"optimiser": adam(0.05), "transform": None, "penalties": {}, "steps": 40}
+    plain = climb(model, logit([1, 1]), [0, 1], **words)
+    threshold = float(plain.curves["score"][10].mean())
+    together = climb(model, logit([1, 1]), [0, 1], until=until, **words)
+    expected = (plain.curves["score"] <= threshold).argmin(0)  # the first step before which it is above
+    assert together.steps.tolist() == expected.tolist() and len(together.curves["score"]) == expected.max() < 40
+    for i, steps in enumerate(expected):
+        short = climb(model, logit([1]), [i], **words | {"steps": int(steps)})
+        torch.testing.assert_close(together.pictures[i], short.pictures[0], rtol=0, atol=1e-9)
+
+
+def test_operations_between_steps_see_the_step_and_its_gradient(model):
+    seen = []
+
+    def operation(x, gradient, step):
+        seen.append((step, gradient.clone()))
+        return x * 0.5
+
+    start = pixels(torch.full((1, 3, 16, 16), 0.8, dtype=torch.float64))
+    ascent = ascend(model, {"score": logit([1])}, start, steps=2, optimiser=momentum(0.0), between=[operation])
+    torch.testing.assert_close(ascent.pictures, torch.full_like(ascent.pictures, 0.2))
+    assert [step for step, _ in seen] == [1, 2] and float(seen[0][1].abs().max()) > 0
 
 
 def test_batches_halve_when_memory_runs_out():

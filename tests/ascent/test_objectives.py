@@ -1,9 +1,22 @@
 """Objectives against plain indexing and naive loops."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from cnnviz.ascent.objectives import Objective, gram, logit, match, neuron, read, unit
+from cnnviz.ascent.objectives import (
+    Objective,
+    diversity,
+    gram,
+    layer,
+    logit,
+    match,
+    neuron,
+    probability,
+    read,
+    unit,
+)
 
 
 @pytest.fixture
@@ -64,3 +77,27 @@ def test_read_stops_before_the_rest_of_the_net(model):
     read(model, torch.rand(1, 3, 40, 30, dtype=torch.float64), ["one", "two"])
     handle.remove()
     assert not called
+
+
+def test_a_probability_is_the_softmaxs_or_the_sigmoids(model, seen):
+    own = torch.arange(3)
+    expected = seen[""].softmax(1)[own, own].log()
+    torch.testing.assert_close(probability(model, [0, 1, 2]).value(seen), expected)
+    sigmoid = dataclasses.replace(model, kind="sigmoid")
+    torch.testing.assert_close(probability(sigmoid, [0, 1, 2]).value(seen), seen[""].sigmoid()[own, own].log())
+
+
+def test_a_layers_objective_is_the_mean_square_of_what_is_rectified(seen):
+    maps = seen["two"].clamp(min=0).flatten(1)
+    torch.testing.assert_close(layer("two").value(seen), (maps**2).sum(1) / maps.shape[1])
+
+
+def test_diversity_is_minus_the_mean_cosine_of_grams_within_a_group():
+    maps = torch.rand(5, 4, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    maps[2] = 3 * maps[0].flip(1, 2)  # the same texture, brighter and elsewhere
+    value = diversity("m", [7, 7, 7, 1, 8]).value({"m": maps})
+    grams = [g.flatten() / g.norm() for g in gram(maps)]
+    assert float(value[0]) == pytest.approx(-float(grams[0] @ grams[1] + grams[0] @ grams[2]) / 2)
+    assert value[3:].tolist() == [0, 0]
+    assert float(diversity("m", [7, 7]).value({"m": maps[[0, 1]]})[0]) > -1
+    assert float(diversity("m", [7, 7]).value({"m": maps[[0, 0]]})[0]) == pytest.approx(-1)

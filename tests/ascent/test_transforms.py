@@ -6,7 +6,18 @@ import pytest
 import torch
 from scipy import ndimage
 
-from cnnviz.ascent.transforms import jitter, random_view, resize, rotate, tent
+from cnnviz.ascent.transforms import (
+    jitter,
+    pad,
+    random_rotation,
+    random_scale,
+    random_view,
+    resize,
+    robust,
+    rotate,
+    tent,
+    window,
+)
 
 
 def random_pictures(*shape: int) -> torch.Tensor:
@@ -98,3 +109,32 @@ def test_backward_is_the_adjoint():
     y = torch.randn(seen.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     (gradient,) = torch.autograd.grad((seen * y).sum(), x)
     assert math.isclose((seen * y).sum().item(), (x * gradient).sum().item(), rel_tol=1e-10)
+
+
+def test_pad_and_window_are_each_others_undoing():
+    x = random_pictures(1, 2, 12, 9)
+    padded = pad(3)(x, 0.0, None)
+    torch.testing.assert_close(padded, torch.nn.functional.pad(x, (3, 3, 3, 3), mode="reflect"), rtol=0, atol=1e-12)
+    torch.testing.assert_close(window((12, 9))(padded, 0.0, None), x, rtol=0, atol=1e-12)
+
+
+def test_scales_and_angles_fill_their_ranges():
+    y, x = torch.meshgrid(torch.arange(41.0), torch.arange(41.0), indexing="ij")
+    ramp = (x / 40).double()[None, None]  # its slope tells scale and angle
+    scales, angles = [], []
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(80):
+        scaled = random_scale(0.9, 1.1)(ramp, 0.0, generator)
+        scales.append(scaled.shape[3] / 41)
+        turned = random_rotation(10)(ramp, 0.0, generator)[0, 0, 18:23, 18:23]
+        down, right = turned.diff(dim=0).mean(), turned.diff(dim=1).mean()
+        angles.append(math.degrees(math.atan2(down, right)))
+    assert 0.89 < min(scales) < 0.92 and 1.08 < max(scales) < 1.11
+    assert -10.2 < min(angles) < -8 and 8 < max(angles) < 10.2
+
+
+def test_distills_transform_may_end_at_the_networks_size():
+    x = random_pictures(2, 3, 40, 40)
+    sizes = {robust()(x, 0.0, torch.Generator().manual_seed(seed)).shape[2:] for seed in range(8)}
+    assert len(sizes) > 3 and all(0.9 * 64 <= side <= 1.1 * 64 for size in sizes for side in size)
+    assert robust((40, 40))(x, 0.0, torch.Generator().manual_seed(0)).shape == x.shape
