@@ -37,7 +37,9 @@ def measure(repeats: int = 3) -> list[tuple[str, float, float]]:
 
     def ours():
         generator, targets = torch.Generator().manual_seed(0), torch.tensor(CLASSES)
-        return explain(model, x, targets, segments, samples=SAMPLES, hide="mean_colour", generator=generator)
+        return explain(
+            model, x, targets, segments, samples=SAMPLES, hide="mean_colour", generator=generator, precision="auto"
+        )
 
     def theirs():
         return lime_image.LimeImageExplainer(random_state=0).explain_instance(

@@ -73,10 +73,12 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
 
 def view(result: Result, context: Context) -> dict:
     fits = [r2 for fits in result.numbers["r2"] for r2 in fits[:1]]
+    rounded = result.numbers["precision"].count("bfloat16")
     metrics = (
         Metric("probes", len(fits)),
         Metric("median_r2", float(np.median(fits))),
         Metric("poor_fits", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
+        Metric("scored_in_bfloat16", rounded),
     )
     return {"figures": figures(result, context), "metrics": metrics}
 

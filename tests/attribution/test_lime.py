@@ -173,3 +173,42 @@ def test_a_picture_s_map_does_not_depend_on_the_others(make_job, tmp_path, index
         np.testing.assert_array_equal(painted, many["maps/lime"][i])
         assert (many["targets"][i] >= 0).sum() == len(r2) and all(0 <= value <= 1 for value in r2)
     assert left[0].numbers["methods"] == [{"name": "lime", "signed": True, "caveat": ""}]
+
+
+def test_scores_in_bfloat16_move_coefficients_far_less_than_another_seed_does(model, x, monkeypatch):
+    monkeypatch.setattr(lime, "fast", lambda device: True)
+
+    def made(seed, precision):
+        words = {"samples": 300, "hide": "mean_colour", "generator": generator(seed), "precision": precision}
+        return explain(model, x, TARGETS, GRID, **words)
+
+    exact, rounded, other = made(0, "float32"), made(0, "auto"), made(1, "float32")
+    assert (exact.precision, rounded.precision) == ("float32", "bfloat16")
+    assert not torch.equal(exact.coefficients, rounded.coefficients)
+    by_rounding, by_seed = ((exact.coefficients - e.coefficients).norm(dim=1) for e in (rounded, other))
+    assert (by_rounding < 0.3 * by_seed).all()
+    assert next(model.net.parameters()).dtype == torch.float32
+
+
+def test_bfloat16_is_left_where_it_is_slow_wrong_or_impossible(model, x, monkeypatch):
+    monkeypatch.setattr(lime, "fast", lambda device: False)
+    assert lime.network(model, x, "auto") == (model.net, "float32")
+    monkeypatch.setattr(lime, "fast", lambda device: True)
+    assert lime.network(model, x, "float32") == (model.net, "float32")
+
+    class Steep(nn.Module):  # what tells its classes apart is less than a 256th of what it adds up
+        def forward(self, z):
+            return torch.stack([z.mean((1, 2, 3)) * 0 + 300.0, z.mean((1, 2, 3)) + 300.4], 1)
+
+    steep = as_model(Steep(), mean=np.float32(0), std=np.float32(1))
+    assert lime.network(steep, x, "auto")[1] == "float32"
+
+    class Mixing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = nn.Linear(3, 3)
+
+        def forward(self, z):
+            return self.line(z.mean((2, 3)) @ torch.eye(3))
+
+    assert lime.network(as_model(Mixing(), mean=np.float32(0), std=np.float32(1)), x, "auto")[1] == "float32"
