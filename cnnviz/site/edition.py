@@ -52,6 +52,7 @@ def derived(section: Section, names: Iterable[str]) -> Section:
         },
         figures=tuple(f for f in figures if not tells(f)),
         tables=tuple(t for t in section.tables if not t.from_dataset and not tells(t)),
+        about=tuple(a for a in section.about if not a.from_dataset and not tells(a)),
         widget="",
         widget_data={},
         parameters=_each_string(

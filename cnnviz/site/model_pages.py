@@ -20,7 +20,7 @@ from jinja2 import Environment
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition
+from cnnviz.site import credits, edition, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import TEMPLATES, environment, short
 from cnnviz.site.folder import Publication
@@ -107,6 +107,11 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "after": parts[i + 1] if i + 1 < len(parts) else None,
             }
             entries.append(publish_section(site, page, folder, part, by_name, around))
+        shown = [
+            (p.section, p.address, f"{folder}/figures/{slug(p.id)}") for p in parts if p.section and p.status == "ok"
+        ]
+        known = subjects.gather(shown)
+        subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
         cover = next((e["thumbnail"] for e in entries if e["id"] == "class_visualization" and e["thumbnail"]), None)
         stamp = {
             "schema": STAMP_SCHEMA,

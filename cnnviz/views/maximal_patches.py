@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.sparse import csr_array
 
 from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import section
-from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.section import About, Context, Metric, Paper, Subject, Table
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
 LARGE, SMALL = 96, 56  # pixels of a patch in a unit's own picture and on a sheet
 FRAME = (230, 159, 0)  # orange that readers with any colour vision tell from grey
 COLUMNS, LABEL = 6, 15
+LIKE = 6  # units with the same best pictures that a unit's page links to
 
 
 def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
@@ -83,14 +85,24 @@ def sheet(blocks: list[np.ndarray], labels: list[str], gap: int = 12) -> np.ndar
     columns = min(COLUMNS, len(blocks))
     rows = -(-len(blocks) // columns)
     pixels = np.zeros((rows * (LABEL + h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
+    places = boxes(len(blocks), h, w, gap)
     font = ImageFont.load_default(size=11)
-    for i, (shown, label) in enumerate(zip(blocks, labels, strict=True)):
-        y, x = i // columns * (LABEL + h + gap), i % columns * (w + gap)
+    for shown, label, (x, y, _, _) in zip(blocks, labels, places, strict=True):
+        y -= LABEL
         strip = Image.new("RGBA", (w, LABEL), (38, 38, 38, 255))
         ImageDraw.Draw(strip).text((4, 1), label, (255, 255, 255, 255), font)
         pixels[y : y + LABEL, x : x + w] = np.asarray(strip)
         pixels[y + LABEL : y + LABEL + h, x : x + w] = shown
     return pixels
+
+
+def boxes(count: int, height: int, width: int, gap: int = 12) -> list[tuple[int, int, int, int]]:
+    """Left, top, width and height of each block (height × width) on a :func:`sheet`, without its label."""
+    columns = min(COLUMNS, count)
+    return [
+        (i % columns * (width + gap), i // columns * (LABEL + height + gap) + LABEL, width, height)
+        for i in range(count)
+    ]
 
 
 def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:
@@ -165,12 +177,36 @@ def view(result: Result, context: Context) -> dict:
                 tuple(rows),
             ),
         ),
+        "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
             Metric("units", total),
             Metric("units_never_active", dead / total, "share", "lower"),
             Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
+
+
+def _about(result: Result, context: Context, name: str) -> About:
+    """Of each unit the strongest value, the class most of its best pictures are of, and units with the same ones."""
+    image, value = result.arrays[f"{name}/image"], result.arrays[f"{name}/value"]
+    pictures = context.image_set.pictures
+    label = np.array([-1 if p.label is None else p.label for p in pictures])
+    units, slots = (image >= 0).nonzero()
+    has = csr_array((np.ones(len(units), np.int32), (units, image[units, slots])), (len(image), len(pictures)))
+    common = (has @ has.T).toarray()  # pictures that two units share
+    np.fill_diagonal(common, 0)
+    rows = {}
+    for unit, found in enumerate(image):
+        found = found[found >= 0]
+        classes = label[found][label[found] >= 0]
+        most = ""
+        if classes.size:
+            counts = np.bincount(classes)
+            most = f"{context.image_set.classes[counts.argmax()].split(',')[0]} ({counts.max()} of {len(found)})"
+        like = np.argsort(-common[unit], kind="stable")[:LIKE]
+        rows[str(unit)] = (float(value[unit, 0]), most, [str(u) for u in like if common[unit, u] >= 2])
+    columns = ("largest value", "most frequent class of its best pictures", "units with the same best pictures")
+    return About("unit", columns, rows, name, from_dataset=False)
 
 
 def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[dict, dict]:
@@ -250,15 +286,20 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
     height, width = layer["field"]
     edge = f" {outside:.0%} of the patches, framed in orange, reach over the picture's edge." if outside else ""
+    blocks = [block(cells[u]) for u in units]
+    places = boxes(len(blocks), *blocks[0].shape[:2])
     return context.picture(
         f"{slug(name)}-sheet-{units.start:04d}",
-        sheet([block(cells[u]) for u in units], labels),
+        sheet(blocks, labels),
         alt=f"{len(units)} blocks of {k} patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
         caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the {k} strongest patches of each, under "
         f"its number and its largest value. A neuron here sees up to {height} × {width} pixels.{edge}",
         mapping=_mapping(f"{height} × {width} pixels", SMALL),
         data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
-        subjects=(Subject("layer", name), *(Subject("unit", str(u), name) for u in units)),
+        subjects=(
+            Subject("layer", name),
+            *(Subject("unit", str(u), name, box) for u, box in zip(units, places, strict=True)),
+        ),
         group=name,
         lossless=False,
     )

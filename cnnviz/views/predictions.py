@@ -10,7 +10,7 @@ from PIL import Image
 from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 WHOLE = 40  # classes; of more, the matrix shows the MOST_CONFUSED
 MOST_CONFUSED = 24
@@ -206,7 +206,8 @@ def view(result: Result, context: Context) -> dict:
     if numbers["labelled"]:
         figures += _cards(result, context, "mistakes", "Surest mistakes")
     figures += _cards(result, context, "probes", "Probe pictures")
-    shown = {"figures": tuple(figures), "tables": tuple(tables), "metrics": tuple(metrics)}
+    about = tuple(filter(None, (_about_pictures(result, context), None if several else _about_classes(result, context))))
+    shown = {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": tuple(metrics)}
     if several:
         shown |= {"how_to_read": SEVERAL, "equation": "AUROC = P(z(a picture of the class) > z(one that is not))"}
     elif not numbers["labelled"]:
@@ -216,6 +217,40 @@ def view(result: Result, context: Context) -> dict:
             "classes for each probe picture."
         }
     return shown
+
+
+def _about_pictures(result: Result, context: Context) -> About:
+    classes, arrays, pictures = context.model["classes"], result.arrays, context.image_set.pictures
+    outputs = context.model["label_to_output"]
+    rows = {}
+    for i, picture in enumerate(pictures):
+        said = int(arrays["predicted"][i])
+        right = [outputs[label] for label in picture.labels if outputs[label] is not None]
+        verdict = ("right" if said in right else "wrong") if right else "not labelled"
+        own = ", ".join(short(classes[output], 40) for output in right)
+        rows[picture.name] = (own, short(classes[said], 40), float(f"{arrays['probability'][i]:.3g}"), verdict)
+    return About("image", ("label", "prediction", "its probability", "verdict"), rows, from_dataset=True)
+
+
+def _about_classes(result: Result, context: Context) -> About | None:
+    arrays, classes = result.arrays, context.model["classes"]
+    if not result.numbers["labelled"]:
+        return None
+    totals = arrays["class_pictures"]
+    wrong: dict[int, list[tuple[int, int]]] = {}
+    for truth, said, count in arrays["confusion"].tolist():
+        if truth != said:
+            wrong.setdefault(truth, []).append((-count, said))
+    rows = {}
+    for c in np.flatnonzero(totals).tolist():
+        precision = arrays["class_precision"][c]
+        rows[classes[c]] = (
+            int(totals[c]),
+            f"{arrays['class_top1'][c]:.1%}",
+            "never" if np.isnan(precision) else f"{precision:.1%}",
+            [classes[said] for _, said in sorted(wrong.get(c, []))[:3]],
+        )
+    return About("class", ("pictures", "accuracy", "right when predicted", "most often taken for"), rows)
 
 
 SEVERAL = (

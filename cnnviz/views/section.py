@@ -25,11 +25,16 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Subject:
-    """What a figure is about. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit."""
+    """What a figure is about. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit.
+
+    box: where on the figure it is, left, top, width, height in pixels of its file, if only a part is about it. So a
+    sheet of two hundred units is one file and still shows each of them on its own page.
+    """
 
     kind: str
     name: str
     layer: str | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,22 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple, ...]
+    from_dataset: bool = False
+
+
+@dataclass(frozen=True)
+class About:
+    """Numbers and words about single units, images or classes: what their pages say in a table.
+
+    kind: as in Subject; layer: of units. columns: names. rows: name of the subject → its cells, numbers or words. A list
+    of words names other subjects of the same kind (and layer), and is shown as links to their pages. from_dataset: it
+    names pictures, see :class:`Figure`.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    rows: dict[str, tuple]
+    layer: str | None = None
     from_dataset: bool = False
 
 
@@ -115,6 +136,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     cover: str = ""
     tables: tuple[Table, ...] = ()
+    about: tuple[About, ...] = ()
     metrics: tuple[Metric, ...] = ()
     widget: str = ""
     widget_data: dict = field(default_factory=dict)
@@ -194,7 +216,11 @@ def load(path: str | os.PathLike) -> Section:
     data = json.loads(Path(path).read_text("utf-8"))
     if data["schema"] != SCHEMA:
         raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
-    figures = tuple(Figure(**f | {"subjects": tuple(Subject(**s) for s in f["subjects"])}) for f in data.pop("figures"))
+    figures = tuple(Figure(**f | {"subjects": tuple(map(_subject, f["subjects"]))}) for f in data.pop("figures"))
+    about = tuple(
+        About(**a | {"columns": tuple(a["columns"]), "rows": {name: tuple(row) for name, row in a["rows"].items()}})
+        for a in data.pop("about", ())
+    )
     tables = tuple(
         Table(**t | {"columns": tuple(t["columns"]), "rows": tuple(tuple(r) for r in t["rows"])})
         for t in data.pop("tables")
@@ -203,7 +229,11 @@ def load(path: str | os.PathLike) -> Section:
         Metric(**m | {"interval": tuple(m["interval"]) if m["interval"] else None}) for m in data.pop("metrics")
     )
     papers = tuple(Paper(**p) for p in data.pop("papers"))
-    return Section(figures=figures, tables=tables, metrics=metrics, papers=papers, **data)
+    return Section(figures=figures, tables=tables, about=about, metrics=metrics, papers=papers, **data)
+
+
+def _subject(data: dict) -> Subject:
+    return Subject(**data | {"box": tuple(data["box"]) if data.get("box") else None})
 
 
 def run(view: Callable[[Result, Context], dict], **words) -> None:

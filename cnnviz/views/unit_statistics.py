@@ -9,7 +9,7 @@ from PIL import Image
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values
@@ -191,7 +191,22 @@ def view(result: Result, context: Context) -> dict:
         Metric("constant_units", sum(layer["constant"] for layer in layers)),
         Metric("active_neurons", float(np.mean([layer["active"] for layer in layers])), "share"),
     ]
-    return {"figures": tuple(figures), "tables": tuple(tables), "metrics": tuple(metrics)}
+    about = tuple(_about(layer["name"], arrays) for layer in layers)
+    return {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": tuple(metrics)}
+
+
+def _about(name: str, arrays: dict) -> About:
+    kept = {what: arrays[f"{name}/{what}"] for what in ("mean", "max", "active", "state")}
+    rows = {
+        str(u): (
+            float(f"{kept['mean'][u]:.4g}"),
+            float(f"{kept['max'][u]:.4g}"),
+            f"{kept['active'][u]:.1%}",
+            STATES[kept["state"][u]] if kept["state"][u] else "alive",
+        )
+        for u in range(len(kept["mean"]))
+    }
+    return About("unit", ("mean", "maximum", "neurons above 0", "state"), rows, name)
 
 
 def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:

@@ -1,0 +1,186 @@
+"""What is known of one layer, unit, class or picture, at one address: the figures of all sections, gathered by subject.
+
+Addresses, from the model's folder: ``layers/<layer>.html``, ``units/<layer>/<number>.html``, ``classes/<class>.html``;
+pictures belong to the gallery: ``images/<set>/<picture>.html`` from the site's root. They depend on nothing but names.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from jinja2 import Environment
+
+from cnnviz.site.folder import Publication
+from cnnviz.slug import slug
+from cnnviz.views.section import Figure, Section, Subject
+
+SIZES = ("tiny", "small", "medium", "large")  # of figures, by width; see site.css
+FEW = 3  # a figure about more subjects of a kind than this is linked from their pages, and not shown, unless it has boxes
+
+Key = tuple[str, str | None, str]  # kind, layer (of units), name
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A figure on a subject's page. page: the section's, with the figure's anchor; file: the picture; from the root.
+
+    box: left, top, width, height of the part of the file that is about the subject, or None. size: width and height of
+    the whole file as shown.
+    """
+
+    figure: Figure
+    page: str
+    file: str
+    box: tuple[int, int, int, int] | None
+    mapping: str
+
+
+@dataclass
+class Told:
+    """What one section says of a subject: its figures, the number of further ones, and (column, cell) pairs."""
+
+    id: str
+    title: str
+    page: str
+    figures: list[Seen] = field(default_factory=list)
+    elsewhere: int = 0
+    facts: list[tuple[str, object]] = field(default_factory=list)
+
+
+def key(subject: Subject) -> Key:
+    return subject.kind, subject.layer, subject.name
+
+
+def address(kind: str, name: str, layer: str | None = None) -> str:
+    """Of a layer's, unit's or class's page, from the model's folder; of a picture's, from its set's folder."""
+    if kind == "unit":
+        return f"units/{slug(layer)}/{slug(name)}.html"
+    return {"layer": "layers/", "class": "classes/", "image": ""}[kind] + f"{slug(name)}.html"
+
+
+def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, Told]]:
+    """sections: (section, its page, the folder of its figures), both from the root → subject → section id → Told.
+
+    A figure about a unit is not listed again under that unit's layer.
+    """
+    found: dict[Key, dict[str, Told]] = {}
+
+    def told(subject: Key, section: Section, page: str) -> Told:
+        of_subject = found.setdefault(subject, {})
+        return of_subject.setdefault(section.id, Told(section.id, section.title, page))
+
+    for section, page, folder in sections:
+        for figure in section.figures:
+            seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}")
+            for subject, few in _specific(figure):
+                entry = told(key(subject), section, page)
+                if few or subject.box:
+                    entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping))
+                else:
+                    entry.elsewhere += 1
+        for about in section.about:
+            for name, cells in about.rows.items():
+                entry = told((about.kind, about.layer, name), section, page)
+                entry.facts += [(c, cell) for c, cell in zip(about.columns, cells, strict=True) if cell not in ("", [])]
+    for of_subject in found.values():
+        for entry in of_subject.values():
+            whole = [seen for seen in entry.figures if not seen.box]
+            if whole and len(whole) < len(entry.figures):  # its own picture says more than its part of a sheet
+                entry.figures = whole
+    return found
+
+
+def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
+    """A figure's subjects, each with whether few of its kind are in it; without the layers of its units."""
+    counts = {kind: sum(s.kind == kind for s in figure.subjects) for kind in ("layer", "unit", "image", "class")}
+    for subject in dict.fromkeys(figure.subjects):
+        if subject.kind == "layer" and counts["unit"] and not any(s.box for s in figure.subjects):
+            continue
+        # the pictures that a unit's patches come from are not what the figure is about
+        few = counts[subject.kind] <= FEW and not (subject.kind == "image" and counts["unit"])
+        yield subject, few
+
+
+def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
+    """Publish a page for each layer, each unit of the chosen layers, and each class that something is known of.
+
+    model: id, title, folder, and others: [(title, folder, gives the same layers and classes)] of the other models.
+    """
+    template = page.get_template("subject.html")
+    folder, title = model["folder"], model["title"]
+    layers = [layer for layer in facts.get("layers", ()) if layer["name"] in facts["chosen"] or _known(found, layer)]
+    base = [("Models", "index.html"), (title, f"{folder}/index.html")]
+
+    def publish(kind: str, name: str, layer: str | None, heading: str, trail: list, around: list, i: int, **words):
+        told = _linked(found.get((kind, layer, name), {}), found, folder, kind, layer)
+        html = template.render(
+            root="../" * (address(kind, name, layer).count("/") + 2),
+            kind=kind,
+            heading=heading,
+            of=title,
+            trail=base + trail,
+            before=around[i - 1] if i else None,
+            after=around[i + 1] if i + 1 < len(around) else None,
+            told=[(title, told)],
+            known_anything=bool(told) or bool(words.get("units")),
+            scripts=["keys.js"],
+            **{"lead": "", "others": [], "facts": [], "units": []} | words,
+        )
+        site.write(f"{folder}/{address(kind, name, layer)}", html)
+
+    along = [_link(folder, "layer", layer["name"]) for layer in layers]
+    for i, layer in enumerate(layers):
+        name = layer["name"]
+        chosen = name in facts["chosen"]
+        units = [_link(folder, "unit", str(u), name, f"{u}") for u in range(layer["units"])] if chosen else []
+        own = {subject[2] for subject, told in found.items() if subject[:2] == ("unit", name) and _own(told)}
+        publish(
+            "layer", name, None, name, [], along, i,
+            lead=f"{layer['kind']}, {layer['module'] or 'the network itself'}; layer {i + 1} of {len(layers)} shown.",
+            facts=[("units", layer["units"]), ("maps", f"{layer['height']} × {layer['width']}")],
+            units=[unit | {"own": unit["label"] in own} for unit in units],
+        )  # fmt: skip
+        trail = [(name, f"{folder}/{address('layer', name)}")]
+        beside = [unit | {"label": f"unit {unit['label']}"} for unit in units]
+        for u in range(len(units)):
+            publish("unit", str(u), name, f"{name}, unit {u}", trail, beside, u)
+    classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
+    along = [_link(folder, "class", name) for name in classes]
+    for i, name in enumerate(classes):
+        publish("class", name, None, name, [], along, i)
+
+
+def _known(found: dict[Key, dict], layer: dict) -> bool:
+    return ("layer", None, layer["name"]) in found
+
+
+def _own(told: dict[str, Told]) -> bool:
+    """Whether a unit has a figure to itself."""
+    return any(not seen.box for entry in told.values() for seen in entry.figures)
+
+
+def _link(folder: str, kind: str, name: str, layer: str | None = None, label: str = "") -> dict:
+    return {"href": f"{folder}/{address(kind, name, layer)}", "label": label or name}
+
+
+def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, layer: str | None) -> list[dict]:
+    """What a page's template needs of each Told; names of other subjects become links where these have pages."""
+
+    def cell(value):
+        if not isinstance(value, list | tuple):
+            return value
+        return [_link(folder, kind, name, layer) for name in value if (kind, layer, name) in found]
+
+    return [
+        vars(told)
+        | {
+            "facts": [(column, cell(value)) for column, value in told.facts],
+            "size": max((_size(seen) for seen in told.figures), key=SIZES.index, default="small"),
+        }
+        for told in of_subject.values()
+    ]
+
+
+
+def _size(seen: Seen) -> str:
+    width = seen.box[2] if seen.box else seen.figure.width
+    return next((size for size, most in zip(SIZES, (140, 260, 520), strict=False) if width <= most), "large")
