@@ -62,6 +62,35 @@ rule model_pages:
         " --log-folder {params.logs} 2>&1 | tee {log}"
 
 
+rule picture_pages:
+    input:
+        stamps=lambda w: [
+            f"{RESULTS}/models/{name}/pages.json"
+            for name in MODELS
+            if config["models"][name]["image_set"] == w.image_set
+        ],
+        images=f"{RESULTS}/image_sets/{{image_set}}/images.json",
+        thumbnails=f"{RESULTS}/image_sets/{{image_set}}/thumbnails.npy",
+    output:
+        f"{RESULTS}/image_sets/{{image_set}}/pages.json",
+    log:
+        f"{RESULTS}/logs/{{image_set}}.pages.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/_images/{{image_set}}.pages.tsv"
+    conda:
+        "../environment.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=30,
+    params:
+        site=SITE,
+        code=code_hash("cnnviz.site.picture_pages"),
+        templates=folder_hash("templates"),
+    shell:
+        "python -m cnnviz.site.picture_pages --image-set {wildcards.image_set:q} --stamps {input.stamps}"
+        " --images {input.images} --thumbnails {input.thumbnails} --out {params.site} --stamp {output} 2>&1 | tee {log}"
+
+
 # One figure of all models. Like a view, but about the gallery: result, section and figures in one step.
 rule first_layers:
     input:
@@ -98,6 +127,7 @@ rule index:
         ),
         stamps=expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
         images=[f"{RESULTS}/image_sets/{name}/images.json" for name in gallery_config()["image_sets"]],
+        pictures=[f"{RESULTS}/image_sets/{name}/pages.json" for name in gallery_config()["image_sets"]],
     output:
         page=f"{SITE}/index.html",
         manifest=f"{SITE}/manifest.json",

@@ -70,6 +70,12 @@ def address(path: str) -> str:
     return quote(path)
 
 
+def href(target: str) -> str:
+    """A relative path as a URL, with its anchor left in place."""
+    path, _, anchor = target.partition("#")
+    return quote(path) + (f"#{quote(anchor)}" if anchor else "")
+
+
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -87,6 +93,7 @@ def environment() -> Environment:
         "measure": measure,
         "plain": plain,
         "address": address,
+        "href": href,
     }
     made.tests |= {"linkable": linkable}
     return made

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition, model_pages, size, timings
+from cnnviz.site import credits, edition, model_pages, picture_pages, size, timings
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
@@ -40,7 +40,8 @@ def render(
     page.globals["publish"] = publish
     models = [stamps.get(id) or _missing(id) for id in config["models"]]
     techniques = _techniques(models)
-    withdraw(out, {OWNER} | {slug(id) for id in config["models"]})
+    sets = {picture_pages.owner(name) for name in config.get("image_sets", ())}
+    withdraw(out, {OWNER} | sets | {slug(id) for id in config["models"]})
     with Publication(out, OWNER) as site:
         words = {"root": "", "title": config["title"], "subtitle": config.get("subtitle", ""), "scripts": []}
         compared = _publish_compared(site, page, config.get("compare", {}), models, gallery)
@@ -96,6 +97,7 @@ def _publish_compared(
             "others": alone,
             "before": None,
             "after": None,
+            "link": lambda subject: "",
         }
         entries.append(model_pages.publish_section(site, page, "compare", part, {}, around))
     return entries
@@ -127,7 +129,7 @@ def _publish_credits(site: Publication, template, words: dict, indices: dict[str
 def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
-        "accuracy": {}, "near_chance": None, "cover": None, "sections": [],
+        "accuracy": {}, "near_chance": None, "cover": None, "sections": [], "pictures": {}, "said": {},
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from jinja2 import Environment
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition, subjects
+from cnnviz.site import credits, edition, picture_pages, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import TEMPLATES, environment, short
 from cnnviz.site.folder import Publication
@@ -28,7 +28,7 @@ from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
 from cnnviz.slug import slug
 from cnnviz.views import section as sections_on_disk
-from cnnviz.views.section import Figure, Section
+from cnnviz.views.section import Figure, Section, Subject
 
 STAMP_SCHEMA = 1
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
@@ -92,6 +92,21 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "model.log")
     chance = near_chance(accuracy, facts)
     by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
+    shown = [
+        (part.section, part.address, f"{folder}/figures/{slug(part.id)}")
+        for part in parts
+        if part.section and part.status == "ok"
+    ]
+    known = subjects.gather(shown)
+    close, every = picture_pages.looked_at(known), set(by_name)
+    image_set = config.get("image_set")
+
+    def picture(name: str) -> str:
+        if publish == edition.DERIVED or name not in every:
+            return ""
+        return picture_pages.page_of(image_set, name, close, len(every))
+
+    link = subjects.linker(folder, facts, known, picture)
     with Publication(out, slug(config["model"])) as site:
         entries = []
         for i, part in enumerate(parts):
@@ -105,12 +120,9 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "others": _others(config, part.id),
                 "before": parts[i - 1] if i else None,
                 "after": parts[i + 1] if i + 1 < len(parts) else None,
+                "link": link,
             }
             entries.append(publish_section(site, page, folder, part, by_name, around))
-        shown = [
-            (p.section, p.address, f"{folder}/figures/{slug(p.id)}") for p in parts if p.section and p.status == "ok"
-        ]
-        known = subjects.gather(shown)
         subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
         cover = next((e["thumbnail"] for e in entries if e["id"] == "class_visualization" and e["thumbnail"]), None)
         stamp = {
@@ -126,13 +138,18 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "near_chance": chance,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,
+            "pictures": close if publish != edition.DERIVED else {},
+            "said": picture_pages.said(known) if publish != edition.DERIVED else {},
         }
         html = page.get_template("model.html").render(
             root="../../",
             model=stamp,
             facts=facts,
             log=log,
-            strip=_strip(facts),
+            strip=[
+                layer | {"page": link(Subject("layer", layer["name"])).removeprefix(f"{folder}/")}
+                for layer in _strip(facts)
+            ],
             families={part.id: _family(config, part.id) for part in parts},
             skipped=_remarks(index, "skipped"),
             odd=_remarks(index, "notes"),

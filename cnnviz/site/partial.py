@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cnnviz.site import index, model_pages
+from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import first_layers
 
 
@@ -26,6 +26,9 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
         for name in dict.fromkeys(config.get("image_set") for config in models)
         if name
     }
+    for name, path in images.items():
+        of_set = [stamps[config["model"]] for config in models if config.get("image_set") == name]
+        picture_pages.publish(name, path, path.parent / "thumbnails.npy", of_set, results / "site")
     with TemporaryDirectory() as folder:  # not where Snakemake would find it and think it done
         titles = [{"id": config["model"], "title": config["title"] or config["model"]} for config in models]
         filters = {id: results / "models" / id / "sections" / "first_layer_filters" / "result.npz" for id in stamps}

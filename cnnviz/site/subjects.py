@@ -4,7 +4,7 @@ Addresses, from the model's folder: ``layers/<layer>.html``, ``units/<layer>/<nu
 pictures belong to the gallery: ``images/<set>/<picture>.html`` from the site's root. They depend on nothing but names.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jinja2 import Environment
@@ -14,7 +14,7 @@ from cnnviz.slug import slug
 from cnnviz.views.section import Figure, Section, Subject
 
 SIZES = ("tiny", "small", "medium", "large")  # of figures, by width; see site.css
-FEW = 3  # a figure about more subjects of a kind than this is linked from their pages, and not shown, unless it has boxes
+FEW = 3  # a figure about more subjects of a kind is linked from their pages and not shown, unless it has boxes
 
 Key = tuple[str, str | None, str]  # kind, layer (of units), name
 
@@ -174,13 +174,39 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
         vars(told)
         | {
             "facts": [(column, cell(value)) for column, value in told.facts],
-            "size": max((_size(seen) for seen in told.figures), key=SIZES.index, default="small"),
+            "size": size(told.figures),
         }
         for told in of_subject.values()
     ]
 
 
+def linker(
+    folder: str, facts: dict, found: dict[Key, dict[str, Told]], picture: Callable[[str], str]
+) -> Callable[[Subject], str]:
+    """Subject → the address of its page from the site's root, "" where it has none. picture: the same of a name."""
+    classes = set(facts.get("classes", ()))
+    chosen = set(facts.get("chosen", ()))
 
-def _size(seen: Seen) -> str:
-    width = seen.box[2] if seen.box else seen.figure.width
-    return next((size for size, most in zip(SIZES, (140, 260, 520), strict=False) if width <= most), "large")
+    def link(subject: Subject) -> str:
+        if subject.kind == "image":
+            return picture(subject.name)
+        has = {
+            "unit": subject.layer in chosen,
+            "layer": subject.name in chosen or key(subject) in found,
+            "class": subject.name in classes and key(subject) in found,
+        }[subject.kind]
+        if not has:
+            return ""
+        return f"{folder}/{address(subject.kind, subject.name, subject.layer)}"
+
+    return link
+
+
+def size(figures: list[Seen]) -> str:
+    """Of the grid that these figures stand in: the largest one's."""
+
+    def one(seen: Seen) -> str:
+        width = seen.box[2] if seen.box else seen.figure.width
+        return next((name for name, most in zip(SIZES, (140, 260, 520), strict=False) if width <= most), "large")
+
+    return max(map(one, figures), key=SIZES.index, default="small")

@@ -206,7 +206,7 @@ def view(result: Result, context: Context) -> dict:
     if numbers["labelled"]:
         figures += _cards(result, context, "mistakes", "Surest mistakes")
     figures += _cards(result, context, "probes", "Probe pictures")
-    about = tuple(filter(None, (_about_pictures(result, context), None if several else _about_classes(result, context))))
+    about = (_about_pictures(result, context), *(() if several else _about_classes(result, context)))
     shown = {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": tuple(metrics)}
     if several:
         shown |= {"how_to_read": SEVERAL, "equation": "AUROC = P(z(a picture of the class) > z(one that is not))"}
@@ -232,10 +232,10 @@ def _about_pictures(result: Result, context: Context) -> About:
     return About("image", ("label", "prediction", "its probability", "verdict"), rows, from_dataset=True)
 
 
-def _about_classes(result: Result, context: Context) -> About | None:
+def _about_classes(result: Result, context: Context) -> tuple[About, ...]:
     arrays, classes = result.arrays, context.model["classes"]
     if not result.numbers["labelled"]:
-        return None
+        return ()
     totals = arrays["class_pictures"]
     wrong: dict[int, list[tuple[int, int]]] = {}
     for truth, said, count in arrays["confusion"].tolist():
@@ -250,7 +250,7 @@ def _about_classes(result: Result, context: Context) -> About | None:
             "never" if np.isnan(precision) else f"{precision:.1%}",
             [classes[said] for _, said in sorted(wrong.get(c, []))[:3]],
         )
-    return About("class", ("pictures", "accuracy", "right when predicted", "most often taken for"), rows)
+    return (About("class", ("pictures", "accuracy", "right when predicted", "most often taken for"), rows),)
 
 
 SEVERAL = (

@@ -78,9 +78,9 @@ class Table:
 class About:
     """Numbers and words about single units, images or classes: what their pages say in a table.
 
-    kind: as in Subject; layer: of units. columns: names. rows: name of the subject → its cells, numbers or words. A list
-    of words names other subjects of the same kind (and layer), and is shown as links to their pages. from_dataset: it
-    names pictures, see :class:`Figure`.
+    kind: as in Subject; layer: of units. columns: names. rows: name of the subject → its cells, numbers or words; a
+    list of words names other subjects of the same kind (and layer), and is shown as links to their pages.
+    from_dataset: it names pictures, see :class:`Figure`.
     """
 
     kind: str

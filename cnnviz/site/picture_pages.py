@@ -1,0 +1,171 @@
+"""Pages of pictures: one for each that some section looked at closely, and shared ones for all others of an image set.
+
+``images/<set>/<picture>.html`` gathers what every model's sections say of a probe picture. All other pictures stand on
+``images/<set>/all-<bucket>.html#<picture>``, about sixty to a page with one sheet of thumbnails: with a page each, a
+set of 50 000 would be 50 000 files. A picture's bucket follows from its name and from how many buckets there are, which
+is a power of two, so addresses hold while a set does not double. The derived edition has none of these pages.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment
+from PIL import Image
+
+from cnnviz import atomic
+from cnnviz.site import credits, edition
+from cnnviz.site.environment import environment
+from cnnviz.site.folder import Publication
+from cnnviz.site.subjects import Key, Told, address, size
+from cnnviz.slug import slug
+
+A_PAGE = 64  # pictures of a shared page, about
+ACROSS, SIDE = 8, 64  # thumbnails of a sheet's row, and their pixels
+
+
+def buckets(count: int) -> int:
+    """How many shared pages ``count`` pictures get: a power of two."""
+    return 1 << max(0, (-(-count // A_PAGE) - 1).bit_length())
+
+
+def bucket(name: str, of: int) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % of
+
+
+def folder(image_set: str) -> str:
+    return f"images/{slug(image_set)}"
+
+
+def page_of(image_set: str, name: str, close: Container[str], count: int) -> str:
+    """The address at which a picture is shown, from the site's root. close: those that have a page to themselves."""
+    if name in close:
+        return f"{folder(image_set)}/{address('image', name)}"
+    return f"{folder(image_set)}/all-{bucket(name, buckets(count)):04d}.html#{slug(name)}"
+
+
+def looked_at(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, list[dict]]:
+    """Picture → what each section says of it, as JSON: of the pictures that have a figure to themselves."""
+    of_pictures = {name: told for (kind, _, name), told in found.items() if kind == "image"}
+    return {
+        name: [asdict(entry) | {"size": size(entry.figures)} for entry in told.values()]
+        for name, told in of_pictures.items()
+        if any(entry.figures for entry in told.values())
+    }
+
+
+def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, str]:
+    """Picture → the model's prediction in a line, where a section says it of every picture."""
+    lines = {}
+    for (kind, _, name), told in found.items():
+        facts = {column: cell for entry in told.values() for column, cell in entry.facts} if kind == "image" else {}
+        if "prediction" in facts:
+            verdict = f", {facts['verdict']}" if "verdict" in facts else ""
+            lines[name] = f"{facts['prediction']} ({facts['its probability']:.2f}{verdict})"
+    return lines
+
+
+def owner(image_set: str) -> str:
+    """Of these pages, among the site's renderers; no model's slug begins with _."""
+    return f"_images-{slug(image_set)}"
+
+
+def publish(image_set: str, images: Path, thumbnails: Path, stamps: list[dict], out: Path) -> None:
+    """Render the pages of a set into the site at ``out``; none in the derived edition, whose stamps say nothing."""
+    index = credits.read(images)
+    stored = np.load(thumbnails, mmap_mode="r") if thumbnails.is_file() else None
+    with Publication(out, owner(image_set)) as site:
+        if any(stamp["said"] or stamp["pictures"] for stamp in stamps):
+            page = environment()
+            page.globals["publish"] = edition.EVERYTHING
+            render(page, site, image_set, index, stamps, stored)
+
+
+def render(
+    page: Environment, site: Publication, image_set: str, index: dict, models: list[dict], thumbnails: np.ndarray | None
+) -> None:
+    """Publish a set's pages. index: its images.json. models: the stamps of the models that saw it, with ``pictures``.
+
+    thumbnails: (n, 64, 64, 3) uint8 in the order of the index, or None: then there are no shared pages.
+    """
+    names = [picture["name"] for picture in index.get("pictures", ())]
+    close = sorted({name for model in models for name in model["pictures"]} & set(names))
+    template = page.get_template("subject.html")
+    links = [{"href": f"{folder(image_set)}/{address('image', name)}", "label": name} for name in close]
+    classes = index.get("classes", [])
+    labels = {p["name"]: classes[p["label"]] for p in index.get("pictures", ()) if p.get("label") is not None}
+    for i, name in enumerate(close):
+        told = [(model["title"], model["pictures"][name]) for model in models if name in model["pictures"]]
+        site.write(
+            f"{folder(image_set)}/{address('image', name)}",
+            template.render(
+                root="../../", kind="image", heading=name, of=image_set,
+                trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
+                before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
+                told=told, known_anything=True, scripts=["keys.js"], others=[], units=[],
+                lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
+            ),
+        )  # fmt: skip
+    if thumbnails is not None:
+        _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
+
+
+def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> None:
+    of = buckets(len(names))
+    places: list[list[int]] = [[] for _ in range(of)]
+    for i, name in enumerate(names):
+        places[bucket(name, of)].append(i)
+    template = page.get_template("pictures.html")
+    for number, members in enumerate(places):
+        sheet = np.zeros((max(1, -(-len(members) // ACROSS)) * SIDE, ACROSS * SIDE, 3), np.uint8)
+        shown = []
+        for k, i in enumerate(members):
+            y, x = k // ACROSS * SIDE, k % ACROSS * SIDE
+            sheet[y : y + SIDE, x : x + SIDE] = thumbnails[i]
+            said = [(model["title"], model["said"].get(names[i], "")) for model in models]
+            own = f"{folder(image_set)}/{address('image', names[i])}" if names[i] in close else ""
+            shown.append(
+                {"name": names[i], "anchor": slug(names[i]), "box": (x, y, SIDE, SIDE), "own": own,
+                 "label": labels.get(names[i], ""), "said": [pair for pair in said if pair[1]]}
+            )  # fmt: skip
+        stream = io.BytesIO()
+        Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
+        file = f"{folder(image_set)}/all-{number:04d}"
+        site.write(f"{file}.webp", stream.getvalue())
+        words = {"root": "../../", "scripts": ["keys.js"], "image_set": image_set, "sheet": f"{file}.webp"}
+        words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
+        words |= {"size": sheet.shape[1::-1], "total": len(names), "folder": folder(image_set)}
+        site.write(f"{file}.html", template.render(**words))
+    links = [{"href": f"all-{n:04d}.html", "count": len(members)} for n, members in enumerate(places) if members]
+    words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": links}
+    words["close"] = [
+        {"href": address("image", name), "name": name, "label": labels.get(name, "")} for name in sorted(close)
+    ]
+    site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
+
+
+def _nearby(number: int, of: int) -> Iterator[int]:
+    yield from range(max(0, number - 3), min(of, number + 4))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--image-set", required=True)
+    parser.add_argument("--images", type=Path, required=True, metavar="images.json")
+    parser.add_argument("--thumbnails", type=Path, required=True, metavar="thumbnails.npy")
+    parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="pages.json")
+    parser.add_argument("--out", type=Path, required=True, help="the site's folder")
+    parser.add_argument("--stamp", type=Path, required=True)
+    options = parser.parse_args()
+    stamps = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
+    publish(options.image_set, options.images, options.thumbnails, stamps, options.out)
+    atomic.write_text(options.stamp, json.dumps({"image_set": options.image_set}))
+
+
+if __name__ == "__main__":
+    main()
