@@ -22,7 +22,7 @@ from cnnviz import atomic
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.site.subjects import Key, Told, address, size
+from cnnviz.site.subjects import Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
 A_PAGE = 64  # pictures of a shared page, about
@@ -107,7 +107,7 @@ def render(
                 root="../../", kind="image", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
-                told=told, known_anything=True, scripts=["keys.js"], others=[], units=[],
+                told=told, rows=side_by_side(told), known_anything=True, scripts=["keys.js"], others=[], units=[],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
             ),
         )  # fmt: skip

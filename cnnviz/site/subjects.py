@@ -121,6 +121,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             before=around[i - 1] if i else None,
             after=around[i + 1] if i + 1 < len(around) else None,
             told=[(title, told)],
+            rows=side_by_side([(title, told)]),
             known_anything=bool(told) or bool(words.get("units")),
             scripts=["keys.js"],
             **{"lead": "", "others": [], "facts": [], "units": []} | words,
@@ -178,6 +179,13 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
         }
         for told in of_subject.values()
     ]
+
+
+def side_by_side(told: list[tuple[str, list[dict]]]) -> list[tuple[str, str, list[tuple[str, dict]]]]:
+    """[(model, its entries)] → [(section id, title, [(model, entry)])], of the sections that have figures of it."""
+    entries = [(model, entry) for model, of_model in told for entry in of_model if entry["figures"]]
+    titles = {entry["id"]: entry["title"] for _, entry in entries}
+    return [(id, title, [pair for pair in entries if pair[1]["id"] == id]) for id, title in titles.items()]
 
 
 def linker(
