@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition, model_pages, picture_pages, size, timings
+from cnnviz.site import credits, edition, model_pages, picture_pages, search, size, timings
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
@@ -52,6 +52,8 @@ def render(
         indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
         _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
         site.write(".nojekyll", "")  # GitHub Pages then serves the files as they are
+        pictures = {name: [p["name"] for p in found.get("pictures", ())] for name, found in indices.items()}
+        site.write("search-index.js", search.script(models, techniques, pictures, publish == edition.DERIVED))
         site.write("timings.js", timings.script(timings.read(benchmarks)))
         for asset in sorted((TEMPLATES / "assets").iterdir()):
             if asset.is_file() and not asset.name.startswith("."):
@@ -130,6 +132,7 @@ def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
         "accuracy": {}, "near_chance": None, "cover": None, "sections": [], "pictures": {}, "said": {},
+        "named": {"layer": [], "class": []},
     }  # fmt: skip
 
 

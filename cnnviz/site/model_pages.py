@@ -138,6 +138,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "near_chance": chance,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,
+            "named": subjects.named(folder, facts, known),
             "pictures": close if publish != edition.DERIVED else {},
             "said": picture_pages.said(known) if publish != edition.DERIVED else {},
         }

@@ -107,7 +107,7 @@ def render(
                 root="../../", kind="image", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
-                told=told, rows=side_by_side(told), known_anything=True, scripts=["keys.js"], others=[], units=[],
+                told=told, rows=side_by_side(told), known_anything=True, scripts=[], others=[], units=[],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
             ),
         )  # fmt: skip
@@ -137,7 +137,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
         Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
         file = f"{folder(image_set)}/all-{number:04d}"
         site.write(f"{file}.webp", stream.getvalue())
-        words = {"root": "../../", "scripts": ["keys.js"], "image_set": image_set, "sheet": f"{file}.webp"}
+        words = {"root": "../../", "scripts": [], "image_set": image_set, "sheet": f"{file}.webp"}
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
         words |= {"size": sheet.shape[1::-1], "total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))

@@ -123,7 +123,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             told=[(title, told)],
             rows=side_by_side([(title, told)]),
             known_anything=bool(told) or bool(words.get("units")),
-            scripts=["keys.js"],
+            scripts=[],
             **{"lead": "", "others": [], "facts": [], "units": []} | words,
         )
         site.write(f"{folder}/{address(kind, name, layer)}", html)
@@ -186,6 +186,16 @@ def side_by_side(told: list[tuple[str, list[dict]]]) -> list[tuple[str, str, lis
     entries = [(model, entry) for model, of_model in told for entry in of_model if entry["figures"]]
     titles = {entry["id"]: entry["title"] for _, entry in entries}
     return [(id, title, [pair for pair in entries if pair[1]["id"] == id]) for id, title in titles.items()]
+
+
+def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[str, list[tuple[str, str]]]:
+    """Layers and classes that have pages: kind → [(name, address from the site's root)]."""
+    link = linker(folder, facts, found, lambda name: "")
+    names = {"layer": [layer["name"] for layer in facts.get("layers", ())], "class": list(facts.get("classes", ()))}
+    return {
+        kind: [(name, link(Subject(kind, name))) for name in dict.fromkeys(names[kind]) if link(Subject(kind, name))]
+        for kind in names
+    }
 
 
 def linker(

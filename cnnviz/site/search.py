@@ -1,0 +1,41 @@
+"""What the search looks through: the names of models, techniques, layers, units' layers, classes and pictures.
+
+Data ships as a script, since a page opened from disk may not read other files: ``window.cnnvizNames = {kinds, where,
+entries}``, entries being [name, index of its kind, index of where it is, address from the site's root]. Units are found
+by their layer: ten thousand numbers are nothing to search for.
+"""
+
+import json
+
+from cnnviz.site import picture_pages
+
+
+def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:
+    """models: stamps. techniques: id and title. sets: image set → names of its pictures."""
+    kinds = ["model", "technique", "section", "layer", "class", "picture"]
+    where = [""]
+    entries: list[list] = []
+
+    def add(name: str, kind: str, place: str, address: str) -> None:
+        if place not in where:
+            where.append(place)
+        entries.append([name, kinds.index(kind), where.index(place), address])
+
+    for technique in techniques:
+        add(technique["title"], "technique", "", f"methods.html#{technique['id']}")
+    for model in models:
+        if not model["page"]:
+            continue
+        add(model["title"], "model", "", model["page"])
+        for section in model["sections"]:
+            add(section["title"], "section", model["title"], section["page"])
+        for kind in ("layer", "class"):
+            for name, address in model["named"][kind]:
+                add(name, kind, model["title"], address)
+    for image_set, names in ({} if derived else sets).items():
+        close = {name for model in models for name in model["pictures"]}
+        for name in names:
+            add(name, "picture", image_set, picture_pages.page_of(image_set, name, close, len(names)))
+    data = {"kinds": kinds, "where": where, "entries": entries}
+    # no "</script>" or line separator can come of a name: the file is a script by itself, and JSON escapes the rest
+    return f"window.cnnvizNames = {json.dumps(data, ensure_ascii=True, separators=(',', ':'))};\n"
