@@ -10,12 +10,13 @@ from pathlib import Path
 from jinja2 import Environment
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition, model_pages, picture_pages, search, size, timings
+from cnnviz.site import compare, credits, edition, model_pages, picture_pages, search, size, timings
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
 
 MANIFEST_SCHEMA = 1
+MOST_PAIRS = 40  # other comparisons that one links to
 OWNER = "_index"  # no model's slug begins with _
 
 
@@ -46,7 +47,11 @@ def render(
         words = {"root": "", "title": config["title"], "subtitle": config.get("subtitle", ""), "scripts": []}
         compared = _publish_compared(site, page, config.get("compare", {}), models, gallery)
         front = page.get_template("index.html")
-        site.write("index.html", front.render(**words, models=models, techniques=techniques, compared=compared))
+        site.write(
+            "index.html",
+            front.render(**words, models=models, techniques=techniques, compared=compared, pairs=_pairs(models)),
+        )
+        _publish_pairs(site, page.get_template("compare.html"), words | {"root": "../"}, models)
         techniques += _techniques([{"title": "all models", "sections": compared}])
         site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
         indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
@@ -73,6 +78,27 @@ def render(
         ],
         "compare": [{k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in compared],
     }
+
+
+def _pairs(models: list[dict]) -> list[dict]:
+    """Comparisons that the front page links to."""
+    return [
+        {"href": compare.page(a["id"], b["id"]), "label": f"{a['title']} and {b['title']}"}
+        for a, b in compare.pairs(models)[:MOST_PAIRS]
+    ]
+
+
+def _publish_pairs(site: Publication, template, words: dict, models: list[dict]) -> None:
+    """A page for every two models."""
+    pairs = compare.pairs(models)
+    links = [
+        {"href": compare.page(a["id"], b["id"]).split("/")[-1], "label": f"{a['title']} and {b['title']}"}
+        for a, b in pairs
+    ]
+    for i, pair in enumerate(pairs):
+        others = links[:i] + links[i + 1 :]
+        html = template.render(**words | {"pair": pair, "pairs": others[:MOST_PAIRS]} | compare.words(*pair))
+        site.write(compare.page(pair[0]["id"], pair[1]["id"]), html)
 
 
 def _publish_compared(

@@ -387,6 +387,7 @@ def _entry(site: Publication, folder: str, part: Part) -> dict:
         "status": part.status,
         "reason": part.reason,
         "metrics": {m.name: m.value for m in section.metrics} if section else {},
+        "measures": [asdict(m) for m in section.metrics] if section else [],
         "headline": asdict(section.metrics[0]) if section and section.metrics else None,
         "thumbnail": _thumbnail(site, folder, part),
     }

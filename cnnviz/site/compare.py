@@ -1,0 +1,59 @@
+"""Two models, section by section: what each page of ``compare/`` says, from the models' stamps."""
+
+from itertools import combinations
+
+from cnnviz.site.environment import about, share
+from cnnviz.slug import slug
+
+
+def page(a: str, b: str) -> str:
+    """The address of the comparison of two model ids, from the site's root."""
+    return f"compare/{slug(a)}-and-{slug(b)}.html"
+
+
+def pairs(models: list[dict]) -> list[tuple[dict, dict]]:
+    """Every two models that have pages, in the order of the config."""
+    return list(combinations([model for model in models if model["page"]], 2))
+
+
+def words(a: dict, b: dict) -> dict:
+    """What the template needs besides: basics, sections."""
+    ids = dict.fromkeys(entry["id"] for model in (a, b) for entry in model["sections"])
+    of = [{entry["id"]: entry for entry in model["sections"]} for model in (a, b)]
+    return {"basics": list(_basics(a, b)), "sections": [_section(of[0].get(id), of[1].get(id)) for id in ids]}
+
+
+def _basics(a: dict, b: dict):
+    both = (a, b)
+    yield {"name": "what it is", "cells": [model["described"] for model in both]}
+    if all(model["parameters"] is not None for model in both):
+        yield {"name": "parameters", "cells": [about(model["parameters"]) for model in both]}
+    for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
+        if all(key in model["accuracy"] for model in both):
+            yield {"name": name, "cells": [share(model["accuracy"][key]) for model in both]}
+
+
+def _section(a: dict | None, b: dict | None) -> dict:
+    one = a or b
+    measures = [{m["name"]: m for m in entry["measures"]} if entry else {} for entry in (a, b)]
+    rows = []
+    for name in dict.fromkeys(name for named in measures for name in named):
+        found = [named.get(name) for named in measures]
+        rows.append(
+            {"name": name, "better": next(m["better"] for m in found if m), "metrics": found, "best": best(*found)}
+        )
+    return {"id": one["id"], "title": one["title"], "entries": [a, b], "measures": rows}
+
+
+def best(a: dict | None, b: dict | None) -> int | None:
+    """0 or 1, the better of two metrics; None where neither is, where one is missing, or where intervals overlap."""
+    if not (a and b) or not a["better"] or a["value"] == b["value"]:
+        return None
+    if (
+        a["interval"]
+        and b["interval"]
+        and a["interval"][0] <= b["interval"][1]
+        and b["interval"][0] <= a["interval"][1]
+    ):
+        return None
+    return int((b["value"] > a["value"]) == (a["better"] == "higher"))
