@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from cnnviz import atomic
 from cnnviz.site import credits, edition, picture_pages, subjects
 from cnnviz.site.chance import near_chance
-from cnnviz.site.environment import TEMPLATES, environment, short
+from cnnviz.site.environment import TEMPLATES, environment, href, short
 from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
@@ -189,6 +189,7 @@ def publish_section(
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
         scripts=_scripts(part),
+        image_pages=_image_pages(part, credit, around),
         **around,
     )
     site.write(part.address, html)
@@ -417,6 +418,14 @@ def _scripts(part: Part) -> list[str]:
     """The page's scripts; that of a widget is there while the widget's template is."""
     widget = part.section is not None and (TEMPLATES / "widgets" / f"{part.section.widget}.html").is_file()
     return ["lightbox.js", "timings.js"] + (["grid.js"] if widget else [])
+
+
+def _image_pages(part: Part, pictures: Iterable[str], around: dict) -> dict[str, str]:
+    """For a widget that shows pictures: name → address of its page, as seen from the section's."""
+    if part.section is None or not part.section.widget:
+        return {}
+    found = {name: around["link"](Subject("image", name)) for name in pictures}
+    return {name: around["root"] + href(address) for name, address in found.items() if address}
 
 
 def _others(config: dict, id: str) -> list[dict]:
