@@ -22,6 +22,7 @@ Key = tuple[str, str | None, str]  # kind, layer (of units), name
 @dataclass(frozen=True)
 class Seen:
     """A figure on a subject's page. page: the section's, with the figure's anchor; file: the picture; from the root.
+    anchor: the figure's id on the subject's own page.
 
     box: left, top, width, height of the part of the file that is about the subject, or None. size: width and height of
     the whole file as shown.
@@ -30,6 +31,7 @@ class Seen:
     figure: Figure
     page: str
     file: str
+    anchor: str
     box: tuple[int, int, int, int] | None
     mapping: str
 
@@ -70,7 +72,8 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
 
     for section, page, folder in sections:
         for figure in section.figures:
-            seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}")
+            anchor = f"fig-{slug(section.id)}-{slug(figure.id)}"
+            seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}", anchor)
             for subject, few in _specific(figure):
                 entry = told(key(subject), section, page)
                 if few or subject.box:

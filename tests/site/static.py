@@ -9,6 +9,10 @@ from PIL import Image
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path", "circle"}
 LINKS = {"href", "src"}
+KINDS = (
+    *("index", "model", "section", "layer", "unit", "class", "image", "pictures", "image_set"),
+    *("compare", "methods", "credits"),
+)
 
 
 class Page(HTMLParser):
@@ -86,7 +90,7 @@ def _whole(page: Page, say) -> None:
     for name in ("description", "viewport"):
         if not (metas.get(name) or "").strip():
             say(f"no {name}")
-    if page.all("body")[0].get("data-kind") not in ("index", "model", "section", "methods", "credits", "compare"):
+    if page.all("body")[0].get("data-kind") not in KINDS:
         say("data-kind")
     for tag, attributes in page.elements:
         if tag == "figure" and not (attributes.get("id") and attributes.get("data-technique")):

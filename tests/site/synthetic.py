@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz import result
-from cnnviz.site import index, model_pages
+from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import section
 from cnnviz.views.section import Context, Metric, Paper, Section, Subject, Table
 
@@ -77,8 +77,9 @@ def render(
         stamps[id] = model_pages.render(
             config(id, sections, publish), folder / "model.json", folder / "sections", out, results / "logs" / id
         )
-    gallery = GALLERY | {"models": list(models), "publish": publish}
+    gallery = GALLERY | {"models": list(models), "publish": publish, "image_sets": ["set"]}
     images = {"set": results / "image_sets" / "set" / "images.json"}
+    picture_pages.publish("set", images["set"], images["set"].parent / "thumbnails.npy", list(stamps.values()), out)
     return index.render(gallery, stamps, out, results / "benchmarks", images)
 
 

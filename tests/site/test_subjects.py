@@ -1,0 +1,173 @@
+"""Pages of layers, units, classes and pictures: what belongs to them is on them, and every mention leads to them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from cnnviz.site import compare, picture_pages, search, subjects
+from cnnviz.site.environment import environment
+from cnnviz.site.folder import Publication
+from cnnviz.views.section import About, Figure, Section, Subject
+from tests.site import static
+
+FACTS = {
+    "layers": [
+        {"name": name, "module": f"features.{i}", "kind": "Conv2d", "units": units, "height": 8, "width": 8}
+        for i, (name, units) in enumerate((("conv1", 3), ("conv2", 2), ("fc", 4)))
+    ],
+    "chosen": ["conv1", "conv2"],
+    "classes": ["cat", "dog <b>", "eel"],
+}
+
+
+def figure(id: str, *about: Subject) -> Figure:
+    return Figure(id, f"{id}.webp", 100, 80, f"alt of {id}", f"caption of {id}", "mapping", about, "data")
+
+
+def section(id: str, figures=(), about=()) -> Section:
+    return Section(id, id.capitalize(), "?", "read", "do not", (), figures=tuple(figures), about=tuple(about))
+
+
+def of(*sections: Section):
+    return subjects.gather([(s, f"models/m/sections/{s.id}.html", f"models/m/figures/{s.id}") for s in sections])
+
+
+def test_figures_are_gathered_by_what_they_are_about():
+    one, two, layer = Subject("unit", "1", "conv1"), Subject("unit", "2", "conv1"), Subject("layer", "conv1")
+    found = of(
+        section("patches", [figure("u1", one, layer, *(Subject("image", str(i)) for i in range(9)))]),
+        section("filters", [figure("f", layer)]),
+    )
+    assert [seen.figure.id for seen in found[subjects.key(one)]["patches"].figures] == ["u1"]
+    assert subjects.key(two) not in found
+    assert list(found[subjects.key(layer)]) == ["filters"]  # a unit's figure is on the unit's page, not the layer's
+    assert not found["image", None, "3"]["patches"].figures  # where a patch comes from is no figure about that picture
+
+
+def test_a_sheet_gives_each_unit_its_part_unless_the_unit_has_a_picture_of_its_own():
+    boxes = {u: (10 * u, 0, 10, 10) for u in range(3)}
+    sheet = figure("sheet", Subject("layer", "conv1"), *(Subject("unit", str(u), "conv1", boxes[u]) for u in range(3)))
+    own = figure("own", Subject("unit", "1", "conv1"))
+    found = of(section("patches", [sheet, own]))
+    assert [seen.box for seen in found["unit", "conv1", "0"]["patches"].figures] == [boxes[0]]
+    assert [seen.figure.id for seen in found["unit", "conv1", "1"]["patches"].figures] == ["own"]
+    assert [seen.figure.id for seen in found["layer", None, "conv1"]["patches"].figures] == ["sheet"]
+
+
+def test_a_figure_about_many_is_linked_and_not_shown():
+    found = of(section("map", [figure("all", *(Subject("class", name) for name in "abcde"))]))
+    told = found["class", None, "b"]["map"]
+    assert told.figures == [] and told.elsewhere == 1
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A model's subject pages, and those of its pictures, two of which were looked at closely."""
+    rng = np.random.default_rng(0)
+    names = [f"p-{i:03d}" for i in range(150)] + ["<i>odd</i>/name .png"]
+    rows = {name: ("cat", "dog <b>", 0.5, "wrong") for name in names}
+    found = of(
+        section("patches", [figure("u1", Subject("unit", "1", "conv1"), Subject("layer", "conv1"))]),
+        section("maps", [figure(f"m{i}", Subject("image", names[i]), Subject("class", "dog <b>")) for i in (3, -1)]),
+        section(
+            "numbers",
+            about=[
+                About("unit", ("mean", "like"), {str(u): (0.5 * u, [str(2 - u), "77"]) for u in range(3)}, "conv1"),
+                About("class", ("accuracy", "taken for"), {"cat": ("50 %", ["dog <b>"])}),
+                About("image", ("label", "prediction", "its probability", "verdict"), rows),
+            ],
+        ),
+    )
+    out, page = tmp_path / "site", environment()
+    page.globals["publish"] = "everything"
+    stamp = {
+        "id": "m", "title": "M & <m>", "page": "models/m/index.html", "sections": [],
+        "named": subjects.named("models/m", FACTS, found),
+        "pictures": picture_pages.looked_at(found), "said": picture_pages.said(found),
+    }  # fmt: skip
+    stamp = json.loads(json.dumps(stamp))  # as it comes from disk
+    index = {"classes": ["cat"], "pictures": [{"name": name, "label": 0} for name in names]}
+    thumbnails = rng.integers(0, 255, (len(names), 64, 64, 3)).astype(np.uint8)
+    with Publication(out, "m") as publication:
+        subjects.render(page, publication, {"title": stamp["title"], "folder": "models/m"}, FACTS, found)
+    with Publication(out, "_images-set") as publication:
+        picture_pages.render(page, publication, "set", index, [stamp], thumbnails)
+    return out, names, stamp, found
+
+
+def test_every_chosen_unit_has_its_page_between_its_neighbours(site):
+    out, *_ = site
+    assert sorted(p.name for p in (out / "models/m/units/conv1").iterdir()) == ["0.html", "1.html", "2.html"]
+    assert not (out / "models/m/units/fc").exists() and not (out / "models/m/layers/fc.html").exists()
+    page = static.Page((out / "models/m/units/conv1/1.html").read_text())
+    steps = {a["rel"]: a["href"] for a in page.all("a") if a.get("rel") in ("prev", "next")}
+    assert [steps[rel].split("/")[-1] for rel in ("prev", "next")] == ["0.html", "2.html"]
+    assert page.all("body")[0]["data-kind"] == "unit"
+    # its likes are linked where they have pages
+    likes = [a["href"] for a in page.all("a") if "/units/conv1/" in a["href"] and a.get("rel") is None]
+    assert any(href.endswith("conv1/1.html") for href in likes) and not any("77" in href for href in likes)
+
+
+def test_names_are_escaped_and_pages_are_whole(site):
+    out, *_ = site
+    kinds = set()
+    for path, page in static.pages(out).items():
+        assert not page.problems, path
+        assert len(page.all("h1")) == 1 and not page.all("b") and not page.all("i"), path
+        kinds.add(page.all("body")[0]["data-kind"])
+    assert kinds == {"layer", "unit", "class", "image", "pictures", "image_set"}
+
+
+def test_every_picture_is_at_the_address_that_is_given_for_it(site):
+    out, names, stamp, _ = site
+    own = 0
+    for name in names:
+        address, _, anchor = picture_pages.page_of("set", name, stamp["pictures"], len(names)).partition("#")
+        page = static.Page((out / address).read_text())
+        assert anchor in page.ids if anchor else name in page.text
+        own += not anchor
+    assert own == 2
+    shared = sorted((out / "images/set").glob("all-*.html"))
+    assert len(shared) == picture_pages.buckets(len(names)) == 4
+    assert all(20 < len(static.Page(path.read_text()).all("li")) - 2 < 60 for path in shared)
+
+
+def test_addresses_of_pictures_hold_while_a_set_does_not_double():
+    counts = [picture_pages.buckets(n) for n in (1, 64, 65, 128, 129, 50_000)]
+    assert counts == [1, 1, 2, 2, 4, 1024]
+    assert picture_pages.page_of("s", "a", (), 130) == picture_pages.page_of("s", "a", (), 250)
+
+
+def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
+    out, names, stamp, _ = site
+    text = search.script([stamp], [{"id": "maps", "title": "Maps"}], {"set": names}, derived=False)
+    data = json.loads(re.fullmatch(r"window\.cnnvizNames = (.*);\n", text)[1])
+    assert "<" not in text.replace("<b>", "").replace("<m>", "").replace("<i>", "").replace("</i>", "")
+    found = [(entry[0], data["kinds"][entry[1]]) for entry in data["entries"]]
+    assert len(set(found)) == len(found)
+    assert {name for name, kind in found if kind == "picture"} == set(names)
+    assert {name for name, kind in found if kind == "layer"} == {"conv1", "conv2"}
+    assert {name for name, kind in found if kind == "class"} == {"cat", "dog <b>"}
+    for name, kind, _, address in data["entries"]:
+        if data["kinds"][kind] in ("picture", "layer", "class"):
+            assert (out / address.partition("#")[0]).is_file(), name
+    derived = search.script([stamp], [], {"set": names}, derived=True)
+    assert not any(name in derived for name in names)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "better", "expected"),
+    [
+        ((1, None), (2, None), "higher", 1),
+        ((1, None), (2, None), "lower", 0),
+        ((1, None), (2, None), "", None),
+        ((1, None), (1, None), "higher", None),
+        ((1, [0, 1.9]), (2, [1.8, 3]), "higher", None),
+        ((1, [0, 1.5]), (2, [1.8, 3]), "higher", 1),
+    ],
+)
+def test_the_better_of_two_numbers(a, b, better, expected):
+    one, two = ({"value": v, "interval": i, "better": better} for v, i in (a, b))
+    assert compare.best(one, two) == expected and compare.best(one, None) is None
