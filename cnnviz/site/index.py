@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from cnnviz import atomic
-from cnnviz.site import compare, credits, edition, model_pages, picture_pages, search, size, timings
+from cnnviz.site import compare, credits, edition, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
@@ -49,7 +49,14 @@ def render(
         front = page.get_template("index.html")
         site.write(
             "index.html",
-            front.render(**words, models=models, techniques=techniques, compared=compared, pairs=_pairs(models)),
+            front.render(
+                **words,
+                models=models,
+                techniques=techniques,
+                compared=compared,
+                pairs=_pairs(models),
+                tour=tour.stops(models),
+            ),
         )
         _publish_pairs(site, page.get_template("compare.html"), words | {"root": "../"}, models)
         techniques += _techniques([{"title": "all models", "sections": compared}])
