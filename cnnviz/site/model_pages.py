@@ -20,9 +20,9 @@ from jinja2 import Environment
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
-from cnnviz.site import credits, edition, picture_pages, subjects
+from cnnviz.site import credits, edition, map_page, picture_pages, subjects
 from cnnviz.site.chance import near_chance
-from cnnviz.site.environment import TEMPLATES, environment, href, short
+from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
@@ -108,6 +108,10 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
 
     link = subjects.linker(folder, facts, known, picture)
     with Publication(out, slug(config["model"])) as site:
+        map_address = ""
+        if publish != edition.DERIVED and image_set:
+            words = {"title": title, "image_set": image_set, "close": close}
+            map_address = map_page.publish(page, site, folder, parts, words, index, facts)
         entries = []
         for i, part in enumerate(parts):
             around = {
@@ -121,6 +125,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "before": parts[i - 1] if i else None,
                 "after": parts[i + 1] if i + 1 < len(parts) else None,
                 "link": link,
+                "map": "../map.html" if map_address else "",
             }
             entries.append(publish_section(site, page, folder, part, by_name, around))
         subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
@@ -130,6 +135,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "id": config["model"],
             "title": title,
             "page": f"{folder}/index.html",
+            "map": map_address,
             "status": "ok" if facts else "missing",
             "described": facts.get("described", ""),
             "parameters": facts.get("parameters"),
@@ -188,8 +194,7 @@ def publish_section(
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=_scripts(part),
-        image_pages=_image_pages(part, credit, around),
+        scripts=["lightbox.js", "timings.js"],
         **around,
     )
     site.write(part.address, html)
@@ -412,20 +417,6 @@ def _papers(section: Section) -> list[dict]:
 
 def _family(config: dict, id: str) -> str:
     return next((heading for heading, ids in config.get("families", {}).items() if id in ids), "")
-
-
-def _scripts(part: Part) -> list[str]:
-    """The page's scripts; that of a widget is there while the widget's template is."""
-    widget = part.section is not None and (TEMPLATES / "widgets" / f"{part.section.widget}.html").is_file()
-    return ["lightbox.js", "timings.js"] + (["grid.js"] if widget else [])
-
-
-def _image_pages(part: Part, pictures: Iterable[str], around: dict) -> dict[str, str]:
-    """For a widget that shows pictures: name → address of its page, as seen from the section's."""
-    if part.section is None or not part.section.widget:
-        return {}
-    found = {name: around["link"](Subject("image", name)) for name in pictures}
-    return {name: around["root"] + href(address) for name, address in found.items() if address}
 
 
 def _others(config: dict, id: str) -> list[dict]:

@@ -37,6 +37,7 @@ def view(result: Result, context: Context) -> dict:
         "figures": maps(result.arrays["map"], "t-SNE map", context, teach),
         "tables": tables,
         "metrics": tuple(metrics),
+        "widget": "map",
     }
 
 

@@ -122,7 +122,6 @@ def view(result: Result, context: Context) -> dict:
     for z, x, y, pixels in tiles(context.thumbnails, grid):
         context.file(f"tiles/{z}/{x}_{y}.webp", _webp(pixels, 80))
 
-    pictures = context.image_set.pictures
     still = overview(context.thumbnails, grid)
     how = "the least possible" if numbers["exact"] else "nearly the least possible (halving, then exact within windows)"
     empties = f"; {empty} cells have no picture" if empty else ""
@@ -156,24 +155,13 @@ def view(result: Result, context: Context) -> dict:
         + ("the pictures are in dim grey" if drawn.shape[1] >= 12 * columns else "each cell: the mean of its borders"),
         subjects=(), data="right",
     )  # fmt: skip
-    data = {
-        "columns": columns,
-        "rows": rows,
-        "levels": levels(columns, rows),
-        "tile": TILE,
-        "cell": CELL,
-        "classes": list(context.image_set.classes),
-        "names": [None if i < 0 else pictures[i].name for i in grid.ravel()],
-        "labels": [-1 if i < 0 or pictures[i].label is None else pictures[i].label for i in grid.ravel()],
-    }
     return {
         "figures": (whole, seams),
         "metrics": (
             Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
             Metric("neighbour_to_random_distance", ratio, "", "lower"),
         ),
-        "widget": "tsne_grid",
-        "widget_data": data,
+        "widget": "map",
     }
 
 

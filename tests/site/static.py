@@ -11,7 +11,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path", "circle"}
 LINKS = {"href", "src"}
 KINDS = (
     *("index", "model", "section", "layer", "unit", "class", "image", "pictures", "image_set"),
-    *("compare", "methods", "credits"),
+    *("compare", "methods", "credits", "map"),
 )
 
 

@@ -279,12 +279,9 @@ def _grid(context: Context, rng) -> dict:
         "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", data="weights",
         mapping="pixels as they are", lossless=False,
     )  # fmt: skip
-    data = {"columns": 2, "rows": 2, "levels": 1, "tile": 512, "cell": 64, "classes": ["cat", NASTY]}
-    data |= {"names": ["a.jpg", NASTY, "c.jpg", None], "labels": [0, 1, 0, -1]}
     return WORDS | {
         "id": "tsne_grid",
         "title": "t-SNE grid",
         "figures": (figure,),
-        "widget": "tsne_grid",
-        "widget_data": data,
+        "widget": "map",
     }

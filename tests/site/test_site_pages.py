@@ -214,7 +214,7 @@ def test_commands_and_that_they_never_load_torch(tmp_path):
 
 def test_unknown_widget_leaves_the_figures(results):
     path = results / "models" / "alexnet" / "sections" / "tsne_grid" / "section.json"
-    path.write_text(path.read_text("utf-8").replace('"widget": "tsne_grid"', '"widget": "no_such"'), "utf-8")
+    path.write_text(path.read_text("utf-8").replace('"widget": "map"', '"widget": "no_such"'), "utf-8")
     synthetic.render(results)
     page = static.Page((results / "site/models/alexnet/sections/tsne_grid.html").read_text("utf-8"))
     assert len(page.all("figure")) == 1 and not page.all("canvas")
