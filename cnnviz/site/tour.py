@@ -2,7 +2,7 @@
 
 # section → what to look for there
 STOPS = {
-    "first_layer_filters": "Begin with the weights that touch the pixels: edges and colours, where anything was learnt.",
+    "first_layer_filters": "Begin with the weights that touch the pixels: edges and colours, if anything was learnt.",
     "predictions": "What does it get right, and what does it take for what?",
     "maximal_patches": "Which pieces of pictures excite single units? Textures first, then parts of things.",
     "nearest_neighbors": "Which pictures are alike to it? Not those whose pixels are.",
