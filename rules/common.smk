@@ -158,7 +158,7 @@ def explained(wildcards):
 def family(section):
     """The folder of a section's compute file: the heading it stands under in the gallery."""
     files = Path(workflow.basedir, "cnnviz").glob(f"*/{section}.py")
-    return next(file.parent.name for file in files if file.parent.name != "views").capitalize()
+    return next(f.parent.name for f in files if f.parent.name not in ("views", "ascent")).capitalize()
 
 
 def pages_config(model):

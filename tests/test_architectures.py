@@ -57,7 +57,7 @@ SECTIONS = {
     "objectives": {"steps": 2},
     "unit_visualization": {"units": 1, "steps": 1},
     "diversity": {"units": 1, "pictures": 2, "steps": 1},
-    "multifaceted": {"classes": 1, "facets": 1, "iterations": [1]},
+    "multifaceted": {"classes": 1, "facets": 1, "iterations": [1, 1, 1, 1]},
     "feature_inversion": {"pictures": 1, "layers": 3, "steps": 2},
     "deepdream": {"pictures": 1, "layers": 2, "size": 64, "steps": 1, "octaves": 2},
     "fooling_images": {"steps": 2, "noise": 1},
@@ -80,7 +80,7 @@ def pairs(paths):
 
 
 def compute(job):
-    (file,) = (f for f in (ROOT / "cnnviz").glob(f"*/{job.section}.py") if f.parent.name != "views")
+    (file,) = (f for f in (ROOT / "cnnviz").glob(f"*/{job.section}.py") if f.parent.name not in ("views", "ascent"))
     blocks = {name: getattr(job, name) for name in ("model_id", "section", "model", "image_set", "parameters", "seed")}
     words = ["--job", json.dumps(blocks), "--device", "cpu", "--threads", "2"]
     files = ["--input", *pairs(job.inputs), "--output", *pairs(job.outputs)]
