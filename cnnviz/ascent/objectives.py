@@ -99,7 +99,7 @@ def past_relus(objective: Objective) -> Objective:
                 continue
             seen.add(node)
             kind = node.name().rstrip("0123456789").removesuffix("Backward")
-            if kind in _RELUS:
+            if kind in _RELUS or kind == "Clamp" and node._saved_min == 0:
                 node.register_hook(lambda sent, came: (came[0], *sent[1:]))
             elif kind in _LOOKED_THROUGH:
                 found += [before for before, _ in node.next_functions]

@@ -251,8 +251,9 @@ def main(job: Job) -> None:
         return job.write({}, not_applicable=reason, provenance=model.provenance)
     at, over = layers(model, p["content_layer"], p["style_layers"])
     dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
-    small = seen(model, [fitted(p["content"], p["variant_size"])])
-    own = own_size(model, small, (at, *over, dream_layer))
+    sizes = (p["variant_size"], p["variant_size"] + 16)  # what it takes at its own size says nothing of others
+    tried = next(x for x in (fitted(p["content"], s) for s in sizes) if x.shape[:2] != model.preprocess.size)
+    own = own_size(model, seen(model, [tried]), (at, *over, dream_layer))
     asked = Asked(model, p, at, over, dream_layer, job.seed_for("start"), own)
 
     (result,), ((content_loss, style_loss, *_),), ascent = asked.make(

@@ -20,9 +20,9 @@ components by t-SNE; k-means on the components needs no second choice of paramet
 Leaves for n facets, class by class and within a class by falling size:
 ``pictures``, ``starts`` (n, h, w, c) uint8; ``target``, ``facet``, ``size`` (n,): output, number of the facet within
 its class, pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1
-for none; ``scores`` (n, steps) float32: the class score before each step, under that step's shift; ``logits``,
-``probabilities``, ``ranks`` (n,): what the network says of the 8-bit picture; ``own`` (n,) int32: the facet of the
-class whose centre that picture's features are nearest to.
+for none; ``scores`` (n, steps) float32: the first term in the brackets before each step, 0 where the score is reached;
+``logits``, ``probabilities``, ``ranks`` (n,): what the network says of the 8-bit picture; ``own`` (n,) int32: the facet
+of the class whose centre that picture's features are nearest to.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ class Goal:
 def draw(
     model: Model, goal: Goal, starts: Tensor, iterations: Sequence[int], pull: float, seed: int
 ) -> tuple[Tensor, np.ndarray]:
-    """Four rounds from ``starts`` (n, c, h, w): the pictures, and the scores (n, steps). seed: of the shifts."""
+    """Four rounds from ``starts`` (n, c, h, w): the pictures, and the first term (n, steps). seed: of the shifts."""
     own, x, scores = model.preprocess.size, starts, []
     norm = goal.centres.square().sum(1)
     with feature_vectors(model) as kept:

@@ -108,7 +108,9 @@ def test_the_mean_of_a_units_strongest_positions(model):
     x = torch.rand(2, 3, 16, 16, dtype=torch.float64)
     maps = read(model, x, ["two"])
     for share, count in ((0.25, 12), (1.0, 49), (0.001, 1)):
-        expected = [maps["two"][i, u].flatten().sort(descending=True).values[:count].mean() for i, u in ((0, 4), (1, 1))]
+        expected = [
+            maps["two"][i, u].flatten().sort(descending=True).values[:count].mean() for i, u in ((0, 4), (1, 1))
+        ]
         torch.testing.assert_close(unit("two", [4, 1], share).value(maps), torch.stack(expected))
 
 
@@ -118,7 +120,7 @@ def test_past_relus_is_the_gradient_before_them():
     def gradient(rectify, wrap):
         x = torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(1, 2, 4, 4).requires_grad_()
         maps = torch.nn.functional.avg_pool2d(torch.cat([rectify(x * 1.0), rectify(x * 2.0)], 1), 2)
-        return torch.autograd.grad(wrap(unit("m", [3])).value({"m": maps}).sum(), x)[0]
+        return torch.autograd.grad(wrap(unit("m", [2])).value({"m": maps}).sum(), x)[0]
 
     before = gradient(lambda x: x, lambda objective: objective)
     for rectify in (torch.relu, torch.relu_, lambda x: x.clamp(min=0), torch.nn.functional.relu6):

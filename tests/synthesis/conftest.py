@@ -27,6 +27,6 @@ def demo() -> Model:
     )
     prepared = Preprocess(resize=(64, 64), mean=np.float32(0.5), std=np.float32(0.25))
     return Model(
-        "demo", net.eval().requires_grad_(False), prepared, layers, tuple(LAYERS), ("classifier.6", "input"), "fc7", 256,
-        tuple(map(str, range(12))), tuple(range(12)), torch.device("cpu"), {},
+        "demo", net.eval().requires_grad_(False), prepared, layers, tuple(LAYERS), ("classifier.6", "input"), "fc7",
+        256, tuple(map(str, range(12))), tuple(range(12)), torch.device("cpu"), {},
     )  # fmt: skip

@@ -35,8 +35,8 @@ def photographs():
 @pytest.mark.parametrize("name", ["conv2", "conv4"])
 def test_pictures_excite_the_demos_units_more_than_any_of_its_960_pictures(demo, photographs, name):
     layer = demo.layer(name)
-    units = list(range(3, layer.units, layer.units // 8))
-    ascent = visualise(demo, layer, units, units, (64, 64), 48, 0)
+    units = list(range(3, layer.units, layer.units // 10))
+    ascent = visualise(demo, layer, units, units, (64, 64), 80, 0)
     values = largest(demo, layer, (ascent.pictures * 255).round().byte().permute(0, 2, 3, 1).numpy(), units)
     best = np.full(len(units), -np.inf)
     for first in range(0, len(photographs), 240):
