@@ -39,8 +39,9 @@ NETS = {
 }
 ONE = {"targets": ["predicted"]}
 SECTIONS = {
-    "linear_templates": False,  # these two ask something of the pictures, nothing of the architecture
+    "linear_templates": False,  # these three ask something of the pictures, nothing of the architecture
     "bias_probe": False,
+    "multifaceted": False,
     "activation_maps": {"pictures": 1},
     "maximal_patches": {"patches": 2, "view": {"units": 1}},
     "deconvnet": ONE | {"units": 1, "patches": 1},
@@ -57,7 +58,6 @@ SECTIONS = {
     "objectives": {"steps": 2},
     "unit_visualization": {"units": 1, "steps": 1},
     "diversity": {"units": 1, "pictures": 2, "steps": 1},
-    "multifaceted": {"classes": 1, "facets": 1, "iterations": [1, 1, 1, 1]},
     "feature_inversion": {"pictures": 1, "layers": 3, "steps": 2},
     "deepdream": {"pictures": 1, "layers": 2, "size": 64, "steps": 1, "octaves": 2},
     "fooling_images": {"steps": 2, "noise": 1},

@@ -49,7 +49,7 @@ COMPONENTS = 50
 NEAREST = 15  # pictures whose mean starts a facet
 SHOWN = 5
 FEWEST = 10  # pictures of a class that has facets
-A_FACET = 5  # pictures, on average, at least
+A_FACET, LEAST = 5, 3  # pictures of a facet at least, on average and each
 # Of each round: side as a share of the network's input, η and λ in units of the picture, σ in half sides.
 ROUNDS = ((0.5, 0.02, 0.002, 0.5), (0.75, 0.012, 0.0015, 0.6), (1.0, 0.006, 0.001, 0.8), (1.0, 0.003, 0.0005, 1.2))
 
@@ -77,13 +77,19 @@ class Clusters:
 
 
 def cluster(features: np.ndarray, members: np.ndarray, k: int, seed: int) -> Clusters:
-    """k-means of the rows ``members`` of the features, on their first principal components."""
+    """k-means of the rows ``members`` of the features, on their first principal components.
+
+    Into fewer than ``k`` clusters where one would have less than LEAST pictures.
+    """
     vectors = np.asarray(features[members], np.float64)
     seed %= 2**32
     components = min(COMPONENTS, len(vectors) - 1, vectors.shape[1])
     pca = PCA(components, svd_solver="full").fit(vectors)
     points = pca.transform(vectors)
     found = KMeans(k, n_init=10, random_state=seed).fit(points)
+    while k > 1 and np.bincount(found.labels_, minlength=k).min() < LEAST:
+        k -= 1
+        found = KMeans(k, n_init=10, random_state=seed).fit(points)
     order = np.argsort(-np.bincount(found.labels_, minlength=k), kind="stable")
     return Clusters(members, np.argsort(order)[found.labels_], points, found.cluster_centers_[order], pca.transform)
 
@@ -228,7 +234,7 @@ def main(job: Job) -> None:
         for target, members in classes.items():
             k = max(1, min(p["facets"], len(members) // A_FACET))
             clusters[target] = cluster(features, members, k, job.seed_for("clusters", model.classes[target]))
-            facets += [(target, facet) for facet in range(k)]
+            facets += [(target, facet) for facet in range(len(clusters[target].centres))]
 
     def batch(some: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
         starts, nearest = [], np.full((len(some), SHOWN), -1, np.int32)

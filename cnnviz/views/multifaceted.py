@@ -37,29 +37,12 @@ def view(result: Result, context: Context) -> dict:
             f"{short}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of {result.numbers['pictures'][name]} "
             f"pictures (with {sizes} of them). The network gives the synthetic pictures p = {', '.join(chance)}."
         )
-        grown = np.zeros((SIDE, len(facets) * (SIDE + 2 * GAP) - 2 * GAP, 4), np.uint8)
-        for at, i in enumerate(facets):
-            grown[:, at * (SIDE + 2 * GAP) : at * (SIDE + 2 * GAP) + SIDE] = fitted(pictures[i], SIDE)
         columns = [
             column(pictures[i], starts[i], [real[j] for j in arrays["nearest"][i].tolist() if j >= 0]) for i in facets
         ]
         between = np.zeros((len(columns[0]), 2 * GAP, 4), np.uint8)
         both = np.hstack([part for each in columns for part in (each, between)][:-1])
         shown = [context.image_set.pictures[j].name for j in arrays["nearest"][facets].ravel().tolist() if j >= 0]
-        figures.append(
-            context.picture(
-                f"class-{target}-pictures",
-                grown,
-                alt=f"{len(facets)} synthetic pictures of {short} side by side, one for each facet.",
-                caption=words,
-                mapping="the pictures themselves: levels 0 … 255 are what was optimised",
-                data="pictures",
-                subjects=(Subject("class", name),),
-                group="Facets",
-                lossless=False,
-                from_dataset=len(facets) < 2 or bool((arrays["size"][facets] < 4).any()),
-            )
-        )
         figures.append(
             context.picture(
                 f"class-{target}",
@@ -71,7 +54,6 @@ def view(result: Result, context: Context) -> dict:
                 mapping="synthetic: levels 0 … 255 are what was optimised; below: means and pixels of real pictures",
                 data="pictures, starts, nearest",
                 subjects=(Subject("class", name), *(Subject("image", n) for n in dict.fromkeys(shown))),
-                group="Facets with their real pictures",
                 lossless=False,
             )
         )

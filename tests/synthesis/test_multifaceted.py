@@ -74,6 +74,13 @@ def test_planted_clusters_are_found_the_largest_first():
     assert (again.facet == found.facet).all() and (again.centres == found.centres).all()
 
 
+def test_no_cluster_is_a_single_picture():
+    features = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    features[7] += 50  # an outlier, which k-means gives a cluster of its own
+    found = cluster(features, np.arange(20), 3, 0)
+    assert np.bincount(found.facet).min() >= 3 and len(found.centres) < 3
+
+
 def test_classes_with_the_most_pictures_come_first_and_small_ones_are_left_out(demo):
     labels = [[3]] * 12 + [[5]] * 30 + [[7]] * 4 + [[]] + [[3, 5]]
     assert list(largest_classes(demo, labels, 2)) == [5, 3]
