@@ -18,6 +18,7 @@ include: "rules/features.smk"
 include: "rules/attribution.smk"
 include: "rules/synthesis.smk"
 include: "rules/style.smk"
+include: "rules/adversarial.smk"
 include: "rules/site.smk"
 
 

@@ -8,7 +8,7 @@ import copy
 import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 from pathlib import Path
 
@@ -66,9 +66,7 @@ def complete(config: dict) -> dict:
     for name, block in config["models"].items():
         _check_model(f"models.{name}", block, list(config["image_sets"]))
     for name, block in config["sections"].items():
-        for key in ("content", "style"):
-            if key in block:
-                exists(f"sections.{name}.{key}", block[key])
+        _check_given(f"sections.{name}", block, order[name]["properties"], config["models"])
     return config
 
 
@@ -235,6 +233,26 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
         )
     if isinstance(crop, float) and crop > 1:
         raise UserError(f"{where}.preprocess.crop: {crop} is neither whole pixels nor a share up to 1.0")
+
+
+def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) -> None:
+    """Pictures of a section's own, by path or as a block with more about them, all become blocks. And who judges them.
+
+    rules: what the schema says of the section's keys.
+    """
+
+    def complete(key: str, value: str | dict, rule: dict) -> dict:
+        value = _with_defaults({"path": value} if isinstance(value, str) else value, rule)
+        exists(key, value["path"])
+        return value
+
+    for key, rule in rules.items():
+        if block[key] is not None and "path" in rule.get("properties", {}):
+            block[key] = complete(f"{where}.{key}", block[key], rule)
+        elif isinstance(block[key], list) and "path" in rule.get("items", {}).get("properties", {}):
+            block[key] = [complete(f"{where}.{key}.{i}", v, rule["items"]) for i, v in enumerate(block[key])]
+    if block.get("loss_net") is not None and block["loss_net"] not in models:
+        raise unknown(f"{where}.loss_net: model", block["loss_net"], models)
 
 
 def model_files(block: dict) -> Iterator[str]:

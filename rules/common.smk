@@ -3,6 +3,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated.
@@ -82,6 +83,18 @@ def job(section, *keys, parameters=None):
     return text
 
 
+# All units of a large net take hours: `shards: 8` makes eight jobs of it, each with a file of its own, and one that puts
+# them together to the same bytes. With one shard, that job does everything.
+SHARDS = config["techniques"]["unit_visualization"]["shards"]
+
+
+def units_job(shard=None):
+    """shard: (wildcards → its number); None for the whole. How many shards there are changes nothing that is shown."""
+    block = {key: v for key, v in config["techniques"]["unit_visualization"].items() if key != "shards"}
+    part = (lambda w: {"shard": [int(shard(w)), SHARDS]}) if shard else (lambda w: {})
+    return job("unit_visualization", "layers", parameters=lambda w: block | part(w))
+
+
 def network_files(wildcards):
     """A model's local files: ancient() inputs, so that touching or copying one reruns nothing …"""
     return list(model_files(config["models"][wildcards.model]))
@@ -90,6 +103,27 @@ def network_files(wildcards):
 def network_hash(wildcards):
     """… but another content does: "name:hash" of each."""
     return " ".join(f"{Path(path).name}:{content_hash(path)[:16]}" for path in network_files(wildcards))
+
+
+def by_loss_net(section, function):
+    """``function`` of the wildcards of the model whose layers judge the section's pictures: its own, or another's."""
+
+    def of_judge(wildcards):
+        judge = config["techniques"][section]["loss_net"] or wildcards.model
+        return function(SimpleNamespace(model=judge))
+
+    return of_judge
+
+
+def network_facts(wildcards):
+    return f"{RESULTS}/models/{wildcards.model}/network.json"
+
+
+def given_pictures(section):
+    """The files of the pictures that the section's parameters name."""
+    block = config["techniques"][section]
+    named = [block[key] for key in ("content", "style", "second_style") if block.get(key)]
+    return [given["path"] for given in (*named, *block.get("pictures", ()))]
 
 
 def image_set_of(wildcards):
@@ -124,7 +158,7 @@ def explained(wildcards):
 def family(section):
     """The folder of a section's compute file: the heading it stands under in the gallery."""
     files = Path(workflow.basedir, "cnnviz").glob(f"*/{section}.py")
-    return next(file.parent.name for file in files if file.parent.name != "views").capitalize()
+    return next(f.parent.name for f in files if f.parent.name not in ("views", "ascent")).capitalize()
 
 
 def pages_config(model):

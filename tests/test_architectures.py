@@ -39,8 +39,9 @@ NETS = {
 }
 ONE = {"targets": ["predicted"]}
 SECTIONS = {
-    "linear_templates": False,  # these two ask something of the pictures, nothing of the architecture
+    "linear_templates": False,  # these three ask something of the pictures, nothing of the architecture
     "bias_probe": False,
+    "multifaceted": False,
     "activation_maps": {"pictures": 1},
     "maximal_patches": {"patches": 2, "view": {"units": 1}},
     "deconvnet": ONE | {"units": 1, "patches": 1},
@@ -52,8 +53,16 @@ SECTIONS = {
     "lime": ONE | {"superpixels": 9, "samples": 10},
     "grad_cam": ONE,
     "attribution_check": {"steps": 2, "randomised": 1, "blocks": 1, "resamples": 100},
-    "class_visualization": {"classes": 1, "steps": 1},
-    "style_transfer": {"size": 64, "steps": 1},
+    "class_visualization": {"classes": 1, "steps": 1, "settings_classes": 0},
+    "logit_vs_probability": {"classes": 1, "steps": 2},
+    "objectives": {"steps": 2},
+    "unit_visualization": {"units": 1, "steps": 1},
+    "diversity": {"units": 1, "pictures": 2, "steps": 1},
+    "feature_inversion": {"pictures": 1, "layers": 3, "steps": 2},
+    "deepdream": {"pictures": 1, "layers": 2, "size": 64, "steps": 1, "octaves": 2},
+    "fooling_images": {"steps": 2, "noise": 1},
+    "texture_synthesis": {"size": 64, "steps": 1},
+    "style_transfer": {"size": 64, "steps": 1, "variant_size": 64, "variant_steps": 1, "ratios": [1], "mix": [0.5]},
 }
 DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views see arrays: one net of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}
@@ -71,7 +80,7 @@ def pairs(paths):
 
 
 def compute(job):
-    (file,) = (f for f in (ROOT / "cnnviz").glob(f"*/{job.section}.py") if f.parent.name != "views")
+    (file,) = (f for f in (ROOT / "cnnviz").glob(f"*/{job.section}.py") if f.parent.name not in ("views", "ascent"))
     blocks = {name: getattr(job, name) for name in ("model_id", "section", "model", "image_set", "parameters", "seed")}
     words = ["--job", json.dumps(blocks), "--device", "cpu", "--threads", "2"]
     files = ["--input", *pairs(job.inputs), "--output", *pairs(job.outputs)]
@@ -145,12 +154,11 @@ def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, 
     (tmp_path / "model.json").write_text(json.dumps(model))
 
     full = config.complete({"image_sets": {"set": PICTURES}, "models": {"net": block}, "sections": SECTIONS})
-    names = ("network", "model", "forward", "features", "logits", "images", "thumbnails", "content", "style")
+    names = ("network", "model", "forward", "features", "logits", "images", "thumbnails")
     inputs = {name: tmp_path / f"{name}.json" for name in names}
     inputs |= {"images": pictures / "images.json", "thumbnails": pictures / "thumbnails.npy"}
     inputs |= {"forward": tmp_path / "forward.npz"}
     inputs |= {name: tmp_path / f"{name}.npy" for name in ("features", "logits")}
-    inputs |= {name: ROOT / full["sections"]["style_transfer"][name] for name in ("content", "style")}
     job = make_job(block, image_set=PICTURES)
     outputs = {"result": inputs["forward"], "features": inputs["features"], "logits": inputs["logits"]}
     compute(replace(job, section="forward", parameters={"batch": 8, "top": 2}, inputs=inputs, outputs=outputs))

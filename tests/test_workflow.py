@@ -49,7 +49,7 @@ CONFIG = {
         "tsne": {"perplexity": 5},
         "saliency": {"samples": 2},
         "class_visualization": {"classes": 2, "steps": 3},
-        "style_transfer": {"size": 64, "steps": 3},
+        "style_transfer": {"size": 64, "steps": 3, "variant_size": 32, "variant_steps": 2},
     },
 }
 VIEWS = {"view", "model_pages", "index"}

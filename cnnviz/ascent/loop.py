@@ -180,9 +180,9 @@ class _LBFGS(torch.optim.Optimizer):
     """The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with inner products of each picture by itself.
 
     torch's own runs them over the whole batch, which mixes its pictures. A pair with too little curvature counts as if
-    it were not there. Where the loss rises by a hundredth of what it was to fall, the step is taken back, the pairs are forgotten,
-    and a quarter of its length is tried: a Gram error bends the wrong way where a picture is still flat, and the next
-    full step could saturate it for good.
+    it were not there. Where the loss rises by a hundredth of what it was to fall, the step is taken back, the pairs are
+    forgotten, and a quarter of its length is tried: a Gram error bends the wrong way where a picture is still flat, and
+    the next full step could saturate it for good.
     """
 
     def step(self, closure):

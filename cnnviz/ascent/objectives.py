@@ -68,16 +68,26 @@ def reach(objective: Objective, target: float) -> Objective:
     return Objective(objective.modules, lambda read: -softplus(target - objective.value(read)))
 
 
-def unit(module: str, units: Sequence[int]) -> Objective:
-    """The mean over all positions of one unit a picture, as it leaves ``module``: before the ReLU that follows."""
-    return Objective((module,), lambda read: _pick(read[module], units).reshape(len(units), -1).mean(1))
+def unit(module: str, units: Sequence[int], share: float = 1.0) -> Objective:
+    """The mean over all positions of one unit a picture, as it leaves ``module``: before the ReLU that follows.
+
+    share: of the positions, those where it is strongest. What excites a unit in one place often holds it down beside
+    it, so that the mean over all of them has its best picture where no single value is large.
+    """
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        values = _pick(read[module], units).reshape(len(units), -1)
+        count = max(1, round(share * values.shape[1]))
+        return (values if count == values.shape[1] else values.topk(count, 1).values).mean(1)
+
+    return Objective((module,), value)
 
 
 def past_relus(objective: Objective) -> Objective:
     """The same value, but the ReLUs that made what it reads send back every gradient as it is.
 
-    That is the gradient of the value before them, so that also a unit which nothing excites yet can be climbed. Joining,
-    pooling and reshaping behind the ReLUs are looked through; where no ReLU made the output nothing changes.
+    That is the gradient of the value before them, so that also a unit which nothing excites yet can be climbed.
+    Joining, pooling and reshaping behind the ReLUs are looked through; where no ReLU made the output nothing changes.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
@@ -89,7 +99,7 @@ def past_relus(objective: Objective) -> Objective:
                 continue
             seen.add(node)
             kind = node.name().rstrip("0123456789").removesuffix("Backward")
-            if kind in _RELUS:
+            if kind in _RELUS or kind == "Clamp" and node._saved_min == 0:
                 node.register_hook(lambda sent, came: (came[0], *sent[1:]))
             elif kind in _LOOKED_THROUGH:
                 found += [before for before, _ in node.next_functions]

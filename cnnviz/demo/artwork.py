@@ -1,9 +1,10 @@
-"""The demo's two pictures for style transfer, drawn by this project's own code: a scene and a painterly pattern.
+"""The demo's pictures for style transfer, drawn by this project's own code: a scene, a painterly pattern and a window.
 
-    python -m cnnviz.demo.artwork --content content.png --style style.png
+    python -m cnnviz.demo.artwork --content content.png --style style.png --glass glass.png
 
-The style is a composition of our own, made for Gatys' method: few colours and short strokes that follow a swirling
-flow, so that hue, direction and scale are all easy to recognise once they turn up in another picture.
+The styles are compositions of our own, made for Gatys' method. One has few colours and short strokes that follow a
+swirling flow, the other flat cold colours between dark lines, so that hue, direction and scale are all easy to
+recognise, and to tell apart, once they turn up in another picture.
 """
 
 import argparse
@@ -129,6 +130,36 @@ def style(size: int = 256) -> Image.Image:
     return _image(picture).resize((size, size), Image.Resampling.LANCZOS)
 
 
+def glass(size: int = 256) -> Image.Image:
+    """A leaded window: panes of cold colours, a few of yellow, between dark lines; (size, size) RGB."""
+    rng = np.random.default_rng(7)
+    fine = size * _SAMPLES
+    y, x = np.mgrid[:fine, :fine].astype(np.float32) / fine
+    # Panes are the points nearest to their seed, squeezed in height: they stand upright. A grid keeps them of like size.
+    across, down = 11, 7
+    seeds = np.stack(np.meshgrid(np.arange(-1, across + 1), np.arange(-1, down + 1)), axis=-1).reshape(-1, 2)
+    seeds = (seeds + 0.5 + rng.uniform(-0.42, 0.42, seeds.shape) + (seeds[:, 1:] % 2) * (0.5, 0)) / (across, down)
+    first, second = np.full(x.shape, np.inf, np.float32), np.full(x.shape, np.inf, np.float32)
+    pane = np.zeros(x.shape, int)
+    for i, (u, v) in enumerate(seeds):
+        d = np.hypot((x - u) * across, (y - v) * down).astype(np.float32)
+        pane = np.where(d < first, i, pane)
+        first, second = np.minimum(first, d), np.minimum(second, np.maximum(first, d))
+    colours: list[Colour] = [
+        (0.05, 0.17, 0.45), (0.10, 0.38, 0.70), (0.36, 0.67, 0.86), (0.75, 0.90, 0.95), (0.06, 0.42, 0.36),
+        (0.42, 0.70, 0.45), (0.97, 0.86, 0.35),
+    ]  # fmt: skip
+    picks = rng.choice(len(colours), len(seeds), p=(0.22, 0.22, 0.16, 0.14, 0.10, 0.10, 0.06))
+    tones = np.array(colours)[picks] * rng.uniform(0.88, 1.1, (len(seeds), 1))
+    # Old glass is not even: it is lighter in the middle of a pane, and has streaks of its own.
+    streaks = 0.05 * np.sin(90 * (x * 0.3 + y) + rng.uniform(0, 6.3, len(seeds))[pane])
+    picture = tones[pane] * (1.12 - 0.35 * first + streaks)[..., None]
+    lead = np.clip(((second - first) - 0.085) / 0.05, 0, 1)[..., None]
+    ridge = np.clip(1 - np.abs(second - first) / 0.03, 0, 1)[..., None]  # light along the middle of the lead
+    picture = picture * lead + (0.05 + 0.13 * ridge) * (1 - lead)
+    return _image(picture).resize((size, size), Image.Resampling.LANCZOS)
+
+
 def _stroke(pen: ImageDraw.ImageDraw, line: np.ndarray, wide: float, colour: Colour) -> None:
     """One round-ended stroke: a dark lower edge, the body, a thin light line along the upper edge."""
     d = wide * 0.16
@@ -157,15 +188,17 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: draws either picture or both."""
+    """Command line: draws the pictures asked for."""
     parser = argparse.ArgumentParser(prog="python -m cnnviz.demo.artwork", description=__doc__.split("\n")[0])
     parser.add_argument("--content", type=Path, help="where to write the scene, a PNG")
     parser.add_argument("--style", type=Path, help="where to write the painterly pattern, a PNG")
+    parser.add_argument("--glass", type=Path, help="where to write the leaded window, a PNG")
     parser.add_argument("--size", type=int, default=256, help="edge in pixels (default: %(default)s)")
     options = parser.parse_args(arguments)
-    if options.content is None and options.style is None:
-        parser.error("nothing to draw: give --content, --style or both")
-    for path, draw in ((options.content, content), (options.style, style)):
+    wanted = ((options.content, content), (options.style, style), (options.glass, glass))
+    if not any(path for path, _ in wanted):
+        parser.error("nothing to draw: give --content, --style, --glass or several of them")
+    for path, draw in wanted:
         if path is not None:
             save(draw(options.size), path)
 

@@ -1,82 +1,106 @@
-"""Style transfer: the things of one picture in the texture of another (Gatys et al. 2016), with this net as the judge.
+"""Style transfer: the things of one picture in the texture of another (Gatys et al. 2016), with a net as the judge.
 
-I* = argmin_I  α ‖F(I) - F(content)‖² / ‖F(content)‖²  +  β mean_l ‖G_l(I) - G_l(style)‖² / ‖G_l(style)‖²  +  γ TV₂(I)
+I* = argmin_I  α ‖F(I) - F(content)‖² / ‖F(content)‖²  +  β mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖²  +  γ TV₂(I)  -  δ log D(I)
 
 F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer,
-Σ_x F_i(x) F_j(x) / (h w), the mean over positions. Both losses are relative, 0 for a perfect match and 1 for features
-that are all 0, so the weights mean the same in every layer of every net; the paper instead divides Σ (G - Ĝ)² by
-4 N² M², and weighs layers by hand. TV₂ is the sum of squared differences of neighbours. L-BFGS starts at the content
-picture and moves its pixels.
+Σ_x F_i(x) F_j(x) / (h w), the mean over positions, so a style picture of any size compares; Ĝ_l = Σ_s w_s G_l(s) mixes
+styles s by shares w_s (the same as weighing their losses, but for a constant). Both losses are relative, 0 for a
+perfect match and 1 for features that are all 0, so the weights mean the same in every layer of every net; the paper
+instead divides Σ (G - Ĝ)² by 4 N² M², and weighs layers by hand. TV₂ is the sum of squared differences of neighbours.
+D is DeepDream's objective, the mean of f² in one layer; its logarithm, since D itself grows without end and soon drowns
+the rest. δ is 0 but in its own row. L-BFGS moves the pixels, from the content picture or from blurred noise.
 
-Leaves ``content``, ``style``, ``result`` (h, w, 3) uint8, and for each step, before it: ``content_loss`` (steps,),
-``style_losses`` (steps, layers), both without their weights.
+To keep the content's colours (Gatys et al. 2016b) all this is done with luminances only, those of the style shifted and
+scaled to the mean and spread of the content's, and the result gets the content's I and Q of YIQ.
+
+Variants of the main picture differ from it in one thing each, and are smaller and made in fewer steps. All losses are
+of pictures as published, 8 bits a channel; those in colours of the content, of their luminance. A net that takes
+pictures of its own size only sees the middle of each at that size, and has no row of style sizes.
+
+Leaves ``content``, ``style``, ``second_style`` (where there is one), ``result`` (h, w, c) uint8; ``variants``
+(k, h', w', c) uint8 and their ``variant_losses`` (k, 4): content, style, style as measured against the second style
+picture (not a number without one), and D relative to the content picture's; for each step of the main picture, before
+it: ``content_loss`` (steps,), ``style_losses`` (steps, layers).
 """
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from cnnviz import models
-from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
-from cnnviz.ascent.objectives import gram, match, read
-from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
+from cnnviz.ascent.objectives import Objective, gram, layer, match, read
+from cnnviz.ascent.parametrisations import Parametrisation, pixels
 from cnnviz.ascent.regularisers import total_variation
-from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.models import Model
+from cnnviz.style.pictures import first_stride, fitted, luminance, middle, noise, own_size, seen, why_not, with_maps
+
+STYLE_LAYERS = 5
 
 
 def layers(model: Model, content: str, style: str | list[str]) -> tuple[str, list[str]]:
     """Names of the content layer and of the style layers; "default" takes them from the model's chosen layers.
 
-    Style: the first 60 % of the chosen layers that have positions, the first one included: textures of every size up to
-    parts of objects. Content: the one 60 % of the way, where places still count and colours no longer.
+    Style: at most five, spread over the first three quarters of those that have positions, the first one included:
+    textures of every size up to parts of objects. Content: one half-way, where places still count and colours no
+    longer.
     """
-    maps = [name for name in model.chosen if model.layer(name).height > 1 and not _scores(model, name)]
-    maps = maps or [layer.name for layer in model.layers if layer.height > 1]
+    maps = with_maps(model)
     if style == "default":
-        style = maps[: max(1, round(0.6 * len(maps)))]
+        early = maps[: max(1, round(0.75 * len(maps)))]
+        style = [early[int(i)] for i in np.linspace(0, len(early) - 1, min(STYLE_LAYERS, len(early)))]
     if content == "default":
-        content = maps[round(0.6 * (len(maps) - 1))]
+        content = maps[round(0.55 * (len(maps) - 1))]
     return model.layer(content).name, [model.layer(name).name for name in style]
 
 
-def _scores(model: Model, name: str) -> bool:
-    """Whether a layer is the convolution that gives the class scores."""
-    return model.layer(name) == model.layers[-1]
+def grams(model: Model, style: Tensor, over: Sequence[str]) -> dict[str, Tensor]:
+    """Layer → Gram matrices of pictures (n, c, h, w): (n, units, units)."""
+    modules = {name: model.layer(name).module for name in over}
+    outputs = read(model, style, list(modules.values()))
+    return {name: gram(outputs[module]) for name, module in modules.items()}
+
+
+def mixed(styles: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Layer → the sum of several styles' Gram matrices, each times its share."""
+    return {name: sum(w * s[name] for w, s in zip(shares, styles, strict=True)) for name in styles[0]}
 
 
 def transfer(
     model: Model,
     content: Tensor,
-    style: Tensor,
+    style: Mapping[str, Tensor],
+    start: Parametrisation,
     *,
     content_layer: str,
-    style_layers: list[str],
     steps: int,
     content_weight: float,
-    style_weight: float,
+    style_weight: float | Tensor,
     smoothness: float,
-    start: Tensor | None = None,
+    dream_layer: str = "",
+    dream_weight: float | Tensor = 0.0,
 ) -> Ascent:
-    """The ascent from ``start`` (default: the content). Pictures are (1, 3, h, w) in [0, 1].
+    """One ascent for n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`grams`, n or 1 of them.
 
-    Its curves are "content" and one for each style layer, weighted and negative, and "total variation".
+    Weights are numbers, or one a picture, (n,). The curves are "content" and one for each style layer, weighted and
+    negative, "dream" where there is a layer for it, and "total variation".
     """
     at = model.layer(content_layer).module
-    seen_content = read(model, content, [at])[at]
-    modules = {name: model.layer(name).module for name in style_layers}
-    seen_style = read(model, style, list(modules.values()))
-    objectives = {"content": content_weight * match(at, torch.relu(seen_content))}
-    for name, module in modules.items():
-        objectives[f"style {name}"] = style_weight / len(modules) * match(module, gram(seen_style[module]), gram)
+    objectives = {"content": content_weight * match(at, torch.relu(read(model, content, [at])[at]))}
+    for name, wanted in style.items():
+        objectives[f"style {name}"] = match(model.layer(name).module, wanted, gram) * (style_weight / len(style))
+    if dream_layer:
+        module = model.layer(dream_layer).module
+        dreams = Objective((module,), lambda outputs: layer(module).value(outputs).clamp(min=1e-12).log())
+        objectives["dream"] = dreams * dream_weight
     return ascend(
         model,
         objectives,
-        pixels(content if start is None else start),
+        start,
         steps=steps,
         optimiser=lbfgs(),
         penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},
@@ -85,82 +109,187 @@ def transfer(
 
 
 def losses(
-    model: Model, picture: Tensor, content: Tensor, style: Tensor, at: str, over: list[str]
-) -> tuple[float, float]:
-    """(relative content loss, mean relative style loss) of a picture: what :func:`transfer` minimises, unweighted."""
-    modules = [model.layer(name).module for name in over]
+    model: Model, pictures: Tensor, content: Tensor, style: Mapping[str, Tensor], at: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """(relative content loss, mean relative style loss) of each picture, (n,): what is minimised, without weights."""
     place = model.layer(at).module
-    ours, theirs = (read(model, x, [place, *modules]) for x in (picture, style))
-    there = read(model, content, [place])[place]
-    style_loss = -sum(match(m, gram(theirs[m]), gram).value(ours) for m in modules) / len(modules)
-    return float(-match(place, torch.relu(there)).value(ours)), float(style_loss)
+    modules = {name: model.layer(name).module for name in style}
+    ours = read(model, pictures, [place, *modules.values()])
+    there = torch.relu(read(model, content, [place])[place])
+    apart = -sum(match(modules[name], wanted, gram).value(ours) for name, wanted in style.items()) / len(style)
+    return (-match(place, there).value(ours)).cpu().numpy(), apart.cpu().numpy()
 
 
-def picture(path: str | Path, side: int) -> np.ndarray:
-    """The picture at ``path``, upright, its long side ``side`` pixels: (h, w, 3) uint8. Raises UserError."""
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UserError(f"style_transfer: {Path(path).name} cannot be read as a picture: {error}") from error
-    ratio = side / max(image.size)
-    size = tuple(max(1, round(length * ratio)) for length in image.size)
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+def strength(model: Model, pictures: Tensor, name: str) -> Tensor:
+    """DeepDream's objective in a layer, (n,), at least 1e-12."""
+    module = model.layer(name).module
+    return layer(module).value(read(model, pictures, [module])).clamp(min=1e-12)
 
 
-def _channels(x: Tensor, channels: int) -> Tensor:
-    """RGB pictures (n, 3, h, w) as a network of 3 channels, or of 1 (luminance, ITU-R BT.601), takes them."""
-    return x if channels == 3 else (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+# ------------------------------------------------------------------------------------------------ colour of the content
+
+
+def grey(model: Model, x: Tensor) -> Tensor:
+    """The luminance of pictures in as many channels as the network takes."""
+    return luminance(x).expand(-1, model.channels, -1, -1)
+
+
+def same_light(style: Tensor, content: Tensor) -> Tensor:
+    """The style's luminance with the mean and spread of the content's; (1, 1, h, w) each."""
+    return ((style - style.mean()) / style.std().clamp(min=1e-6) * content.std() + content.mean()).clamp(0, 1)
+
+
+def recoloured(light: Tensor, content: Tensor) -> Tensor:
+    """Luminances (n, 1, h, w) with the I and Q of ``content`` (1, 3, h, w): adding one grey changes Y alone."""
+    return (content + light - luminance(content)).clamp(0, 1)
+
+
+# ------------------------------------------------------------------------------------------------------------- variants
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one picture is asked for, beside the rest of the parameters.
+
+    weight: × the style weight. scale: the style picture's longer side, relative to the content's. share: of the first
+    style, the rest being the second's. dream: weight of DeepDream's term. start: "content" or "noise". colour: whose
+    colours it has, "style" or "content".
+    """
+
+    weight: float = 1.0
+    scale: float = 1.0
+    share: float = 1.0
+    dream: float = 0.0
+    start: str = "content"
+    colour: str = "style"
+
+
+def rows(p: dict) -> dict[str, list[Variant]]:
+    """Row → its variants, in the order shown. The one that is as the main picture stands in each."""
+    shares = p["mix"] if p["second_style"] else []
+    found = {
+        "weight": [Variant(weight=w) for w in sorted(p["ratios"])],
+        "scale": [Variant(scale=s) for s in sorted(p["style_sizes"])],
+        "share": [Variant(share=s) for s in sorted(shares, reverse=True)],
+        "dream": [Variant(dream=d) for d in [0.0, *sorted(p["dream"])]] if p["dream"] else [],
+        "start": [Variant(start=s) for s in ("content", "noise")],
+        "colour": [Variant(colour=c) for c in ("style", "content")],
+    }
+    return {name: row for name, row in found.items() if row}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What all pictures of a job have in common."""
+
+    model: Model
+    p: dict
+    at: str
+    over: list[str]
+    dream_layer: str
+    seed: int
+    own: tuple[int, int] | None = None  # the only size that the network takes
+
+    def picture(self, which: str, size: int) -> np.ndarray:
+        """A given picture as it is seen: (h, w, 3) uint8, its long side ``size``, or what the network takes."""
+        return middle(self.p[which], self.own) if self.own else fitted(self.p[which], size)
+
+    def make(self, variants: Sequence[Variant], size: int, steps: int) -> tuple[np.ndarray, np.ndarray, Ascent]:
+        """Variants of one colour in one ascent: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent."""
+        p, model = self.p, self.model
+        keep = variants[0].colour == "content"
+        colours = model.pictures([self.picture("content", size)])
+        content = grey(model, colours) if keep or model.channels == 1 else colours
+
+        def style_of(which: str, scale: float) -> dict[str, Tensor]:
+            picture = seen(model, [self.picture(which, max(1, round(size * scale)))])
+            if keep:
+                picture = same_light(luminance(picture), luminance(content)).expand(-1, model.channels, -1, -1)
+            return grams(model, picture, self.over)
+
+        first = {scale: style_of("style", scale) for scale in {v.scale for v in variants}}
+        second = style_of("second_style", 1.0) if p["second_style"] else None
+        wanted = [mixed([first[v.scale], second or first[v.scale]], [v.share, 1 - v.share]) for v in variants]
+        start = torch.cat([content if v.start == "content" else noise(content, [self.seed]) for v in variants])
+        dreams = torch.tensor([v.dream for v in variants], device=model.device)
+        ascent = transfer(
+            model,
+            content,
+            {name: torch.cat([w[name] for w in wanted]) for name in self.over},
+            light(start, model.channels) if keep else pixels(start),
+            content_layer=self.at,
+            steps=steps,
+            content_weight=p["content_weight"],
+            style_weight=p["style_weight"] * torch.tensor([v.weight for v in variants], device=model.device),
+            smoothness=p["total_variation"],
+            dream_layer=self.dream_layer if dreams.any() else "",
+            dream_weight=dreams,
+        )
+        found = recoloured(luminance(ascent.pictures), colours) if keep else ascent.pictures
+        shown = to_bytes(found)
+        x = model.pictures(list(shown))
+        x = grey(model, x) if keep else x
+        against_content, against_first = losses(model, x, content, self._by_scale(first, variants), self.at)
+        against_second = losses(model, x, content, second, self.at)[1] if second else np.full(len(x), np.nan)
+        dreamt = strength(model, x, self.dream_layer) / strength(model, content, self.dream_layer)
+        judged = [against_content, against_first, against_second, dreamt.cpu().numpy()]
+        return shown, np.stack(judged, 1), ascent
+
+    def _by_scale(self, first: Mapping[float, dict[str, Tensor]], variants: Sequence[Variant]) -> dict[str, Tensor]:
+        return {name: torch.cat([first[v.scale][name] for v in variants]) for name in self.over}
+
+
+def light(start: Tensor, channels: int) -> Parametrisation:
+    """The luminance of ``start`` (n, c, h, w) is what moves; pictures are grey, in as many channels as are wanted."""
+    return Parametrisation(luminance(start).clone(), lambda y: y.expand(-1, channels, -1, -1), (0.0, 1.0))
 
 
 def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job)
-    if model.channels not in (1, 3):
-        reason = f"This network takes {model.channels} channels; the pictures have colours, or grey levels, only."
-        return job.write({}, not_applicable=reason)
-    if not any(layer.height > 1 for layer in model.layers):
-        return job.write({}, not_applicable="This network has no layer with feature maps, so it sees no texture.")
-    content, style = (picture(p[name], p["size"]) for name in ("content", "style"))
-    at, over = layers(model, p["content_layer"], p["style_layers"])
-    x, y = (_channels(model.pictures([p]), model.channels) for p in (content, style))
-    try:
-        read(model, x, [model.layer(name).module for name in (at, *over)])
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # whatever a network raises on a size that is not its own
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        reason = f"This network takes pictures of its own size only ({said})."
+    if reason := why_not(model):
         return job.write({}, not_applicable=reason, provenance=model.provenance)
-    ascent = transfer(
-        model,
-        x,
-        y,
-        content_layer=at,
-        style_layers=over,
-        steps=p["steps"],
-        content_weight=p["content_weight"],
-        style_weight=p["style_weight"],
-        smoothness=p["total_variation"],
+    at, over = layers(model, p["content_layer"], p["style_layers"])
+    dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
+    sizes = (p["variant_size"], p["variant_size"] + 16)  # what it takes at its own size says nothing of others
+    tried = next(x for x in (fitted(p["content"], s) for s in sizes) if x.shape[:2] != model.preprocess.size)
+    own = own_size(model, seen(model, [tried]), (at, *over, dream_layer))
+    asked = Asked(model, p, at, over, dream_layer, job.seed_for("start"), own)
+
+    (result,), ((content_loss, style_loss, *_),), ascent = asked.make(
+        [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
     )
-    result = to_bytes(ascent.pictures)[0]
-    before = losses(model, x, x, y, at, over)
-    after = losses(model, model.pictures([result]), x, y, at, over)
+    shown = rows(p | {"style_sizes": []} if own else p)
+    different = sorted({v for row in shown.values() for v in row}, key=lambda v: (v.colour, v.start, v.dream))
+    found = []
+    for colour in ("content", "style"):
+        these = [v for v in different if v.colour == colour]
+        found += in_batches(lambda v: asked.make(v, p["variant_size"], p["variant_steps"])[:2], these, p["batch"])
+    given = {name: asked.picture(name, p["size"]) for name in ("content", "style", "second_style") if p[name]}
+    x = seen(model, [given["content"]])
+    style = grams(model, seen(model, [given["style"]]), over)
     job.write(
         {
-            "content": content,
-            "style": style,
             "result": result,
+            "variants": np.concatenate([pictures for pictures, _ in found]),
+            "variant_losses": np.concatenate([judged for _, judged in found]),
             "content_loss": -ascent.curves["content"][:, 0] / p["content_weight"],
             "style_losses": -np.stack([ascent.curves[f"style {n}"][:, 0] for n in over], 1)
             * len(over)
             / p["style_weight"],
-        },
+        }
+        | given,
         numbers={
             "content_layer": at,
             "style_layers": over,
-            "content_loss": {"content picture": before[0], "result": after[0]},
-            "style_loss": {"content picture": before[1], "result": after[1]},
+            "dream_layer": dream_layer,
+            "stride": first_stride(model),
+            "own_size": own,
+            "content_loss": float(content_loss),
+            "style_loss": float(style_loss),
+            "style_loss_of_content": float(losses(model, x, x, style, at)[1][0]),
+            "variants": [asdict(v) for v in different],
+            "rows": {name: [different.index(v) for v in row] for name, row in shown.items()},
         },
         provenance=model.provenance,
     )

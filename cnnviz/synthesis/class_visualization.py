@@ -13,12 +13,24 @@ same values suit nets for 64 and for 227 pixels: found by trying. Where a score 
 A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: some classes in a hundred). Such a class is
 ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
 
+Besides, as the literature did it (:mod:`cnnviz.synthesis.published`), for the first few of the classes: a row of
+settings from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a learning rate
+that is too low, right and too high; and the grid in the gradients that such pictures carry (:mod:`.checkerboard`).
+
 Leaves, for n classes in the order shown, pictures of h × w pixels:
 ``pictures`` (n, h, w, c) uint8, RGB where c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the
 first m ≤ 12 classes after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under
 that step's view.
 ``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as
 published, upright and whole; rank 1 means that no class scores higher.
+
+For p classes and s settings, pictures of the network's own H × W pixels: ``settings/targets`` (p,);
+``settings/stages`` (p, s, 4, H, W, c) uint8, after 0, 4, 48 and the last step; ``settings/logits``,
+``settings/probabilities``, ``settings/ranks``, ``settings/distance`` (p, s): of the last, distance being the root mean
+square from grey. For the first of them, under the setting "blur": ``starts/stages`` (3 or 2, 4, H, W, c) from grey,
+noise and a photograph; ``rates/stages`` (3, 4, H, W, c) with rates × 1/100, 1 and 100; both with the same numbers.
+``grid/gradient`` (H, W, c) float32: ∂S/∂I of that class at a little noise; ``grid/size`` (H, W): its mean length over
+the p classes and several noises; ``grid/spectrum``: its amplitudes, frequency 0 in the middle.
 """
 
 import hashlib
@@ -26,14 +38,16 @@ import hashlib
 import numpy as np
 import torch
 
-from cnnviz import models
+from cnnviz import images, models
 from cnnviz.ascent.loop import Ascent, adam, ascend, frozen, in_batches, to_bytes
 from cnnviz.ascent.objectives import Objective, logit, reach, unit
-from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, l2, total_variation
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
+from cnnviz.synthesis import checkerboard, published
+from cnnviz.synthesis.published import BLUR, SETTINGS
 
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
@@ -41,6 +55,9 @@ GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
 RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
 ZOOM = (0.9, 1.1)  # the same where the network takes its own size only
 SIDE = 224  # pixels, for which the penalties' weights are stated
+CAST = 0.25  # deviation of the views' random colours; without it pictures turn blue
+RATES = (0.01, 1.0, 100.0)
+NOISES = 8  # per class, at which gradients are taken
 
 
 def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:
@@ -75,6 +92,19 @@ def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective
     return logit(classes) * (1 - dead) + unit(model.layers[-1].module, classes) * dead
 
 
+def score_at(model: Model, classes: list[int], start: torch.Tensor) -> tuple[Objective, torch.Tensor]:
+    """What to ascend from ``start``: the class scores, or what stands in for them, and for which it does, (n,) bool."""
+    last = model.layers[-1]
+    maps_of_classes = last.kind == "Conv2d" and last.units == len(model.classes)
+    dead = flat(model, classes, start) & maps_of_classes
+    return objective(model, classes, dead), dead
+
+
+def centre(model: Model) -> tuple[float, ...]:
+    """The colour that stands for nothing."""
+    return GREY if model.channels == 3 else (0.5,) * model.channels
+
+
 def takes(model: Model, size: tuple[int, int]) -> bool:
     """Whether the network gives class scores for pictures of another size than its own."""
     try:
@@ -94,13 +124,10 @@ def visualise(
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
     start = fourier(size, seeds, channels=model.channels, device=model.device)
-    grey = GREY if model.channels == 3 else (0.5,) * model.channels
-    last = model.layers[-1]
-    maps_of_classes = last.kind == "Conv2d" and last.units == len(model.classes)
-    dead = flat(model, classes, start.picture(start.variable)) & maps_of_classes
+    grey = centre(model)
+    score, dead = score_at(model, classes, start.picture(start.variable))
     any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
-    score = objective(model, classes, dead)
     if parameters["score"] is not None:
         score = reach(score, parameters["score"])
     ascent = ascend(
@@ -123,7 +150,7 @@ def visualise(
                 zoom=0.08,
                 output=None if any_size else model.preprocess.size,
             ),
-            random_cast(0.15),
+            random_cast(CAST),
         ),
         seed=views,
         snapshots={step for step in SNAPSHOTS if step < steps} | {steps},
@@ -149,6 +176,113 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
     }
 
 
+def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
+    """One ascent a class under each of the published settings: the arrays "settings/…" of the module's docstring."""
+    grey = centre(model)
+    any_size = all(takes(model, tuple(round(side * times) for side in model.preprocess.size)) for times in (0.8, 1.4))
+    found: dict[str, list] = {name: [] for name in ("stages", "logits", "probabilities", "ranks", "distance")}
+    for setting in SETTINGS:
+        begin = published.start(model, setting.start, seeds, grey)
+        score, _ = score_at(model, classes, begin.picture(begin.variable))
+        ascent = published.climb(
+            *(model, setting, score, begin, grey),
+            steps=published.steps(setting, parameters["settings_share"]),
+            l2=parameters["settings_l2"],
+            any_size=any_size,
+            seed=parameters["views"],
+            stages=SNAPSHOTS,
+        )
+        found["stages"].append(np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1))
+        for name, values in seen(model, found["stages"][-1][:, -1], classes).items():
+            found[name].append(values)
+    return {f"settings/{name}": np.stack(values, 1) for name, values in found.items()}
+
+
+def seen(model: Model, pictures: np.ndarray, classes: list[int]) -> dict[str, np.ndarray]:
+    """:func:`judge`, and "distance": the root mean square of (n, h, w, c) uint8 pictures from grey."""
+    away = pictures / 255 - np.array(centre(model))
+    return judge(model, pictures, classes) | {"distance": np.sqrt(np.square(away).mean((1, 2, 3)))}
+
+
+def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarray | None, parameters: dict) -> dict:
+    """One class from three starts, and with three learning rates: the arrays "starts/…" and "rates/…".
+
+    photograph: as the network takes it, or None: then there are two starts.
+    """
+    grey = centre(model)
+    words = {
+        "steps": published.steps(BLUR, parameters["settings_share"]),
+        "l2": 0.0,
+        "any_size": False,
+        "seed": 0,
+        "stages": SNAPSHOTS,
+    }
+    noise = published.start(model, "noise", [seed], grey)
+    plain = published.start(model, "grey", [seed], grey)
+    begins = torch.cat([plain.variable, noise.variable])
+    if photograph is not None:
+        begins = torch.cat([begins, model.pictures([photograph])])
+    found = {}
+    for name, variable, times in [("starts", begins, 1.0), *(("rates", noise.variable, times) for times in RATES)]:
+        targets = [target] * len(variable)
+        begin = pixels(variable)
+        score, _ = score_at(model, targets, variable)
+        ascent = published.climb(model, BLUR, score, begin, grey, **words, times=times)
+        stages = np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1)
+        for key, values in ({"stages": stages} | seen(model, stages[:, -1], targets)).items():
+            found.setdefault(f"{name}/{key}", []).append(values)
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays "grid/…", and {stride: {"peak", "uneven"}}: how much gradients know of the network's strides.
+
+    peak: see :func:`checkerboard.peak`; uneven: the largest over the smallest mean length modulo the stride.
+    """
+    found = []
+    for target in classes:
+        start = published.start(model, "noise", [seed + i for i in range(NOISES)], centre(model)).variable
+        score, _ = score_at(model, [target] * NOISES, start)
+        found.append(published.slope(model, score, start).cpu().numpy())
+    size = checkerboard.magnitude(np.concatenate(found))
+    strides = checkerboard.strides(model)
+    amplitudes = checkerboard.spectrum(size, max(strides, default=1))
+    numbers = {}
+    for stride in strides:
+        cells = checkerboard.phases(size, stride)
+        uneven = float(cells.max() / max(cells.min(), 1e-9))
+        numbers[str(stride)] = {"peak": checkerboard.peak(amplitudes, stride), "uneven": uneven}
+    arrays = {"gradient": found[0][0].transpose(1, 2, 0), "size": size, "spectrum": amplitudes}
+    return {f"grid/{name}": np.float32(values) for name, values in arrays.items()}, numbers
+
+
+def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, np.ndarray], dict]:
+    """What the module's docstring lists under "settings", "starts", "rates" and "grid", and the numbers of it."""
+    parameters = job.parameters | {"views": job.seed_for("views")}
+
+    def batch(classes: list[int]) -> dict[str, np.ndarray]:
+        return compare(model, classes, [job.seed_for("noise", model.classes[c]) for c in classes], parameters)
+
+    found = list(in_batches(batch, targets, parameters["batch"]))
+    arrays = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
+    image_set = images.read(job.inputs["images"], job.image_set)
+    photographs = image_set.probes(job.model["probes"])[:1]
+    photograph = next(image_set.arrays(model.preprocess.geometry, photographs, job.threads), None)
+    first = job.seed_for("noise", model.classes[targets[0]])
+    arrays |= starts_and_rates(model, targets[0], first, photograph, parameters)
+    of_gradients, strides = grid(model, targets, job.seed_for("grid") >> 1)
+    return arrays | of_gradients | {"settings/targets": np.array(targets)}, {
+        "settings": [
+            {"name": s.name, "words": s.words, "steps": published.steps(s, parameters["settings_share"])}
+            for s in SETTINGS
+        ],
+        "settings_classes": [model.classes[c] for c in targets],
+        "photograph": [image_set.pictures[i].name for i in photographs],
+        "rates": [BLUR.rate * times for times in RATES],
+        "strides": strides,
+    }
+
+
 def main(job: Job) -> None:
     model = models.load(job)
     targets = chosen(model, job.parameters["classes"])
@@ -170,15 +304,17 @@ def main(job: Job) -> None:
     fallback = arrays.pop("fallback")
     arrays["snapshots"] = arrays["snapshots"][:STRIPS]
     steps = job.parameters["steps"]
-    job.write(
-        arrays | {"targets": np.array(targets)},
-        numbers={
-            "classes": [model.classes[c] for c in targets],
-            "snapshot_steps": sorted({step for step in SNAPSHOTS if step < steps} | {steps}),
-            "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
-        },
-        provenance=model.provenance,
-    )
+    numbers = {
+        "classes": [model.classes[c] for c in targets],
+        "snapshot_steps": sorted({step for step in SNAPSHOTS if step < steps} | {steps}),
+        "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
+    }
+    wanted = job.parameters["settings_classes"]
+    compared = targets[:wanted] if isinstance(wanted, int) else chosen(model, wanted)
+    if compared:
+        more, said = as_published(job, model, compared)
+        arrays, numbers = arrays | more, numbers | said
+    job.write(arrays | {"targets": np.array(targets)}, numbers=numbers, provenance=model.provenance)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.result import Result
-from cnnviz.views import colour, curves, section
+from cnnviz.views import colour, curves, panels, section
 from cnnviz.views.section import Context, Paper, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
@@ -12,6 +12,7 @@ OVERVIEW = 12
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 25
+CROP = 32  # pixels of the gradient that are shown, at 4 × their size
 
 
 def side_by_side(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
@@ -120,6 +121,8 @@ def view(result: Result, context: Context) -> dict:
             from_dataset=False,
         )
     )
+    if "settings" in result.numbers:
+        figures += published(result, context)
     rows = tuple(
         (names[i], round(float(logits[i]), 2), float(f"{probabilities[i]:.4g}"), int(ranks[i])) for i in range(n)
     )
@@ -140,6 +143,165 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
+def published(result: Result, context: Context) -> list[section.Figure]:
+    """The figures of the settings, the starts, the learning rates and the grid in the gradients."""
+    arrays, numbers = result.arrays, result.numbers
+    shown_channels = context.image_set.config.get("show")
+    settings = numbers["settings"]
+    classes = numbers["settings_classes"]
+    names = [name.split(",")[0].strip() for name in classes]
+    subjects = [Subject("class", name) for name in classes]
+    levels = "the pictures themselves: levels 0 … 255 are what was optimised"
+    stages = colour.rgb(arrays["settings/stages"], shown_channels)
+    words = "; ".join(f"{i}, {s['name']}: {s['words']}, {s['steps']} steps" for i, s in enumerate(settings, 1))
+    figures = []
+
+    def drawn(id: str, tiles: list, across: int, **said) -> section.Figure:
+        content, width, height = panels.sheet(tiles, across=across)
+        return context.figure(id, f"{id}.svg", content, width, height, **said)
+
+    def verdict(part: str, at: tuple) -> str:
+        logit, p, rank = (arrays[f"{part}/{key}"][at] for key in ("logits", "probabilities", "ranks"))
+        return f"logit {logit:.1f}, probability {p:.2g}" + ("" if rank == 1 else f", rank {rank}")
+
+    for i, name in enumerate(names):
+        judged = "; ".join(
+            f"{s['name']}: {verdict('settings', (i, j))}, {255 * arrays['settings/distance'][i, j]:.0f} levels"
+            for j, s in enumerate(settings)
+        )
+        figures.append(
+            drawn(
+                f"settings-{arrays['settings/targets'][i]}",
+                [(s["name"], stages[i, j, -1]) for j, s in enumerate(settings)],
+                len(settings),
+                alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
+                caption=f"{name} under the published settings, from left to right. {words}. What the network says of "
+                f"each, and how far it is from grey, root mean square: {judged}.",
+                mapping=levels,
+                data="settings/stages",
+                subjects=(subjects[i],),
+                group="The published settings",
+                from_dataset=False,
+            )
+        )
+    at = ("0", "4", "48", "the last")
+    figures.append(
+        drawn(
+            "settings-stages",
+            [
+                (f"{s['name']}, {step if step.isdigit() else s['steps']}", picture)
+                for s, row in zip(settings, stages[0], strict=True)
+                for step, picture in zip(at, row, strict=True)
+            ],
+            len(at),
+            alt=f"Four stages of the picture for {names[0]} under each of {len(settings)} settings, a setting a row.",
+            caption=f"{names[0]} after 0, 4, 48 and the last step, a setting a row; the number is the step. The first "
+            "two start from plain grey, Yosinski's four from grey and a little noise, the last from a random spectrum.",
+            mapping=levels,
+            data="settings/stages",
+            subjects=(subjects[0],),
+            group="The published settings",
+            from_dataset=False,
+        )
+    )
+    blur = next(s for s in settings if s["name"] == "blur")
+    starts = colour.rgb(arrays["starts/stages"], shown_channels)
+    photograph = numbers["photograph"]
+    kinds = ["from grey", "from noise", *("from a photograph" for _ in photograph)]
+    figures.append(
+        drawn(
+            "starts",
+            [
+                (kind if k == 0 else f"{step if step.isdigit() else blur['steps']} steps", picture)
+                for kind, row in zip(kinds, starts, strict=True)
+                for k, (step, picture) in enumerate(zip(at, row, strict=True))
+            ],
+            len(at),
+            alt=f"Stages of the picture for {names[0]} {', '.join(kinds)}, a start a row.",
+            caption=f"Where an ascent starts, under the setting “blur”: {names[0]} "
+            + "; ".join(f"{kind}: in the end {verdict('starts', (k,))}" for k, kind in enumerate(kinds))
+            + (f". The photograph is {photograph[0]}." if photograph else ".")
+            + " What is left of the start shows how much of a picture is the start's and not the class's.",
+            mapping=levels,
+            data="starts/stages",
+            subjects=(subjects[0],),
+            group="Where it starts, and how fast it goes",
+            from_dataset=bool(photograph),
+        )
+    )
+    rates = colour.rgb(arrays["rates/stages"], shown_channels)
+    speeds = ("too low", "right", "too high")
+    figures.append(
+        drawn(
+            "rates",
+            [
+                (f"{speed}: {rate:g}, {step if step.isdigit() else blur['steps']}", picture)
+                for speed, rate, row in zip(speeds, numbers["rates"], rates, strict=True)
+                for step, picture in zip(at, row, strict=True)
+            ],
+            len(at),
+            alt=f"Stages of the picture for {names[0]} with a low, a right and a high learning rate, a rate a row.",
+            caption=f"Learning rates, under the setting “blur” from the same noise, {names[0]}; the rate is how far an "
+            "average pixel moves in a step, of 1 from black to white, and then comes the step. "
+            + "; ".join(f"{speed}: in the end {verdict('rates', (k,))}" for k, speed in enumerate(speeds))
+            + ". Too low, and nothing is drawn in time; too high, and each step overshoots.",
+            mapping=levels,
+            data="rates/stages",
+            subjects=(subjects[0],),
+            group="Where it starts, and how fast it goes",
+            from_dataset=False,
+        )
+    )
+    return [*figures, grid(arrays, numbers, stages, names[0], subjects[0], drawn)]
+
+
+def grid(arrays: dict, numbers: dict, stages: np.ndarray, name: str, subject: Subject, drawn) -> section.Figure:
+    """Gradient, its mean size and its spectrum in one row."""
+    gradient, size, spectrum = (arrays[f"grid/{key}"] for key in ("gradient", "size", "spectrum"))
+
+    def middle(picture: np.ndarray) -> np.ndarray:
+        top, left = (max(0, (side - CROP) // 2) for side in picture.shape[:2])
+        return picture[top : top + CROP, left : left + CROP]
+
+    signed = colour.symmetric(gradient.mean(2), percentile=99)
+    large = colour.Mapping(float(size.min()), float(np.percentile(size, 99)), colour.GREY, "to the 99th percentile")
+    typical = float(np.median(spectrum)) or 1.0
+    decades = np.log10(np.maximum(spectrum, 1e-9 * typical) / typical)
+    level = colour.fixed(0, 1.5, colour.POSITIVE)
+    peaks = [values["peak"] for values in numbers["strides"].values()]
+    found = "; ".join(
+        f"period {stride}: peak {values['peak']:.1f} × the median, the best-served pixels get "
+        f"{values['uneven']:.2f} × the gradient of the worst-served"
+        for stride, values in numbers["strides"].items()
+    )
+    return drawn(
+        "grid",
+        [
+            ("gradient, 4 ×", signed(middle(gradient.mean(2)))),
+            ("plain ascent, 4 ×", middle(stages[0, 0, -1])),
+            ("mean size, 4 ×", large(middle(size))),
+            ("spectrum of the size", level(decades)),
+        ],
+        4,
+        alt="The middle of a class score's gradient and of a picture made by it, the mean size of gradients, and its "
+        f"spectrum, whose peak at the first layers' stride is {next(iter(peaks), 0):.1f} times the median.",
+        caption=f"The grid in the gradients. Left: the gradient of the score of {name} at grey and noise, mean over "
+        f"the colours, the middle {CROP} pixels; the picture without a regulariser, which sums such gradients, at the "
+        "same place; the mean length of the gradient at each pixel over classes and noises; the amplitudes of that, "
+        "frequency 0 in the middle and half a cycle a pixel at the edge. A convolution with stride s looks at some "
+        "pixels through more windows than at others, and max-pooling passes a gradient to one pixel of a window only, "
+        "so the gradient's size repeats each s pixels: points at 1/s of a cycle from the middle (1/2 is the edge). "
+        f"In this network, {found or 'no layer strides'}. Without a grid a peak is about 3, and the ratio about 1. "
+        "Blur, and a view shifted at random each step, take it out.",
+        mapping=f"gradient: {signed.words}; size: {large.words}; spectrum: log₁₀ of the amplitude over the median one, "
+        f"{level.words}",
+        data="grid/spectrum",
+        subjects=(subject,),
+        group="The grid in the gradients",
+        from_dataset=False,
+    )
+
+
 if __name__ == "__main__":
     section.run(
         view,
@@ -151,7 +313,9 @@ if __name__ == "__main__":
         "network does not need. Things that mostly occur with the object show too: water around a flamingo, say.",
         do_not_conclude="This is one of many pictures that the class likes, not a typical photograph, and a "
         "probability near 1 proves little: noise can reach it. Several copies of an object are no sign of "
-        "counting. Regularisation chose smooth, photograph-like colours; scores without it are higher.",
+        "counting. Regularisation chose smooth, photograph-like colours; scores without it are higher. The step of the "
+        "published settings is measured by each picture's own gradient, not in their authors' units, and may be a "
+        "share of their number.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
         papers=(
             Paper(
@@ -162,11 +326,25 @@ if __name__ == "__main__":
                 "https://arxiv.org/abs/1312.6034",
             ),
             Paper(
+                "J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson",
+                2015,
+                "Understanding Neural Networks Through Deep Visualization",
+                "ICML Workshop on Deep Learning",
+                "https://arxiv.org/abs/1506.06579",
+            ),
+            Paper(
                 "C. Olah, A. Mordvintsev, L. Schubert",
                 2017,
                 "Feature Visualization",
                 "Distill",
                 "https://doi.org/10.23915/distill.00007",
+            ),
+            Paper(
+                "A. Odena, V. Dumoulin, C. Olah",
+                2016,
+                "Deconvolution and Checkerboard Artifacts",
+                "Distill",
+                "https://doi.org/10.23915/distill.00003",
             ),
         ),
     )

@@ -25,7 +25,7 @@ def climb(model, objective, seeds, **changes):
     [(logit, [0, 3, 4]), (lambda t: unit("two", t), [5, 1, 0]), (lambda t: neuron("one", t), [7, 2, 0])],
 )
 @pytest.mark.parametrize(
-    "optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01), normalised(0.1, norm="l2"), lbfgs()]
+    "optimiser", [adam(0.05, 0.02), momentum(0.1), normalised(0.01), normalised(0.1, norm="l2", factor=0.9), lbfgs()]
 )
 def test_a_batch_equals_single_runs(model, objective, targets, optimiser):
     together = climb(model, objective(targets), [10, 11, 12], optimiser=optimiser)
@@ -179,6 +179,18 @@ def test_operations_between_steps_see_the_step_and_its_gradient(model):
     ascent = ascend(model, {"score": logit([1])}, start, steps=2, optimiser=momentum(0.0), between=[operation])
     torch.testing.assert_close(ascent.pictures, torch.full_like(ascent.pictures, 0.2))
     assert [step for step, _ in seen] == [1, 2] and float(seen[0][1].abs().max()) > 0
+
+
+def test_momentum_of_normalised_steps_is_torchs_for_a_gradient_that_stays(model):
+    """A penalty linear in x has one gradient, so a normalised step is that gradient over its mean size."""
+    start = pixels(torch.full((1, 3, 16, 16), 0.5, dtype=torch.float64))
+    pull = torch.linspace(-1, 1, 3 * 16 * 16, dtype=torch.float64).reshape(1, 3, 16, 16)
+    words = {"penalties": {"line": lambda x: (x * pull).flatten(1).sum(1)}, "steps": 4}
+    ours, torchs = (
+        ascend(model, {"score": 0.0 * logit([1])}, start, optimiser=optimiser, **words).pictures
+        for optimiser in (normalised(0.001, factor=0.9), momentum(0.001 / float(pull.abs().mean())))
+    )
+    torch.testing.assert_close(ours, torchs)
 
 
 def test_batches_halve_when_memory_runs_out():

@@ -13,6 +13,7 @@ from cnnviz.ascent.objectives import (
     logit,
     match,
     neuron,
+    past_relus,
     probability,
     read,
     unit,
@@ -101,3 +102,28 @@ def test_diversity_is_minus_the_mean_cosine_of_grams_within_a_group():
     assert value[3:].tolist() == [0, 0]
     assert float(diversity("m", [7, 7]).value({"m": maps[[0, 1]]})[0]) > -1
     assert float(diversity("m", [7, 7]).value({"m": maps[[0, 0]]})[0]) == pytest.approx(-1)
+
+
+def test_the_mean_of_a_units_strongest_positions(model):
+    x = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    maps = read(model, x, ["two"])
+    for share, count in ((0.25, 12), (1.0, 49), (0.001, 1)):
+        expected = [
+            maps["two"][i, u].flatten().sort(descending=True).values[:count].mean() for i, u in ((0, 4), (1, 1))
+        ]
+        torch.testing.assert_close(unit("two", [4, 1], share).value(maps), torch.stack(expected))
+
+
+def test_past_relus_is_the_gradient_before_them():
+    """Through joining and pooling, in place or not; what no ReLU made keeps its own gradient."""
+
+    def gradient(rectify, wrap):
+        x = torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(1, 2, 4, 4).requires_grad_()
+        maps = torch.nn.functional.avg_pool2d(torch.cat([rectify(x * 1.0), rectify(x * 2.0)], 1), 2)
+        return torch.autograd.grad(wrap(unit("m", [2])).value({"m": maps}).sum(), x)[0]
+
+    before = gradient(lambda x: x, lambda objective: objective)
+    for rectify in (torch.relu, torch.relu_, lambda x: x.clamp(min=0), torch.nn.functional.relu6):
+        torch.testing.assert_close(gradient(rectify, past_relus), before)
+        assert (gradient(rectify, lambda objective: objective) != before).any()
+    torch.testing.assert_close(gradient(torch.tanh, past_relus), gradient(torch.tanh, lambda objective: objective))

@@ -1,46 +1,31 @@
 """Style transfer on a small net: what the losses must do."""
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from cnnviz import models, result
 from cnnviz.ascent.objectives import gram, read
+from cnnviz.ascent.parametrisations import pixels
 from cnnviz.errors import UserError
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
 from cnnviz.style import style_transfer
-from cnnviz.style.style_transfer import layers, losses, picture, transfer
+from cnnviz.style.pictures import fitted, luminance, middle
+from cnnviz.style.style_transfer import (
+    Asked,
+    Variant,
+    grams,
+    layers,
+    losses,
+    mixed,
+    recoloured,
+    rows,
+    same_light,
+    transfer,
+)
 
-CHOICE = {"content_layer": "conv3", "style_layers": ["conv1", "conv2"]}
+AT, OVER = "conv3", ["conv1", "conv2"]
 WEIGHTS = {"content_weight": 10.0, "style_weight": 1000.0, "smoothness": 0.0}
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Conv2d(3, 12, 5, padding=2), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
-    ).eval().requires_grad_(False)  # fmt: skip
-    found = tuple(
-        Layer(f"conv{i + 1}", module, "Conv2d", units, 16, 16)
-        for i, (module, units) in enumerate([("0", 12), ("3", 12), ("5", 16)])
-    )
-    names = tuple(layer.name for layer in found)
-    found = (*found, Layer("fc1", "9", "Linear", 4, 1, 1))
-    prepared = Preprocess(resize=(32, 32), mean=np.float32([0.5] * 3), std=np.float32(0.25))
-    return Model(
-        "small", net, prepared, found, (*names, "fc1"), ("9", "input"), "fc1", 16, tuple("abcd"), (),
-        torch.device("cpu"), {},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,47 +34,48 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
     content = torch.full((1, 3, 32, 32), 0.2)
     content[:, :, 8:22, 10:26] = 0.8
     style = torch.rand(1, 3, 28, 40, generator=torch.Generator().manual_seed(3))
-    style = nn.functional.avg_pool2d(style, (1, 5), 1, (0, 2)) * torch.tensor([1.2, 0.8, 0.4]).reshape(1, 3, 1, 1)
+    style = torch.nn.functional.avg_pool2d(style, (1, 5), 1, (0, 2)) * torch.tensor([1.2, 0.8, 0.4]).reshape(1, 3, 1, 1)
     return content, style
 
 
-def results(model, pictures, **changes):
-    ascent = transfer(model, *pictures, **CHOICE, **WEIGHTS | {"steps": 30} | changes)
-    return losses(model, ascent.pictures, *pictures, CHOICE["content_layer"], CHOICE["style_layers"])
+def moved(model, pictures, start=None, **changes):
+    content, style = pictures
+    start = pixels(content if start is None else start)
+    return transfer(
+        model, content, grams(model, style, OVER), start, content_layer=AT, **WEIGHTS | {"steps": 30} | changes
+    )
+
+
+def judged(model, x, pictures):
+    found = losses(model, x, pictures[0], grams(model, pictures[1], OVER), AT)
+    return tuple(float(values[0]) for values in found)
 
 
 def test_from_noise_the_style_loss_falls_by_orders_and_the_content_loss_too(model, pictures):
     noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    content_before, style_before = losses(model, noise, *pictures, "conv3", ["conv1", "conv2"])
-    content_after, style_after = results(model, pictures, start=noise)
+    content_before, style_before = judged(model, noise, pictures)
+    content_after, style_after = judged(model, moved(model, pictures, noise).pictures, pictures)
     assert style_after < style_before / 30
     assert content_after < content_before
 
 
 def test_from_content_the_style_loss_falls_by_orders_and_the_content_loss_stays_bounded(model, pictures):
-    content_before, style_before = losses(model, pictures[0], *pictures, "conv3", ["conv1", "conv2"])
-    content_after, style_after = results(model, pictures)
+    content_before, style_before = judged(model, pictures[0], pictures)
+    content_after, style_after = judged(model, moved(model, pictures).pictures, pictures)
     assert content_before == 0
     assert style_after < style_before / 30
     assert 0 < content_after < 1
 
 
-def test_more_style_weight_less_style_loss_more_content_loss(model, pictures):
-    found = [results(model, pictures, style_weight=weight) for weight in (1.0, 10.0, 100.0)]
-    content, style = zip(*found, strict=True)
-    assert list(content) == sorted(content) and content[-1] > content[0]
-    assert list(style) == sorted(style, reverse=True) and style[-1] < style[0]
-
-
 def test_without_style_the_content_is_left_alone(model, pictures):
-    ascent = transfer(model, *pictures, **CHOICE, **WEIGHTS | {"style_weight": 0.0, "steps": 5})
+    ascent = moved(model, pictures, style_weight=0.0, steps=5)
     torch.testing.assert_close(ascent.pictures, pictures[0])
 
 
 def test_losses_are_those_of_the_definition(model, pictures):
     x = torch.rand(1, 3, 24, 30, generator=torch.Generator().manual_seed(1))
     content = torch.rand(1, 3, 24, 30, generator=torch.Generator().manual_seed(2))
-    found = losses(model, x, content, pictures[1], "conv3", ["conv1", "conv2"])
+    found = judged(model, x, (content, pictures[1]))
     ours, theirs, kept = (read(model, p, ["0", "3", "5"]) for p in (x, pictures[1], content))
     f, t = torch.relu(ours["5"]), torch.relu(kept["5"])
     assert found[0] == pytest.approx(float(((f - t) ** 2).sum() / (t**2).sum()), rel=1e-5)
@@ -100,10 +86,107 @@ def test_losses_are_those_of_the_definition(model, pictures):
 
 
 def test_the_curves_are_the_losses(model, pictures):
-    ascent = transfer(model, *pictures, **CHOICE, **WEIGHTS | {"steps": 3})
-    _, style = losses(model, pictures[0], *pictures, "conv3", ["conv1", "conv2"])
+    ascent = moved(model, pictures, steps=3)
+    _, style = judged(model, pictures[0], pictures)
     curve = ascent.curves["style conv1"][0, 0] + ascent.curves["style conv2"][0, 0]
     assert -curve / 1000 == pytest.approx(style, rel=1e-5)
+
+
+def test_a_dream_raises_its_layer_and_costs_style(model, pictures):
+    dreams = torch.tensor([0.0, 30.0])
+    start = pictures[0].expand(2, -1, -1, -1)
+    ascent = moved(model, pictures, start, dream_layer="conv3", dream_weight=dreams)
+    plain, dreamt = style_transfer.strength(model, ascent.pictures, "conv3")
+    assert dreamt > 1.2 * plain
+    assert not ascent.curves["dream"][:, 0].any()
+
+
+def test_mixing_grams_is_weighing_losses(model, pictures):
+    """Σ w_s ‖G - G_s‖² and ‖G - Σ w_s G_s‖² differ by a constant when the shares sum to 1."""
+    styles = [grams(model, x, OVER) for x in pictures]
+    wanted = mixed(styles, [0.3, 0.7])
+
+    def apart(g):
+        return (
+            sum(w * (g - s["conv1"]).square().sum() for w, s in zip([0.3, 0.7], styles, strict=True))
+            - (g - wanted["conv1"]).square().sum()
+        )
+
+    some = [torch.rand(1, 12, 12, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    torch.testing.assert_close(apart(some[0]), apart(some[1]), rtol=1e-4, atol=1e-6)
+    for name in OVER:
+        torch.testing.assert_close(mixed(styles, [1, 0])[name], styles[0][name])
+
+
+@pytest.fixture
+def parameters(make_job):
+    """The section's own, with pictures small enough for this net and few steps."""
+
+    def make(**changes):
+        job = make_job({"torchvision": "alexnet"}, "style_transfer", parameters={"steps": 30} | changes)
+        return job.parameters
+
+    return make
+
+
+def asked(model, p) -> Asked:
+    return Asked(model, p, AT, OVER, "conv3", 5)
+
+
+def test_along_the_row_of_weights_content_loss_rises_and_style_loss_falls_in_8_bits(model, parameters):
+    p = parameters(ratios=[0.001, 0.01, 0.1, 1, 10])
+    pictures, found, _ = asked(model, p).make(rows(p)["weight"], 32, 40)
+    assert pictures.dtype == np.uint8 and len(pictures) == 5
+    content, style = found[:, 0].tolist(), found[:, 1].tolist()
+    assert content == sorted(content) and content[-1] > 3 * content[0]
+    assert style == sorted(style, reverse=True) and style[-1] < style[0] / 3
+
+
+def test_along_a_mix_one_styles_loss_rises_and_the_others_falls(model, parameters):
+    p = parameters()
+    _, found, _ = asked(model, p).make(rows(p)["share"], 32, 20)
+    first, second = found[:, 1].tolist(), found[:, 2].tolist()
+    assert first == sorted(first) and second == sorted(second, reverse=True)
+
+
+def test_a_variant_does_not_depend_on_its_mates(model, parameters):
+    p = parameters()
+    several = [Variant(), Variant(weight=0.1), Variant(scale=0.5), Variant(share=0.25), Variant(start="noise")]
+    together, found, _ = asked(model, p).make(several, 32, 3)
+    for i, variant in enumerate(several):
+        alone, judged_alone, _ = asked(model, p).make([variant], 32, 3)
+        assert np.abs(together[i].astype(int) - alone[0]).max() <= 1  # float32 in batches of another size
+        np.testing.assert_allclose(found[i], judged_alone[0], rtol=0.02)
+
+
+def test_kept_colours_are_the_contents_and_the_light_is_the_styles(model, parameters):
+    p = parameters()
+    shown, found, _ = asked(model, p).make([Variant(colour="content")], 40, 15)
+    content = model.pictures([fitted(p["content"], 40)])
+    made = model.pictures(list(shown))
+    inside = ((made > 0.02) & (made < 0.98)).all(1)  # beyond the range of colours something must give
+    chroma = [(x - luminance(x)).permute(0, 2, 3, 1)[inside] for x in (made, content)]
+    torch.testing.assert_close(*chroma, rtol=0, atol=0.01)
+    assert (luminance(made) - luminance(content)).abs().mean() > 0.02
+    assert found[0, 1] < 1
+
+
+def test_recolouring_and_matching_of_light():
+    generator = torch.Generator().manual_seed(0)
+    content = 0.4 + 0.2 * torch.rand(1, 3, 8, 8, generator=generator)
+    light = 0.5 + 0.1 * torch.rand(1, 1, 8, 8, generator=generator)
+    torch.testing.assert_close(luminance(recoloured(light, content)), light)
+    torch.testing.assert_close(recoloured(luminance(content), content), content)
+    matched = same_light(torch.rand(1, 1, 30, 20, generator=generator), luminance(content))
+    torch.testing.assert_close(matched.mean(), luminance(content).mean())
+    torch.testing.assert_close(matched.std(), luminance(content).std())
+
+
+def test_rows_hold_the_main_picture_once_each_and_empty_lists_leave_them_out(parameters):
+    p = parameters()
+    assert all(Variant() in row for row in rows(p).values())
+    p = parameters(ratios=[], style_sizes=[], dream=[], second_style=None)
+    assert list(rows(p)) == ["start", "colour"]
 
 
 def test_choice_of_layers(model):
@@ -113,15 +196,20 @@ def test_choice_of_layers(model):
         layers(model, "conv9", "default")
 
 
-def test_pictures_are_read_upright_at_their_size(tmp_path):
+def test_pictures_are_read_upright_at_their_size_and_cropped_to_their_box(tmp_path):
     image = Image.new("L", (80, 40), 10)
+    image.paste(200, (0, 0, 40, 40))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    assert picture(tmp_path / "turned.jpg", 60).shape == (60, 30, 3)
+    image.save(tmp_path / "turned.png", exif=exif)
+    given = {"path": tmp_path / "turned.png"}
+    assert fitted(given, 60).shape == (60, 30, 3) and middle(given, (16, 24)).shape == (16, 24, 3)
+    assert (fitted(given | {"box": [0, 0, 40, 40]}, 20) == 200).all()
+    with pytest.raises(UserError, match="40 × 80"):
+        fitted(given | {"box": [0, 0, 60, 40]}, 20)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="broken.png"):
-        picture(tmp_path / "broken.png", 60)
+        fitted({"path": tmp_path / "broken.png"}, 60)
 
 
 FIXED = """
@@ -137,13 +225,13 @@ class Fixed(nn.Module):
 """
 
 
-def test_a_net_that_takes_its_own_size_only_is_told_apart_and_no_failure(make_job, tmp_path):
+def test_a_net_that_takes_its_own_size_only_sees_all_at_that_size(make_job, tmp_path):
     (tmp_path / "fixed.py").write_text(FIXED)
     block = {"factory": f"{tmp_path}/fixed.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
     models.main(make_job(block))
-    job = make_job(block, "style_transfer", parameters={"size": 48, "steps": 1})
-    inputs = job.inputs | {name: Path(job.parameters[name]) for name in ("content", "style")}
-    job = dataclasses.replace(job, inputs=inputs)
+    job = make_job(block, "style_transfer", parameters={"size": 48, "steps": 1, "variant_size": 40, "variant_steps": 1})
     style_transfer.main(job)
     left = result.read(job.outputs["result"])
-    assert left.status == "not_applicable" and "own size only" in left.reason
+    assert left.status == "ok" and left.numbers["own_size"] == [32, 32] and "scale" not in left.numbers["rows"]
+    assert {left.arrays[name].shape for name in ("content", "style", "result")} == {(32, 32, 3)}
+    assert left.arrays["variants"].shape[1:] == (32, 32, 3) and np.isfinite(left.arrays["variant_losses"]).all()

@@ -5,10 +5,24 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.ascent.objectives import read
+from cnnviz import config, models
+from cnnviz.ascent.objectives import logit, read
+from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.regularisers import blur, clip_small_contributions, clip_small_norms, decay
 from cnnviz.models import Layer, Model
 from cnnviz.preprocess import Preprocess
-from cnnviz.synthesis.class_visualization import chosen, flat, judge, objective, takes, visualise
+from cnnviz.synthesis import checkerboard, published
+from cnnviz.synthesis.class_visualization import (
+    GREY,
+    chosen,
+    compare,
+    flat,
+    judge,
+    objective,
+    starts_and_rates,
+    takes,
+    visualise,
+)
 
 NAMES = ("red", "green", "blue, azure", "stripes")
 PARAMETERS = {
@@ -120,3 +134,161 @@ def test_choice_of_classes():
     assert chosen(model, 2) == [0, 3]  # those of the image set
     assert chosen(model, 99) == [0, 1, 2, 3]
     assert set(chosen(model, 2)) < set(chosen(model, 3))
+
+
+# -------------------------------------------------------------------------------------- on the demo's net, as published
+
+DEMO = {
+    "factory": "cnnviz/demo/nets.py:demo_net",
+    "preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None},
+}
+
+
+@pytest.fixture
+def demo(make_job):
+    """demo(weights) → the demo's net of that name."""
+
+    def load(weights: str) -> Model:
+        net = DEMO | {"checkpoint": f"cnnviz/demo/weights/{weights}.safetensors"}
+        models.main(make_job(net))
+        return models.load(make_job(net, "class_visualization", threads=1))
+
+    return load
+
+
+def test_the_demos_pictures_are_what_was_asked_for_and_its_twin_agrees(demo):
+    """≥ 11 of 12 are the arg max of the net they were made with; the twin has ≥ 8 in its top 3. 8-bit pictures."""
+    block = config.complete({"image_sets": {"a": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})
+    given = {
+        "score": 35,
+        "border": 0.1,
+        "total_variation": 0.007,
+        "easing": 0.25,
+        "steps": 64,
+    }  # the demo's, fewer steps
+    classes = list(range(12))
+    biased = demo("biased")
+    ascent, _ = visualise(biased, classes, classes, 9, block["techniques"]["class_visualization"] | given)
+    pictures = (ascent.pictures * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    assert (judge(biased, pictures, classes)["ranks"] == 1).sum() >= 11
+    assert (judge(demo("unbiased"), pictures, classes)["ranks"] <= 3).sum() >= 8
+
+
+def test_published_settings_reach_their_class_and_keep_to_what_they_are(demo):
+    found = compare(demo("biased"), [8], [1], {"settings_share": 0.01, "settings_l2": 3.0, "views": 4})
+    stages = found["settings/stages"]
+    assert stages.shape == (1, 7, 4, 64, 64, 3)
+    assert (found["settings/ranks"] == 1).all()
+    grey = np.round(np.array(GREY) * 255)
+    assert (stages[0, :2, 0] == grey).all()  # these two start from grey
+    names = [setting.name for setting in published.SETTINGS]
+    kept = {name: (np.abs(stages[0, i, -1] - grey) <= 1).all(2).mean() for i, name in enumerate(names)}
+    assert kept["blur, contribution"] > 0.85 and kept["blur, norm"] > 0.45 and kept["decay, norm"] > 0.15
+    distance = dict(zip(names, found["settings/distance"][0], strict=True))
+    assert distance["L2"] < distance["no regulariser"]
+
+
+def test_the_distance_to_grey_falls_as_lambda_grows(demo):
+    model = demo("biased")
+    setting = published.SETTINGS[1]
+    found = []
+    for weight in (0.5, 2, 8):
+        begin = published.start(model, "noise", [3], GREY)
+        ascent = published.climb(
+            *(model, setting, logit([8]), begin, GREY),
+            **{"steps": 40, "l2": weight, "any_size": False, "seed": 0, "stages": ()},
+        )
+        found.append(float((ascent.pictures - torch.tensor(GREY)[:, None, None]).norm()))
+    assert found == sorted(found, reverse=True) and found[-1] < found[0] / 2
+
+
+def test_l2_comes_to_rest_where_its_pull_equals_the_gradient():
+    """With a constant gradient: x - grey = g / (2 λ' mean |g|), what the docstring promises."""
+    rate, weight, g = 0.003, 3.0, 0.7
+    x = momentum = 0.0
+    for _ in range(2000):
+        momentum = published.MOMENTUM * momentum + g / abs(g)
+        x = (x + rate * momentum) * (1 - published.share_of_l2(rate, weight))
+    assert x == pytest.approx(1 / (2 * weight), rel=1e-6)
+
+
+@pytest.fixture
+def picture_and_gradient():
+    generator = torch.Generator().manual_seed(0)
+    return (torch.rand(2, 3, 9, 7, generator=generator, dtype=torch.float64),
+            torch.randn(2, 3, 9, 7, generator=generator, dtype=torch.float64))  # fmt: skip
+
+
+def test_decay_and_blur_equal_naive_loops(picture_and_gradient):
+    from scipy.ndimage import gaussian_filter1d
+
+    x, g = picture_and_gradient
+    grey = np.array(GREY)[:, None, None]
+    np.testing.assert_allclose(decay(0.3, GREY)(x, g, 1).numpy(), grey + 0.7 * (x.numpy() - grey))
+    operation = blur(0.5, 4)
+    assert torch.equal(operation(x, g, 3), x)
+    expected = x.numpy()
+    for axis in (2, 3):
+        expected = gaussian_filter1d(expected, 0.5, axis, mode="mirror", truncate=4.0)
+    np.testing.assert_allclose(operation(x, g, 8).numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("percent", [20, 50, 90])
+def test_clips_equal_naive_loops(picture_and_gradient, percent):
+    """Norm: √Σ_c (x - grey)²; contribution: |Σ_c g · (x - grey)|; pixels below the percentile of them turn grey."""
+    x, g = picture_and_gradient
+    for operation, size in (
+        (clip_small_norms, lambda p, q: np.sqrt(sum(v * v for v in p))),
+        (clip_small_contributions, lambda p, q: abs(sum(v * w for v, w in zip(p, q, strict=True)))),
+    ):
+        found = operation(percent, GREY)(x, g, 1).numpy()
+        for n in range(2):
+            sizes = np.zeros((9, 7))
+            for i in range(9):
+                for j in range(7):
+                    sizes[i, j] = size([float(x[n, c, i, j]) - GREY[c] for c in range(3)], g[n, :, i, j].tolist())
+            small = sizes < np.percentile(sizes, percent)
+            assert abs(small.mean() - percent / 100) < 0.02
+            np.testing.assert_allclose(found[n][:, small], np.array(GREY)[:, None].repeat(small.sum(), 1))
+            np.testing.assert_array_equal(found[n][:, ~small], x[n].numpy()[:, ~small])
+
+
+def test_starts_and_rates(demo):
+    """A photograph is there at step 0; a rate far too low leaves the noise; the right one reaches the class."""
+    photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    found = starts_and_rates(demo("biased"), 8, 5, photograph, {"settings_share": 0.01})
+    assert found["starts/stages"].shape == found["rates/stages"].shape == (3, 4, 64, 64, 3)
+    assert np.array_equal(found["starts/stages"][2, 0], photograph)
+    assert np.array_equal(found["starts/stages"][1], found["rates/stages"][1])
+    assert found["rates/logits"][1] > found["rates/logits"][0] + 5
+    assert found["rates/distance"][0] < 0.1 < found["rates/distance"][2]
+
+
+def test_a_strided_convolution_leaves_its_grid_and_a_plain_one_none():
+    size = {}
+    for stride, kernel in ((1, 3), (2, 3), (4, 5)):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 8, kernel, stride), nn.ReLU(), nn.Conv2d(8, 2, 3), nn.AdaptiveAvgPool2d(1))
+        net.append(nn.Flatten())
+        x = torch.rand(24, 3, 64, 64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        (gradient,) = torch.autograd.grad(net(x)[:, 0].sum(), x)
+        size[stride] = checkerboard.magnitude(gradient.numpy())[8:-8, 8:-8]
+    for stride in (2, 4):
+        uneven, even = (checkerboard.phases(size[s], stride) for s in (stride, 1))
+        assert uneven.max() / uneven.min() > 1.3 > 1.1 > even.max() / even.min()
+        amplitudes, plain = (checkerboard.spectrum(size[s], 4) for s in (stride, 1))
+        assert checkerboard.peak(amplitudes, stride) > 10 > 5 > checkerboard.peak(plain, stride)
+
+
+def test_phases_against_a_grid_made_by_hand():
+    grid = np.ones((9, 10))
+    grid[::2, ::2] = 4
+    np.testing.assert_allclose(checkerboard.phases(grid, 2), np.array([[4, 1], [1, 1]]) / 1.75)
+    assert checkerboard.phases(np.zeros((8, 8)), 2).tolist() == [[1, 1], [1, 1]]
+
+
+def test_slope_is_the_gradient_of_the_score(demo):
+    model = demo("biased")
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (expected,) = torch.autograd.grad(model.logits(x)[[0, 1], [3, 4]].sum(), x)
+    torch.testing.assert_close(published.slope(model, logit([3, 4]), pixels(x.detach()).variable), expected)

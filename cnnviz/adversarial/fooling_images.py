@@ -1,0 +1,199 @@
+"""Fooling images: a change too small to see, and the network names another class (Szegedy et al. 2014).
+
+Gradient ascent on the log-probability of a wrong class t, from a picture x₀, until the network says t:
+
+I ← P(I + step · g / ‖g‖₂),  g = ∂ log p_t / ∂ I,  P: at most ε from x₀ in every value, and within black and white
+
+The logit alone does as well where a class is easily reached; where it is not, the probability reaches more, since it
+also lowers the scores that are in the way. Where the class score is flat, because a ReLU cuts it off, the mean over
+positions of the class's unit before that ReLU is ascended instead.
+
+A picture has arrived when t is the highest score and has the wanted probability, asked of the picture rounded to 8 bits
+as it is published: a change that only lives between two levels is none.
+
+The control is noise: with every value off by as much as the fooled picture's largest change, up or down at random, and
+with normal noise of the same L2 norm, both rounded to 8 bits and several times.
+
+Leaves, for n pictures: ``pictures``, ``fooled`` (n, h, w, c) uint8, as the network takes them; ``index`` (n,) into the
+image set; ``predicted``, ``target``, ``found`` (n,), outputs: of the picture, wanted, and of the fooled one;
+``before``, ``after`` (n, 2): probabilities of predicted and target for the picture and for the fooled one; ``steps``
+(n,); ``l2``, ``linf`` (n,): norms of the difference in levels of 255; ``noise_changed``, ``noise_fooled`` (n, 2): the
+share of the draws of noise (random signs; normal) after which another class, or the target, has the highest score. All
+of the 8-bit pictures.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz import images, models
+from cnnviz.ascent.loop import Ascent, ascend, frozen, in_batches, normalised, to_bytes
+from cnnviz.ascent.objectives import Objective, probability, unit
+from cnnviz.ascent.parametrisations import pixels
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+
+DRAWN, RUNNER_UP, LEAST_LIKELY = "drawn", "runner_up", "least_likely"
+
+
+def targets(model: Model, logits: Tensor, right: Sequence[Sequence[int]], names: Sequence[str], rule: str) -> list[int]:
+    """A wrong class for each picture: neither the one with its highest score nor, where there is another, a right one.
+
+    logits: (n, classes). right: outputs of the true classes of each. rule: "drawn" (the lowest hash of the picture's
+    and the class's name), "runner_up" or "least_likely" by the scores, or a class, which gives way to a drawn one where
+    it is not wrong. Raises UserError for an unknown class.
+    """
+    wanted = None if rule in (DRAWN, RUNNER_UP, LEAST_LIKELY) else model.output(rule)
+    found = []
+    for scores, true, name in zip(logits, right, names, strict=True):
+        others = [c for c in range(len(model.classes)) if c != int(scores.argmax())]
+        wrong = [c for c in others if c not in true] or others
+
+        def order(c: int, name=name) -> bytes:
+            return hashlib.sha256(f"{name}\0{model.classes[c]}".encode()).digest()
+
+        if wanted in wrong:
+            found.append(wanted)
+        elif rule in (RUNNER_UP, LEAST_LIKELY):
+            sign = 1 if rule == LEAST_LIKELY else -1
+            found.append(min(wrong, key=lambda c, scores=scores, sign=sign: (sign * float(scores[c]), c)))
+        else:
+            found.append(min(wrong, key=order))
+    return found
+
+
+def objective(model: Model, x: Tensor, classes: Sequence[int]) -> Objective:
+    """The log-probabilities; where a class score is flat at x and the last layer has maps of classes, their mean."""
+    last = model.layers[-1]
+    if last.kind != "Conv2d" or last.units != len(model.classes):
+        return probability(model, classes)
+    x = x.detach().requires_grad_()
+    with frozen(model.net):
+        scores = model.logits(x).gather(1, torch.tensor(classes, device=x.device)[:, None])
+        (slope,) = torch.autograd.grad(scores.sum(), x)
+    flat = (slope.flatten(1).abs().amax(1) == 0).float()
+    if not flat.any():
+        return probability(model, classes)
+    return probability(model, classes) * (1 - flat) + unit(last.module, classes) * flat
+
+
+def fool(
+    model: Model,
+    originals: Tensor,
+    classes: Sequence[int],
+    *,
+    steps: int,
+    step: float,
+    epsilon: float,
+    confidence: float,
+) -> Ascent:
+    """One ascent a picture (n, c, h, w), in one batch. step, epsilon: in [0, 1]. epsilon of whole levels of 255 holds
+    after rounding too where the originals are of 8 bits."""
+    wanted = torch.tensor(classes, device=originals.device)
+
+    def arrived(x: Tensor) -> Tensor:
+        scores = model.logits((x * 255).round() / 255)
+        probability = model.probabilities(scores).gather(1, wanted[:, None])[:, 0]
+        return (scores.argmax(1) == wanted) & (probability >= confidence)
+
+    def within(x: Tensor, gradient: Tensor, number: int) -> Tensor:
+        return x.clamp(originals - epsilon, originals + epsilon)
+
+    return ascend(
+        model,
+        {"gain": objective(model, originals, classes)},
+        pixels(originals),
+        steps=steps,
+        optimiser=normalised(step, norm="l2"),
+        between=[within],
+        until=arrived,
+        progress=f"{len(classes)} pictures",
+    )
+
+
+def norms(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L2 and L∞ of the differences of (n, …) uint8 pictures, in levels: (n,) each."""
+    difference = (a.astype(np.int16) - b).reshape(len(a), -1).astype(np.float64)
+    return np.linalg.norm(difference, axis=1), np.abs(difference).max(1)
+
+
+def noisy(picture: np.ndarray, l2: float, linf: float, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """(2, draws, h, w, c) uint8: ± ``linf`` levels by random signs, and normal noise whose L2 norm is ``l2`` levels."""
+    shape = (draws, *picture.shape)
+    signs = generator.choice([-linf, linf], shape)
+    normal = generator.standard_normal(shape)
+    normal *= l2 / np.linalg.norm(normal.reshape(draws, -1), axis=1).reshape(draws, *[1] * picture.ndim)
+    return np.clip(picture + np.stack([signs, normal]), 0, 255).round().astype(np.uint8)
+
+
+def scores(model: Model, pictures: np.ndarray, size: int) -> Tensor:
+    """Class scores of (n, h, w, c) uint8 pictures, ``size`` at a time, on the CPU: (n, classes)."""
+    with torch.no_grad():
+        return torch.cat(list(in_batches(lambda some: model.logits(model.pictures(list(some))).cpu(), pictures, size)))
+
+
+def main(job: Job) -> None:
+    p = job.parameters
+    model = models.load(job)
+    if len(model.classes) < 3:
+        reason = "A network of two classes has no class but the right one and the wrong one to choose a target from."
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    index = image_set.probes(job.model["probes"])
+    shown = [image_set.pictures[i] for i in index]
+
+    def batch(numbers: Sequence[int]) -> dict[str, np.ndarray]:
+        arrays = list(image_set.arrays(model.preprocess.geometry, [index[k] for k in numbers], job.threads))
+        pictures = to_bytes(model.pictures(arrays))  # 8 bits, where the files have more
+        before = scores(model, pictures, p["batch"])
+        right = [[model.label_to_output[label] for label in shown[k].labels] for k in numbers]
+        wanted = targets(model, before, right, [shown[k].id for k in numbers], p["target"])
+        ascent = fool(
+            model,
+            model.pictures(list(pictures)),
+            wanted,
+            steps=p["steps"],
+            step=p["step"] / 255,
+            epsilon=p["epsilon"] / 255,
+            confidence=p["confidence"],
+        )
+        fooled = to_bytes(ascent.pictures)
+        after = scores(model, fooled, p["batch"])
+        predicted = before.argmax(1)
+        l2, linf = norms(pictures, fooled)
+        changed, hit = [], []
+        for k, picture, two, infinity, own, other in zip(
+            numbers, pictures, l2, linf, predicted.tolist(), wanted, strict=True
+        ):
+            generator = np.random.default_rng(job.seed_for("noise", shown[k].id))
+            noise = noisy(picture, two, infinity, p["noise"], generator)
+            said = scores(model, noise.reshape(-1, *picture.shape), p["batch"]).argmax(1).numpy().reshape(2, -1)
+            changed.append((said != own).mean(1))
+            hit.append((said == other).mean(1))
+        pair = torch.stack([predicted, torch.tensor(wanted)], 1)
+        return {
+            "pictures": pictures,
+            "fooled": fooled,
+            "predicted": predicted.numpy(),
+            "target": np.array(wanted),
+            "found": after.argmax(1).numpy(),
+            "before": model.probabilities(before).gather(1, pair).numpy(),
+            "after": model.probabilities(after).gather(1, pair).numpy(),
+            "steps": ascent.steps,
+            "l2": l2,
+            "linf": linf,
+            "noise_changed": np.array(changed),
+            "noise_fooled": np.array(hit),
+        }
+
+    made = list(in_batches(batch, range(len(index)), p["batch"]))
+    arrays = {name: np.concatenate([m[name] for m in made]) for name in made[0]}
+    job.write(arrays | {"index": np.array(index)}, provenance=model.provenance)
+    return None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,120 @@
+"""Texture synthesis: a new picture of the same texture, as far as some layers can tell (Gatys et al. 2015).
+
+I* = argmin_I mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I),  G_l = Σ_x F_i(x) F_j(x) / (h w),  Ĝ_l: that of the exemplar.
+
+F: rectified feature maps of layer l, so G_l says which features occur together, and not where. One picture a depth: the
+first matches the first layer alone, the next the first two, and so on. The paper's error of a layer is
+E_l = Σ (G - Ĝ)² / (4 N² M²), for N maps of M positions and sums in place of means: with these means, Σ (G_l - Ĝ_l)² /
+(4 N²). Ours is relative, 1 for features that are all 0, so that every layer of every net counts alike. L-BFGS moves the
+pixels, from blurred noise in the exemplar's colours. Both errors are of the pictures as published, 8 bits a channel.
+
+Leaves, for n exemplars, d depths and as many layers, pictures of side s: ``exemplars`` (n, s, s, c) uint8;
+``pictures`` (n, d, s, s, c) uint8; ``starts`` (n, s, s, c) uint8; ``curves`` (n, d, steps): what is minimised, before
+each step; ``relative`` and ``absolute`` (n, d + 2, layers): the two errors of each layer, also of layers that were not
+matched; last but one of the start, last of the exemplar itself as 8 bits. A net that takes pictures of its own size
+only sees all at that size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz import models
+from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
+from cnnviz.ascent.objectives import gram, match, read
+from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.regularisers import total_variation
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+from cnnviz.style.pictures import first_stride, middle, noise, own_size, seen, why_not, with_maps
+
+COLUMNS = 5
+WEIGHT = 1000.0  # of the whole error, as in style transfer: the optimiser's bound on curvature is absolute
+
+
+def depths(model: Model, wanted: str | list[str]) -> list[str]:
+    """Names of the layers, in execution order; "default" spreads at most five over the chosen ones with positions."""
+    if wanted == "default":
+        maps = with_maps(model)
+        return [maps[i] for i in np.linspace(0, len(maps) - 1, min(COLUMNS, len(maps))).round().astype(int)]
+    order = [layer.name for layer in model.layers]
+    return sorted(dict.fromkeys(model.layer(name).name for name in wanted), key=order.index)
+
+
+def synthesise(
+    model: Model, exemplars: Tensor, start: Tensor, layers: Sequence[str], steps: int, smoothness: float = 0.0
+) -> Ascent:
+    """One picture an exemplar, both (n, c, s, s), whose Gram matrices in ``layers`` come to be the exemplar's.
+
+    Its curves are the negative relative errors of each layer, × WEIGHT and divided by their number, and "total
+    variation".
+    """
+    modules = {name: model.layer(name).module for name in layers}
+    there = read(model, exemplars, list(modules.values()))
+    objectives = {
+        name: match(module, gram(there[module]), gram) * (WEIGHT / len(modules)) for name, module in modules.items()
+    }
+    return ascend(
+        model,
+        objectives,
+        pixels(start),
+        steps=steps,
+        optimiser=lbfgs(),
+        penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},
+        progress=f"texture up to {layers[-1]}",
+    )
+
+
+def errors(model: Model, pictures: Tensor, exemplars: Tensor, layers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each picture against its exemplar, a column a layer, (n, layers): the relative error, and the paper's E_l."""
+    modules = [model.layer(name).module for name in layers]
+    ours, theirs = read(model, pictures, modules), read(model, exemplars, modules)
+    found = []
+    for module in modules:
+        g, wanted = (gram(outputs[module]).double() for outputs in (ours, theirs))
+        off = (g - wanted).square().sum((1, 2))
+        found.append(torch.stack([off / wanted.square().sum((1, 2)), off / (4 * g.shape[1] ** 2)]))
+    return tuple(torch.stack(found, 2).cpu().numpy())
+
+
+def main(job: Job) -> None:
+    p = job.parameters
+    model = models.load(job)
+    if reason := why_not(model):
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+    layers = depths(model, p["layers"])
+    size = (p["size"], p["size"])
+    size = own_size(model, seen(model, [middle(p["pictures"][0], size)]), layers) or size
+    exemplars = [middle(each, size) for each in p["pictures"]]
+
+    def batch(numbers: Sequence[int]) -> dict[str, np.ndarray]:
+        x = seen(model, [exemplars[i] for i in numbers])
+        start = noise(x, [job.seed_for("start", i) for i in numbers])
+        ascents = [
+            synthesise(model, x, start, layers[: k + 1], p["steps"], p["total_variation"]) for k in range(len(layers))
+        ]
+        made = [to_bytes(ascent.pictures) for ascent in ascents]
+        shown = [model.pictures(list(m)) for m in (*made, to_bytes(start), to_bytes(x))]
+        judged = [errors(model, pictures, x, layers) for pictures in shown]
+        return {
+            "exemplars": to_bytes(x),
+            "starts": to_bytes(start),
+            "pictures": np.stack(made, 1),
+            "curves": np.stack([-sum(a.curves[n] for n in layers if n in a.curves).T / WEIGHT for a in ascents], 1),
+            "relative": np.stack([relative for relative, _ in judged], 1),
+            "absolute": np.stack([absolute for _, absolute in judged], 1),
+        }
+
+    found = list(in_batches(batch, range(len(exemplars)), p["batch"]))
+    job.write(
+        {name: np.concatenate([f[name] for f in found]) for name in found[0]},
+        numbers={"layers": layers, "stride": first_stride(model)},
+        provenance=model.provenance,
+    )
+    return None
+
+
+if __name__ == "__main__":
+    run(main)

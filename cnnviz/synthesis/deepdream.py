@@ -1,0 +1,214 @@
+"""DeepDream: whatever a layer sees in a picture, more of it (Mordvintsev, Olah & Tyka 2015).
+
+I* = argmax_I Σ f²,  f the features of a layer, by steps of step · g / mean |g| from a photo
+
+As published: the photo is shrunk by 1.4 time and again (octaves). The smallest one makes so many steps; what was drawn
+into it (the detail: picture now - photo at that size) is enlarged and added to the next larger photo, which goes on
+from there. So large things are drawn first and get finer ones inside. Each step shifts the picture at random
+(jitter), and pixels stay within black and white. Without steps the photo comes back as it is.
+
+f is taken as the network makes use of it: without what is below 0 where a ReLU follows (see feature_inversion). A
+network whose layer takes pictures of one size only sees each octave enlarged to that size.
+
+Leaves, for n photos of differing sizes and l layers: ``photo_I`` (h, w, c) uint8 and ``dream_I`` (l, h, w, c) uint8 for
+each photo I; ``octaves`` (k, h, w, c) uint8: the first photo, dreamt on the deepest layer but one in 1 … k octaves;
+``before``, ``after`` (n, l): the mean of f² for the 8-bit photo and dream as published; ``rises`` (n, l, k, 2): before
+and after the steps of each octave, without a shift. In the numbers: ``layers``, ``octave_layer``, and of each photo
+``names`` and ``index`` into the image set, or −1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from cnnviz import images, models
+from cnnviz.ascent.loop import ascend, normalised, to_bytes
+from cnnviz.ascent.objectives import layer, read
+from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.transforms import Transform, in_turn, jitter, resize
+from cnnviz.errors import UserError
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+from cnnviz.synthesis.feature_inversion import Place, as_seen, gives_scores, rectified
+
+SIDE, LONG = 224, 400  # a network for pictures of 224 pixels dreams on ones of 400
+SMALLEST = 16  # pixels; smaller octaves are left out
+
+
+def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
+    """The layers to dream on, in execution order: by name, or so many of the chosen ones that have positions."""
+    order = [found.name for found in model.layers]
+    if isinstance(wanted, int):
+        spatial = [name for name in order if model.layer(name).height * model.layer(name).width > 1]
+        names = [name for name in spatial if name in model.chosen and not gives_scores(model, name)] or spatial
+        few = min(wanted, len(names))
+        # the middles of as many equal stretches: neither the first layer's stripes nor twice the same
+        names = [names[int((i + 0.5) * len(names) / few)] for i in range(few)]
+    else:
+        names = sorted({model.layer(name).name for name in wanted}, key=order.index)
+    modules = [model.layer(name).module for name in names]
+    depths = np.linspace(0, 1, len(names) + 1)[1:]
+    return [Place(n, m, rectified(model, m), float(d)) for n, m, d in zip(names, modules, depths, strict=True)]
+
+
+def takes(model: Model, module: str, size: tuple[int, int]) -> bool:
+    """Whether the network computes this layer for pictures of another size than its own."""
+    try:
+        read(model, torch.zeros(1, model.channels, *size, device=model.device), [module])
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
+        return False
+    return True
+
+
+def sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
+    """(height, width) of the octaves from the smallest to ``size``; fewer where one would be tiny."""
+    every = [tuple(round(side / scale**i) for side in size) for i in range(octaves)]
+    return [s for s in reversed(every) if min(s) >= SMALLEST or s == size]
+
+
+def dream(
+    model: Model,
+    photo: Tensor,
+    place: Place,
+    *,
+    steps: int,
+    octaves: int,
+    scale: float,
+    step: float,
+    shift: int,
+    seed: int,
+    own_size: bool = False,
+) -> tuple[Tensor, np.ndarray]:
+    """The dream (1, c, h, w) of a photo (1, c, h, w), and the objective before and after each octave, (octaves, 2).
+
+    step: mean change of a step in [0, 1]. shift: of the jitter, ± pixels. own_size: the network takes only its own.
+    """
+    objective = layer(place.module, as_seen(place))
+    views: list[Transform] = [jitter(shift)] if shift else []
+    if own_size:
+        views.append(lambda x, progress, generator: resize(x, model.preprocess.size))
+    detail, rises = None, []
+    for number, size in enumerate(sizes(tuple(photo.shape[2:]), octaves, scale)):
+        base = photo if size == tuple(photo.shape[2:]) else resize(photo, size)
+        start = base if detail is None else (base + resize(detail, size)).clamp(0, 1)
+        found = ascend(
+            model,
+            {"layer": objective},
+            pixels(start),
+            steps=steps,
+            optimiser=normalised(step),
+            transform=in_turn(*views) if views else None,
+            seed=seed + number,
+            progress=f"{place.name}, octave {number + 1}",
+        ).pictures
+        rises.append([float(excitement(model, x, place, own_size)[0]) for x in (start, found)])
+        detail = found - base
+    return found, np.array(rises)
+
+
+def excitement(model: Model, x: Tensor, place: Place, own_size: bool = False) -> np.ndarray:
+    """The mean of f² over units and positions of pictures (n, c, h, w): (n,)."""
+    x = resize(x, model.preprocess.size) if own_size else x
+    return layer(place.module, as_seen(place)).value(read(model, x, [place.module])).cpu().numpy()
+
+
+def photo(model: Model, picture: Image.Image | np.ndarray, long: int | None) -> np.ndarray:
+    """A picture as the network takes it, its longer side ``long`` pixels; None: as the network's own preprocessing has
+    it. (h, w, c) uint8, or float32 in [0, 1]."""
+    if long is None:
+        return model.preprocess.geometry(picture)
+    height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+    size = tuple(max(SMALLEST, round(side * long / max(height, width))) for side in (height, width))
+    return replace(model.preprocess, resize=size, crop=None).geometry(picture)
+
+
+def opened(given: dict) -> Image.Image:
+    """A picture file, upright, RGB; of its ``box`` alone, if it has one. Raises UserError."""
+    path = Path(given["path"])
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"deepdream: {path.name} cannot be read as a picture: {error}") from error
+    return image.crop(given["box"]) if given["box"] else image
+
+
+def main(job: Job) -> None:
+    p = job.parameters
+    model = models.load(job)
+    shown = places(model, p["layers"])
+    if not shown:
+        return job.write({}, not_applicable="This network has no layer with feature maps to dream on.")
+    image_set = images.read(job.inputs["images"], job.image_set)
+    if isinstance(p["pictures"], int):
+        index = image_set.probes(job.model["probes"])[: p["pictures"]]
+        names, files = [image_set.pictures[i].name for i in index], [image_set.pixels(i) for i in index]
+    else:
+        index = [-1] * len(p["pictures"])
+        names, files = [Path(given["path"]).stem for given in p["pictures"]], [opened(g) for g in p["pictures"]]
+    own = model.preprocess.size
+    long = p["size"] or round(LONG / SIDE * max(own))
+    other = tuple(round(side * 0.8) for side in own)
+    free = all(takes(model, place.module, size) for place in shown for size in (other, (long, round(long * 0.7))))
+    long = long if free else None
+
+    def dreamt(i: int, x: Tensor, place: Place, octaves: int) -> tuple[Tensor, np.ndarray]:
+        return dream(
+            model,
+            x,
+            place,
+            steps=p["steps"],
+            octaves=octaves,
+            scale=p["octave_scale"],
+            step=p["step"] / 255,
+            shift=round(p["jitter"] * max(x.shape[2:])),
+            seed=job.seed_for(place.name, names[i]) >> 8,
+            own_size=not free,
+        )
+
+    arrays: dict[str, np.ndarray] = {}
+    rises, judged = [], []
+    for i, file in enumerate(files):
+        x = model.pictures([photo(model, file, long)])
+        made = [dreamt(i, x, place, p["octaves"]) for place in shown]
+        arrays[f"photo_{i}"] = to_bytes(x)[0]
+        arrays[f"dream_{i}"] = np.concatenate([to_bytes(d) for d, _ in made])
+        rises.append([rise for _, rise in made])
+        for place, one in zip(shown, arrays[f"dream_{i}"], strict=True):
+            both = (model.pictures([a]) for a in (arrays[f"photo_{i}"], one))
+            judged.append([excitement(model, b, place, not free)[0] for b in both])
+        if i == 0:
+            at = shown[max(len(shown) - 2, 0)]
+            fewer = [to_bytes(dreamt(0, x, at, octaves)[0]) for octaves in range(1, p["octaves"])]
+            last = arrays["dream_0"][shown.index(at)][None]
+            arrays["octaves"] = np.concatenate([*fewer, last])
+    judged = np.array(judged).reshape(len(files), len(shown), 2)
+    job.write(
+        arrays | {"before": judged[..., 0], "after": judged[..., 1], "rises": _filled(rises)},
+        numbers={
+            "layers": [place.name for place in shown],
+            "octave_layer": at.name,
+            "names": names,
+            "index": index,
+            "own_size": not free,
+        },
+        provenance=model.provenance,
+    )
+    return None
+
+
+def _filled(rises: list[list[np.ndarray]]) -> np.ndarray:
+    """(n, l, k, 2), NaN where a small photo had fewer octaves."""
+    most = max(len(rise) for row in rises for rise in row)
+    return np.array([[np.pad(r, [(0, most - len(r)), (0, 0)], constant_values=np.nan) for r in row] for row in rises])
+
+
+if __name__ == "__main__":
+    run(main)

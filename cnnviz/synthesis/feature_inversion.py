@@ -1,0 +1,239 @@
+"""Feature inversion: a picture rebuilt from what one layer keeps of it (Mahendran & Vedaldi 2015).
+
+I* = argmin_I ‖F(I) - F(I₀)‖² / ‖F(I₀)‖² + R(I)
+
+I₀ is a probe picture and F a layer's features of it: as they leave the layer, or, where the network makes no use of
+what is below 0 in them (a ReLU follows), with that part cut off. What the layer dropped cannot come back, so what the
+rebuilt picture still shows, the layer still knows.
+
+Two methods, both from noise without a trace of I₀:
+
+fourier: I = σ(C · F⁻¹(s(f) · z)), z moved by Adam (:mod:`cnnviz.ascent.parametrisations`; Olah et al. 2017), and
+R(I) = d (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours, which falls as 1 / side
+where a thing is drawn with more pixels, and the mean square distance to grey. d in (0, 1] is the depth: a deep layer
+says little of fine detail and of how bright things are, so something else has to. The first steps are shorter there,
+too. The better method on trained nets: deep layers keep whole things.
+
+published: the pixels, by gradient descent with momentum 0.9, and R(I) = λ (Σ |∇I|² / V² + Σ (I - grey)⁶ / B⁶) / (c h w)
+with λ growing as 1 : 10 : 100 over the first, second and last third of the depth. B = 80 and V = B / 6.5 (levels of
+255) are what the authors' later paper (IJCV 2016) divides by, so that the weights do not depend on the net's units.
+
+Leaves, for n pictures and l layers from the first to the scores: ``pictures`` (n, h, w, c) uint8, as the network saw
+them; ``index`` (n,) into the image set; ``inverted`` (n, l, h, w, c) uint8; ``errors`` (n, l, steps) float32: relative
+feature error before each step; ``error`` (n, l): of the 8-bit picture as published; ``pixel_error`` (n, l): root mean
+square difference of its pixels from the original's, in levels of 255; ``flat_error`` (n,): the same of the original's
+mean colour. In the numbers: ``layers`` [{name, rectified}], and
+``silent``, names of those left out because a picture's features are all 0 there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz import images, models
+from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, momentum, to_bytes
+from cnnviz.ascent.objectives import OUTPUT, match, read
+from cnnviz.ascent.parametrisations import fourier, pixels
+from cnnviz.ascent.regularisers import l2, l6, total_variation
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+
+SCORES = "scores"
+SIDE = 224  # pixels, for which λ₁ is stated
+GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
+NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
+RANGE = 80 / 255  # B, how far a photograph's colours are from grey
+SLOPE = RANGE / 6.5  # V, how much its neighbours differ
+RATE = 3e-4, 2e-5  # of the published method, at depth 0 and 1, for each of a picture's values
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where features are taken: name as shown, dotted module, whether what is below 0 is cut off; depth in [0, 1]."""
+
+    name: str
+    module: str
+    rectified: bool
+    depth: float
+
+
+def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
+    """The layers to invert, in execution order.
+
+    wanted: names of layers, or "scores"; or how many at most of the chosen layers, the linear ones and the scores,
+    spread evenly, the first and the last included.
+    """
+    order = [layer.name for layer in model.layers] + [SCORES]
+    if isinstance(wanted, int):
+        named = {model.layer(name).name for name in model.chosen}
+        named |= {layer.name for layer in model.layers if layer.kind == "Linear" and layer.height * layer.width == 1}
+        names = [name for name in order if name in named and not gives_scores(model, name)] + [SCORES]
+        few = max(1, min(wanted, len(names)))
+        names = [names[round(i * (len(names) - 1) / max(few - 1, 1))] for i in range(few)]
+    else:
+        names = [name if name == SCORES else model.layer(name).name for name in dict.fromkeys(wanted)]
+        names.sort(key=order.index)
+    modules = [OUTPUT if name == SCORES else model.layer(name).module for name in names]
+    depths = np.linspace(0, 1, len(names) + 1)[1:]
+    return [
+        Place(name, module, module != OUTPUT and rectified(model, module), float(depth))
+        for name, module, depth in zip(names, modules, depths, strict=True)
+    ]
+
+
+def gives_scores(model: Model, name: str) -> bool:
+    """Whether a layer is the last one and has a unit a class: what it gives are the scores, or their maps."""
+    last = model.layers[-1]
+    return name == last.name and (last.units == len(model.classes) or last.kind == "Linear")
+
+
+def rectified(model: Model, module: str) -> bool:
+    """Whether the class scores stay the same if everything below 0 in a module's output becomes 0.
+
+    So it is where a ReLU follows, before or after pooling, and where one has made the values.
+    """
+    noise = torch.rand(2, model.channels, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(model.device)
+    with torch.no_grad():
+        plain = model.logits(noise)
+        handle = model.net.get_submodule(module).register_forward_hook(lambda m, inputs, output: torch.relu(output))
+        try:
+            cut = model.logits(noise)
+        finally:
+            handle.remove()
+    return bool(torch.allclose(plain, cut, rtol=1e-5, atol=1e-6 * float(plain.abs().max())))
+
+
+def as_seen(place: Place) -> Callable[[Tensor], Tensor]:
+    return torch.relu if place.rectified else _as_it_is
+
+
+def _as_it_is(output: Tensor) -> Tensor:
+    return output
+
+
+def invert(
+    model: Model,
+    originals: Tensor,
+    place: Place,
+    seeds: Sequence[int],
+    *,
+    steps: int,
+    method: str = "fourier",
+    roughness: float = 2.0,
+    distance: float = 1.0,
+    rate: float = 0.03,
+) -> Ascent:
+    """One ascent for each of ``originals`` (n, c, h, w) from its own noise, in one batch.
+
+    Its curve "match" is -(relative feature error). roughness, distance: λ₁ and λ₂ of the method "fourier".
+    rate: its first learning rate at depth 0.
+    """
+    target = as_seen(place)(read(model, originals, [place.module])[place.module])
+    objective = {"match": match(place.module, target, as_seen(place))}
+    grey = GREY if model.channels == 3 else (0.5,) * model.channels
+    values = originals[0].numel()
+    if method == "fourier":
+        sharpness = min(originals.shape[2:]) / SIDE
+        return ascend(
+            model,
+            objective,
+            fourier(tuple(originals.shape[2:]), seeds, channels=model.channels, device=model.device),
+            steps=steps,
+            optimiser=adam(rate * (1 - place.depth / 2), rate / 3),
+            penalties={
+                "total variation": lambda x: roughness * sharpness * place.depth / values * total_variation(x),
+                "distance to grey": lambda x: distance * place.depth / values * l2(x, grey),
+            },
+            progress=place.name,
+        )
+    noise = [torch.randn(originals.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    start = (torch.tensor(grey)[:, None, None] + 0.04 * torch.stack(noise)).clamp(0, 1).to(originals)
+    weight = NATURAL[min(int(place.depth * 3 - 1e-9), 2)] / values
+    return ascend(
+        model,
+        objective,
+        pixels(start),
+        steps=steps,
+        optimiser=momentum(RATE[0] * (RATE[1] / RATE[0]) ** place.depth * values),
+        penalties={
+            "total variation": lambda x: weight / SLOPE**2 * total_variation(x, 2),
+            "L6": lambda x: weight / RANGE**6 * l6(x, grey),
+        },
+        progress=place.name,
+    )
+
+
+def answers(model: Model, originals: Tensor, place: Place) -> bool:
+    """Whether each picture has features there that are not all 0. An error relative to nothing would be none."""
+    features = as_seen(place)(read(model, originals, [place.module])[place.module])
+    return bool((features.flatten(1).abs().amax(1) > 0).all())
+
+
+def judge(model: Model, originals: Tensor, pictures: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
+    """Relative feature errors and root mean square pixel errors in levels, (n,) each, of (n, h, w, c) uint8."""
+    shown = model.pictures(list(pictures))
+    wanted, found = (as_seen(place)(read(model, x, [place.module])[place.module]) for x in (originals, shown))
+    error = -match(place.module, wanted, _as_it_is).value({place.module: found})
+    return error.cpu().numpy(), _distance(shown, originals)
+
+
+def _distance(a: Tensor, b: Tensor) -> np.ndarray:
+    """Root mean square difference in levels of 255, (n,)."""
+    return 255 * (a - b).square().flatten(1).mean(1).sqrt().cpu().numpy()
+
+
+def main(job: Job) -> None:
+    p = job.parameters
+    model = models.load(job)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    chosen = image_set.probes(job.model["probes"])[: p["pictures"]]
+    every = places(model, p["layers"])
+    silent: set[str] = set()
+    for picture in image_set.arrays(model.preprocess.geometry, chosen, job.threads):
+        silent |= {place.name for place in every if not answers(model, model.pictures([picture]), place)}
+    shown = [place for place in every if place.name not in silent]
+    if not shown:
+        reason = "All features of these pictures are 0 in the layers to invert, so there is nothing to go by."
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+
+    def batch(indices: Sequence[int]) -> dict[str, np.ndarray]:
+        pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, indices, job.threads)))
+        originals = model.pictures(list(pictures))
+        flat = originals.mean((2, 3), keepdim=True).expand_as(originals)
+        found: dict[str, list] = {name: [] for name in ("inverted", "errors", "error", "pixel_error")}
+        for place in shown:
+            seeds = [job.seed_for(place.name, image_set.pictures[i].id) for i in indices]
+            ascent = invert(
+                model,
+                originals,
+                place,
+                seeds,
+                steps=p["steps"],
+                method=p["method"],
+                roughness=p["total_variation"],
+                distance=p["l2"],
+                rate=p["rate"],
+            )
+            inverted = to_bytes(ascent.pictures)
+            error, pixel_error = judge(model, originals, inverted, place)
+            for name, value in zip(found, (inverted, -ascent.curves["match"].T, error, pixel_error), strict=True):
+                found[name].append(value)
+        arrays = {name: np.stack(values, 1) for name, values in found.items()}
+        return arrays | {"pictures": pictures, "flat_error": _distance(flat, originals)}
+
+    made = list(in_batches(batch, chosen, p["batch"]))
+    job.write(
+        {name: np.concatenate([m[name] for m in made]) for name in made[0]} | {"index": np.array(chosen)},
+        numbers={"layers": [{"name": place.name, "rectified": place.rectified} for place in shown]}
+        | {"silent": [place.name for place in every if place.name in silent]},
+        provenance=model.provenance,
+    )
+    return None
+
+
+if __name__ == "__main__":
+    run(main)

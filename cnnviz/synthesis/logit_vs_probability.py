@@ -1,0 +1,147 @@
+"""The same class by its score and by its probability: what the softmax adds (Simonyan et al. 2014, §2).
+
+by logit:        argmax_I E_v[ S_c(v(I)) ]
+by probability:  argmax_I E_v[ log p_c / (1 - p_c) ],   log p_c / (1 - p_c) = S_c - log Σ_{k≠c} exp S_k
+
+p_c = exp S_c / Σ_k exp S_k. It rises with S_c, and just as well when the other scores fall, which is why Simonyan et
+al. maximise the score. The log odds rise with p and have a gradient in the direction of p's, ∇p / (p (1 - p)), which
+vanishes neither where p is near 0, as at the start, nor near 1, as soon after it. Both pictures of a class start from
+the same spectrum, see the same random views in the first half of the steps and themselves as they are in the second,
+and take the same steps of Adam; there is no penalty, so whatever differs comes of the objective.
+
+A network whose classes have probabilities of their own (sigmoid) makes no difference between the two.
+
+Leaves, for n classes: ``targets`` (n,); ``pictures`` (n, 2, h, w, c) uint8, by logit and by probability. Of each 8-bit
+picture, upright and whole, (n, 2): ``logits``, ``odds`` (log p/(1-p)), ``probabilities``, ``ranks``, and ``rivals``,
+the subtracted log Σ: about the score of the strongest other class. ``curves/logit``, ``curves/odds`` (n, 2, steps)
+float32: both while climbing, before each step, under that step's view.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz import models
+from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
+from cnnviz.ascent.objectives import OUTPUT, Objective, logit
+from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
+from cnnviz.job import Job, run
+from cnnviz.models import Model
+from cnnviz.synthesis.class_visualization import CAST, RESOLUTION, ZOOM, chosen, takes
+
+VARIED = 0.5  # share of the steps with random views
+
+
+def log_odds(scores: Tensor, targets: Tensor) -> Tensor:
+    """log p/(1-p) = S_c - log Σ_{k≠c} exp S_k of (n, classes) scores: (n,)."""
+    own = scores.gather(1, targets[:, None])
+    others = scores.scatter(1, targets[:, None], float("-inf"))
+    return own[:, 0] - others.logsumexp(1)
+
+
+def odds(classes: list[int]) -> Objective:
+    """:func:`log_odds` as something to ascend: an output for each picture."""
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        return log_odds(read[OUTPUT], torch.tensor(classes, device=read[OUTPUT].device))
+
+    return Objective((OUTPUT,), value)
+
+
+def watched(objective: Objective) -> Objective:
+    """Its value in the curves, and no pull."""
+    return Objective(objective.modules, lambda read: objective.value(read).detach())
+
+
+def climb(
+    model: Model,
+    objective: Objective,
+    seeds: list[int],
+    views: int,
+    steps: int,
+    watch: Mapping[str, Objective] | None = None,
+) -> Ascent:
+    """One ascent a seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
+
+    Adam's steps do not depend on the size of a gradient, so objectives of different units are climbed alike.
+    watch: what else to note on the way, by name.
+    """
+    size = model.preprocess.size
+    any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
+    view = random_view(
+        resolution=RESOLUTION if any_size else ZOOM,
+        rotation=10,
+        shift=0.05,
+        zoom=0.08,
+        output=None if any_size else size,
+    )
+    varied = in_turn(view, random_cast(CAST))
+    return ascend(
+        model,
+        {"score": objective} | {name: watched(one) for name, one in (watch or {}).items()},
+        fourier(size, seeds, channels=model.channels, device=model.device),
+        steps=steps,
+        optimiser=adam(0.03, 0.005),
+        transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
+        seed=views,
+        progress=f"{len(seeds)} pictures",
+    )
+
+
+def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: int) -> dict[str, np.ndarray]:
+    """The arrays of the module's docstring but ``targets``."""
+    watch = {"logit": logit(classes), "odds": odds(classes)}
+    found: dict[str, list] = {}
+    for objective in watch.values():
+        ascent = climb(model, objective, seeds, views, steps, watch)
+        pictures = to_bytes(ascent.pictures)
+        values = {"pictures": pictures, **judge(model, pictures, classes)}
+        values |= {f"curves/{name}": ascent.curves[name].T for name in watch}
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    return {name: np.stack(values, 1) for name, values in found.items()}
+
+
+def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
+    """What the network says of 8-bit pictures (n, h, w, c), upright and whole: see the module's docstring; (n,)."""
+    with torch.no_grad():
+        scores = model.logits(resize(model.pictures(list(pictures)), model.preprocess.size)).double().cpu()
+    target = torch.tensor(targets)
+    own = scores.gather(1, target[:, None])
+    return {
+        "logits": own[:, 0].numpy(),
+        "odds": log_odds(scores, target).numpy(),
+        "probabilities": model.probabilities(scores).gather(1, target[:, None])[:, 0].numpy(),
+        "ranks": 1 + (scores > own).sum(1).numpy(),
+        "rivals": (own[:, 0] - log_odds(scores, target)).numpy(),
+    }
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    if model.kind == "sigmoid":
+        reason = (
+            "Each class of this network has a probability of its own, which rises exactly as its score does: "
+            "to maximise one is to maximise the other."
+        )
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+    if len(model.classes) < 2:
+        reason = "This network has one output only, whose softmax probability is always 1."
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+    targets = chosen(model, job.parameters["classes"])
+
+    def batch(classes: list[int]) -> dict[str, np.ndarray]:
+        seeds = [job.seed_for("start", model.classes[c]) for c in classes]
+        return both(model, classes, seeds, job.seed_for("views"), job.parameters["steps"])
+
+    found = list(in_batches(batch, targets, job.parameters["batch"]))
+    arrays = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
+    numbers = {"classes": [model.classes[c] for c in targets]}
+    return job.write(arrays | {"targets": np.array(targets)}, numbers=numbers, provenance=model.provenance)
+
+
+if __name__ == "__main__":
+    run(main)

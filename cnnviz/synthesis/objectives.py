@@ -1,0 +1,133 @@
+"""One network, one row: what is asked for decides what appears (Olah et al. 2017, "Optimization objectives").
+
+Five pictures from the same noise under the same random views, each climbing another objective (formulas:
+:mod:`cnnviz.ascent.objectives`): one **neuron** (a unit at the middle of its map), its **channel** (the unit
+everywhere), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
+climbed as its log odds (:mod:`cnnviz.synthesis.logit_vs_probability`). Adam's steps do not depend on how large an
+objective's numbers are, and there is no penalty, so all five are climbed alike.
+
+The layer is the middle one of those shown that have maps. The unit is the one that speaks most for the class: of the
+class's own picture (by logit) the one with the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
+
+Each 8-bit picture is then judged by all five. Their numbers have different units, so each is also stated relative to
+the picture made for it: 0 is grey noise, from which all start, and 1 what that picture reaches.
+
+Leaves for o objectives: ``pictures`` (o, h, w, c) uint8; ``start`` (h, w, c) uint8; ``values`` (o + 1, o): row i of
+picture i, the last of the start, column j by objective j; ``relative`` (o, o). ``curves`` (o, steps) float32: what each
+climbed, before each step, under that step's view.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz import models
+from cnnviz.ascent.loop import frozen, to_bytes
+from cnnviz.ascent.objectives import Objective, layer, logit, neuron, read, unit
+from cnnviz.ascent.parametrisations import fourier
+from cnnviz.job import Job, run
+from cnnviz.layers import Layer
+from cnnviz.models import Model
+from cnnviz.synthesis.class_visualization import chosen, score_at
+from cnnviz.synthesis.logit_vs_probability import climb, odds
+
+
+def middle(model: Model) -> Layer | None:
+    """The middle one of the chosen layers that have maps and are no class scores; None where there is none."""
+    shown = [model.layer(name) for name in model.chosen]
+    maps = [one for one in shown or model.layers if one.height > 1 and one != model.layers[-1]]
+    maps = maps or [one for one in model.layers if one.height > 1]
+    return maps[(len(maps) - 1) // 2] if maps else None
+
+
+def most_used(model: Model, at: Layer, target: int, picture: Tensor) -> int:
+    """The unit of ``at`` that speaks most for the class on a picture (1, c, h, w): largest Σ_x f · ∂S_c/∂f."""
+    seen = {}
+
+    def add_nothing(module, inputs, output):
+        seen["output"] = output.detach().clone()  # an in-place ReLU may follow
+        seen["nothing"] = torch.zeros_like(output).requires_grad_()
+        return output + seen["nothing"]
+
+    handle = model.module(at.name).register_forward_hook(add_nothing)
+    try:
+        with frozen(model.net):
+            (slope,) = torch.autograd.grad(model.logits(picture)[0, target], seen["nothing"])
+    finally:
+        handle.remove()
+    return int((torch.relu(at.maps(seen["output"])) * at.maps(slope))[0].sum((1, 2)).argmax())
+
+
+def five(model: Model, at: Layer, chosen_unit: int, target: int, count: int) -> dict[str, Objective]:
+    """The objectives by name, for ``count`` pictures each; four where a class's probability is its own (sigmoid)."""
+    found = {
+        "neuron": neuron(at.module, [chosen_unit] * count),
+        "channel": unit(at.module, [chosen_unit] * count),
+        "layer": layer(at.module),
+        "logit": logit([target] * count),
+        "probability": odds([target] * count),
+    }
+    if model.kind == "sigmoid" or len(model.classes) < 2:
+        del found["probability"]
+    return found
+
+
+def judge(model: Model, objectives: dict[str, Objective], pictures: np.ndarray) -> np.ndarray:
+    """What each objective says of each (n, h, w, c) uint8 picture: (n, objectives)."""
+    modules = [module for objective in objectives.values() for module in objective.modules]
+    outputs = read(model, model.pictures(list(pictures)), modules)
+    outputs = {name: values.double() for name, values in outputs.items()}
+    return np.stack([objective.value(outputs).cpu().numpy() for objective in objectives.values()], 1)
+
+
+def relative(values: np.ndarray) -> np.ndarray:
+    """(o + 1, o), the start last → (o, o): 0 is the start, 1 what the objective's own picture reaches."""
+    start, reached = values[-1], values[:-1]
+    gain = np.diagonal(reached) - start
+    return (reached - start) / np.where(gain == 0, 1, gain)
+
+
+def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[dict[str, np.ndarray], dict] | None:
+    """The arrays of the module's docstring, and which layer, unit and objectives; None without a layer with maps."""
+    at = middle(model)
+    if at is None:
+        return None
+    begin = fourier(model.preprocess.size, [seed], channels=model.channels, device=model.device)
+    grey = begin.picture(begin.variable)
+    score, dead = score_at(model, [target], grey)
+    by_class = climb(model, score, [seed], views, steps)
+    chosen_unit = most_used(model, at, target, by_class.pictures)
+    pictures, curves = [], []
+    for name, objective in five(model, at, chosen_unit, target, 1).items():
+        ascent = by_class if name == "logit" else climb(model, objective, [seed], views, steps)
+        pictures.append(to_bytes(ascent.pictures)[0])
+        curves.append(ascent.curves["score"][:, 0])
+    start = to_bytes(grey)[0]
+    objectives = five(model, at, chosen_unit, target, len(pictures) + 1)
+    values = judge(model, objectives, np.stack([*pictures, start]))
+    arrays = {
+        "pictures": np.stack(pictures),
+        "start": start,
+        "values": values,
+        "relative": relative(values),
+        "curves": np.stack(curves),
+    }
+    said = {"layer": at.name, "unit": chosen_unit, "objectives": list(objectives), "fallback": bool(dead.any())}
+    return arrays, said
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    wanted = job.parameters["class"]
+    (target,) = chosen(model, 1 if wanted is None else [wanted])
+    name = model.classes[target]
+    made = make(model, target, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
+    if made is None:
+        reason = "This network has no layer with feature maps, so it has no channels and no neurons at a position."
+        return job.write({}, not_applicable=reason, provenance=model.provenance)
+    arrays, said = made
+    return job.write(arrays, numbers=said | {"class": name}, provenance=model.provenance)
+
+
+if __name__ == "__main__":
+    run(main)

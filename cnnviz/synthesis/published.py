@@ -1,0 +1,156 @@
+"""The published ways to make a class picture, as settings of one loop: what each of them adds to plain ascent.
+
+- no regulariser: plain ascent with momentum.
+- L2 (Simonyan et al. 2014, §2): argmax S(I) - λ‖I - grey‖², momentum 0.9, from the mean picture.
+- four settings of Yosinski et al. 2015 (table 1): operations on the pixels between steps, from grey and a little noise:
+  decay towards grey, a Gaussian blur each few steps, and pixels turned grey that are small ("norm") or matter little to
+  the score ("contribution", |Σ_c ∂S/∂I · (I - grey)|).
+- Fourier (Olah et al. 2017): a spectrum in decorrelated colours, moved by Adam 0.05 under random views.
+
+What the published numbers mean for pixels in [0, 1]. Those authors subtract the mean picture, so their 0 is ``grey``
+here. Decay is a share of the way to it, blur a radius in pixels, and both clips are percentiles: none of them depends
+on the range of the pixels, and all are taken over as they stand. The start's noise of 10 grey levels is 10/255. What
+does depend on range and network is the step: they add 100 × the gradient for levels 0 … 255, or as much of it as
+promises 2 more of the score, tuned to one network. Here a step is rate × gradient / mean |gradient|, so ``rate`` is how
+far an average pixel moves; the rates were found by looking, on SqueezeNet and on the demo's net.
+
+With steps of that length an L2 penalty would be strong at first and weak later, as gradients grow. So its pull is
+stated in the same unit, the average gradient: each step takes the share s = a / (1 + a), a = 20 rate λ', of the way to
+grey. A picture that has come to rest under this is a stationary point of S - λ‖I - grey‖² for λ = λ' · mean |∂S/∂I|
+there (the 20 is 2, and 10 for momentum 0.9), and 1/(2λ') is how far its average pixel is from grey.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnviz.ascent import regularisers
+from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, frozen, normalised
+from cnnviz.ascent.objectives import Objective
+from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
+from cnnviz.ascent.transforms import robust
+from cnnviz.models import Model
+from cnnviz.trace import capture, forward
+
+FEWEST = 64  # steps, so that every strip has the stages 0, 4, 48 and the last
+MOMENTUM = 0.9
+NOISE = 10 / 255  # deviation of the start's pixels
+
+
+@dataclass(frozen=True)
+class Setting:
+    """steps: as published. start: "grey", "noise" or "spectrum". rate: of a normalised step, or of Adam.
+
+    decay: share a step. blur: (radius in pixels, every so many steps). norm, contribution: percentiles to turn grey.
+    l2: whether an L2 penalty pulls. words: what a reader must know of it.
+    """
+
+    name: str
+    words: str
+    steps: int
+    start: str
+    rate: float
+    momentum: float = 0.0
+    decay: float = 0.0
+    blur: tuple[float, int] | None = None
+    norm: float = 0.0
+    contribution: float = 0.0
+    l2: bool = False
+
+
+SETTINGS = (
+    Setting("no regulariser", "plain ascent of the pixels, momentum 0.9", 200, "grey", 0.003, MOMENTUM),
+    Setting("L2", "Simonyan's penalty, momentum 0.9", 200, "grey", 0.003, MOMENTUM, l2=True),
+    Setting("blur, norm", "blur 0.5 every 4, norm 50 %", 500, "noise", 0.01, blur=(0.5, 4), norm=50),
+    Setting("decay, norm", "decay 0.3, norm 20 %", 750, "noise", 0.1, decay=0.3, norm=20),
+    Setting("blur", "decay 0.0001, blur 1.0 every 4", 1000, "noise", 0.01, decay=1e-4, blur=(1.0, 4)),
+    Setting(
+        "blur, contribution", "blur 0.5 every 4, contribution 90 %", 1000, "noise", 0.03, blur=(0.5, 4), contribution=90
+    ),
+    Setting("Fourier, views", "Adam 0.05 on a spectrum, random views", 512, "spectrum", 0.05),
+)  # fmt: skip
+BLUR = SETTINGS[4]  # most of the paper's pictures are made with it
+
+
+def steps(setting: Setting, share: float) -> int:
+    """A share of the published number, but :data:`FEWEST`."""
+    return max(FEWEST, round(share * setting.steps))
+
+
+def share_of_l2(rate: float, weight: float) -> float:
+    """What each step takes of the way to grey, for λ' = ``weight``: see the module's docstring."""
+    pull = 2 * weight * rate / (1 - MOMENTUM)
+    return pull / (1 + pull)
+
+
+def optimiser(setting: Setting, times: float = 1.0) -> Optimiser:
+    """times: the learning rate, as a multiple of the setting's."""
+    if setting.start == "spectrum":
+        return adam(setting.rate * times)
+    return normalised(setting.rate * times, factor=setting.momentum)
+
+
+def operations(setting: Setting, centre: tuple[float, ...], l2: float) -> list[regularisers.Between]:
+    """What is done to the pixels after each step, in the order of the authors' code: decay, blur, clips."""
+    found = []
+    if setting.l2:
+        found.append(regularisers.decay(share_of_l2(setting.rate, l2), centre))
+    if setting.decay:
+        found.append(regularisers.decay(setting.decay, centre))
+    if setting.blur:
+        found.append(regularisers.blur(*setting.blur))
+    if setting.norm:
+        found.append(regularisers.clip_small_norms(setting.norm, centre))
+    if setting.contribution:
+        found.append(regularisers.clip_small_contributions(setting.contribution, centre))
+    return found
+
+
+def start(model: Model, kind: str, seeds: list[int], centre: tuple[float, ...]) -> Parametrisation:
+    """One a seed, of the network's own size: grey, grey and noise, or a spectrum."""
+    size = model.preprocess.size
+    if kind == "spectrum":
+        return fourier(size, seeds, channels=model.channels, device=model.device)
+    plain = torch.tensor(centre)[:, None, None].expand(model.channels, *size)
+    noise = [torch.randn(plain.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    strength = NOISE if kind == "noise" else 0.0
+    return pixels(torch.stack([plain + strength * one for one in noise]).clamp(0, 1).to(model.device))
+
+
+def climb(
+    model: Model,
+    setting: Setting,
+    score: Objective,
+    begin: Parametrisation,
+    centre: tuple[float, ...],
+    *,
+    steps: int,
+    l2: float,
+    any_size: bool,
+    seed: int,
+    stages: tuple[int, ...],
+    times: float = 1.0,
+) -> Ascent:
+    """One ascent under ``setting``. l2: λ'. any_size: whether the network takes views of other sizes than its own."""
+    views = setting.start == "spectrum"
+    return ascend(
+        model,
+        {"score": score},
+        begin,
+        steps=steps,
+        optimiser=optimiser(setting, times),
+        between=operations(setting, centre, l2),
+        transform=robust(None if any_size else model.preprocess.size) if views else None,
+        seed=seed,
+        snapshots={*stages, steps},
+        progress=setting.name,
+    )
+
+
+def slope(model: Model, score: Objective, picture: Tensor) -> Tensor:
+    """∂S/∂I of pictures (n, c, h, w) in [0, 1]: the same shape."""
+    x = picture.detach().requires_grad_()
+    with frozen(model.net), capture(model.net, model.maps_of(score.modules), stop=True) as captured:
+        forward(model.net, model.normalise(x), captured)
+        return torch.autograd.grad(score.value(captured).sum(), x)[0]

@@ -1,0 +1,215 @@
+"""Unit visualisation: for every unit the picture that excites it most (Erhan et al. 2009; Olah et al. 2017).
+
+I*_u = argmax_I E_v[ mean of a_u(v(I)) + mean of its strongest quarter ],  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
+
+a_u is the unit's map before its ReLU, v the random small changes of the view by which Olah et al. get robust pictures
+(pad, jitter, scale, rotate, jitter; in pixels for pictures of 128 and more, less for smaller ones), z the picture's
+spectrum in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). The mean over all positions alone, which they
+ascend, fills the picture, but what excites a unit in one place often holds it down beside it: of the demo's units one
+in three then ends below its best real patch. Many units of a layer are one batch, and the forward pass ends there.
+Where a layer's values come out of ReLUs (a block such as SqueezeNet's fire5), those pass the gradient on as if they
+were not there, which is the gradient of the values before them; with theirs, a unit that its start picture does not
+excite would stay grey.
+
+What a picture is worth is judged as published, 8 bits a channel, upright and plain: max over (y, x) of a_u, the very
+number by which the forward pass ranks real pictures, whose largest is set beside it. A picture is as large as the
+network's input; of layers that see little of it, twice what they see is enough, but no less than 128 pixels. Where the
+layer takes no other size than the network's own, that.
+
+All units of a net are hours on a CPU, so the work can be cut into shards: jobs that leave a file each, for a rule that
+puts them together. Batches are never cut, so the pictures are the same with any number of shards.
+
+Leaves for each chosen layer L and n of its units, the most selective first:
+L/unit (n,) int32. L/pictures (n, h, w, c) uint8, RGB where c = 3. L/climb (n, steps) float16: what is
+ascended, before each step, over its largest magnitude L/scale (n,) float32. L/value, L/best (n,) float32: the largest
+value that the picture, and that any picture of the image set, excites the unit to. L/image (n,) int32 which picture
+that is, L/box (n, 4) int32 what its neuron sees: top, left, bottom, right in pixels of the network's input, half open;
+L/border (n,) bool, it hangs over the edge.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from cnnviz import models, result
+from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
+from cnnviz.ascent.objectives import Objective, past_relus, read, unit
+from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.transforms import Transform, robust
+from cnnviz.job import Job, run
+from cnnviz.layers import Layer
+from cnnviz.models import Model
+
+LEAST = 128  # pixels, for which the shifts of the views are stated; a picture's side, where the network takes so many
+RATE = 0.03  # Olah et al. take 0.05; small nets' pictures are then all black, white and pure colours
+
+Batch = tuple[str, list[int]]  # a layer's name and some of its units
+
+
+def selective(kept: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """The ``count`` most selective units of a layer: their weakest maximal patch over what a usual picture gives."""
+    weakest, peak = kept["all_value"].min(1), kept["peak"]
+    ratio = np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf)
+    return np.argsort(-ratio, kind="stable")[:count]
+
+
+def of_layer(forward: result.Result, name: str) -> dict[str, np.ndarray]:
+    """A layer's arrays of the forward pass, its name gone."""
+    return {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+
+
+def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
+    """Layer → units, cut into batches of one layer and at most ``size`` units each, in order."""
+    return [
+        (name, [int(u) for u in units[first : first + size]])
+        for name, units in chosen.items()
+        for first in range(0, len(units), size)
+    ]
+
+
+def takes(model: Model, layer: Layer, size: tuple[int, int]) -> bool:
+    """Whether the layer gives maps for pictures of another size than the network's own."""
+    if size == model.preprocess.size:
+        return True
+    try:
+        maps = read(model, torch.zeros(1, model.channels, *size, device=model.device), [layer.module])[layer.module]
+    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
+        return False
+    return maps.ndim == 4 and maps.shape[1] == layer.units
+
+
+def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wanted: int | None) -> tuple[int, int]:
+    """Of a layer's pictures: ``wanted``, or as the module's docstring says; the network's own where it has to be."""
+    own = model.preprocess.size
+    if layer.height * layer.width == 1:
+        return own
+    sees = max(int((kept[side][:, 1] - kept[side][:, 0]).max()) for side in ("rows", "columns"))
+    size = (wanted, wanted) if wanted else tuple(min(side, max(LEAST, 2 * sees)) for side in own)
+    return size if takes(model, layer, size) else own
+
+
+def excited(layer: Layer, units: Sequence[int]) -> Objective:
+    """The mean of a unit over all positions and that over the strongest quarter of them, added."""
+    return past_relus(unit(layer.module, units) + unit(layer.module, units, 0.25))
+
+
+def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
+    """Small random changes, ending at the network's own size where the layer takes no other."""
+    free = layer.height * layer.width > 1 and takes(model, layer, tuple(round(side * 1.25) for side in size))
+    return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST))
+
+
+def visualise(
+    model: Model,
+    layer: Layer,
+    units: Sequence[int],
+    seeds: Sequence[int],
+    size: tuple[int, int],
+    steps: int,
+    views: int,
+) -> Ascent:
+    """One ascent a unit, in one batch. seeds: of the starts, one a unit; views: seed of the sequence of views."""
+    return ascend(
+        model,
+        {"excitation": excited(layer, units)},
+        fourier(size, seeds, channels=model.channels, device=model.device),
+        steps=steps,
+        optimiser=adam(RATE),
+        transform=views_of(model, layer, size),
+        seed=views,
+        progress=f"{layer.name}: {len(units)} units",
+    )
+
+
+def largest(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
+    """Of (n, h, w, c) uint8 pictures, a unit each, the largest value over all positions: (n,) float32."""
+    maps = read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
+    own = maps[torch.arange(len(maps)), torch.tensor(units)]
+    return own.reshape(len(own), -1).amax(1).float().cpu().numpy()
+
+
+def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The arrays of a batch that are made by ascent. Seeds depend on the unit alone."""
+    seeds = [job.seed_for("start", layer.name, u) for u in units]
+    ascent = visualise(model, layer, units, seeds, size, job.parameters["steps"], job.seed_for("views", layer.name))
+    pictures = to_bytes(ascent.pictures)
+    climb = ascent.curves["excitation"].T
+    scale = np.abs(climb).max(1)
+    return {
+        "pictures": pictures,
+        "climb": np.float16(climb / np.where(scale > 0, scale, 1)[:, None]),
+        "scale": np.float32(scale),
+        "value": largest(model, layer, pictures, units),
+    }
+
+
+def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
+    """What the forward pass found to excite the units most: best, image, box, border."""
+    y, x = kept["all_position"][units, 0].T
+    box = np.stack([kept["rows"][y, 0], kept["columns"][x, 0], kept["rows"][y, 1], kept["columns"][x, 1]], 1)
+    return {
+        "unit": units.astype(np.int32),
+        "best": kept["all_value"][units, 0],
+        "image": kept["all_image"][units, 0],
+        "box": box.astype(np.int32),
+        "border": kept["rows_cross"][y] | kept["columns_cross"][x],
+    }
+
+
+def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dict]:
+    """Every ``count``-th batch from batch ``number`` on, "batch/what" → array; and the model's provenance."""
+    model, forward = models.load(job), result.read(job.inputs["forward"])
+    wanted = job.parameters["units"]
+    kept = {name: of_layer(forward, name) for name in model.chosen}
+    chosen = {n: selective(k, len(k["peak"]) if wanted == "all" else wanted) for n, k in kept.items()}
+    batches = plan(chosen, job.parameters["batch"])
+    sizes = {name: picture_size(model, model.layer(name), kept[name], job.parameters["size"]) for name in chosen}
+    arrays = {}
+    for i in range(number, len(batches), count):
+        name, units = batches[i]
+        layer = model.layer(name)
+        parts = in_batches(lambda us, a=layer, s=sizes[name]: draw(job, model, a, us, s), units, len(units))
+        parts = list(parts)
+        made = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        made |= best_patches(kept[name], np.array(units))
+        arrays |= {f"{i:05d}/{name}/{what}": array for what, array in made.items()}
+    return arrays, model.provenance
+
+
+def merged(shards: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of all shards by layer: batches joined in their order."""
+    joined: dict[str, list[np.ndarray]] = {}
+    for key, array in sorted((key, array) for arrays in shards for key, array in arrays.items()):
+        joined.setdefault(key.split("/", 1)[1], []).append(array)
+    return {key: np.concatenate(parts) for key, parts in joined.items()}
+
+
+def main(job: Job) -> None:
+    """All at once; or with a ``shard`` [number, count] among the parameters, its part; or, given parts, the whole."""
+    if "shard" in job.parameters:
+        arrays, provenance = shard(job, *job.parameters["shard"])
+        return job.write(arrays, provenance=provenance)
+    parts = [result.read(path) for name, path in job.inputs.items() if name.startswith("shard")]
+    if parts:
+        shards = [part.arrays for part in parts]
+        provenance = {key: value for key, value in parts[0].provenance.items() if key != "code"}
+    else:
+        arrays, provenance = shard(job, 0, 1)
+        shards = [arrays]
+    arrays = merged(shards)
+    forward = result.read(job.inputs["forward"])
+    layers = [
+        {
+            "name": name,
+            "units": len(forward.arrays[f"{name}/peak"]),
+            "rectified": forward.numbers["around"][name]["made_by"].split(" and ")[0] in ("ReLU", "ReLU6"),
+        }
+        for name in forward.numbers["layers"]
+    ]
+    numbers = {"layers": layers, **{key: forward.numbers[key] for key in ("size", "geometry", "pictures")}}
+    return job.write(arrays, numbers=numbers, provenance=provenance)
+
+
+if __name__ == "__main__":
+    run(main)

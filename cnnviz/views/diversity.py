@@ -1,0 +1,106 @@
+"""Diversity: a unit's pictures with and without the term that makes them unlike, and how alike they are."""
+
+import numpy as np
+
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import colour, section
+from cnnviz.views.maximal_patches import sheet
+from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.unit_visualization import fitted
+
+SIDE, GAP = 168, 6
+
+
+def row(pictures: np.ndarray) -> np.ndarray:
+    """(m, h, w, 3) → (SIDE, W, 4): side by side."""
+    m = len(pictures)
+    line = np.zeros((SIDE, m * (SIDE + GAP) - GAP, 4), np.uint8)
+    for i, picture in enumerate(pictures):
+        line[:, i * (SIDE + GAP) : i * (SIDE + GAP) + SIDE] = fitted(picture, SIDE)
+    return line
+
+
+def view(result: Result, context: Context) -> dict:
+    arrays, name, show = result.arrays, result.numbers["layer"], context.image_set.config.get("show")
+    pictures, plain = (colour.rgb(arrays[key], show) for key in ("pictures", "plain"))
+    n, m = pictures.shape[:2]
+    off = ~np.eye(m, dtype=bool)
+    alike, plain_alike = (
+        arrays[key][:, off].mean(1) if m > 1 else np.ones(n) for key in ("likeness", "plain_likeness")
+    )
+    figures, rows = [], []
+    for i, unit in enumerate(arrays["unit"].tolist()):
+        value, plain_value, best = arrays["value"][i], arrays["plain_value"][i], float(arrays["best"][i])
+        pair = [np.vstack([line]) for line in (row(pictures[i]), row(plain[i]))]
+        labels = ["unlike each other", "without that wish"]
+        stacked = np.vstack([sheet([line], [label]) for line, label in zip(pair, labels, strict=True)])
+        figures.append(
+            context.picture(
+                f"{slug(name)}-unit-{unit:04d}",
+                stacked,
+                alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}; those of the upper row differ more.",
+                caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and are to be unlike each other "
+                f"(similarity {alike[i]:.2f}). Below: from the same noise without that wish ({plain_alike[i]:.2f}). "
+                f"They excite the unit to {', '.join(f'{v:.3g}' for v in value)} and "
+                f"{', '.join(f'{v:.3g}' for v in plain_value)}; the best real picture to {best:.3g}.",
+                mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+                data=f"pictures[{i}], plain[{i}], likeness[{i}]",
+                subjects=(Subject("unit", str(unit), name), Subject("layer", name)),
+                group=name,
+                lossless=False,
+                from_dataset=False,
+            )
+        )
+        rows.append(
+            (unit, round(float(alike[i]), 3), round(float(plain_alike[i]), 3), round(float(value.min()), 3),
+             round(float(plain_value.min()), 3), round(best, 3))
+        )  # fmt: skip
+    share = float(np.mean(arrays["value"] / np.maximum(arrays["plain_value"].mean(1, keepdims=True), 1e-12)))
+    return {
+        "figures": tuple(figures),
+        "tables": (
+            Table(
+                "units",
+                "Similarity: mean cosine between the Gram matrices of a unit's pictures, 1 for the same textures.",
+                ("unit", "similarity", "without the term", "weakest picture", "without the term", "best real picture"),
+                tuple(rows),
+            ),
+        ),
+        "metrics": (
+            Metric("similarity", float(alike.mean()), "", "lower"),
+            Metric("similarity_without_the_term", float(plain_alike.mean())),
+            Metric("activation_kept", share, "share", "higher"),
+            Metric(
+                "pictures_above_the_best_real_one",
+                float((arrays["value"] > arrays["best"][:, None]).mean()),
+                "share",
+                "higher",
+            ),
+        ),
+    }
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="diversity",
+        title="Diversity",
+        question="Does a unit look for one thing, or for several?",
+        how_to_read="All pictures in a figure excite the same unit. Those of the upper row were made together, each to "
+        "be unlike the others, but only as far as they still excite the unit nearly as much as those below. What they "
+        "have in common is what the unit needs; where they fall into different things, it answers to several.",
+        do_not_conclude="A second thing that excites a unit may never occur in real pictures. Unlike pictures are "
+        "asked for, so some difference is found for every unit, if only in colour or background; few pictures show no "
+        "more than some of what there is.",
+        equation="maximise Σ excitation (up to 85 % of what is possible) − λ · mean cos(G_i, G_j)",
+        papers=(
+            Paper(
+                "C. Olah, A. Mordvintsev, L. Schubert",
+                2017,
+                "Feature Visualization",
+                "Distill",
+                "https://doi.org/10.23915/distill.00007",
+            ),
+        ),
+    )

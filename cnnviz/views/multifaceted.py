@@ -1,0 +1,119 @@
+"""Multifaceted visualisation: a class's facets, each with the mean it starts from and real pictures under it."""
+
+import numpy as np
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.views import colour, section
+from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.unit_visualization import fitted
+
+SIDE, SMALL, GAP = 168, 53, 4
+REAL = 5
+
+
+def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
+    """A facet: its picture, below it the start and the real pictures, three a row: (H, SIDE, 4)."""
+    rows = -(-(REAL + 1) // 3)
+    pixels = np.zeros((SIDE + GAP + rows * (SMALL + GAP) - GAP, SIDE, 4), np.uint8)
+    pixels[:SIDE] = fitted(picture, SIDE)
+    for i, small in enumerate([start, *real]):
+        y, x = SIDE + GAP + i // 3 * (SMALL + GAP), i % 3 * (SMALL + GAP)
+        pixels[y : y + SMALL, x : x + SMALL] = fitted(small, SMALL)
+    return pixels
+
+
+def view(result: Result, context: Context) -> dict:
+    arrays, show = result.arrays, context.image_set.config.get("show")
+    pictures, starts = (colour.rgb(arrays[key], show) for key in ("pictures", "starts"))
+    own, real = arrays["own"] == arrays["facet"], _real(result, context)
+    figures, rows = [], []
+    for target, name in zip(dict.fromkeys(arrays["target"].tolist()), result.numbers["classes"], strict=True):
+        facets = np.flatnonzero(arrays["target"] == target)
+        short = name.split(",")[0].strip()
+        chance = [f"{arrays['probabilities'][i]:.2g}" for i in facets]
+        sizes = ", ".join(map(str, arrays["size"][facets]))
+        words = (
+            f"{short}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of {result.numbers['pictures'][name]} "
+            f"pictures (with {sizes} of them). The network gives the synthetic pictures p = {', '.join(chance)}."
+        )
+        columns = [
+            column(pictures[i], starts[i], [real[j] for j in arrays["nearest"][i].tolist() if j >= 0]) for i in facets
+        ]
+        between = np.zeros((len(columns[0]), 2 * GAP, 4), np.uint8)
+        both = np.hstack([part for each in columns for part in (each, between)][:-1])
+        shown = [context.image_set.pictures[j].name for j in arrays["nearest"][facets].ravel().tolist() if j >= 0]
+        figures.append(
+            context.picture(
+                f"class-{target}",
+                both,
+                alt=f"{len(facets)} columns for {short}: a synthetic picture each, under it a blurred mean and real "
+                "pictures.",
+                caption=f"{words} Under each: first the mean of the real pictures it starts from, then the real "
+                "pictures nearest to the middle of its cluster.",
+                mapping="synthetic: levels 0 … 255 are what was optimised; below: means and pixels of real pictures",
+                data="pictures, starts, nearest",
+                subjects=(Subject("class", name), *(Subject("image", n) for n in dict.fromkeys(shown))),
+                lossless=False,
+            )
+        )
+        for i in facets:
+            rows.append(
+                (short, int(arrays["facet"][i]) + 1, int(arrays["size"][i]), round(float(arrays["logits"][i]), 2),
+                 float(f"{arrays['probabilities'][i]:.3g}"), int(arrays["ranks"][i]),
+                 "yes" if own[i] else f"no, to facet {arrays['own'][i] + 1}")
+            )  # fmt: skip
+    return {
+        "figures": tuple(figures),
+        "tables": (
+            Table(
+                "facets",
+                f"What the network says of each picture as published. Classes with fewer than "
+                f"{result.numbers['fewest']} pictures have no facets.",
+                ("class", "facet", "pictures", "logit", "probability", "rank", "nearest to its own cluster"),
+                tuple(rows),
+            ),
+        ),
+        "metrics": (
+            Metric("facets", len(rows)),
+            Metric("facets_nearest_to_their_own_cluster", float(np.mean(own)), "share", "higher"),
+            Metric("won_by_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
+        ),
+    }  # fmt: skip
+
+
+def _real(result: Result, context: Context) -> dict[int, np.ndarray]:
+    indices = sorted({int(i) for i in result.arrays["nearest"].flat if i >= 0})
+    geometry = dict(result.numbers["geometry"])
+    if isinstance(geometry["resize"], list):
+        geometry["resize"] = tuple(geometry["resize"])
+    return dict(
+        zip(indices, context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True), strict=True)
+    )
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="multifaceted",
+        title="Multifaceted visualisation",
+        question="Which different looks has a class for the network?",
+        how_to_read="A class's pictures were sorted into groups, its facets, by what the network makes of them just "
+        "before it decides. Each facet has one synthetic picture, grown from the blurred mean of its real pictures. "
+        "Compare the columns: what differs (the colour, the place, the view) is what the network still keeps "
+        "apart within the class.",
+        do_not_conclude="k-means finds groups also where there are none, and their number was set, not found. The "
+        "synthetic picture owes its position and colours to the real pictures it starts from. A facet that nobody can "
+        "name may be one of backgrounds or of brightness.",
+        equation="I ← TV(I + η m · g / mean|g|), g = ∂/∂I[score up to s − γ‖φ − μ‖² / ‖μ‖²]",
+        papers=(
+            Paper(
+                "A. Nguyen, J. Yosinski, J. Clune",
+                2016,
+                "Multifaceted Feature Visualization: Uncovering the Different Types of Features Learned By Each Neuron "
+                "in Deep Neural Networks",
+                "ICML workshop on Visualization for Deep Learning",
+                "https://arxiv.org/abs/1602.03616",
+            ),
+        ),
+    )

@@ -1,0 +1,181 @@
+"""Unit visualisations: sheets with every unit's picture, and some units beside their best real patch."""
+
+from math import ceil
+
+import numpy as np
+from PIL import Image
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.slug import slug
+from cnnviz.views import colour, section
+from cnnviz.views.maximal_patches import COLUMNS, cell, patch, sheet
+from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+
+MOST_FIGURES = 190  # a page shows at most 200 pictures
+MOST_SHEETS = 60
+SIDE, SMALL, GAP = 224, 150, 12  # pixels of a picture beside its patch, and on a sheet
+
+
+def fitted(picture: np.ndarray, side: int) -> np.ndarray:
+    """(h, w, 3) → (side, side, 4), aspect kept: by whole repeats first, so that small pictures stay crisp."""
+    h, w = picture.shape[:2]
+    times = max(1, side // max(h, w))
+    shown = Image.fromarray(np.repeat(np.repeat(picture, times, 0), times, 1))
+    share = side / max(shown.size)
+    if share != 1:
+        shown = shown.resize((max(1, round(shown.width * share)), max(1, round(shown.height * share))), Image.LANCZOS)
+    return cell(np.asarray(shown), side, False)
+
+
+def view(result: Result, context: Context) -> dict:
+    layers = result.numbers["layers"]
+    total = sum(len(result.arrays[f"{layer['name']}/unit"]) for layer in layers)
+    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
+    sheets = sum(ceil(len(result.arrays[f"{layer['name']}/unit"]) / a_sheet) for layer in layers)
+    each = min(context.show.get("units", 6), max(0, MOST_FIGURES - sheets) // len(layers))
+    patches = _patches(result, context, each)
+    figures: list[Figure] = []
+    rows, passed = [], []
+    for layer in layers:
+        name = layer["name"]
+        value, best = (result.arrays[f"{name}/{what}"] for what in ("value", "best"))
+        for first in range(0, len(value), a_sheet):
+            figures.append(_sheet_figure(result, context, name, range(first, min(first + a_sheet, len(value)))))
+        for i in range(min(each, len(value))):
+            figures.append(_unit_figure(result, context, layer, i, patches.get(int(result.arrays[f"{name}/image"][i]))))
+        better = value > best
+        passed.append(better)
+        living = best > 0
+        ratio = float(np.median(value[living] / best[living])) if living.any() else 0.0
+        size = result.arrays[f"{name}/pictures"].shape
+        rows.append(
+            (
+                name,
+                f"{len(value)} of {layer['units']}",
+                f"{size[1]} × {size[2]}",
+                f"{better.mean():.0%}",
+                round(ratio, 2),
+            )
+        )
+    covers = [figure.id for figure in figures if "sheet" in figure.id]
+    return {
+        "figures": tuple(figures),
+        "cover": covers[len(covers) * 2 // 3],
+        "tables": (
+            Table(
+                "layers",
+                "Both numbers of a unit are its largest value anywhere in a picture: in the synthetic one as published "
+                f"(8 bits), and in the best of {result.numbers['pictures']} real ones.",
+                ("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
+                tuple(rows),
+            ),
+        ),
+        "metrics": (
+            Metric("units", total),
+            Metric(
+                "units_excited_more_than_by_real_pictures", float(np.mean(np.concatenate(passed))), "share", "higher"
+            ),
+        ),
+    }
+
+
+def _sheet_figure(result: Result, context: Context, name: str, part: range) -> Figure:
+    pictures = colour.rgb(result.arrays[f"{name}/pictures"][part], context.image_set.config.get("show"))
+    unit, value, best = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best"))
+    labels = [f"unit {u}: {v / b:.1f}x" if b > 0 else f"unit {u}" for u, v, b in zip(unit, value, best, strict=True)]
+    return context.picture(
+        f"{slug(name)}-sheet-{part[0]}",
+        sheet([fitted(picture, SMALL) for picture in pictures], labels),
+        alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
+        caption=f"{name}: a picture for each of {len(unit)} units, made from noise to excite it, the most selective "
+        "units first. The number after the unit's says how many times as strongly its picture excites it as the best "
+        f"real one ({(value > best).mean():.0%} of these are above 1).",
+        mapping="the pictures themselves: levels 0 … 255 are what was optimised; "
+        f"{pictures.shape[1]} × {pictures.shape[2]} pixels, shown at {SMALL}",
+        data=f"{name}/pictures[{part[0]}:{part[-1] + 1}]",
+        subjects=(Subject("layer", name), *(Subject("unit", str(u), name) for u in unit)),
+        group=name,
+        lossless=False,
+        from_dataset=False,
+    )
+
+
+def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture: np.ndarray | None) -> Figure:
+    name = layer["name"]
+    unit, value, best, image, box, border = (
+        result.arrays[f"{name}/{what}"][i] for what in ("unit", "value", "best", "image", "box", "border")
+    )
+    synthetic = colour.rgb(result.arrays[f"{name}/pictures"][i], context.image_set.config.get("show"))
+    pair = np.zeros((SIDE, 2 * SIDE + GAP, 4), np.uint8)
+    pair[:, :SIDE] = fitted(synthetic, SIDE)
+    crop = patch(picture, box, tuple(result.numbers["size"])) if picture is not None else np.zeros((0, 0, 3), np.uint8)
+    whole = tuple(box) == (0, 0, *result.numbers["size"])
+    if crop.size:
+        pair[:, SIDE + GAP :] = cell(crop, SIDE, bool(border) and not whole)
+    shown = context.image_set.pictures[image].name if image >= 0 else ""
+    times = f", {value / best:.1f} times as much" if best > 0 else ""
+    edge = " The orange frame: the neuron's field reaches over the picture's edge." if border and not whole else ""
+    return context.picture(
+        f"{slug(name)}-unit-{unit:04d}",
+        pair,
+        alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
+        "it most.",
+        caption=f"{name}, unit {unit}. Left: made from noise in {result.parameters['steps']} steps, excites the unit "
+        f"to {value:.3g}. Right: the patch of the image set that does so most, to {best:.3g}{times}.{edge}",
+        mapping="synthetic: levels 0 … 255 are what was optimised; patch: the input's own pixels",
+        data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",
+        subjects=(
+            Subject("unit", str(unit), name),
+            Subject("layer", name),
+            *((Subject("image", shown),) if shown else ()),
+        ),
+        group=name,
+        lossless=False,
+    )
+
+
+def _patches(result: Result, context: Context, each: int) -> dict[int, np.ndarray]:
+    """Every picture that a shown patch is cut from, at the size of the network's input."""
+    wanted = {int(i) for layer in result.numbers["layers"] for i in result.arrays[f"{layer['name']}/image"][:each]}
+    indices = sorted(wanted - {-1})
+    geometry = dict(result.numbers["geometry"])
+    if isinstance(geometry["resize"], list):
+        geometry["resize"] = tuple(geometry["resize"])
+    return dict(
+        zip(indices, context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True), strict=True)
+    )
+
+
+if __name__ == "__main__":
+    section.run(
+        view,
+        id="unit_visualization",
+        title="Unit visualisation",
+        question="What is each unit of the network looking for?",
+        how_to_read="Each picture was made from noise, step by step, to excite one unit (a channel of a layer) as much "
+        "as possible. From layer to layer edges become textures, textures patterns, patterns parts of things. Where a "
+        "unit's real patch shows the same thing, the two tell the same story; what the patch has beside it the unit "
+        "may not need. The most selective units come first: those that few pictures excite far more than the rest do.",
+        do_not_conclude="A unit may answer to several things, of which one picture shows one or mixes them; the "
+        "diversity section shows more. A higher value than any real picture's does not mean that the picture is what "
+        "the unit is for. Colours and repetition come in part from the way the pictures are made, and position means "
+        "nothing.",
+        equation="I* = argmax E_v[mean a_u(v(I)) + mean of its strongest quarter]",
+        papers=(
+            Paper(
+                "D. Erhan, Y. Bengio, A. Courville, P. Vincent",
+                2009,
+                "Visualizing Higher-Layer Features of a Deep Network",
+                "Université de Montréal, technical report 1341",
+                "https://www.researchgate.net/publication/265022827",
+            ),
+            Paper(
+                "C. Olah, A. Mordvintsev, L. Schubert",
+                2017,
+                "Feature Visualization",
+                "Distill",
+                "https://doi.org/10.23915/distill.00007",
+            ),
+        ),
+    )

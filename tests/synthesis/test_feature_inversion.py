@@ -1,0 +1,111 @@
+"""Feature inversion: what can be undone is undone, and what is lost stays lost."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnnviz.ascent.loop import to_bytes
+from cnnviz.models import Layer, Model
+from cnnviz.preprocess import Preprocess
+from cnnviz.synthesis.feature_inversion import Place, answers, invert, judge, places, rectified
+
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """conv1 mixes colours and can be undone; conv2 halves the places, conv3 again; the scores are means."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 3, 1),
+        nn.Conv2d(3, 12, 4, stride=2), nn.ReLU(),
+        nn.Conv2d(12, 16, 4, stride=2), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+    )  # fmt: skip
+    net[0].weight.data = torch.tensor([[1.0, 0.5, 0], [0, 1, -0.5], [0.5, 0, 1]])[:, :, None, None]
+    net[4].weight.data, net[4].bias.data = torch.tensor([1.0, -1.0] * 8), torch.linspace(-0.5, 0.5, 16)
+    found = (
+        Layer("conv1", "0", "Conv2d", 3, 32, 32),
+        Layer("conv2", "1", "Conv2d", 12, 15, 15),
+        Layer("conv3", "3", "Conv2d", 16, 6, 6),
+        Layer("fc1", "8", "Linear", 4, 1, 1),
+    )
+    prepared = Preprocess(resize=(SIDE, SIDE), mean=np.float32([0.5] * 3), std=np.float32(0.25))
+    return Model(
+        *("small", net.eval().requires_grad_(False), prepared, found, ("conv1", "conv2", "conv3"), ("8", "input")),
+        *("fc1", 16, tuple("abcd"), (), torch.device("cpu"), {}),
+    )
+
+
+@pytest.fixture(scope="module")
+def originals() -> torch.Tensor:
+    """A bright square on blue, and a disc on a slope."""
+    x = torch.zeros(2, 3, SIDE, SIDE)
+    x[0] = torch.tensor([0.2, 0.4, 0.7])[:, None, None]
+    x[0, :, 8:20, 10:24] = torch.tensor([0.9, 0.6, 0.3])[:, None, None]
+    down, right = torch.meshgrid(torch.linspace(-1, 1, SIDE), torch.linspace(-1, 1, SIDE), indexing="ij")
+    x[1] = 0.5 + 0.3 * right
+    x[1, 1] = torch.where(down**2 + right**2 < 0.3, 0.1, x[1, 1])
+    return (x * 255).round() / 255
+
+
+def test_layers_from_the_first_to_the_scores_and_what_of_them_is_used(model):
+    shown = places(model, 8)
+    assert [p.name for p in shown] == ["conv1", "conv2", "conv3", "scores"]
+    assert [p.rectified for p in shown] == [False, True, False, False]  # batch norm sees all of conv3
+    assert [p.depth for p in shown] == [0.25, 0.5, 0.75, 1]
+    assert [p.name for p in places(model, 2)] == ["conv1", "scores"]
+    assert [p.name for p in places(model, ["scores", "conv2"])] == ["conv2", "scores"]
+    assert rectified(model, "2")
+
+
+def test_errors_fall_with_steps_and_pixels_get_lost_with_depth(model, originals):
+    pixel_errors = []
+    for place in places(model, 8):
+        ascent = invert(model, originals, place, [1, 2], steps=60, rate=0.1, roughness=0.2, distance=0.1)
+        curve = -ascent.curves["match"].mean(1)
+        checkpoints = curve[[0, 15, 30, 59]]
+        assert (np.diff(checkpoints) < 0).all(), place
+        error, pixel_error = judge(model, originals, to_bytes(ascent.pictures), place)
+        np.testing.assert_allclose(error, -ascent.curves["match"][-1], atol=0.02)
+        pixel_errors.append(pixel_error.mean())
+    ranks = np.argsort(np.argsort(pixel_errors))
+    assert np.corrcoef(ranks, range(4))[0, 1] >= 0.8
+    assert pixel_errors[0] < pixel_errors[1] < min(pixel_errors[2:]) and pixel_errors[-1] > 4 * pixel_errors[0]
+
+
+def test_what_can_be_undone_is_undone(model, originals):
+    ascent = invert(model, originals, places(model, 8)[0], [1, 2], steps=200, rate=0.1, roughness=0, distance=0)
+    error, pixel_error = judge(model, originals, to_bytes(ascent.pictures), places(model, 8)[0])
+    assert (error < 2e-3).all() and (pixel_error < 4).all()
+
+
+def test_the_published_method_lowers_the_error_too(model, originals):
+    for place in places(model, 8)[:2]:
+        curve = -invert(model, originals, place, [1, 2], steps=60, method="published").curves["match"]
+        assert (curve[-1] < 0.5 * curve[0]).all()
+
+
+def test_pictures_of_a_batch_do_not_see_each_other(model, originals):
+    place = places(model, 8)[1]
+    together = invert(model, originals, place, [1, 2], steps=5).pictures
+    alone = invert(model, originals[1:], place, [2], steps=5).pictures
+    torch.testing.assert_close(alone[0], together[1], atol=1e-5, rtol=0)
+
+
+def test_judge_gives_the_errors_of_the_definition(model, originals):
+    place = places(model, 8)[0]
+    pictures = to_bytes(1 - originals)
+    error, pixel_error = judge(model, originals, pictures, place)
+    f, g = (model.net[0](model.normalise(x)) for x in (originals, model.pictures(list(pictures))))
+    np.testing.assert_allclose(error, ((f - g) ** 2).sum((1, 2, 3)) / (f**2).sum((1, 2, 3)), rtol=1e-4)
+    levels = to_bytes(originals).astype(float) - pictures
+    np.testing.assert_allclose(pixel_error, np.sqrt((levels**2).mean((1, 2, 3))), rtol=1e-4)
+
+
+def test_a_layer_that_says_nothing_is_told_apart(model, originals):
+    assert answers(model, originals, Place("conv1", "0", False, 1.0))
+    dark = originals * 0 + 0.5  # 0 after preprocessing
+    model.net[0].bias.data.zero_()
+    assert not answers(model, dark, Place("conv1", "0", False, 1.0))

@@ -1,0 +1,170 @@
+"""Unit visualisation: pictures excite their units, those that are silent at first too, and shards change nothing."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnnviz import models, result
+from cnnviz.ascent.objectives import read
+from cnnviz.demo.pictures import draw
+from cnnviz.layers import Layer
+from cnnviz.models import Model
+from cnnviz.preprocess import Preprocess
+from cnnviz.synthesis.unit_visualization import (
+    best_patches,
+    largest,
+    main,
+    picture_size,
+    plan,
+    selective,
+    takes,
+    visualise,
+)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """The pictures of the demo's set."""
+    return np.stack([draw(1, i).image for i in range(960)])
+
+
+@pytest.mark.parametrize("name", ["conv2", "conv4"])
+def test_pictures_excite_the_demos_units_more_than_any_of_its_960_pictures(demo, photographs, name):
+    layer = demo.layer(name)
+    units = list(range(3, layer.units, layer.units // 10))
+    ascent = visualise(demo, layer, units, units, (64, 64), 80, 0)
+    values = largest(demo, layer, (ascent.pictures * 255).round().byte().permute(0, 2, 3, 1).numpy(), units)
+    best = np.full(len(units), -np.inf)
+    for first in range(0, len(photographs), 240):
+        maps = read(demo, demo.pictures(list(photographs[first : first + 240])), [layer.module])[layer.module]
+        best = np.maximum(best, maps[:, units].amax((0, 2, 3)).numpy())
+    assert (values > best).mean() >= 0.8
+
+
+def blocks(in_place: bool = False) -> Model:
+    """One layer, a block whose ReLU comes last, of the units red, green and blue, which grey leaves silent."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(3, 1, 1)
+            self.relu = nn.ReLU(inplace=in_place)
+
+        def forward(self, x):
+            return torch.cat([self.relu(self.a(x)), torch.relu(self.b(x))], 1)
+
+    net = nn.Sequential(Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for conv, first in ((net[0].a, 0), (net[0].b, 2)):
+        conv.weight.data.fill_(-0.2 if conv is net[0].b else 0)
+        conv.bias.data.fill_(-0.5)
+        middle = conv.kernel_size[0] // 2
+        for unit in range(conv.out_channels):
+            conv.weight.data[unit, :, middle, middle] = -0.5
+            conv.weight.data[unit, first + unit, middle, middle] = 1
+    return Model(
+        "blocks", net.eval().requires_grad_(False), Preprocess(resize=(24, 24)),
+        (Layer("block", "0", "Block", 3, 24, 24),), ("block",), ("0", "output"), "block", 3, ("r", "g", "b"),
+        (0, 1, 2), torch.device("cpu"), {},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_units_that_are_silent_at_first_are_climbed_through_the_relu_that_ends_their_block(in_place):
+    model = blocks(in_place)
+    ascent = visualise(model, model.layers[0], [0, 1, 2], [4, 5, 6], (24, 24), 40, 0)
+    assert ascent.curves["excitation"][0].tolist() == [0, 0, 0]
+    assert ascent.pictures.mean((2, 3)).argmax(1).tolist() == [0, 1, 2]
+    assert (ascent.curves["excitation"][-1] > 0).all()
+
+
+def test_a_units_value_is_its_largest_anywhere():
+    model = blocks()
+    pictures = np.zeros((2, 24, 24, 3), np.uint8)
+    pictures[0, 3, 20, 0] = pictures[1, 23, 0, 2] = 255
+    pictures[1, 5, 5, 2] = 240
+    np.testing.assert_allclose(largest(model, model.layers[0], pictures, [0, 2]), [0.5, 0.5], atol=1e-6)
+
+
+def test_pictures_are_as_large_as_it_takes(demo):
+    def kept(sees):
+        return {side: np.array([[0, sees - 3], [1, 1 + sees]]) for side in ("rows", "columns")}
+
+    assert picture_size(demo, demo.layer("conv1"), kept(9), None) == (64, 64)
+    large = replace(demo, preprocess=replace(demo.preprocess, resize=(224, 224)))
+    assert picture_size(large, demo.layer("conv1"), kept(9), None) == (128, 128)
+    assert picture_size(large, demo.layer("conv3"), kept(90), None) == (180, 180)
+    assert picture_size(large, demo.layer("conv5"), kept(150), None) == (224, 224)
+    assert picture_size(large, demo.layer("conv5"), kept(150), 96) == (96, 96)
+    vector = Layer("fc8", "classifier.6", "Linear", 12, 1, 1, "vector")
+    assert picture_size(demo, vector, kept(64), 96) == (64, 64)
+    assert takes(demo, demo.layer("conv5"), (40, 40)) and not takes(demo, vector, (40, 40))
+
+
+def test_best_patches_are_those_of_the_forward_pass():
+    kept = {
+        "all_value": np.float32([[5, 1], [7, 6]]),
+        "all_image": np.int32([[3, 2], [8, 1]]),
+        "all_position": np.int32([[[0, 1], [1, 1]], [[1, 0], [0, 0]]]),
+        "peak": np.float32([1, 2]),
+        "rows": np.int32([[0, 4], [2, 8]]),
+        "columns": np.int32([[0, 5], [3, 8]]),
+        "rows_cross": np.array([True, False]),
+        "columns_cross": np.array([False, False]),
+    }
+    assert selective(kept, 2).tolist() == [1, 0]
+    found = best_patches(kept, np.array([1, 0]))
+    assert found["best"].tolist() == [7, 5] and found["image"].tolist() == [8, 3]
+    assert found["box"].tolist() == [[2, 0, 8, 5], [0, 3, 4, 8]] and found["border"].tolist() == [False, True]
+    assert plan({"a": [4, 2, 0], "b": [1]}, 2) == [("a", [4, 2]), ("a", [0]), ("b", [1])]
+
+
+def test_shards_merge_to_the_bytes_of_one_job(make_job, tmp_path):
+    """Two layers, two batches of one: five units in shards of one or two batches, put together by the merge."""
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef tiny():\n    torch.manual_seed(0)\n    return nn.Sequential("
+        "nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(12))"
+        ".eval().requires_grad_(False)\n".replace("nn.LazyLinear(12)", "nn.Linear(432, 12)")
+    )
+    block = {"factory": f"{tmp_path}/net.py:tiny", "preprocess": {"mean": 0.5, "std": 0.25, "resize": [32, 32]}}
+    models.main(make_job(block, set_classes=[str(i) for i in range(12)]))
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for name, units, side in (("conv1", 4, 14), ("conv2", 3, 12)):
+        ends = np.stack([np.arange(side), np.arange(side) + 5], 1).astype(np.int32)
+        arrays |= {
+            f"{name}/all_value": np.sort(rng.random((units, 2), np.float32))[:, ::-1],
+            f"{name}/all_image": rng.integers(0, 9, (units, 2)).astype(np.int32),
+            f"{name}/all_position": rng.integers(0, side, (units, 2, 2)).astype(np.int32),
+            f"{name}/peak": np.ones(units, np.float32),
+            f"{name}/rows": ends,
+            f"{name}/columns": ends,
+            f"{name}/rows_cross": np.zeros(side, bool),
+            f"{name}/columns_cross": np.zeros(side, bool),
+        }
+    around = {name: {"made_by": "convolution"} for name in ("conv1", "conv2")}
+    numbers = {"layers": list(around), "size": [32, 32], "geometry": {}, "pictures": 9, "around": around}
+    forward = tmp_path / "forward.npz"
+    result.write(forward, result.Result(arrays, "ok", "", numbers, {}, 0, {}))
+    parameters = {"units": "all", "steps": 3, "batch": 2, "size": None}
+    inputs = {"network": tmp_path / "network.json", "forward": forward}
+    job = make_job(block, "unit_visualization", parameters={}, inputs=inputs)
+    job = replace(job, parameters=parameters)
+
+    def left(name, **changes):
+        path = tmp_path / f"{name}.npz"
+        main(replace(job, outputs={"result": path}, **changes))
+        return path
+
+    whole = left("whole")
+    for count in (2, 3, 7):
+        paths = [left(f"{i}-of-{count}", parameters=parameters | {"shard": [i, count]}) for i in range(count)]
+        shards = {f"shard-{i}": path for i, path in enumerate(paths)}
+        assert left("merged", inputs=inputs | shards).read_bytes() == whole.read_bytes()
+    read_back = result.read(whole)
+    assert sorted(read_back.arrays["conv2/unit"].tolist()) == [0, 1, 2]
+    assert read_back.arrays["conv1/pictures"].shape == (4, 32, 32, 3)
+    assert "shard" not in json.dumps(read_back.parameters)
