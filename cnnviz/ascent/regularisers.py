@@ -49,7 +49,7 @@ def decay(share: float, centre: Sequence[float]) -> Between:
 
 
 def blur(radius: float, every: int) -> Between:
-    """A Gaussian of standard deviation ``radius`` pixels each ``every`` steps; beyond the edge pictures are reflected."""
+    """A Gaussian of standard deviation ``radius`` pixels each ``every`` steps; beyond the edge pictures reflect."""
 
     def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
         if step % every:

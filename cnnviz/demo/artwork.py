@@ -135,7 +135,7 @@ def glass(size: int = 256) -> Image.Image:
     rng = np.random.default_rng(7)
     fine = size * _SAMPLES
     y, x = np.mgrid[:fine, :fine].astype(np.float32) / fine
-    # Panes are the points nearest to their seed, squeezed in height: they stand upright. A grid keeps them of like size.
+    # Panes are the points nearest to their seed, squeezed in height: they stand upright. A grid keeps sizes alike.
     across, down = 11, 7
     seeds = np.stack(np.meshgrid(np.arange(-1, across + 1), np.arange(-1, down + 1)), axis=-1).reshape(-1, 2)
     seeds = (seeds + 0.5 + rng.uniform(-0.42, 0.42, seeds.shape) + (seeds[:, 1:] % 2) * (0.5, 0)) / (across, down)
