@@ -111,11 +111,14 @@ def render(
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
             ),
         )  # fmt: skip
-    if thumbnails is not None:
-        _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
+    shared = [] if thumbnails is None else _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
+    words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": shared}
+    words["close"] = [{"href": address("image", name), "name": name, "label": labels.get(name, "")} for name in close]
+    site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
 
 
-def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> None:
+def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> list[dict]:
+    """Publish the pages of all pictures; returns links to them, from their folder."""
     of = buckets(len(names))
     places: list[list[int]] = [[] for _ in range(of)]
     for i, name in enumerate(names):
@@ -141,12 +144,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
         words |= {"size": sheet.shape[1::-1], "total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))
-    links = [{"href": f"all-{n:04d}.html", "count": len(members)} for n, members in enumerate(places) if members]
-    words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": links}
-    words["close"] = [
-        {"href": address("image", name), "name": name, "label": labels.get(name, "")} for name in sorted(close)
-    ]
-    site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
+    return [{"href": f"all-{n:04d}.html"} for n in range(of)]
 
 
 def _nearby(number: int, of: int) -> Iterator[int]:

@@ -9,6 +9,8 @@ MOST_FILE = 100 * MB  # GitHub, and many a mail server, take no larger file
 MOST_SITE = 1024 * MB  # GitHub Pages
 LARGEST = 10
 
+OF_SECTIONS = ("sections", "figures", "data", "thumbnails")  # folders of a model that hold what belongs to a section
+
 
 def measure(out: Path, models: dict[str, list[str]]) -> dict:
     """Bytes and files of the site at ``out``: as a whole, by model and section, and its largest files.
@@ -38,7 +40,7 @@ def measure(out: Path, models: dict[str, list[str]]) -> dict:
             continue
         model, sections = by_slug[parts[1]]
         counted = [report["models"][model]]
-        if len(parts) > 3 and (section := sections.get(_section(parts))):
+        if len(parts) > 3 and parts[2] in OF_SECTIONS and (section := sections.get(_section(parts))):
             counted.append(counted[0]["sections"][section])
         for entry in counted:
             entry["files"] += 1
