@@ -29,6 +29,8 @@ def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]
         add(model["title"], "model", "", model["page"])
         for section in model["sections"]:
             add(section["title"], "section", model["title"], section["page"])
+        if model.get("map"):
+            add("Map of the pictures", "section", model["title"], model["map"])
         for kind in ("layer", "class"):
             for name, address in model["named"][kind]:
                 add(name, kind, model["title"], address)
