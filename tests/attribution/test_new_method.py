@@ -115,7 +115,11 @@ def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(fol
     assert "score cam" in [row[0] for row in tables["verdicts"]["rows"]]
     compared = [figure for figure in section["figures"] if figure["group"] == "Picture by picture"]
     assert len(compared) == 2 and all("score cam" in figure["alt"] for figure in compared)
-    assert all({"kind": "image", "layer": None, "name": f["alt"].split()[0]} in f["subjects"] for f in compared)
+    of = {subject["name"] for figure in compared for subject in figure["subjects"] if subject["kind"] == "image"}
+    assert of == {figure["alt"].split()[0] for figure in compared} and len(of) == 2
+    for name in of:  # the picture's own page shows what the method says of it
+        page = (folder / f"results/site/images/drawn/{name}.html").read_text()
+        assert '<section class="group" data-technique="score_cam">' in page
     with zipfile.ZipFile(made / "figures.zip") as figures:
         drawn = [figures.read(figure["file"]).decode() for figure in compared]
         assert all(">score cam</text>" in svg for svg in drawn)
