@@ -88,7 +88,7 @@ def test_derived_makes_pages_only_and_leaves_no_picture_and_no_name(checkout):
 
     checkout.configure(publish="derived")
     try:
-        assert checkout.planned() == {"model_pages": 1, "index": 1}
+        assert checkout.planned() == {"model_pages": 1, "picture_pages": 1, "index": 1}
         checkout.make()
         left = everywhere(checkout.site)
         assert named(checkout.site, names) == []
@@ -98,7 +98,7 @@ def test_derived_makes_pages_only_and_leaves_no_picture_and_no_name(checkout):
         assert static.problems(checkout.site) == []
     finally:
         checkout.configure()
-    assert checkout.planned() == {"model_pages": 1, "index": 1}
+    assert checkout.planned() == {"model_pages": 1, "picture_pages": 1, "index": 1}
     checkout.make()
     after = everywhere(checkout.site)
     assert {k: v for k, v in after.items() if k != "timings.js"} == {
