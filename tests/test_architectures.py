@@ -62,7 +62,15 @@ SECTIONS = {
     "deepdream": {"pictures": 1, "layers": 2, "size": 64, "steps": 1, "octaves": 2},
     "fooling_images": {"steps": 2, "noise": 1},
     "texture_synthesis": {"size": 64, "steps": 1},
-    "style_transfer": {"size": 64, "steps": 1, "variant_size": 64, "variant_steps": 1, "ratios": [1], "mix": [0.5]},
+    "style_transfer": {
+        "size": 64,
+        "steps": 1,
+        "variant_size": 64,
+        "variant_steps": 1,
+        "ratios": [1],
+        "mix": [0.5],
+        "style_sizes": [2],
+    },
 }
 DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views see arrays: one net of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}

@@ -52,7 +52,7 @@ CONFIG = {
         "style_transfer": {"size": 64, "steps": 3, "variant_size": 32, "variant_steps": 2},
     },
 }
-VIEWS = {"view", "model_pages", "index"}
+VIEWS = {"view", "model_pages", "picture_pages", "index"}
 
 
 class Checkout:
@@ -144,6 +144,9 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     assert left.provenance["device"] == "cpu" and left.provenance["code"] and left.provenance["checkpoint"]
 
 
+PROBES = {"predictions": 1, "saliency": 1, "nearest_neighbors": 1, "class_visualization": 1, "view": 4}
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "rerun"),
     [
@@ -155,7 +158,7 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
         ("tiny.yaml", "samples: 2", "samples: 3", {"saliency": 1, "view": 1}),
         ("tiny.yaml", "device: cpu", "device: auto", {}),
         ("tiny.yaml", "samples: 2", "samples: 2\n    view: {percentile: 90}", {"view": 1}),
-        ("tiny.yaml", "probes: 2", "probes: 3", {"predictions": 1, "saliency": 1, "nearest_neighbors": 1, "view": 3}),
+        ("tiny.yaml", "probes: 2", "probes: 3", PROBES),
         ("net.py", "nn.Linear(486, 8)", "nn.Linear(486, 8, bias=True)", None),
     ],
 )
@@ -166,7 +169,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(checkout, path, old
         assert planned["network"] == planned["forward"] == planned["class_visualization"] == 1
         assert not planned["image_set"]
     else:
-        assert {k: v for k, v in planned.items() if k not in ("model_pages", "index")} == rerun
+        assert {k: v for k, v in planned.items() if k not in ("model_pages", "picture_pages", "index")} == rerun
         assert bool(planned["model_pages"]) == bool(rerun)
 
 
@@ -226,7 +229,7 @@ def test_a_section_that_is_turned_off_loses_its_page_and_nothing_is_computed(che
     page = checkout.folder / "results/site" / checkout.manifest()["pca"]["page"]
     checkout.configure(sections=CONFIG["sections"] | {"pca": False})
     try:
-        assert set(checkout.planned()) == {"model_pages", "index"}
+        assert set(checkout.planned()) == {"model_pages", "picture_pages", "index"}
         checkout.make()
         assert not page.exists() and "pca" not in checkout.manifest()
     finally:
