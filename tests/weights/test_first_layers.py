@@ -138,7 +138,7 @@ def test_it_has_a_page_a_card_and_an_entry_and_goes_when_it_is_not_listed(result
     assert PAGE.as_posix() in front and static.problems(results / "site") == []
     assert synthetic.NASTY not in (results / "site" / PAGE).read_text("utf-8")  # only escaped
     manifest = render(results, {})
-    assert manifest["compare"] == [] and not (results / "site" / "compare").exists()
+    assert manifest["compare"] == [] and not (results / "site" / "compare" / "sections").exists()
     assert static.problems(results / "site") == []
 
 
