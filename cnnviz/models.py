@@ -185,7 +185,7 @@ def preprocess(config: dict, channels: int = 3) -> Preprocess:
 
     resize = config["resize"]
     return Preprocess(
-        resize=tuple(resize) if isinstance(resize, list) else resize,
+        resize=resize,
         crop=config["crop"],
         interpolation=config["interpolation"],
         channels=config["channels"],

@@ -42,6 +42,10 @@ class Preprocess:
     std: np.ndarray = field(default_factory=lambda: np.ones(()))
     inputs: int = 3
 
+    def __post_init__(self) -> None:
+        if isinstance(self.resize, list):  # as JSON has it
+            object.__setattr__(self, "resize", tuple(self.resize))
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the network's input. Raises ValueError where neither resize nor crop fixes it."""

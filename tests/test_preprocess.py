@@ -123,3 +123,8 @@ def test_the_part_of_a_thin_picture_is_the_same_as_the_middle_of_the_whole(monke
             whole = prepared.geometry(picture).astype(float)
             monkeypatch.setattr(preprocess, "LARGEST", 1)
             assert np.abs(prepared.geometry(picture) - whole).max() <= white / 255
+
+
+def test_a_size_read_from_json_is_a_size():
+    prepared = Preprocess(**{"resize": [48, 64], "interpolation": "bilinear"})
+    assert prepared.resize == prepared.size == (48, 64)

@@ -220,13 +220,12 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
         place = {int(unit): i for i, unit in enumerate(units)}
         for unit, slot in zip(*(image >= 0).nonzero(), strict=True):
             wanted.setdefault(int(image[unit, slot]), []).append((name, int(unit), int(slot), place.get(int(unit))))
-    geometry = dict(result.numbers["geometry"])
-    if isinstance(geometry["resize"], list):
-        geometry["resize"] = tuple(geometry["resize"])
     indices = sorted(wanted)
     size = tuple(result.numbers["size"])
     originals = context.show.get("pixels", "original") == "original"
-    pictures = context.image_set.arrays(part(Preprocess(**geometry), size, originals), indices, shown=True)
+    pictures = context.image_set.arrays(
+        part(Preprocess(**result.numbers["geometry"]), size, originals), indices, shown=True
+    )
     for index, picture in zip(indices, pictures, strict=True):
         for name, unit, slot, i in wanted[index]:
             crop = patch(picture, result.arrays[f"{name}/box"][unit, slot], size)

@@ -84,11 +84,12 @@ def view(result: Result, context: Context) -> dict:
 
 def _real(result: Result, context: Context) -> dict[int, np.ndarray]:
     indices = sorted({int(i) for i in result.arrays["nearest"].flat if i >= 0})
-    geometry = dict(result.numbers["geometry"])
-    if isinstance(geometry["resize"], list):
-        geometry["resize"] = tuple(geometry["resize"])
     return dict(
-        zip(indices, context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True), strict=True)
+        zip(
+            indices,
+            context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices, shown=True),
+            strict=True,
+        )
     )
 
 

@@ -354,11 +354,8 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
     """A card for each mistake, or each probe."""
     arrays, classes, pictures = result.arrays, context.model["classes"], context.image_set.pictures
     indices = arrays[which][: MOST_PROBES if which == "probes" else None]
-    geometry = dict(result.numbers["geometry"])
-    if isinstance(geometry["resize"], list):
-        geometry["resize"] = tuple(geometry["resize"])
     figures = []
-    pixels = context.image_set.arrays(Preprocess(**geometry).geometry, indices.tolist(), shown=True)
+    pixels = context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices.tolist(), shown=True)
     for k, (i, shown) in enumerate(zip(indices.tolist(), pixels, strict=True)):
         picture, best, chances = pictures[i], arrays["top_classes"][i], arrays["top_probabilities"][i]
         outputs = [context.model["label_to_output"][label] for label in picture.labels]

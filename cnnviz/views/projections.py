@@ -125,10 +125,7 @@ def _patches(result: Result, context: Context) -> dict[int, np.ndarray]:
     """Every picture that a patch is cut from, as it is shown at the size of the network's input."""
     images = [result.arrays[f"{layer['name']}/image"] for layer in result.numbers["layers"]]
     wanted = sorted({int(i) for image in images for i in image.flat if i >= 0})
-    geometry = dict(result.numbers["geometry"])
-    if isinstance(geometry["resize"], list):
-        geometry["resize"] = tuple(geometry["resize"])
-    pictures = context.image_set.arrays(Preprocess(**geometry).geometry, wanted, shown=True)
+    pictures = context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, wanted, shown=True)
     return dict(zip(wanted, pictures, strict=True))
 
 

@@ -139,11 +139,12 @@ def _patches(result: Result, context: Context, each: int) -> dict[int, np.ndarra
     """Every picture that a shown patch is cut from, at the size of the network's input."""
     wanted = {int(i) for layer in result.numbers["layers"] for i in result.arrays[f"{layer['name']}/image"][:each]}
     indices = sorted(wanted - {-1})
-    geometry = dict(result.numbers["geometry"])
-    if isinstance(geometry["resize"], list):
-        geometry["resize"] = tuple(geometry["resize"])
     return dict(
-        zip(indices, context.image_set.arrays(Preprocess(**geometry).geometry, indices, shown=True), strict=True)
+        zip(
+            indices,
+            context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices, shown=True),
+            strict=True,
+        )
     )
 
 
