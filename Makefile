@@ -43,6 +43,7 @@ clean:  ## Remove the environment and everything that was made
 
 # ------------------------------------------------------------------------------------------------------ environments
 # uv installs in seconds what pip takes minutes for; its own version and hashes are pinned in requirements-uv.txt.
+# Every job is a process of its own: with bytecode it imports torch in half the time, also where Python may not write any.
 $(VENV)/.uv: requirements-uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv was found. Install one (on Debian and Ubuntu: apt install python3-venv), or say which: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -50,9 +51,9 @@ $(VENV)/.uv: requirements-uv.txt
 	@touch $@
 
 $(VENV)/.report: requirements.txt $(VENV)/.uv
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.uv
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.report

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from skimage.segmentation import slic
-from sklearn.linear_model import Ridge
-from sklearn.metrics import r2_score
 from torch import nn
 
 from cnnviz.ascent.loop import in_batches
@@ -141,12 +139,12 @@ def local_fit(shown: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     """Coefficients (t, s) and R² (t,) of the weighted ridge regression of ``scores`` (n, t) on ``shown`` (n, s)."""
     distance = 1 - np.sqrt(shown.mean(1))
     weights = np.sqrt(np.exp(-((distance / KERNEL_WIDTH) ** 2)))
-    z, scores = shown.astype(float), scores.astype(float)
-    line = Ridge(alpha=RIDGE).fit(z, scores, weights)
-    fitted = line.predict(z).reshape(scores.shape)
-    return line.coef_.reshape(scores.shape[1], -1), r2_score(
-        scores, fitted, sample_weight=weights, multioutput="raw_values"
-    )
+    z, y = (table - np.average(table, 0, weights) for table in (shown.astype(float), scores.astype(float)))
+    weighted = z.T * weights
+    coefficients = np.linalg.solve(weighted @ z + RIDGE * np.eye(z.shape[1]), weighted @ y)
+    left, all_of_it = (weights @ table**2 for table in (y - z @ coefficients, y))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that never moves is explained by any line
+        return coefficients.T, np.where(all_of_it > 0, 1 - left / all_of_it, 1.0)
 
 
 def explain(
