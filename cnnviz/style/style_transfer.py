@@ -253,13 +253,16 @@ def main(job: Job) -> None:
     dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
     sizes = (p["variant_size"], p["variant_size"] + 16)  # what it takes at its own size says nothing of others
     tried = next(x for x in (fitted(p["content"], s) for s in sizes) if x.shape[:2] != model.preprocess.size)
-    own = own_size(model, seen(model, [tried]), (at, *over, dream_layer))
+    read_at = (at, *over, dream_layer)
+    own = own_size(model, seen(model, [tried]), read_at)
+    smaller = [fitted(p["style"], max(1, round(p["variant_size"] * scale))) for scale in p["style_sizes"]]
+    fit = [s for s, x in zip(p["style_sizes"], smaller, strict=True) if not own_size(model, seen(model, [x]), read_at)]
     asked = Asked(model, p, at, over, dream_layer, job.seed_for("start"), own)
 
     (result,), ((content_loss, style_loss, *_),), ascent = asked.make(
         [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
     )
-    shown = rows(p | {"style_sizes": []} if own else p)
+    shown = rows(p | {"style_sizes": fit if len(fit) > 1 and not own else []})
     different = sorted({v for row in shown.values() for v in row}, key=lambda v: (v.colour, v.start, v.dream))
     found = []
     for colour in ("content", "style"):

@@ -235,3 +235,14 @@ def test_a_net_that_takes_its_own_size_only_sees_all_at_that_size(make_job, tmp_
     assert left.status == "ok" and left.numbers["own_size"] == [32, 32] and "scale" not in left.numbers["rows"]
     assert {left.arrays[name].shape for name in ("content", "style", "result")} == {(32, 32, 3)}
     assert left.arrays["variants"].shape[1:] == (32, 32, 3) and np.isfinite(left.arrays["variant_losses"]).all()
+
+
+def test_style_pictures_too_small_for_the_net_are_left_out(make_job, tmp_path):
+    (tmp_path / "least.py").write_text(FIXED.replace('== 32, "Wrong image height! Expected 32"', '>= 32, "too small"'))
+    block = {"factory": f"{tmp_path}/least.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
+    models.main(make_job(block))
+    wanted = {"size": 48, "steps": 1, "variant_size": 48, "variant_steps": 1, "style_sizes": [0.5, 1, 2]}
+    job = make_job(block, "style_transfer", parameters=wanted)
+    style_transfer.main(job)
+    left = result.read(job.outputs["result"])
+    assert [left.numbers["variants"][i]["scale"] for i in left.numbers["rows"]["scale"]] == [1, 2]
