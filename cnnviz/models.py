@@ -20,6 +20,7 @@ from cnnviz import atomic, layers, trace
 from cnnviz import facts as known
 from cnnviz.doors import Built, build
 from cnnviz.errors import UserError, unknown
+from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.preprocess import Preprocess
@@ -149,18 +150,6 @@ def load(job: Job) -> Model:
         channels=facts["channels"],
         kind=facts["kind"],
     )
-
-
-def pick_device(wanted: str) -> torch.device:
-    """``auto``: the GPU with the most free memory, else the CPU. Several local jobs so spread over several GPUs."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda":
-        free = [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
-        if not free:
-            raise UserError("device: cuda was asked for, but torch sees no GPU; use auto or cpu")
-        wanted = f"cuda:{max(range(len(free)), key=free.__getitem__)}"
-    return torch.device(wanted)
 
 
 def preprocess(config: dict, channels: int = 3) -> Preprocess:

@@ -12,7 +12,7 @@ rule first_layer_filters:
         "../environment.yaml"
     threads: THREADS
     resources:
-        device=DEVICE,
+        device="cpu",
         torch_threads=THREADS,
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=20,
@@ -40,7 +40,7 @@ rule layer_filters:
         "../environment.yaml"
     threads: THREADS
     resources:
-        device=DEVICE,
+        device="cpu",
         torch_threads=THREADS,
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=20,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cnnviz import doors, images, models
+from cnnviz import doors, gpus, images, models
 from cnnviz.check import labels, pictures, preprocessing, suspicions
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, flow, percent, some
@@ -48,7 +48,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
     facts = models.describe(built, block, id, image_set.classes)
-    model = opened(built, facts, block, models.pick_device(config["device"]))
+    model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:
             model.output(name)
