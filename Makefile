@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: report check test check-format train benchmarks lock clean
+.PHONY: report check fetch test check-format train benchmarks lock clean
 
 report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
@@ -17,6 +17,9 @@ report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
 
 check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?
 	@$(BIN)/python -m cnnviz.check $(CONFIG)
+
+fetch: $(VENV)/.slurm  ## On a login node: packages and published weights of CONFIG, so that no job needs the network
+	@$(BIN)/python -m cnnviz.fetch $(CONFIG)
 
 test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/ruff check .
@@ -36,6 +39,7 @@ benchmarks: $(VENV)/.test  ## Our speed beside the peers', as ratios measured in
 lock: $(VENV)/.uv  ## Choose the newest versions that pyproject.toml admits
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt --upgrade $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --group slurm -c requirements.txt -o requirements-slurm.txt $(LOCK)
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean:  ## Remove the environment and everything that was made
@@ -52,6 +56,10 @@ $(VENV)/.uv: requirements-uv.txt
 
 $(VENV)/.report: requirements.txt $(VENV)/.uv
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.slurm: requirements-slurm.txt $(VENV)/.report
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-slurm.txt
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.uv

@@ -20,6 +20,7 @@ include: "rules/synthesis.smk"
 include: "rules/style.smk"
 include: "rules/adversarial.smk"
 include: "rules/site.smk"
+include: "rules/allocations.smk"
 
 
 # Every section and every model's pages, not the front page alone: with that one, a deleted section would go unnoticed.
@@ -28,11 +29,7 @@ rule all:
     input:
         f"{SITE}/index.html",
         f"{SITE}/manifest.json",
-        expand(f"{SITE}/models/{{model}}/index.html", model=MODELS),
-        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
-        expand(f"{SECTION}/result.npz", model=MODELS, section=SECTIONS),
-        expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
-        expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
+        expand(OF_MODEL, model=MODELS),
         expand(
             f"{RESULTS}/gallery/{{section}}/{{file}}",
             section=COMPARED,

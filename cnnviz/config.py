@@ -269,6 +269,17 @@ def model_files(block: dict) -> Iterator[str]:
             yield block["preprocess"][key]
 
 
+def keep_weights(folder: str | None, fetching: bool = False) -> None:
+    """Have torch and the hub's client, not imported yet, keep published weights in ``folder``, if there is one.
+
+    Unless they are being fetched, what is not there is then an error, and nothing asks the network.
+    """
+    if folder:
+        os.environ["TORCH_HOME"] = os.path.abspath(f"{folder}/torch")
+        os.environ["HF_HOME"] = os.path.abspath(f"{folder}/huggingface")
+        os.environ["HF_HUB_OFFLINE"] = "0" if fetching else "1"
+
+
 def exists(where: str, path: str) -> Path:
     """``path``, if it is there. Raises UserError naming what its folder holds; ``where`` is the key that names it."""
     found = Path(path)

@@ -75,7 +75,7 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
         except OSError as error:
             raise UserError(
                 f"{where}: torchvision could not fetch the weights {weights} ({error}); "
-                "give a local file as checkpoint, or weights: random"
+                "run `make fetch` where there is a network, give a local file as checkpoint, or weights: random"
             ) from error
         authors, classes = _torchvision_preprocess(chosen), tuple(chosen.meta["categories"])
         return Built(net, f"torchvision's {name}, weights {weights}", authors, classes)

@@ -9,7 +9,7 @@ sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated.
 shell.prefix(f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
-from cnnviz.config import complete, model_files
+from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash
 from snakemake.exceptions import WorkflowError
@@ -27,12 +27,21 @@ except UserError as error:
 # What the site says of a set's pictures; nothing that is computed depends on it.
 TERMS = {name: {key: block.pop(key) for key in ("credit", "licence")} for name, block in config["image_sets"].items()}
 RESULTS = config["results"]
+keep_weights(config["cache"])  # in the environment, which jobs inherit
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
 LOG = f"{RESULTS}/logs/{{model}}"
 BENCHMARK = f"{RESULTS}/benchmarks/{{model}}"
 MODELS = list(config["models"])
 SECTIONS = list(config["sections"])
+# Everything that is asked for of a model.
+OF_MODEL = [
+    f"{SITE}/models/{{model}}/index.html",
+    f"{RESULTS}/models/{{model}}/pages.json",
+    *expand(
+        f"{SECTION}/{{file}}", section=SECTIONS, file=["result.npz", "section.json", "figures.zip"], allow_missing=True
+    ),
+]
 # Fixed by the config, not by --cores: the number of threads changes the last digits of what is computed.
 THREADS = config["threads"]
 DEVICE = config["device"]
@@ -193,3 +202,11 @@ def gallery_config():
         "publish": config["publish"],
         "compare": COMPARED,
     }
+
+
+def same_config(wildcards):
+    """What says to a Snakemake inside a job which config this one was given."""
+    files, values = map(str, workflow.overwrite_configfiles), workflow.config_settings.config_args or []
+    return " ".join(
+        f"{key} {shlex.join(given)}" for key, given in (("--configfile", [*files]), ("--config", values)) if given
+    )

@@ -40,6 +40,7 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")
     with reporting():
         config = configs.complete(configs.read(configs.exists("the config", path)))
+    configs.keep_weights(config["cache"])
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
     with (

@@ -1,0 +1,83 @@
+# One Slurm job a model, and Snakemake inside it: `snakemake allocations --workflow-profile profiles/slurm-models`.
+import time
+
+# Without a lock, since the models' runs make different files: what they share is made before, the front page after.
+INSIDE = (
+    "python -m snakemake --nolock --cores {threads} --resources gpu={resources.gpu} mem_mb={resources.mem_mb}"
+    " {params.config} -- {params.targets} 2>&1 | tee {log}"
+)
+
+
+# What there is to do inside is not known outside, so each run looks: the time makes these jobs new ones.
+rule image_allocation:
+    output:
+        touch(f"{RESULTS}/allocations/images"),
+    log:
+        f"{RESULTS}/logs/allocations/images.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/_allocations/images.tsv"
+    conda:
+        "../environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=0,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=120,
+    params:
+        config=same_config,
+        targets=[f"{RESULTS}/image_sets/{name}/images.json" for name in gallery_config()["image_sets"]],
+        run=lambda w: time.time(),
+    shell:
+        INSIDE
+
+
+rule model_allocation:
+    input:
+        f"{RESULTS}/allocations/images",
+    output:
+        touch(f"{RESULTS}/allocations/models/{{model}}"),
+    log:
+        f"{RESULTS}/logs/allocations/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/_allocations/{{model}}.tsv"
+    conda:
+        "../environment.yaml"
+    threads: 8
+    resources:
+        gpu=GPU,
+        mem_mb=lambda w, attempt: 24000 * attempt,
+        runtime=1440,
+    params:
+        config=same_config,
+        targets=lambda w: expand(OF_MODEL, model=w.model),
+        run=lambda w: time.time(),
+    shell:
+        INSIDE
+
+
+localrules:
+    allocations,
+
+
+rule allocations:
+    input:
+        expand(f"{RESULTS}/allocations/models/{{model}}", model=MODELS),
+    output:
+        touch(f"{RESULTS}/allocations/all"),
+    log:
+        f"{RESULTS}/logs/allocations/all.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/_allocations/all.tsv"
+    conda:
+        "../environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        config=same_config,
+        targets="all",
+        run=lambda w: time.time(),
+    shell:
+        INSIDE
