@@ -1,9 +1,47 @@
-# ONE pass over the pictures: features, the strongest neurons of every unit, statistics, predictions.
+# ONE pass over the pictures: features, the strongest neurons of every unit, statistics, predictions. With forward_shards,
+# each shard makes it over its part, and `forward` puts them together.
+rule forward_shard:
+    input:
+        network=f"{RESULTS}/models/{{model}}/network.json",
+        images=of_image_set("images.json"),
+        files=ancient(network_files),
+    output:
+        result=temp(f"{RESULTS}/models/{{model}}/forward/shard-{{shard}}-of-{FORWARD_SHARDS}.npz"),
+        features=temp(f"{RESULTS}/models/{{model}}/forward/shard-{{shard}}-of-{FORWARD_SHARDS}.features.npy"),
+        logits=temp(f"{RESULTS}/models/{{model}}/forward/shard-{{shard}}-of-{FORWARD_SHARDS}.logits.npy"),
+    log:
+        f"{LOG}/forward.shard-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARK}/forward.shard-{{shard}}.tsv"
+    conda:
+        "../environment.yaml"
+    threads: THREADS
+    resources:
+        device=DEVICE,
+        torch_threads=THREADS,
+        gpu=GPU,
+        mem_mb=lambda w, attempt: 6000 * attempt,
+        runtime=240,
+    params:
+        job=forward_job(shard=lambda w: w.shard),
+        files=network_hash,
+        code=code_hash("cnnviz.activations.forward"),
+    shell:
+        "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
+        " --device {resources.device} --threads {resources.torch_threads}"
+        " --input network={input.network} images={input.images}"
+        " --output result={output.result} features={output.features} logits={output.logits} 2>&1 | tee {log}"
+
+
 rule forward:
     input:
         network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
         files=ancient(network_files),
+        shards=[
+            expand(file, shard=range(FORWARD_SHARDS) if FORWARD_SHARDS > 1 else [], allow_missing=True)
+            for file in rules.forward_shard.output
+        ],
     output:
         result=f"{RESULTS}/models/{{model}}/forward/result.npz",
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
@@ -16,27 +54,21 @@ rule forward:
         "../environment.yaml"
     threads: THREADS
     resources:
-        device=DEVICE,
+        device=DEVICE if FORWARD_SHARDS == 1 else "cpu",
         torch_threads=THREADS,
-        gpu=GPU,
+        gpu=GPU if FORWARD_SHARDS == 1 else 0,
         mem_mb=lambda w, attempt: 6000 * attempt,
         runtime=240,
     params:
-        job=job(
-            "forward",
-            "layers",
-            "feature_layer",
-            parameters=lambda w: {
-                "batch": config["batch"],
-                "top": config["techniques"]["maximal_patches"]["patches"],
-            },
-        ),
+        job=forward_job(),
+        # the results alone: features and logits lie beside them
+        shards=lambda w, input: [f"shard-{i}={p}" for i, p in enumerate(input.shards[:FORWARD_SHARDS])],
         files=network_hash,
         code=code_hash("cnnviz.activations.forward"),
     shell:
         "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images}"
+        " --input network={input.network} images={input.images} {params.shards}"
         " --output result={output.result} features={output.features} logits={output.logits} 2>&1 | tee {log}"
 
 

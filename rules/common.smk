@@ -92,6 +92,17 @@ def job(section, *keys, parameters=None):
     return text
 
 
+# The pass over many pictures takes as long as reading them, so it too can be cut.
+FORWARD_SHARDS = config["forward_shards"]
+
+
+def forward_job(shard=None):
+    """shard: as in units_job."""
+    block = {"batch": config["batch"], "top": config["techniques"]["maximal_patches"]["patches"]}
+    part = (lambda w: {"shard": [int(shard(w)), FORWARD_SHARDS]}) if shard else (lambda w: {})
+    return job("forward", "layers", "feature_layer", parameters=lambda w: block | part(w))
+
+
 # All units of a large net take hours: `shards: 8` makes eight jobs of it, each with a file of its own, and one that puts
 # them together to the same bytes. With one shard, that job does everything.
 SHARDS = config["techniques"]["unit_visualization"]["shards"]

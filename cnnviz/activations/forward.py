@@ -13,6 +13,9 @@ is the module's own output for picture i (before normalisation and ReLU where th
   16 000 values of a unit come together, at most ``SAMPLES`` a picture. Which ones follows from the picture's index
   alone, and over many pictures they cover the map evenly. All activations would cost more than the network itself.
 
+A large set can be cut into shards of whole batches: jobs that leave a file each, for a rule that puts them together to
+the same bytes. For that they leave sums of each batch, since in another order sums may differ in their last digit.
+
 Values are float32: between batch sizes they may differ by about 1e-6 of their size, since libraries pick other kernels,
 and neurons that differ by less may then change places. In float64 the selection is the same (tests show it).
 
@@ -32,16 +35,18 @@ on, roles: see :func:`accuracies`; around: layer → what makes and what reads i
 :mod:`cnnviz.activations.rectified`.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from cnnviz import atomic, images, models
+from cnnviz import atomic, images, models, result
 from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
 from cnnviz.job import Job, run
@@ -87,6 +92,17 @@ class Top:
         unit, _ = new.nonzero(as_tuple=True)
         positions[new] = maps[picture[new], unit].flatten(1).argmax(1)
         return Top(values, torch.where(new, picture + first, self.images.gather(1, kept)), positions)
+
+    def joined(self, later: "Top") -> "Top":
+        """Also with what was found in later pictures; of equal values the one that came first wins, as above."""
+        values, order = torch.cat([self.values, later.values], 1).sort(dim=1, descending=True, stable=True)
+        k = self.values.shape[1]
+        order = order[:, :k]
+        images, positions = (
+            torch.cat(pair, 1).gather(1, order)
+            for pair in ((self.images, later.images), (self.positions, later.positions))
+        )
+        return Top(values[:, :k], images, positions)
 
 
 @dataclass(frozen=True)
@@ -184,9 +200,9 @@ class ForwardPass:
     fields: dotted module name → Field, for the modules whose responses are kept. maps: module name → function from what
     the module puts out to maps (n, units, h, w), see models.Layer.maps. feature: (module, "input" or "output") of the
     feature vector: flattened, or of what comes out of a module the mean over positions. batch: pictures at a time at
-    most; halved, with a message, when a GPU's memory does not suffice. pictures: how many there will be. After the
-    last step ``responses`` holds module
-    name → Responses. Hooks are gone after the ``with``.
+    most; halved, with a message, when a GPU's memory does not suffice. pictures: how many there are in the set. first:
+    index of the first one to come. After the last step ``responses`` holds module name → Responses. Hooks are gone
+    after the ``with``.
     """
 
     def __init__(
@@ -198,12 +214,13 @@ class ForwardPass:
         feature: tuple[str, str],
         batch: int,
         pictures: int,
+        first: int = 0,
     ):
         self.net, self.maps, self.top, self.batch = net, maps, top, batch
         self.interiors = {name: interior(field) for name, field in fields.items()}
         self.responses: dict[str, Responses] = {}
         self.samples = min(SAMPLES, -(-ENOUGH // pictures))
-        self.seen = 0
+        self.seen = first
         self._pending: dict[str, Responses] = {}
         self._features: torch.Tensor | None = None
         self._feature = feature
@@ -276,9 +293,11 @@ def interior(field: Field) -> tuple[slice, slice]:
     return span(field.rows_cross), span(field.columns_cross)
 
 
-def batches(image_set: images.ImageSet, model: models.Model, batch: int, threads: int) -> Iterator[torch.Tensor]:
-    """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device; decoded ahead by threads."""
-    pictures = image_set.arrays(model.preprocess.geometry, threads=threads)
+def batches(
+    image_set: images.ImageSet, indices: range, model: models.Model, batch: int, threads: int
+) -> Iterator[torch.Tensor]:
+    """Pictures of the set in order, normalised, (≤ batch, c, h, w) on the model's device; decoded ahead by threads."""
+    pictures = image_set.arrays(model.preprocess.geometry, indices, threads=threads)
     while arrays := list(islice(pictures, batch)):
         yield model.normalise(model.pictures(arrays))
 
@@ -345,32 +364,54 @@ def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarr
     }
 
 
-def main(job: Job) -> None:
-    model = models.load(job)
-    image_set = images.read(job.inputs["images"], job.image_set)
-    n, classes = len(image_set), len(model.classes)
-    modules = {name: model.layer(name).module for name in model.chosen}
-    maps = {layer.module: layer.maps for layer in model.layers}
-    size, batch = model.preprocess.size, job.parameters["batch"]
-    fields = receptive_fields(model.net, {name: maps[name] for name in modules.values()}, size, model.channels)
-    beside = around(model.net, list(modules.values()), (model.channels, *size))
+@dataclass(frozen=True)
+class Passed:
+    """What a pass over some of the pictures found. responses: layer → Responses. top_classes, top_probabilities: of
+    these pictures, as in the module's docstring. batch: pictures at a time, in the end."""
 
+    responses: dict[str, Responses]
+    top_classes: np.ndarray
+    top_probabilities: np.ndarray
+    batch: int
+
+
+def whole_batches(pictures: int, batch: int, shard: int, shards: int) -> range:
+    """The pictures of a shard: as many whole batches as the others have, or one fewer."""
+    count = -(-pictures // batch)
+    first, end = (min(pictures, count * i // shards * batch) for i in (shard, shard + 1))
+    return range(first, end)
+
+
+def pass_over(
+    job: Job, model: models.Model, image_set: images.ImageSet, fields: dict[str, Field], indices: range, sums=None
+) -> Passed:
+    """The pass over ``indices``; leaves their features and logits at the job's outputs.
+
+    sums: layer → list; each batch's (total, peaks) then go there and not into the responses, whose sums stay 0.
+    """
+    n, classes = len(image_set), len(model.classes)
+    modules = {name: model.layer(name).module for name in fields}
+    maps = {layer.module: layer.maps for layer in model.layers}
+    of_modules = {modules[name]: field for name, field in fields.items()}
+    batch = job.parameters["batch"]
     best = min(BEST, classes)
-    top_classes = np.empty((n, best), np.int32)
-    top_probabilities = np.empty((n, best), np.float32)
+    top_classes = np.empty((len(indices), best), np.int32)
+    top_probabilities = np.empty((len(indices), best), np.float32)
+    top = min(job.parameters["top"], n)
     with (
         atomic.replacing(job.outputs["features"]) as features_file,
         atomic.replacing(job.outputs["logits"]) as logits_file,
-        ForwardPass(model.net, fields, maps, min(job.parameters["top"], n), model.feature, batch, n) as step,
-        tqdm(total=n, desc=f"{model.id}: pictures", mininterval=1) as progress,
+        ForwardPass(model.net, of_modules, maps, top, model.feature, batch, n, indices.start) as step,
+        tqdm(total=len(indices), desc=f"{model.id}: pictures", mininterval=1) as progress,
     ):
-        features = np.lib.format.open_memmap(features_file, "w+", np.float32, (n, model.feature_size))
-        all_logits = np.lib.format.open_memmap(logits_file, "w+", np.float32, (n, classes))
-        for x in batches(image_set, model, batch, job.threads):
-            here = slice(step.seen, step.seen + len(x))
+        features = np.lib.format.open_memmap(features_file, "w+", np.float32, (len(indices), model.feature_size))
+        all_logits = np.lib.format.open_memmap(logits_file, "w+", np.float32, (len(indices), classes))
+        for x in batches(image_set, indices, model, batch, job.threads):
+            start = step.seen - indices.start
+            here = slice(start, start + len(x))
             logits, vectors = step(x)
             if not logits.isfinite().all():
-                bad = here.start + int((~logits.isfinite().all(1)).nonzero()[0])
+                bad = indices[here.start + int((~logits.isfinite().all(1)).nonzero()[0])]
                 raise UserError(
                     f"model {model.id}: the class scores of picture {image_set.pictures[bad].name} are not finite; "
                     "the checkpoint or the preprocessing is wrong"
@@ -380,33 +421,126 @@ def main(job: Job) -> None:
             order = best_classes(logits, best)
             top_classes[here] = order.cpu().numpy()
             top_probabilities[here] = model.probabilities(logits).gather(1, order).cpu().numpy()
+            if sums is not None:
+                for name, module in modules.items():
+                    kept = step.responses[module]
+                    sums[name].append((kept.total, kept.peaks))
+                    zero = torch.zeros_like(kept.total)
+                    step.responses[module] = replace(kept, total=zero, peaks=zero)
             progress.update(len(x))
         features.flush()
         all_logits.flush()
         del features, all_logits
+    responses = {name: step.responses[module] for name, module in modules.items() if module in step.responses}
+    return Passed(responses, top_classes, top_probabilities, step.batch)
 
+
+def leave_shard(job: Job, model: models.Model, image_set: images.ImageSet, fields: dict[str, Field]) -> None:
+    """The pass over one shard. "layer/what" is what Responses hold; total and peaks have a row for each batch."""
+    sums = {name: [] for name in fields}
+    indices = whole_batches(len(image_set), job.parameters["batch"], *job.parameters["shard"])
+    passed = pass_over(job, model, image_set, fields, indices, sums)
+    arrays = {"top_classes": passed.top_classes, "top_probabilities": passed.top_probabilities}
+    for name, kept in passed.responses.items():
+        totals, peaks = (torch.stack(each) for each in zip(*sums[name], strict=True))
+        held = {"total": totals, "peaks": peaks, "active": kept.active, "histogram": kept.histogram}
+        for what, top in (("inside", kept.inside), ("everywhere", kept.everywhere)):
+            held |= {f"{what}_{part}": getattr(top, part) for part in ("values", "images", "positions")}
+        arrays |= {f"{name}/{what}": array.cpu().numpy() for what, array in held.items()}
+        arrays[f"{name}/neurons"] = np.array(kept.neurons)
+    job.write(arrays, provenance=model.provenance | {"batch": passed.batch})
+
+
+def merged(job: Job, paths: Sequence[Path], names: Sequence[str]) -> tuple[Passed, dict]:
+    """What one pass would have given, and the shards' provenance; leaves features and logits at the job's outputs."""
+    parts = [result.read(path) for path in paths]
+    for what in ("features", "logits"):
+        arrays = [np.load(path.with_suffix(f".{what}.npy"), mmap_mode="r") for path in paths]
+        with atomic.replacing(job.outputs[what]) as file:
+            whole = np.lib.format.open_memmap(file, "w+", np.float32, (sum(map(len, arrays)), *arrays[0].shape[1:]))
+            first = 0
+            for array in arrays:
+                whole[first : first + len(array)] = array
+                first += len(array)
+            whole.flush()
+            del whole
+    seen = [part for part in parts if len(part.arrays["top_classes"])]  # there may be more shards than batches
+    responses = {name: joined([of_layer(part, name) for part in seen]) for name in names}
+    classes, probabilities = (
+        np.concatenate([part.arrays[key] for part in parts]) for key in ("top_classes", "top_probabilities")
+    )
+    provenance = {key: value for key, value in seen[0].provenance.items() if key != "code"}
+    return Passed(responses, classes, probabilities, min(part.provenance["batch"] for part in seen)), provenance
+
+
+def of_layer(part: result.Result, name: str) -> dict[str, torch.Tensor]:
+    """A layer's arrays of a shard, its name gone."""
+    held = {key.removeprefix(f"{name}/"): a for key, a in part.arrays.items() if key.startswith(f"{name}/")}
+    return {key: torch.from_numpy(array) for key, array in held.items()}
+
+
+def joined(parts: Sequence[dict[str, torch.Tensor]]) -> Responses:
+    """The Responses of a layer from those of the shards, whose sums are added up batch by batch as one pass does."""
+
+    def top(what: str) -> Top:
+        tops = (Top(*(part[f"{what}_{key}"] for key in ("values", "images", "positions"))) for part in parts)
+        return functools.reduce(Top.joined, tops)
+
+    def added(what: str) -> torch.Tensor:
+        return functools.reduce(torch.add, (row for part in parts for row in part[what]))
+
+    return Responses(
+        top("inside"),
+        top("everywhere"),
+        added("total"),
+        sum(part["active"] for part in parts),
+        sum(int(part["neurons"]) for part in parts),
+        added("peaks"),
+        sum(part["histogram"] for part in parts),
+    )
+
+
+def main(job: Job) -> None:
+    """All at once; or with a ``shard`` [number, count] among the parameters, its part; or, given parts, the whole."""
+    model = models.load(job)
+    image_set = images.read(job.inputs["images"], job.image_set)
+    modules = {name: model.layer(name).module for name in model.chosen}
+    maps = {layer.module: layer.maps for layer in model.layers}
+    size = model.preprocess.size
+    found = receptive_fields(model.net, {module: maps[module] for module in modules.values()}, size, model.channels)
+    fields = {name: found[module] for name, module in modules.items()}
+    if "shard" in job.parameters:
+        return leave_shard(job, model, image_set, fields)
+
+    beside = around(model.net, list(modules.values()), (model.channels, *size))
+    parts = [path for name, path in job.inputs.items() if name.startswith("shard")]
+    if parts:
+        passed, provenance = merged(job, parts, list(modules))
+    else:
+        passed = pass_over(job, model, image_set, fields, range(len(image_set)))
+        provenance = model.provenance
     right = right_outputs(image_set, model.label_to_output)
     arrays = {
-        "top_classes": top_classes,
-        "top_probabilities": top_probabilities,
+        "top_classes": passed.top_classes,
+        "top_probabilities": passed.top_probabilities,
         "label": np.array([outputs[0] if outputs else -1 for outputs in right], np.int32),
         "histogram_edges": EDGES,
     }
-    for name, module in modules.items():
-        arrays |= layer_arrays(name, step.responses[module], fields[module])
-    job.write(
+    for name, field in fields.items():
+        arrays |= layer_arrays(name, passed.responses[name], field)
+    return job.write(
         arrays,
         numbers={
-            "pictures": n,
+            "pictures": len(image_set),
             "layers": list(modules),
             "size": list(size),
-            "top": step.top,
+            "top": min(job.parameters["top"], len(image_set)),
             "kind": model.kind,
             "geometry": {key: getattr(model.preprocess, key) for key in ("resize", "crop", "interpolation")},
             "around": {name: beside[module] for name, module in modules.items()},
         }
-        | accuracies(top_classes, right, [picture.role for picture in image_set.pictures]),
-        provenance=model.provenance | {"batch": step.batch},
+        | accuracies(passed.top_classes, right, [picture.role for picture in image_set.pictures]),
+        provenance=provenance | {"batch": passed.batch},
     )
 
 

@@ -1,6 +1,8 @@
 """The forward pass against brute force, a plain hook, numpy and sklearn; how pictures are batched changes nothing."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,3 +276,31 @@ def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, inde
     forward.main(job)
     assert first == [path.read_bytes() for path in outputs.values()]
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("shards", [2, 3, 9])  # of 8 batches; one of nine has none
+def test_shards_merge_to_the_bytes_of_one_pass(make_job, index, tmp_path, shards):
+    block, parameters = write_model(make_job, index, tmp_path), {"batch": 3, "top": 4}
+
+    def left(name: str, **changes) -> list[Path]:
+        outputs = {"result": tmp_path / f"{name}.npz"}
+        outputs |= {what: tmp_path / f"{name}.{what}.npy" for what in ("features", "logits")}
+        job = make_job(block, outputs=outputs)
+        inputs = job.inputs | changes.pop("inputs", {})
+        forward.main(replace(job, inputs=inputs, **{"parameters": parameters} | changes))
+        return list(outputs.values())
+
+    whole = left("whole")
+    parts = [left(f"part-{i}", parameters=parameters | {"shard": [i, shards]})[0] for i in range(shards)]
+    together = left("together", inputs={f"shard-{i}": path for i, path in enumerate(parts)})
+    for one, other in zip(whole, together, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_shards_are_whole_batches_and_every_picture_is_in_one():
+    for pictures, batch, shards in ((24, 3, 5), (25, 4, 2), (7, 32, 3), (1000, 32, 7)):
+        parts = [forward.whole_batches(pictures, batch, i, shards) for i in range(shards)]
+        assert [i for part in parts for i in part] == list(range(pictures))
+        assert all(part.start % batch == 0 for part in parts if len(part))
+        sizes = [-(-len(part) // batch) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
