@@ -12,6 +12,7 @@ folder=$(mkdir -p "$2" && cd "$2" && pwd)
 files=(slurm.conf gres.conf cgroup.conf)
 
 down() {
+    if [ -e "$folder/slurmctld.pid" ] && timeout 10 scancel --user=root 2>/dev/null; then sleep 1; fi
     # every daemon is the one whose number it left here, or it is not ours
     for pid_file in "$folder"/*.pid; do
         pid=$(cat "$pid_file" 2>/dev/null) || continue
@@ -50,7 +51,8 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+# A requeued job may start when its old credential has expired, by default after two minutes
+AuthInfo=socket=$folder/munge.socket,cred_expire=10
 SlurmctldPort=26917
 SlurmctldPidFile=$folder/slurmctld.pid
 SlurmctldLogFile=$folder/slurmctld.log
@@ -75,7 +77,7 @@ GresTypes=gpu
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,bf_interval=2
 MinJobAge=900
 JobRequeue=1
-ReturnToService=2
+ReturnToService=1
 SlurmdTimeout=20
 KillWait=5
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=26918 RealMemory=256000 State=UNKNOWN

@@ -1,0 +1,159 @@
+"""The Slurm profiles on a real Slurm of three nodes on this machine: jobs go where they belong, what dies comes back.
+
+Needs root, slurmctld, slurmd and munge, and no other Slurm. Skipped without them, but not in CI. There the demo's
+whole report comes through the same Slurm before the tests (.ci/run); here it is a small net and few sections.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CLUSTER = ROOT / "tests/slurm/cluster.sh"
+SECONDS = 600  # for a whole run; it takes a fifth of that on a machine that has nothing else to do
+NET = {
+    "factory": "cnnviz/demo/nets.py:demo_net",
+    "checkpoint": "cnnviz/demo/weights/biased.safetensors",
+    "probes": 1,
+    "preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None},
+}
+CONFIG = {"threads": 1, "image_sets": {"drawn": {"kind": "demo", "count": 24}}, "models": {"one": NET}}
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory) -> Iterator[Path]:
+    """The folder of a Slurm that runs until the last test of this file is over."""
+    missing = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if not shutil.which(name)]
+    missing += [] if os.geteuid() == 0 else ["root"]
+    missing += [] if importlib.util.find_spec("snakemake_executor_plugin_slurm") else ["Snakemake's Slurm plugin"]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"no Slurm can be started here: {', '.join(missing)} missing")
+    folder = tmp_path_factory.mktemp("slurm")
+    up = subprocess.run([CLUSTER, "up", folder], text=True, stderr=subprocess.PIPE)
+    if up.returncode == 3 and not os.environ.get("CI"):
+        pytest.skip(up.stderr)
+    assert up.returncode == 0, up.stderr
+    yield folder
+    subprocess.run([CLUSTER, "down", folder], check=True)
+
+
+@dataclass
+class Job:
+    """One line of squeue. what: rule and wildcards, as the plugin puts them into a job's comment."""
+
+    id: str
+    state: str
+    node: str
+    what: str
+
+
+def queue() -> list[Job]:
+    lines = subprocess.run(["squeue", "-h", "-o", "%i|%T|%N|%k"], text=True, capture_output=True, check=True).stdout
+    return [Job(*line.split("|")) for line in lines.splitlines()]
+
+
+def scontrol(*words: str) -> None:
+    subprocess.run(["scontrol", "update", *words], check=True)
+
+
+class Run:
+    """Snakemake by a profile, in a copy of the checkout; its output is in ``log``."""
+
+    def __init__(self, folder: Path, config: dict, *arguments: str):
+        for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+        (folder / "small.yaml").write_text(yaml.safe_dump(config))
+        self.folder, self.log = folder, folder / "run.log"
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "small.yaml"]
+        command += ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        self.end = time.monotonic() + SECONDS
+
+    def until(self, found: Callable, what: str):
+        """What ``found`` gives, as soon as it gives anything."""
+        while not (value := found()):
+            assert self.process.poll() is None and time.monotonic() < self.end, f"no {what}: {self.tail()}"
+            time.sleep(0.3)
+        return value
+
+    def running(self, rule: str) -> Job:
+        return self.until(
+            lambda: next((job for job in queue() if job.state == "RUNNING" and rule in job.what), None),
+            f"running job of {rule}",
+        )
+
+    def finish(self) -> None:
+        try:
+            assert self.process.wait(self.end - time.monotonic()) == 0, self.tail()
+        finally:
+            self.process.kill()
+
+    def tail(self) -> str:
+        return self.log.read_text()[-4000:]
+
+    def jobs(self, slurm: Path) -> dict[str, list[dict]]:
+        """Rule → what Slurm noted of each end of its jobs: Partition, NodeList, JobState, …"""
+        ended = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in (slurm / "jobs.txt").read_text().splitlines()]
+        rules = dict(re.findall(r"SLURM jobid (\d+) \(log: \S+/rule_(\w+)", self.log.read_text()))
+        found = {}
+        for job in ended:
+            if job["JobId"] in rules:
+                found.setdefault(rules[job["JobId"]], []).append(job)
+        return found
+
+    def sections(self) -> dict[str, str]:
+        """model/section → its status in the gallery."""
+        models = json.loads((self.folder / "results/site/manifest.json").read_text())["models"]
+        return {f"{m['id']}/{s['id']}": s["status"] for m in models for s in m["sections"]}
+
+
+def test_a_cancelled_job_and_a_lost_node_are_made_up_for(slurm, tmp_path):
+    wanted = [f"results/models/one/{name}/result.npz" for name in ("forward", "sections/activation_maps")]
+    run = Run(tmp_path, CONFIG, *wanted, "--workflow-profile", "profiles/slurm")
+    subprocess.run(["scancel", run.running("forward").id], check=True)
+    lost = run.running("activation_maps").node
+    scontrol(f"nodename={lost}", "state=down", "reason=test")
+    try:
+        run.finish()
+    finally:
+        scontrol(f"nodename={lost}", "state=resume")
+    assert all((tmp_path / name).is_file() for name in wanted)
+    jobs = run.jobs(slurm)
+    assert [job["JobState"] for job in jobs["forward"]] == ["CANCELLED", "COMPLETED"]
+    assert jobs["activation_maps"][-1]["JobState"] == "COMPLETED" and jobs["activation_maps"][-1]["NodeList"] != lost
+    with_gpu = {rule for rule, ended in jobs.items() if {job["Partition"] for job in ended} == {"gpu"}}
+    assert with_gpu == {"forward", "activation_maps"}
+    assert all(job["NodeList"] == "n1" for rule in jobs.keys() - with_gpu for job in jobs[rule])
+    asked = re.findall(r"rule forward:.*?mem_mb=(\d+)", run.log.read_text(), re.S)
+    assert asked == ["6000", "12000"]  # the second attempt gets twice the memory
+
+
+def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
+    config = CONFIG | {"models": {"one": NET, "two": NET}, "sections": ["predictions"]}
+    run = Run(
+        tmp_path,
+        config,
+        *("allocations", "--workflow-profile", "profiles/slurm-models", "--set-threads", "model_allocation=1"),
+    )
+    done = tmp_path / "results/models/one/forward/result.npz"
+    run.until(done.exists, "forward pass")
+    before = done.stat().st_mtime_ns
+    subprocess.run(["scancel", run.running("model_allocation_wildcards_one").id], check=True)
+    run.finish()
+    assert run.sections() == {"one/predictions": "ok", "two/predictions": "ok"}
+    assert done.stat().st_mtime_ns == before
+    ended = run.jobs(slurm)["model_allocation"]
+    assert sorted(job["JobState"] for job in ended) == ["CANCELLED", "COMPLETED", "COMPLETED"]
+    assert {job["Partition"] for job in ended} == {"gpu"} and {job["NodeList"] for job in ended} == {"n2", "n3"}
