@@ -147,8 +147,10 @@ def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
         config,
         *("allocations", "--workflow-profile", "profiles/slurm-models", "--set-threads", "model_allocation=1"),
     )
-    done = tmp_path / "results/models/one/forward/result.npz"
-    run.until(done.exists, "forward pass")
+    done, next_one = (
+        tmp_path / f"results/models/one/{name}/result.npz" for name in ("forward", "sections/predictions")
+    )
+    run.until(next_one.exists, "predictions")
     before = done.stat().st_mtime_ns
     subprocess.run(["scancel", run.running("model_allocation_wildcards_one").id], check=True)
     run.finish()
