@@ -225,6 +225,21 @@ def test_a_failing_technique_leaves_the_rest_and_is_made_up_for(checkout):
     assert checkout.manifest()["saliency"]["status"] == "ok"
 
 
+def test_the_pass_over_the_pictures_in_shards_leaves_the_same_bytes(checkout):
+    left = [f"models/tiny/forward/{name}" for name in ("result.npz", "features.npy", "logits.npy")]
+    checkout.configure(forward_shards=2, results="results-sharded")  # of 36 pictures, 32 at a time
+    try:
+        done = checkout.snakemake("--", f"results-sharded/{left[0]}")
+    finally:
+        checkout.configure()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((checkout.folder / "results-sharded/logs/tiny").glob("forward.shard-*.log"))) == 2
+    assert not list((checkout.folder / "results-sharded").rglob("shard-*.npz"))  # they are not kept
+    for name in left:
+        one, other = ((checkout.folder / folder / name).read_bytes() for folder in ("results", "results-sharded"))
+        assert one == other, name
+
+
 def test_a_section_that_is_turned_off_loses_its_page_and_nothing_is_computed(checkout):
     page = checkout.folder / "results/site" / checkout.manifest()["pca"]["page"]
     checkout.configure(sections=CONFIG["sections"] | {"pca": False})
