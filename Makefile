@@ -1,6 +1,7 @@
 # Two commands do everything: `make report` and `make test`. Both keep to this folder: a virtual environment in .venv.
 CONFIG ?= config.yaml
 CORES  ?= all
+GPUS   ?= $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
 VENV   := .venv
 BIN    := $(VENV)/bin
 
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 
 report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) $(addprefix --resources gpu=,$(filter-out 0,$(GPUS))) --configfile $(CONFIG)
 	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
 
 check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real Slurm on this one machine, for tests: node n1 in the partition "cpu", and n2 and n3 in the partition "gpu", each
-# of one processor, with a GPU that is none. FOLDER/jobs.txt gets a line for each job that has ended.
+# of one processor (or CPUS=8, say), with a GPU that is none. FOLDER/jobs.txt gets a line for each job that has ended.
 #
 #   cluster.sh up FOLDER      starts it, with all its files in FOLDER; needs root, slurmctld, slurmd and munge
 #   cluster.sh down FOLDER    stops it
@@ -80,9 +80,9 @@ JobRequeue=1
 ReturnToService=1
 SlurmdTimeout=20
 KillWait=5
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=26918 RealMemory=256000 State=UNKNOWN
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=26919 RealMemory=256000 Gres=gpu:1 State=UNKNOWN
-NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=26920 RealMemory=256000 Gres=gpu:1 State=UNKNOWN
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=26918 CPUs=${CPUS:-1} RealMemory=256000 State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=26919 CPUs=${CPUS:-1} RealMemory=256000 Gres=gpu:1 State=UNKNOWN
+NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=26920 CPUs=${CPUS:-1} RealMemory=256000 Gres=gpu:1 State=UNKNOWN
 PartitionName=cpu Nodes=n1 Default=YES MaxTime=1-0 State=UP
 PartitionName=gpu Nodes=n2,n3 MaxTime=1-0 State=UP
 CONF
