@@ -8,6 +8,7 @@ INSIDE = (
 )
 
 
+# Not `group:`, whose jobs are one job to Snakemake: when one task fails, what all others left is deleted and done again.
 # What there is to do inside is not known outside, so each run looks: the time makes these jobs new ones.
 rule image_allocation:
     output:
