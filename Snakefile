@@ -22,22 +22,17 @@ include: "rules/adversarial.smk"
 include: "rules/site.smk"
 
 
-# Every section and every model's pages, not the front page alone: with that one, a deleted section would go unnoticed.
+# Every file that a rule leaves, not the front page alone: of files it does not ask for, a deleted one goes unnoticed.
 rule all:
     default_target: True
     input:
-        f"{SITE}/index.html",
-        f"{SITE}/manifest.json",
-        expand(f"{SITE}/models/{{model}}/index.html", model=MODELS),
-        expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        rules.index.output,
+        rules.first_layers.output if COMPARED else [],
+        expand([*rules.image_set.output, *rules.picture_pages.output], image_set=gallery_config()["image_sets"]),
+        expand([*rules.network.output, *rules.model.output, *rules.forward.output], model=MODELS),
+        expand(rules.model_pages.output, model=MODELS),
         expand(f"{SECTION}/result.npz", model=MODELS, section=SECTIONS),
-        expand(f"{SECTION}/section.json", model=MODELS, section=SECTIONS),
-        expand(f"{SECTION}/figures.zip", model=MODELS, section=SECTIONS),
-        expand(
-            f"{RESULTS}/gallery/{{section}}/{{file}}",
-            section=COMPARED,
-            file=["result.npz", "section.json", "figures.zip"],
-        ),
+        expand(rules.view.output, model=MODELS, section=SECTIONS),
 
 
 localrules:
@@ -48,8 +43,9 @@ localrules:
 onerror:
     from cnnviz.site.partial import partial as render_what_exists
 
-    render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
-    print(
-        f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html\n"
-        "Mend the cause and run the same command again: only what is missing is made."
-    )
+    try:
+        render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
+        print(f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html")
+    except OSError as error:
+        print(f"\nSome jobs failed, and the gallery of what exists could not be written: {error}")
+    print("Mend the cause and run the same command again: only what is missing is made.")

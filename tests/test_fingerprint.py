@@ -24,8 +24,7 @@ def package(tmp_path, monkeypatch):
             file = tmp_path / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text.replace(old, new, 1))
-        for cached in (fingerprint._imports, fingerprint._stripped):
-            cached.cache_clear()
+        fingerprint._parsed.cache_clear()
         monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "cnnviz" / "fingerprint.py"))
         return fingerprint.code_hash("cnnviz.a")
 
