@@ -10,9 +10,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 
 .PHONY: report check test check-format train benchmarks lock clean
 
-report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
+report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo); KEEP=1 keeps what older code computed
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) $(if $(KEEP),--rerun-triggers mtime input)
 	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
 
 check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?

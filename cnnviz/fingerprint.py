@@ -21,6 +21,7 @@ from cnnviz.errors import UserError
 _HOW = Path(__file__).read_bytes()  # what is remembered of a module also depends on how it was read
 
 
+@functools.cache
 def code_hash(module: str) -> str:
     """A hash of the syntax trees of ``module`` and of all it imports from this package, directly or not.
 

@@ -89,10 +89,11 @@ class Checkout:
         del counted["all"]
         return counted
 
-    def manifest(self, model: int = 0) -> dict:
+    def manifest(self, model: str = "tiny") -> dict:
         """Section → what manifest.json says of it, for one of the models."""
         models = json.loads((self.folder / "results/site/manifest.json").read_text())["models"]
-        return {section["id"]: section for section in models[model]["sections"]}
+        sections = next(found["sections"] for found in models if found["id"] == model)
+        return {section["id"]: section for section in sections}
 
     def page(self, address: str) -> str:
         return (self.folder / "results/site" / address).read_text("utf-8")

@@ -9,12 +9,10 @@ Snakemake would run the job again for that. A node that is lost is among the tes
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,7 +24,8 @@ SABOTAGE = """
 import os, sys
 line = " ".join(sys.orig_argv)
 faults = {faults!r}
-fault = next((faults[module, model] for module, model in faults if f"-m {{module}} " in line and model in line), "")
+meant = [(module, model) for module, model in faults if f"-m {{module}} " in line and f"/models/{{model}}/" in line]
+fault = faults[meant[0]] if meant else ""
 if fault:
     sys.path.insert(0, os.getcwd())
     from cnnviz import job
@@ -45,7 +44,7 @@ if fault:
 
 @contextlib.contextmanager
 def sabotaged(checkout: Finished, faults: dict[tuple[str, str], str]) -> Iterator[None]:
-    """Let jobs fail. faults: (module, a word of its command, such as its model) → Python to run before its work."""
+    """Let jobs fail. faults: (module, model) → Python to run before its work."""
     folder = checkout.folder / "sabotage"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(SABOTAGE.format(faults=faults))
@@ -67,7 +66,7 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def statuses(checkout: Finished, model: int) -> dict[str, str]:
+def statuses(checkout: Finished, model: str) -> dict[str, str]:
     return {name: section["status"] for name, section in checkout.manifest(model).items()}
 
 
@@ -113,15 +112,15 @@ def test_the_rest_is_finished_and_the_exit_code_is_honest(broken):
     text = done.stdout + done.stderr
     assert done.returncode == 1 and "Mend the cause and run the same command again" in text
     missing = {model: {s for m, s in SAID if m == model} for model in ("tiny", "twin")}
-    for number, (model, failed) in enumerate(missing.items()):
-        assert statuses(checkout, number) == {s: "missing" if s in failed else "ok" for s in SECTIONS}, model
-    assert set(statuses(checkout, 2).values()) == {"missing"}
+    for model, failed in missing.items():
+        assert statuses(checkout, model) == {s: "missing" if s in failed else "ok" for s in SECTIONS}
+    assert set(statuses(checkout, "nan").values()) == {"missing"}
 
 
 @pytest.mark.parametrize(("place", "said"), SAID.items(), ids=["failing", "killed", "time limit", "out of memory"])
 def test_the_page_of_what_failed_shows_the_end_of_its_log(broken, place, said):
     page = broken[0].page("models/{}/sections/{}.html".format(*place))
-    assert "has not been computed" in page and said in page
+    assert "The last run of this technique failed" in page and said in page
     assert str(broken[0].folder) not in page
 
 
@@ -138,7 +137,7 @@ def test_the_next_run_does_what_is_missing_and_nothing_else(broken):
     assert {rule: count for rule, count in planned.items() if rule not in VIEWS} == computed
     assert planned["view"] == 4  # pca of the first model was drawn while others failed
     checkout.make()
-    assert set(statuses(checkout, 0).values()) | set(statuses(checkout, 1).values()) == {"ok"}
+    assert set(statuses(checkout, "tiny").values()) | set(statuses(checkout, "twin").values()) == {"ok"}
     assert not checkout.planned()
     assert not [path for path in checkout.folder.glob("results/**/.*") if path.name != ".nojekyll"]
 
@@ -172,7 +171,7 @@ def test_a_killed_snakemake_needs_no_other_command_and_a_second_run_is_refused(c
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(orphan.read_text()), signal.SIGKILL)
-    assert set(statuses(checkout, 0).values()) == {"ok"}
+    assert set(statuses(checkout, "tiny").values()) == {"ok"}
 
 
 # ------------------------------------------------------------------------------------------------------------- files
@@ -230,54 +229,6 @@ def test_a_full_disk_loses_nothing(checkout):
         planned = checkout.planned()
         assert planned == {"saliency": 1, "view": 1, "model_pages": 1, "picture_pages": 1, "index": 1}
         checkout.make()
-        assert not checkout.planned() and set(statuses(checkout, 0).values()) == {"ok"}
+        assert not checkout.planned() and set(statuses(checkout, "tiny").values()) == {"ok"}
     finally:
         subprocess.run(["umount", str(results)], check=True)
-
-
-# ------------------------------------------------------------------------------------------ moved, packed, made twice
-
-
-def packed(checkout: Finished, folder: Path) -> Finished:
-    """The command of the README, and the same clone elsewhere with what comes out of it."""
-    subprocess.run(
-        ["tar", "-cf", folder / "results.tar", "results", ".snakemake/metadata"], cwd=checkout.folder, check=True
-    )
-    other = type(checkout)(folder / "elsewhere" / "cnnviz")
-    subprocess.run(["tar", "-xf", folder / "results.tar"], cwd=other.folder, check=True)
-    return other
-
-
-def test_results_unpacked_elsewhere_are_all_there_is_to_do(finished, tmp_path):
-    (tmp_path / "elsewhere/cnnviz").mkdir(parents=True)
-    other = packed(finished, tmp_path)
-    assert not other.planned()
-    with other.edited("tiny.yaml", "samples: 2", "samples: 3"):
-        assert other.planned()["saliency"] == 2
-
-
-def everywhere(site: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(site)): path.read_bytes() for path in sorted(site.rglob("*")) if path.is_file()}
-
-
-def test_two_clones_at_different_paths_make_the_same_site_and_it_names_neither(finished, tmp_path):
-    (tmp_path / "a longer way/to another").mkdir(parents=True)
-    other = type(finished)(tmp_path / "a longer way/to another")
-    other.make()
-    one, two = everywhere(finished.folder / "results/site"), everywhere(other.folder / "results/site")
-    assert one.keys() == two.keys() and len(one) > 80
-    assert {name for name in one if one[name] != two[name]} <= {"timings.js"}
-
-    home = str(Path.home())
-    words = {str(finished.folder), str(other.folder), str(tmp_path), home if len(home) > 1 else "", *_users()}
-    for word in filter(None, words):
-        found = [
-            name
-            for name, content in (one | two).items()
-            if re.search(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])", content)
-        ]
-        assert not found, (word, found[:3])
-
-
-def _users() -> set[str]:
-    return {name for key in ("USER", "LOGNAME") if (name := os.environ.get(key))} - {"root", "runner", "user"}

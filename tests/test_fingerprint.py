@@ -24,7 +24,8 @@ def package(tmp_path, monkeypatch):
             file = tmp_path / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text.replace(old, new, 1))
-        fingerprint._parsed.cache_clear()
+        for cached in (fingerprint.code_hash, fingerprint._parsed):
+            cached.cache_clear()
         monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "cnnviz" / "fingerprint.py"))
         return fingerprint.code_hash("cnnviz.a")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from tests.checkout import Finished
+from tests.checkout import ROOT, Finished
 
 PAGES = {"model_pages": 2, "picture_pages": 1, "index": 1}
 ONE_MODEL = {"model_pages": 1, "picture_pages": 1, "index": 1}
@@ -73,7 +73,8 @@ def test_a_finished_run_has_nothing_to_do(checkout):
         pytest.param("templates/assets/site.css", "{", "{ ", PAGES, id="the style"),
         pytest.param("cnnviz/site/model_pages.py", '"missing"', '"lacking"', PAGES, id="how pages are made"),
         pytest.param(
-            "tiny.yaml", "probes: 2", "probes: 3", {"saliency": 1, "view": 1} | ONE_MODEL, id="a model's probes"
+            "tiny.yaml", "probes: 2", "probes: 3",
+            {"saliency": 1, "class_visualization": 1, "view": 2} | ONE_MODEL, id="a model's probes",
         ),
         pytest.param("tiny.yaml", "device: cpu", "device: auto", {}, id="the device"),
         pytest.param(
@@ -142,7 +143,7 @@ def test_more_pictures_rerun_what_looks_at_pictures(checkout):
     finally:
         picture.unlink()
     # what looks at weights alone is drawn anew, and not computed
-    looking = dict.fromkeys(("forward", "maximal_patches", "pca", "saliency"), 2)
+    looking = dict.fromkeys(("forward", "maximal_patches", "pca", "saliency", "class_visualization"), 2)
     assert planned == {"image_set": 1, "view": 10} | looking | PAGES
 
 
@@ -168,7 +169,7 @@ DELETED = [
 BEHIND = {
     "network": {"model", *COMPUTED},
     "forward": {"maximal_patches", "pca"},
-    "image_set": {"forward", "maximal_patches", "pca", "saliency"},
+    "image_set": {"forward", "maximal_patches", "pca", "saliency", "class_visualization"},
 }
 
 
@@ -200,3 +201,20 @@ def test_every_kind_of_file_is_among_the_deleted(checkout):
 
     assert len(made) > 40
     assert {kind(name) for name in made} == {kind(name) for files, _ in DELETED for name in files}
+
+
+KEEP = "--rerun-triggers mtime input"
+
+
+def test_what_older_code_computed_can_be_kept(checkout):
+    """What `make report KEEP=1` adds to the command: only what is missing or new is made."""
+    assert f"$(if $(KEEP),{KEEP})" in (ROOT / "Makefile").read_text()
+    with (
+        checkout.edited("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)"),
+        checkout.edited("cnnviz/views/colour.py", '"magma"', '"inferno"'),
+        checkout.edited("cnnviz/layers.py", "import ", "import os as more\nimport "),
+        checkout.edited("tiny.yaml", "samples: 2", "samples: 3"),
+        checkout.edited("tiny.yaml", "  occlusion: false", "  occlusion: {}"),
+    ):
+        assert checkout.planned(*KEEP.split()) == {"occlusion": 2, "view": 2} | PAGES
+        assert checkout.planned()["forward"] == 2
