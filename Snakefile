@@ -46,6 +46,6 @@ onerror:
     try:
         render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
         print(f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"\nSome jobs failed, and the gallery of what exists could not be written: {error}")
     print("Mend the cause and run the same command again: only what is missing is made.")
