@@ -141,7 +141,8 @@ def _imports(tree: ast.Module) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "cnnviz"]
+    # not the package itself, which holds its version: a new one alone must compute nothing again
+    return [name for name in names if name.startswith("cnnviz.")]
 
 
 def _stripped(tree: ast.Module) -> str:

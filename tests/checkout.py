@@ -120,7 +120,14 @@ class Checkout:
 
 
 # Class and file names of the finished run. They have to survive it, and to reach no page but as text.
-CLASSES = ("<script>alert(1)<script>", "\"two\" & 'one'", "snow 🐺 שלום\u202eabc", "line\nbreak", "..", "plain")
+CLASSES = (
+    "<script>alert(1)<script>",
+    "\"two\" & 'one'",
+    "snow 🐺 שלום\u202eabc",
+    "line\nbreak",
+    "up ..\\.. down",
+    "plain",
+)
 SECTIONS = {
     "first_layer_filters": {},
     "maximal_patches": {},
@@ -157,7 +164,7 @@ class Finished(Checkout):
     def picture(folder: Path, number: int) -> Path:
         """Draw a picture of the set."""
         name = CLASSES[number % len(CLASSES)]
-        path = folder / "pictures" / (name if name != ".." else "..dots") / f"{name} {number}.png"
+        path = folder / "pictures" / name / f"{name} {number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pictures.draw(1, number).image).save(path)
         return path

@@ -10,6 +10,7 @@ PACKAGE = {
     "cnnviz/a.py": '"""Doc."""\nfrom cnnviz import b\n\n\ndef f(x):\n    """Says."""\n    return b.g(x) + 1\n',
     "cnnviz/b.py": "import math\n\n\ndef g(x):\n    return math.sin(x)\n",
     "cnnviz/c.py": "unrelated = 1\n",
+    "cnnviz/__init__.py": '__version__ = "1"\n',
 }
 
 
@@ -44,6 +45,7 @@ def test_comments_docstrings_layout_and_other_modules_do_not_count(package):
     assert package(a=('    """Says."""\n', "")) == plain
     assert package(b=("\n\n\n", "\n\n\n\n\n")) == plain
     assert package(c=("1", "2")) == plain
+    assert package(__init__=('"1"', '"2"')) == plain
 
 
 def test_every_technique_hashes_to_something_of_its_own():
