@@ -38,12 +38,11 @@ def test_two_clones_at_different_paths_make_the_same_site(finished, published, t
 
 
 def test_no_path_and_no_user_of_this_machine(finished, published):
-    home, here = Path.home(), finished.folder
-    words = {str(here), here.parent.name, str(home), os.uname().nodename}
-    words |= {getpass.getuser()} - {"root", "user", "runner"}  # words that stand in any text
+    words = {str(finished.folder), str(Path.home()), os.uname().nodename, getpass.getuser()}
+    words -= {"/", "root", "user", "runner", "localhost"}  # words that stand in any text
     assert not [
         (word, name)
-        for word in words - {"/", ""}
+        for word in words
         for name, content in published.items()
         if re.search(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])", content)
     ]
@@ -58,7 +57,7 @@ def test_hostile_names_are_text(finished, published):
     shown = " ".join(html.unescape(page) for page in pages.values())
     assert all(name in shown for name in CLASSES if "\n" not in name)
     assert {name.split("/")[0] for name in published if "/" in name} == {"assets", "compare", "images", "models"}
-    assert not [name for name in published if not re.fullmatch(r"[a-z0-9/._-]+", name) or ".." in name]
+    assert not [name for name in published if not re.fullmatch(r"[a-z0-9/._-]+", name) or ".." in name.split("/")]
 
 
 def test_nothing_is_written_beside_the_results(finished):
