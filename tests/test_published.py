@@ -39,7 +39,7 @@ def test_two_clones_at_different_paths_make_the_same_site(finished, published, t
 
 def test_no_path_and_no_user_of_this_machine(finished, published):
     words = {str(finished.folder), str(Path.home()), os.uname().nodename, getpass.getuser()}
-    words -= {"/", "root", "user", "runner", "localhost"}  # words that stand in any text
+    words = {word for word in words - {"runner", "localhost"} if len(word) > 4}  # others stand in any text and file
     assert not [
         (word, name)
         for word in words
