@@ -11,9 +11,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 
 .PHONY: report check fetch test check-format train benchmarks lock clean
 
-report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo)
+report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo); KEEP=1 keeps what older code computed
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
-	$(BIN)/snakemake --cores $(CORES) $(addprefix --resources gpu=,$(filter-out 0,$(GPUS))) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) $(addprefix --resources gpu=,$(filter-out 0,$(GPUS))) --configfile $(CONFIG) \
+		$(if $(KEEP),--rerun-triggers mtime input)
 	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
 
 check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?
@@ -60,7 +61,7 @@ $(VENV)/.report: requirements.txt $(VENV)/.uv
 	@touch $@
 
 $(VENV)/.slurm: requirements-slurm.txt $(VENV)/.report
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-slurm.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-slurm.txt
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.uv

@@ -23,18 +23,24 @@ include: "rules/site.smk"
 include: "rules/allocations.smk"
 
 
-# Every section and every model's pages, not the front page alone: with that one, a deleted section would go unnoticed.
+# Everything that is asked for of a model.
+OF_MODEL = [
+    *rules.network.output,
+    *rules.model.output,
+    *rules.forward.output,
+    *rules.model_pages.output,
+    *expand([f"{SECTION}/result.npz", *rules.view.output], section=SECTIONS, allow_missing=True),
+]
+
+
+# Every file that a rule leaves, not the front page alone: of files it does not ask for, a deleted one goes unnoticed.
 rule all:
     default_target: True
     input:
-        f"{SITE}/index.html",
-        f"{SITE}/manifest.json",
+        rules.index.output,
+        rules.first_layers.output if COMPARED else [],
+        expand([*rules.image_set.output, *rules.picture_pages.output], image_set=gallery_config()["image_sets"]),
         expand(OF_MODEL, model=MODELS),
-        expand(
-            f"{RESULTS}/gallery/{{section}}/{{file}}",
-            section=COMPARED,
-            file=["result.npz", "section.json", "figures.zip"],
-        ),
 
 
 localrules:
@@ -45,8 +51,9 @@ localrules:
 onerror:
     from cnnviz.site.partial import partial as render_what_exists
 
-    render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
-    print(
-        f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html\n"
-        "Mend the cause and run the same command again: only what is missing is made."
-    )
+    try:
+        render_what_exists(RESULTS, [pages_config(model) for model in MODELS], gallery_config())
+        print(f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html")
+    except (OSError, ValueError) as error:
+        print(f"\nSome jobs failed, and the gallery of what exists could not be written: {error}")
+    print("Mend the cause and run the same command again: only what is missing is made.")

@@ -1,8 +1,9 @@
 """Files that are either the old ones or the new ones, never half of each."""
 
+import glob
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(paths: Iterable[str | os.PathLike]) -> None:
+    """Remove what killed writers of the files at ``paths`` left beside them.
+
+    One that should still be at work, although nobody waits for it any more, then fails instead of replacing the file.
+    """
+    for path in map(Path, paths):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            left.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

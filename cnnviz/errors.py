@@ -1,9 +1,16 @@
 """The one kind of error whose message is all a user needs: it is printed without a traceback."""
 
 import difflib
+import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+OUT_OF_MEMORY = (
+    "Where a cluster's limit was met, --retries 2 asks for more each time; else a smaller batch: or smaller limits: "
+    "in the config needs less"
+)
 
 
 class UserError(Exception):
@@ -21,9 +28,14 @@ def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserE
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn a UserError into one message on standard error and exit status 1."""
+    """Turn a UserError into one message on standard error and exit status 1; say of memory what can be done."""
     try:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:  # torch has a RuntimeError for each of its kinds of memory
+        if isinstance(error, MemoryError) or re.search("out of memory|n't allocate memory", str(error), re.IGNORECASE):
+            print(f"{traceback.format_exc()}error: out of memory. {OUT_OF_MEMORY}", file=sys.stderr)
+            sys.exit(1)
+        raise

@@ -11,21 +11,26 @@ import json
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cnnviz.errors import UserError
 
+_HOW = Path(__file__).read_bytes()  # what is remembered of a module also depends on how it was read
 
+
+@functools.cache
 def code_hash(module: str) -> str:
     """A hash of the syntax trees of ``module`` and of all it imports from this package, directly or not.
 
     Comments, docstrings and layout do not count. Nothing is imported, so this is fast and needs no torch.
     """
     digest = hashlib.sha256()
-    for name in sorted(_reachable(module)):
-        digest.update(f"{name}\0{_stripped(_source(name))}\0".encode())
+    with _memory():  # commits what was parsed on the way
+        for name in sorted(_reachable(module)):
+            digest.update(f"{name}\0{_parsed(_source(name))[1]}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -91,6 +96,7 @@ def _memory() -> sqlite3.Connection:
     folder.mkdir(exist_ok=True)
     memory = sqlite3.connect(folder / "content-hashes.sqlite", timeout=30)
     memory.execute("create table if not exists content (key text primary key, hash text)")
+    memory.execute("create table if not exists code (key text primary key, imports text, stripped text)")
     atexit.register(memory.close)
     return memory
 
@@ -107,24 +113,39 @@ def _reachable(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found and _source(name).is_file():
             found.add(name)
-            waiting.extend(_imports(_source(name)))
+            waiting.extend(_parsed(_source(name))[0])
     return found
 
 
 @functools.cache
-def _imports(path: Path) -> tuple[str, ...]:
+def _parsed(path: Path) -> tuple[list[str], str]:
+    """What the module at ``path`` imports from this package, and its code without comments and docstrings.
+
+    Parsing a hundred modules takes longer than everything else Snakemake does before it says that nothing is to be
+    done, so it is remembered, by the file's content, this file's and the version of Python.
+    """
+    source, how = path.read_bytes(), _HOW
+    key = hashlib.sha256(b"\0".join([source, how, sys.version.encode()])).hexdigest()
+    known = _memory().execute("select imports, stripped from code where key = ?", (key,)).fetchone()
+    if known is None:
+        tree = ast.parse(source)
+        known = json.dumps(_imports(tree)), _stripped(tree)
+        _memory().execute("insert or replace into code values (?, ?, ?)", (key, *known))
+    return json.loads(known[0]), known[1]
+
+
+def _imports(tree: ast.Module) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.split(".")[0] == "cnnviz")
+    # not the package itself, which holds its version: a new one alone must compute nothing again
+    return [name for name in names if name.startswith("cnnviz.")]
 
 
-@functools.cache
-def _stripped(path: Path) -> str:
-    tree = ast.parse(path.read_text("utf-8"))
+def _stripped(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(
             node, clean=False

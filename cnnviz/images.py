@@ -562,11 +562,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=json.loads, required=True, help="the set's config block, as JSON")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fingerprint", default="", help="of the set, for provenance")
     parser.add_argument("--index", required=True, help="images.json, to write")
     parser.add_argument("--thumbnails", required=True, help="thumbnails.npy, to write")
     options = parser.parse_args()
     config = options.config
 
+    atomic.sweep([options.index, options.thumbnails])
     found = rows(config)
     names = classes(config)
     index_of = {name: i for i, name in enumerate(names)}
@@ -594,7 +596,8 @@ def main() -> None:
     if ends and (advice := _advice(ends)):
         notes.insert(0, {"name": "window", "reason": advice})
         print(f"note: {advice}")
-    data = {"schema": SCHEMA, "classes": names, "pictures": pictures, "skipped": skipped, "notes": notes}
+    data = {"schema": SCHEMA, "fingerprint": options.fingerprint, "classes": names, "pictures": pictures}
+    data |= {"skipped": skipped, "notes": notes}
     atomic.write_text(options.index, json.dumps(data))
     print(f"{len(pictures)} pictures in {len(names)} classes, {len(skipped)} skipped, {len(notes)} notes")
 

@@ -7,13 +7,17 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnnviz import __version__, atomic, whole
 from cnnviz.errors import reporting
 from cnnviz.result import Result, write
+
+PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", "torchvision", "timm")
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,18 @@ class Job:
     ) -> None:
         """Leave the result at the output named ``result``. ``not_applicable`` says why there is nothing to show."""
         status = "not_applicable" if not_applicable else "ok"
-        provenance = {"code": self.code} | (provenance or {})
+        # what loads no network runs on the CPU
+        made_by = {"code": self.code, "version": f"cnnviz {__version__}", "packages": packages(), "device": "cpu"}
+        provenance = made_by | (provenance or {})
         result = Result(arrays, status, not_applicable, numbers or {}, self.parameters, self.seed, provenance)
         write(self.outputs["result"], result)
+
+
+def packages() -> str:
+    """The versions of Python and of those packages that this process has computed with."""
+    named = {name: module for name in PACKAGES if (module := sys.modules.get(name))}
+    versions = [f"{name} {module.__version__}" for name, module in named.items()]
+    return ", ".join([f"Python {platform.python_version()}", *versions])
 
 
 def run(technique: Callable[[Job], None]) -> None:
@@ -79,4 +92,6 @@ def run(technique: Callable[[Job], None]) -> None:
         outputs=paths(options.output),
     )
     with reporting():
+        atomic.sweep(job.outputs.values())
+        whole.check(job.inputs.values())
         technique(job)

@@ -145,7 +145,6 @@ def load(job: Job) -> Model:
         provenance={
             "checkpoint": facts["checkpoint"],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "torch": torch.__version__,
         },
         channels=facts["channels"],
         kind=facts["kind"],
@@ -228,6 +227,7 @@ def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) ->
     config: the model's block. set_classes: names of the image set's classes. Raises UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
+    _check_finite(net, where)
     channels = input_channels(net)
     block = complete(config["preprocess"], built.preprocess, channels)
     prepared = preprocess(block, channels)
@@ -260,6 +260,18 @@ def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) ->
         ],
         "torch": torch.__version__,
     }
+
+
+def _check_finite(net: nn.Module, where: str) -> None:
+    """Raise UserError naming the weights and running statistics that are not finite. (Masks among buffers may be.)"""
+    statistics = ((name, b) for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
+    bad = [name for name, tensor in (*net.named_parameters(), *statistics) if not tensor.isfinite().all()]
+    if bad:
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise UserError(
+            f"{where}: weights that are not finite (NaN or infinite): {', '.join(bad[:3])}{more}. The training has "
+            "diverged, or the file is damaged; take an earlier checkpoint"
+        )
 
 
 def input_channels(net: nn.Module) -> int:

@@ -24,7 +24,7 @@ class Result:
     status: "ok", or "not_applicable" with the ``reason`` in words a reader of the gallery understands.
     numbers: name → JSON value: small results, such as accuracies and objective values.
     parameters: the technique's config block, as it was used. seed: the seed everything random was derived from.
-    provenance: device, code hash, checkpoint hash, library versions.
+    provenance: code (a hash), version (of cnnviz), packages (their versions), device, checkpoint (names and hashes).
     """
 
     arrays: dict[str, np.ndarray]
@@ -34,6 +34,12 @@ class Result:
     parameters: dict
     seed: int
     provenance: dict
+
+
+def inherited(result: Result, name: str) -> dict:
+    """For the provenance of a result made from ``result``: its device, its checkpoint, and its code under ``name``."""
+    own = ("code", "version", "packages")
+    return {key: v for key, v in result.provenance.items() if key not in own} | {name: result.provenance["code"]}
 
 
 def write(path: str | os.PathLike, result: Result) -> None:

@@ -6,13 +6,23 @@ from pathlib import Path
 from types import SimpleNamespace
 
 sys.path.insert(0, str(workflow.basedir))
-# Jobs run with the Python that runs Snakemake, also where its environment was never activated.
-shell.prefix(f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+# Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
+# nothing for itself, so the shell does, in the log, whose name is what comes after the command's last "| tee".
+shell.prefix(
+    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
+    """echo "killed by signal $((s - 128)): at a limit of memory or time, or by somebody" """
+    """>> "${{BASH_EXECUTION_STRING##*| tee }}"; fi' EXIT; """
+)
 
+from cnnviz.alone import at_work
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash
 from snakemake.exceptions import WorkflowError
+
+if workflow.is_main_process:
+    at_work()
 
 try:
     config = complete(config)
@@ -34,14 +44,6 @@ LOG = f"{RESULTS}/logs/{{model}}"
 BENCHMARK = f"{RESULTS}/benchmarks/{{model}}"
 MODELS = list(config["models"])
 SECTIONS = list(config["sections"])
-# Everything that is asked for of a model.
-OF_MODEL = [
-    f"{SITE}/models/{{model}}/index.html",
-    f"{RESULTS}/models/{{model}}/pages.json",
-    *expand(
-        f"{SECTION}/{{file}}", section=SECTIONS, file=["result.npz", "section.json", "figures.zip"], allow_missing=True
-    ),
-]
 # Fixed by the config, not by --cores: the number of threads changes the last digits of what is computed.
 THREADS = config["threads"]
 DEVICE = config["device"]

@@ -18,5 +18,5 @@ rule image_set:
         fingerprint=lambda w: images.fingerprint(config["image_sets"][w.image_set]),
         code=code_hash("cnnviz.images"),
     shell:
-        "python -m cnnviz.images --config {params.config:q} --threads {threads}"
+        "python -m cnnviz.images --config {params.config:q} --threads {threads} --fingerprint {params.fingerprint}"
         " --index {output.index} --thumbnails {output.thumbnails} 2>&1 | tee {log}"

@@ -9,6 +9,7 @@ import torch
 
 from cnnviz import config
 from cnnviz.job import Job
+from tests.checkout import Finished
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -20,6 +21,14 @@ def shared() -> Path:
     if not (SHARED / "data" / "nets.py").is_file():
         pytest.skip("the shared data are not here")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Finished:
+    """A finished run of two tiny models. Change nothing in it: work in ``finished.copied(…)``."""
+    made = Finished(tmp_path_factory.mktemp("finished"))
+    made.make()
+    return made
 
 
 @pytest.fixture

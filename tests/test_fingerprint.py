@@ -10,6 +10,7 @@ PACKAGE = {
     "cnnviz/a.py": '"""Doc."""\nfrom cnnviz import b\n\n\ndef f(x):\n    """Says."""\n    return b.g(x) + 1\n',
     "cnnviz/b.py": "import math\n\n\ndef g(x):\n    return math.sin(x)\n",
     "cnnviz/c.py": "unrelated = 1\n",
+    "cnnviz/__init__.py": '__version__ = "1"\n',
 }
 
 
@@ -24,7 +25,7 @@ def package(tmp_path, monkeypatch):
             file = tmp_path / path
             file.parent.mkdir(exist_ok=True)
             file.write_text(text.replace(old, new, 1))
-        for cached in (fingerprint._imports, fingerprint._stripped):
+        for cached in (fingerprint.code_hash, fingerprint._parsed):
             cached.cache_clear()
         monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "cnnviz" / "fingerprint.py"))
         return fingerprint.code_hash("cnnviz.a")
@@ -44,6 +45,7 @@ def test_comments_docstrings_layout_and_other_modules_do_not_count(package):
     assert package(a=('    """Says."""\n', "")) == plain
     assert package(b=("\n\n\n", "\n\n\n\n\n")) == plain
     assert package(c=("1", "2")) == plain
+    assert package(__init__=('"1"', '"2"')) == plain
 
 
 def test_every_technique_hashes_to_something_of_its_own():

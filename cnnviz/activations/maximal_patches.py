@@ -94,8 +94,7 @@ def main(job: Job) -> None:
             "pictures": forward.numbers["pictures"],
             "geometry": forward.numbers["geometry"],
         },
-        provenance={key: v for key, v in forward.provenance.items() if key != "code"}
-        | {"forward": forward.provenance["code"]},
+        provenance=result.inherited(forward, "forward"),
     )
 
 

@@ -110,8 +110,7 @@ def main(job: Job) -> None:
         "evaluated": evaluated.astype(np.int32),
         "class_predicted": np.bincount(predicted[evaluated if len(evaluated) else slice(None)], minlength=classes),
     } | labels("probes", np.array(image_set.probes(job.model["probes"]), np.int32))
-    provenance = {key: v for key, v in forward.provenance.items() if key != "code"}
-    provenance |= {"forward": forward.provenance["code"]}
+    provenance = result.inherited(forward, "forward")
     numbers = {key: forward.numbers[key] for key in ("on", "geometry")}
     numbers |= {"pictures": n, "kind": network["kind"], "labelled": len(evaluated)}
     if not len(evaluated):

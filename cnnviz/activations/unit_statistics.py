@@ -51,8 +51,7 @@ def main(job: Job) -> None:
     job.write(
         arrays,
         numbers={"layers": layers, "pictures": forward.numbers["pictures"]},
-        provenance={key: v for key, v in forward.provenance.items() if key != "code"}
-        | {"forward": forward.provenance["code"]},
+        provenance=result.inherited(forward, "forward"),
     )
 
 

@@ -192,7 +192,7 @@ def main(job: Job) -> None:
         "feature": feature_name(job),
         "shared": float(shared),
     }
-    job.write(arrays, numbers=numbers, provenance={"numpy": np.__version__})
+    job.write(arrays, numbers=numbers)
     return None
 
 

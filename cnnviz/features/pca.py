@@ -9,7 +9,6 @@ whole variance.
 """
 
 import numpy as np
-import scipy
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
@@ -68,7 +67,6 @@ def main(job: Job) -> None:
     job.write(
         {"map": scores[:, :2], "explained": explained},
         numbers=numbers,
-        provenance={"numpy": np.__version__, "scipy": scipy.__version__},
     )
     return None
 

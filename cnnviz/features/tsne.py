@@ -106,7 +106,7 @@ def main(job: Job) -> None:
         "dimensions": features.shape[1],
         "feature": feature_name(job),
     }
-    job.write({"map": map}, numbers=numbers, provenance={"openTSNE": openTSNE.__version__, "threads": job.threads})
+    job.write({"map": map}, numbers=numbers, provenance={"threads": job.threads})
     return None
 
 

@@ -14,7 +14,6 @@ Leaves ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`
 """
 
 import numpy as np
-import scipy
 from scipy.optimize import linear_sum_assignment
 
 from cnnviz import result
@@ -173,7 +172,6 @@ def main(job: Job) -> None:
     job.write(
         {"cells": cells.astype(np.int32), "right": right, "down": down},
         numbers=numbers,
-        provenance={"numpy": np.__version__, "scipy": scipy.__version__},
     )
     return None
 

@@ -6,6 +6,7 @@ A file that is in no listing (a CNAME, say) is never touched.
 
 import json
 import os
+import re
 import shutil
 from filecmp import cmp
 from pathlib import Path, PurePosixPath
@@ -50,6 +51,7 @@ class Publication:
     def __exit__(self, kind, *_) -> None:
         if kind is None:
             _delete(self.out, _listed(self.listing) - self.files)
+            _sweep(self.out, self.files)
             atomic.write_text(self.listing, json.dumps(sorted(self.files), indent=0))
 
 
@@ -73,6 +75,19 @@ def _listed(listing: Path) -> set[str]:
 def _inside(address: str) -> bool:
     path = PurePosixPath(address)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in address
+
+
+def _sweep(out: Path, addresses: set[str]) -> None:
+    """Remove what killed writers of these files left beside them; see :mod:`cnnviz.atomic`, whose names these are."""
+    names: dict[str, set[str]] = {}
+    for address in addresses:
+        folder, _, name = address.rpartition("/")
+        names.setdefault(folder, set()).add(name)
+    for folder, own in names.items():
+        for entry in os.scandir(out / folder):
+            left = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)?", entry.name)
+            if left and left[1] in own:
+                os.unlink(entry)
 
 
 def _delete(out: Path, addresses: set[str]) -> None:

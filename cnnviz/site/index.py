@@ -9,7 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from cnnviz import atomic
+from cnnviz import atomic, whole
+from cnnviz.errors import reporting
 from cnnviz.site import compare, credits, edition, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
@@ -193,6 +194,10 @@ def main() -> None:
     parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="of the sections about all models")
     parser.add_argument("--benchmarks", type=Path, help="Snakemake's benchmark files: FOLDER/<model>/<section>.tsv")
     options = parser.parse_args()
+    with reporting():
+        compared = options.config.get("compare", ()) if options.gallery else ()
+        parts = [options.gallery / id / file for id in compared for file in model_pages.FILES]
+        whole.check([*options.stamps, *options.images, *parts])
     read = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
     stamps, images = {stamp["id"]: stamp for stamp in read}, {path.parent.name: path for path in options.images}
     manifest = render(options.config, stamps, options.out, options.benchmarks, images, options.gallery)

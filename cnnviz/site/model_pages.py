@@ -19,7 +19,8 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image, ImageOps
 
-from cnnviz import atomic
+from cnnviz import atomic, whole
+from cnnviz.errors import reporting
 from cnnviz.site import credits, edition, map_page, picture_pages, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
@@ -31,6 +32,7 @@ from cnnviz.views import section as sections_on_disk
 from cnnviz.views.section import Figure, Section, Subject
 
 STAMP_SCHEMA = 1
+FILES = ("result.npz", "section.json", "figures.zip")  # of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
 MOST_DETAILED = 60  # figures of a page that repeat the section's provenance; beyond, they link to it
@@ -120,6 +122,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "model": {"id": config["model"], "title": title, "page": "../index.html"},
                 "image_set": _credited(part, config.get("image_set"), index),
                 "near_chance": chance,
+                "made_from": _made_from(facts, index),
                 "family": _family(config, part.id),
                 "others": _others(config, part.id),
                 "before": parts[i - 1] if i else None,
@@ -187,7 +190,7 @@ def publish_section(
         part=part,
         section=section,
         parameters=redact(section.parameters) if section else {},
-        provenance=redact(section.provenance) if section else {},
+        provenance=redact(around.pop("made_from", {}) | section.provenance) if section else {},
         papers=_papers(section) if section else [],
         groups=_groups(part, credit),
         tables=[_table(t) for t in section.tables] if section else [],
@@ -219,6 +222,12 @@ def _accuracy(path: Path) -> dict:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return {}
     return {k: numbers[k] for k in ("top1", "top5", "pictures", "labelled") if isinstance(numbers.get(k), int | float)}
+
+
+def _made_from(facts: dict, index: dict) -> dict:
+    """What every section of a model is made from: the network's files and the set of pictures, as hashes."""
+    stated = {"checkpoint": facts.get("checkpoint"), "pictures": index.get("fingerprint")}
+    return {what: hashed for what, hashed in stated.items() if hashed}
 
 
 def _remarks(index: dict, kind: str) -> list[dict]:
@@ -452,6 +461,9 @@ def main() -> None:
     parser.add_argument("--stamp", type=Path, required=True)
     parser.add_argument("--log-folder", type=Path)
     options = parser.parse_args()
+    parts = [options.sections / id / file for id in options.config["sections"] for file in FILES]
+    with reporting():
+        whole.check([options.model, options.model.parent / "forward" / "result.npz", *parts])
     stamp = render(options.config, options.model, options.sections, options.out, options.log_folder)
     atomic.write_text(options.stamp, json.dumps(stamp, indent=1, ensure_ascii=False))
     missing = [entry["id"] for entry in stamp["sections"] if entry["status"] == "missing"]

@@ -18,7 +18,8 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image
 
-from cnnviz import atomic
+from cnnviz import atomic, whole
+from cnnviz.errors import reporting
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
@@ -160,6 +161,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the site's folder")
     parser.add_argument("--stamp", type=Path, required=True)
     options = parser.parse_args()
+    with reporting():
+        whole.check([*options.stamps, options.images, options.thumbnails])
     stamps = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
     publish(options.image_set, options.images, options.thumbnails, stamps, options.out)
     atomic.write_text(options.stamp, json.dumps({"image_set": options.image_set}))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import result
+from cnnviz import result, whole
 from cnnviz.errors import reporting
 from cnnviz.result import Result
 from cnnviz.views import section
@@ -178,6 +178,7 @@ def main() -> None:
     options = parser.parse_args()
     inputs = {id: Path(path) for id, path in (pair.split("=", 1) for pair in options.input)}
     with reporting():
+        whole.check(inputs.values())
         write(options.models, inputs, options.folder)
 
 

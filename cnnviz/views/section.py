@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import atomic, facts, images
+from cnnviz import atomic, facts, images, whole
 from cnnviz.errors import reporting
 from cnnviz.result import Result, read
 
@@ -253,6 +253,8 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
     options = parser.parse_args()
     inputs = {name: Path(path) for name, path in (pair.split("=", 1) for pair in options.input)}
     with reporting():
+        atomic.sweep([options.section, options.figures])
+        whole.check(inputs.values())
         result = read(inputs["result"])
         context = Context(
             model=facts.read(inputs["model"]),

@@ -128,7 +128,7 @@ def main(job: Job) -> None:
             "pictures": len(image_set),
             "all_classes": len(image_set.classes),
         },
-        provenance=forward.provenance,
+        provenance=result.inherited(forward, "forward"),
     )
     return None
 

@@ -10,9 +10,10 @@ from PIL import Image
 
 from cnnviz.demo import pictures
 from cnnviz.site import edition
-from tests import test_workflow
+from tests import checkout as checkouts
 from tests.site import static
 from tests.site.test_publish import everywhere, named
+from tests.test_workflow import CONFIG
 
 COUNT = 30
 MARKS = [b"SecretCamera", b"SecretComment", b"SecretPlace"]
@@ -30,7 +31,7 @@ def photograph(number: int) -> bytes:
     return stream.getvalue()
 
 
-class Checkout(test_workflow.Checkout):
+class Checkout(checkouts.Checkout):
     """The same on a folder of photographs, of which one is broken."""
 
     def configure(self, **changes) -> None:
@@ -41,10 +42,10 @@ class Checkout(test_workflow.Checkout):
             path.write_bytes(photograph(i))
         (self.folder / "photos" / "wolf" / "wolf-9999.jpg").write_bytes(b"broken")
         (self.folder / "holiday.jpg").write_bytes(photograph(COUNT))
-        sections = test_workflow.CONFIG["sections"]
+        sections = CONFIG["sections"]
         sections = sections | {"style_transfer": sections["style_transfer"] | {"content": "holiday.jpg"}}
         config = {"image_sets": {"photos": {"kind": "folder", "path": "photos"}}, "sections": sections} | changes
-        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(test_workflow.CONFIG | config))
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG | config))
 
     @property
     def site(self):
@@ -53,7 +54,7 @@ class Checkout(test_workflow.Checkout):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Checkout:
-    made = Checkout(tmp_path_factory.mktemp("checkout"))
+    made = Checkout(tmp_path_factory.mktemp("checkout"), CONFIG)
     made.make()
     return made
 

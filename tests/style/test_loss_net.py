@@ -7,19 +7,17 @@ import pytest
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from tests import test_workflow
+from tests.checkout import Checkout, only
+from tests.test_workflow import CONFIG
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory) -> dict[tuple[str, str], str]:
     """(section, model) → the command that a dry run would run."""
-    checkout = test_workflow.Checkout(tmp_path_factory.mktemp("checkout"))
-    tiny = test_workflow.CONFIG["models"]["tiny"]
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), CONFIG)
+    tiny = CONFIG["models"]["tiny"]
     judge = {k: v for k, v in tiny.items() if k != "checkpoint"} | {"layers": ["conv2"]}
-    sections = {name: False for name in test_workflow.ALL} | {
-        "style_transfer": {"loss_net": "judge"},
-        "texture_synthesis": {},
-    }
+    sections = only({"style_transfer": {"loss_net": "judge"}, "texture_synthesis": {}})
     checkout.configure(models={"tiny": tiny, "judge": judge}, sections=sections)
     done = checkout.snakemake("--dry-run", "--printshellcmds", "--quiet", "host")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,170 @@
+"""A copy of the repository to run in, with a tiny network: what the tests of the real DAG share.
+
+``Checkout`` is such a copy; ``Finished`` is one with two models and a few sections, made once for all tests that start
+from a finished run and then copied, with Snakemake's notes and with the times of its files.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import yaml
+from PIL import Image
+
+from cnnviz.demo import pictures
+
+ROOT = Path(__file__).parents[1]
+NET = """
+import torch
+from torch import nn
+
+def tiny(classes=12):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.MaxPool2d(3),
+        nn.Flatten(), nn.Linear(486, 8), nn.ReLU(), nn.Linear(8, classes))
+"""
+ALL = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())["properties"]["sections"]["properties"]
+PREPROCESS = {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}
+
+
+def only(sections: dict[str, dict]) -> dict:
+    """The config's ``sections:`` with these, and with no others."""
+    return {name: False for name in ALL if name not in sections} | sections
+
+
+class Checkout:
+    """A copy of the repository to run in, with a config, a network and its weights."""
+
+    config: dict
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder, self.config = folder, config
+        for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        (folder / "net.py").write_text(NET)
+        torch.save(self.state(), folder / "weights.pt")
+        self.configure()
+
+    @staticmethod
+    def state(shift: float = 0) -> dict[str, torch.Tensor]:
+        """Weights of the network. shift: added to the first convolution's biases."""
+        namespace: dict = {}
+        exec(NET, namespace)
+        state = namespace["tiny"]().state_dict()
+        state["0.bias"] += shift
+        return state
+
+    def configure(self, **changes) -> None:
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(self.config | changes))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *arguments]
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(*arguments), cwd=self.folder, text=True, capture_output=True)
+
+    def make(self, *arguments: str) -> str:
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def planned(self, *arguments: str) -> Counter:
+        """Rule → how many of its jobs would run now."""
+        done = self.snakemake("--dry-run", *arguments)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text[-3000:]
+        if "Nothing to be done" in text:
+            return Counter()
+        table = text.split("Job stats:")[1].split("total")[0]
+        counted = Counter({name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M)})
+        del counted["all"]
+        return counted
+
+    def manifest(self, model: str = "tiny") -> dict:
+        """Section → what manifest.json says of it, for one of the models."""
+        models = json.loads((self.folder / "results/site/manifest.json").read_text())["models"]
+        sections = next(found["sections"] for found in models if found["id"] == model)
+        return {section["id"]: section for section in sections}
+
+    def page(self, address: str) -> str:
+        return (self.folder / "results/site" / address).read_text("utf-8")
+
+    @contextmanager
+    def edited(self, path: str, old: str, new: str) -> Iterator[None]:
+        """Replace ``old`` by ``new`` in a file, and put it back with its time of change."""
+        file = self.folder / path
+        before, status = file.read_text(), file.stat()
+        assert old in before
+        file.write_text(before.replace(old, new, 1))
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def copied(self, folder: Path):
+        """The same at another place: files, their times, Snakemake's notes."""
+        shutil.copytree(self.folder, folder, symlinks=True)  # copies with times
+        copy = object.__new__(type(self))
+        copy.folder, copy.config = folder, self.config
+        return copy
+
+
+# Class and file names of the finished run. They have to survive it, and to reach no page but as text.
+CLASSES = (
+    "<script>alert(1)<script>",
+    "\"two\" & 'one'",
+    "snow 🐺 שלום\u202eabc",
+    "line\nbreak",
+    "up ..\\.. down",
+    "plain",
+)
+SECTIONS = {
+    "first_layer_filters": {},
+    "maximal_patches": {},
+    "pca": {},
+    "saliency": {"samples": 2},
+    "class_visualization": {"classes": 2, "steps": 2},
+}
+
+
+class Finished(Checkout):
+    """Two models on a folder of 18 pictures and a broken one."""
+
+    @classmethod
+    def model(cls, checkpoint: str) -> dict:
+        return {"factory": "net.py:tiny", "checkpoint": checkpoint, "probes": 2, "preprocess": PREPROCESS}
+
+    def __init__(self, folder: Path):
+        for i in range(18):
+            self.picture(folder, i)
+        (folder / "pictures" / "plain" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+        torch.save(self.state(shift=0.5), folder / "twin.pt")
+        super().__init__(
+            folder,
+            {
+                "threads": 1,
+                "device": "cpu",
+                "image_sets": {"drawn": {"kind": "folder", "path": "pictures"}},
+                "models": {"tiny": self.model("weights.pt"), "twin": self.model("twin.pt")},
+                "sections": only(SECTIONS),
+            },
+        )
+
+    @staticmethod
+    def picture(folder: Path, number: int) -> Path:
+        """Draw a picture of the set."""
+        name = CLASSES[number % len(CLASSES)]
+        path = folder / "pictures" / name / f"{name} {number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures.draw(1, number).image).save(path)
+        return path
