@@ -22,7 +22,7 @@ from cnnviz import atomic
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.site.subjects import Key, Told, address, side_by_side, size
+from cnnviz.site.subjects import SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
 A_PAGE = 64  # pictures of a shared page, about
@@ -99,6 +99,7 @@ def render(
     links = [{"href": f"{folder(image_set)}/{address('image', name)}", "label": name} for name in close]
     classes = index.get("classes", [])
     labels = {p["name"]: classes[p["label"]] for p in index.get("pictures", ()) if p.get("label") is not None}
+    maps = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
     for i, name in enumerate(close):
         told = [(model["title"], model["pictures"][name]) for model in models if name in model["pictures"]]
         site.write(
@@ -107,7 +108,8 @@ def render(
                 root="../../", kind="image", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
-                told=told, rows=side_by_side(told), known_anything=True, scripts=[], others=[], units=[],
+                told=told, rows=side_by_side(told), known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED, units=[],
+                maps=[map | {"picture": name} for map in maps],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
             ),
         )  # fmt: skip
@@ -142,6 +144,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
         site.write(f"{file}.webp", stream.getvalue())
         words = {"root": "../../", "scripts": [], "image_set": image_set, "sheet": f"{file}.webp"}
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
+        words["maps"] = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
         words |= {"size": sheet.shape[1::-1], "total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))
     return [{"href": f"all-{n:04d}.html"} for n in range(of)]

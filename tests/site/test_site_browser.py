@@ -96,11 +96,14 @@ def test_check_site_finds_what_is_broken(chrome, site, tmp_path):
     shutil.rmtree(broken / "models" / "alexnet" / "sections")
     shutil.rmtree(broken / "models" / "nasty-1" / "sections")
     page = broken / "methods.html"
-    wide = '<p style="width: 900px">wide</p><img src="none.webp" alt="x"><script>nothing()</script>'
+    wide = '<svg width="900" height="9"></svg><img src="none.webp" alt="x"><script>nothing()</script>'
+    wide += '<p style="color: red">x</p><img src="https://example.org/x.png" alt="x"><script src="data:,x"></script>'
     page.write_text(page.read_text("utf-8").replace("</main>", wide + "</main>"), "utf-8")
     found = "\n".join(browser.check_site(broken, chrome))
-    for word in ("scrolls sideways", "404", "nothing is not defined", "picture is not shown"):
+    for word in ("scrolls sideways", "404", "picture is not shown"):
         assert word in found
+    for what in ("inline script", "inline style", "loading the image 'https://", "loading the script 'data:"):
+        assert what in found.lower(), "the policy forbids it"
 
 
 def test_time_is_shown_where_it_was_measured(page, site):
