@@ -11,8 +11,8 @@ MOST = 200  # pictures of a list; images.json has all
 def words(models: list[dict], compared: list[dict], indices: dict[str, dict], publish: str) -> dict:
     """What the template needs: unloaded, failed, not_applicable, unpublished, sets.
 
-    models: stamps. compared: entries of the sections about all models. indices: image set → its images.json. The derived
-    edition names no pictures; its logs and reasons come without their names already.
+    models: stamps. compared: entries of the sections about all models. indices: image set → its images.json. The
+    derived edition names no pictures; its logs and reasons come without their names already.
     """
     of = [(model["title"], model["id"], entry) for model in models for entry in model["sections"]]
     of += [("All models", "", entry) for entry in compared]

@@ -27,6 +27,7 @@ ARGUMENTS = [
 ]
 
 _DECODES = """async () => {
+  document.querySelectorAll("details").forEach((d) => (d.open = true));
   const images = [...document.images];
   images.forEach((image) => (image.loading = "eager"));
   await Promise.allSettled(images.map((image) => image.decode()));
@@ -124,6 +125,7 @@ def _page(page: Page, options: dict) -> list[str]:
     found = []
     if options.get("java_script_enabled") is False:
         # playwright's own evaluation still runs; the page's scripts do not
+        page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")  # as a click does
         if page.locator("figure.figure").count() != page.locator(".caption:visible").count():
             found.append("captions are hidden without JavaScript")
     elif (shift := page.evaluate(_SHIFT)) > 0.1:

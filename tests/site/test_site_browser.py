@@ -86,10 +86,6 @@ def test_pixel_pictures_are_enlarged_by_whole_numbers(page, site):
         assert shown.evaluate("i => i.width / i.naturalWidth") in range(1, 100)
 
 
-def test_whole_site(chrome, site):
-    assert browser.check_site(site, chrome) == []
-
-
 def test_check_site_finds_what_is_broken(chrome, site, tmp_path):
     broken = tmp_path / "site"
     shutil.copytree(site, broken)
