@@ -58,7 +58,7 @@ def render(
                 techniques=techniques,
                 compared=compared,
                 pairs=_pairs(models),
-                tour=tour.stops(models),
+                tour=tour.chapters(models),
                 gaps=gaps["count"],
             ),
         )
