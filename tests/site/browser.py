@@ -9,11 +9,12 @@ import http.server
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ARGUMENTS = [
     "--headless",
@@ -74,6 +75,18 @@ def served(site: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/some/where/"
         server.shutdown()
+
+
+def wait(page: Page, expression: str, arg=None, seconds: float = 20) -> None:
+    """Until the expression, or function of ``arg``, is true. Playwright's own waiting needs what the policy forbids."""
+    until = time.monotonic() + seconds
+    while True:
+        with suppress(Error):  # the page may be on its way to another
+            if page.evaluate(expression, arg):
+                return
+        if time.monotonic() > until:
+            raise TimeoutError(f"{page.url}: never true: {expression}")
+        page.wait_for_timeout(30)
 
 
 def watch(page: Page, root: str, found: list[str]) -> None:

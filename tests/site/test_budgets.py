@@ -166,10 +166,10 @@ def test_keyboard_alone(page, site):
     page.wait_for_url("**/units/**/1.html")
     page.keyboard.press("/")
     page.keyboard.type("map of the pictures alexnet")
-    page.wait_for_function("document.querySelectorAll('dialog [role=option]').length")
+    browser.wait(page, "document.querySelectorAll('dialog [role=option]').length")
     page.keyboard.press("Enter")
     page.wait_for_url("**/map.html")
-    page.wait_for_function("performance.getEntriesByName('map-ready').length")
+    browser.wait(page, "performance.getEntriesByName('map-ready').length")
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('canvas')"):
@@ -192,7 +192,7 @@ def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
         link = page.locator("a[href*='map.html#picture=']").first
         picture = unquote(link.get_attribute("href").split("#picture=")[1])
         link.click()
-        page.wait_for_function("performance.getEntriesByName('map-ready').length")
+        browser.wait(page, "performance.getEntriesByName('map-ready').length")
         assert picture in page.locator(".map .said").inner_text()
 
 
@@ -204,11 +204,11 @@ def test_every_figure_has_a_link_that_is_copied(page, of_kind):
         assert links.count() == page.locator("figure.figure").count(), kind
         page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
         links.last.click()
-        page.wait_for_function("document.querySelector('main').innerText.includes('Link copied')")
+        browser.wait(page, "document.querySelector('main').innerText.includes('Link copied')")
         copied = page.evaluate("navigator.clipboard.readText()")
         page.goto("about:blank")
         page.goto(copied)
-        page.wait_for_function("document.querySelector('figure:target').checkVisibility()")  # folded or not
+        browser.wait(page, "document.querySelector('figure:target').checkVisibility()")  # folded or not
 
 
 @chromium

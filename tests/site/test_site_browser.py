@@ -77,7 +77,7 @@ def test_lightbox_by_keyboard_alone(page, site):
 def test_pixel_pictures_are_enlarged_by_whole_numbers(page, site):
     open_section(page, site, "first_layer_filters")
     page.locator("a.picture").first.click()
-    page.wait_for_function("document.querySelector('dialog img').naturalWidth > 0")
+    browser.wait(page, "document.querySelector('dialog img').naturalWidth > 0")
     shown = page.locator("dialog img")
     assert shown.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
     for width, height in ((2000, 1900), (1280, 800), (500, 700)):
