@@ -171,7 +171,7 @@ def _missing(root: Path, model: str, id: str) -> None:
 
 def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
     layers = [("conv1", "Conv2d", 64, 55), ("conv2", "Conv2d", 192, 27), ("conv3", "Conv2d", 384, 13)]
-    layers += [("conv4", "Conv2d", 256, 13), ("conv5", "Conv2d", 256, 13), ("fc6", "Linear", 4096, 1)]
+    layers += [("conv4", "Conv2d", 256, 13), ("conv5", "Conv2d", 32, 13), ("fc6", "Linear", 4096, 1)]
     layers += [("fc7", "Linear", 4096, 1), ("fc8", "Linear", 1000, 1)]
     facts = {
         "schema": 1, "id": id, "title": title, "described": f"Eight layers of {title}, ImageNet weights",
@@ -180,7 +180,7 @@ def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
             {"name": n, "module": f"features.{i}", "kind": k, "units": u, "height": s, "width": s}
             for i, (n, k, u, s) in enumerate(layers)
         ],
-        "chosen": ["conv1", "conv2", "conv3", "conv4", "conv5"],
+        "chosen": ["conv1", "conv5"],
         "feature": {"at": ["features.6", "output"], "name": "fc7, as fc8 takes it in", "size": 4096},
         "classes": ["cat", "dog", NASTY], "label_to_output": [0, 1, 2], "torch": "2.15.0",
     }  # fmt: skip
