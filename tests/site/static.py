@@ -91,7 +91,9 @@ def _whole(page: Page, say) -> None:
         say(f"ids used twice: {sorted({i for i in page.ids if page.ids.count(i) > 1})}")
     if not page.all("html")[0].get("lang"):
         say("no lang")
-    metas = {m.get("name"): m.get("content") for m in page.all("meta")}
+    metas = {m.get("name", m.get("http-equiv")): m.get("content") for m in page.all("meta")}
+    if "default-src 'none'" not in (policy := metas.get("Content-Security-Policy") or "") or "unsafe" in policy:
+        say("a policy that lets in what is not of the site")
     for name in ("description", "viewport"):
         if not (metas.get(name) or "").strip():
             say(f"no {name}")

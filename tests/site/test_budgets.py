@@ -1,6 +1,7 @@
 """The budgets of a gallery with every kind of page, names without an end and long tables: in files and in a browser."""
 
 import gzip
+import json
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from cnnviz.slug import slug
 from tests.site import browser, static, synthetic
 
 KB, MB = 1000, 1_000_000
@@ -63,6 +65,32 @@ def test_two_renderings_are_the_same_bytes(site, tmp_path):
     files = {p.relative_to(site): p.read_bytes() for p in site.rglob("*") if p.is_file()}
     other = tmp_path / "site"
     assert {p.relative_to(other): p.read_bytes() for p in other.rglob("*") if p.is_file()} == files
+
+
+def test_only_what_changes_is_written_and_what_is_gone_is_deleted(tmp_path):
+    """Of every kind of page: units, classes and pictures too, and the comparisons."""
+
+    def stamps() -> dict[str, int]:
+        return {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    def gone() -> set[str]:
+        return {name.rsplit("/", 1)[0] for name in first.keys() - stamps().keys()}
+
+    out = synthetic.make_gallery(tmp_path) / "site"
+    synthetic.render(tmp_path)
+    first = stamps()
+    synthetic.render(tmp_path)
+    assert stamps() == first
+    facts = tmp_path / "models" / "alexnet" / "model.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"chosen": ["conv1"]}))
+    synthetic.render(tmp_path)
+    assert gone() == {"models/alexnet/layers", f"models/alexnet/units/{slug(synthetic.LONG)}"}
+    same = {name for name, stamp in stamps().items() if first.get(name) == stamp}
+    assert {f"models/alexnet/units/conv1/{u}.html" for u in range(64)} <= same
+    assert any(name.startswith("images/set/all-") for name in same) and "compare/alexnet-and-nasty-1.html" in same
+    synthetic.render(tmp_path, models=["alexnet"], sections=["class_visualization"])
+    assert {"compare", "images/set", "models/nasty-1", f"models/alexnet/units/{slug(synthetic.LONG)}"} <= gone()
+    assert "models/alexnet/units/conv1/0.html" in stamps()
 
 
 # ---------------------------------------------------------------------------------------------------------- the browser
