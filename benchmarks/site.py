@@ -15,8 +15,9 @@ import numpy as np
 
 from benchmarks.map import WORDS, make_results
 from cnnviz import config, result
-from cnnviz.check.plan import Cost, gallery
+from cnnviz.check.plan import Cost
 from cnnviz.site import index, model_pages, picture_pages
+from cnnviz.site.size import expected
 from cnnviz.views import section
 from cnnviz.views.section import About, Section, Subject
 
@@ -105,5 +106,5 @@ def measure() -> Iterator[tuple[str, float, float]]:
         pages = sum(size for name, (_, size) in after.items() if name.startswith("models/net/units/"))
         yield "a unit's page, KB", pages / units / 1e3, 20
         cost = Cost("net", PICTURES, 2, 10, LAYERS, LAYERS * UNITS, 64 * 64, 0, 0)
-        stated, *_ = gallery([cost], config.complete(PLAN))
+        stated, *_ = expected([cost], config.complete(PLAN))
         yield f"files stated beforehand ({stated}) / files", max(stated / len(after), len(after) / stated), 1.2
