@@ -22,7 +22,7 @@ from cnnviz import atomic
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.site.subjects import SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
+from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
 A_PAGE = 64  # pictures of a shared page, about
@@ -101,7 +101,7 @@ def render(
     labels = {p["name"]: classes[p["label"]] for p in index.get("pictures", ()) if p.get("label") is not None}
     maps = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
     places = {name: i for i, name in enumerate(names)}
-    members = [places[name] for name in close]
+    members = [places[name] for name in close[:MOST]]
     sheet = None
     if members and thumbnails is not None:
         sheet = _sheet(site, f"{folder(image_set)}/close", thumbnails, members)
@@ -116,7 +116,7 @@ def render(
                 told=told, rows=side_by_side(told), known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED, units=[],
                 maps=[map | {"picture": name} for map in maps],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
-                sheet=sheet, box=_box(i),
+                sheet=sheet if i < MOST else None, box=_box(i),
             ),
         )  # fmt: skip
     shared = [] if thumbnails is None else _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
@@ -125,7 +125,7 @@ def render(
         {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": _box(i)}
         for i, name in enumerate(close)
     ]
-    words["sheet"] = sheet
+    words |= {"sheet": sheet, "most": MOST}
     site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
 
 

@@ -110,7 +110,7 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
     """Publish a page for each layer, each unit of the chosen layers, and each class that something is known of.
 
-    model: id, title, folder, and others: [(title, folder, gives the same layers and classes)] of the other models.
+    model: title and folder.
     """
     template = page.get_template("subject.html")
     folder, title = model["folder"], model["title"]
