@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-BENCHMARKS = ("forward", "ascent", "neighbors", "memory", "occlusion", "lime", "units")
+BENCHMARKS = ("forward", "ascent", "neighbors", "memory", "occlusion", "lime", "units", "site", "map")
 RUNS = {
     "demo, both nets, all sections": ("config.yaml", 180),
     "AlexNet, 1 000 pictures": ("benchmarks/alexnet.yaml", 360),

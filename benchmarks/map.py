@@ -6,9 +6,8 @@ t-SNE map, cells by halving), renders only the map, and opens it from disk in he
 
 import argparse
 import json
-import os
 import tempfile
-import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +139,8 @@ def render(model: Path, out: Path) -> Path:
 
 def look(page_path: Path, browser) -> dict[str, float]:
     """Open the map as a first visit does, and use it."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    # playwright's waiting needs what the pages' policy forbids
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, bypass_csp=True)
     files, site = [], page_path.parents[2]
     page.on("request", lambda request: files.append(site / request.url.split(f"{site.as_uri()}/")[-1].split("#")[0]))
     page.goto(page_path.as_uri())
@@ -165,30 +165,33 @@ def look(page_path: Path, browser) -> dict[str, float]:
     return found
 
 
-def main() -> None:
+def measure(
+    counts: Iterable[int] = tuple(INTERACTIVE), keep: Path | None = None, browser: str = "/usr/bin/chromium"
+) -> Iterator[tuple[str, float, float]]:
+    """What was measured, its value, and its bar. keep: leave the generated results and sites in this folder."""
     from playwright.sync_api import sync_playwright
 
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        for count in counts:
+            folder = (keep or Path(temporary)) / str(count)
+            if not (folder / "models").exists():
+                make_results(folder, count)
+            page = render(folder / "models" / "net", folder / "site")
+            for what, value in look(page, launched).items():
+                bar = INTERACTIVE[count] if what.startswith("interactive") else RESULTS[what.split(" (")[0]]
+                yield f"map of {count}: {what}", value, bar
+        launched.close()
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="leave the generated results and sites in this folder")
     parser.add_argument("--counts", type=int, nargs="+", default=list(INTERACTIVE), choices=list(INTERACTIVE))
     parser.add_argument("--browser", default="/usr/bin/chromium")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox", "--disable-gpu"])
-        for count in options.counts:
-            folder = (options.keep or Path(temporary)) / str(count)
-            start = time.perf_counter()
-            if not (folder / "models").exists():
-                make_results(folder, count)
-            made = time.perf_counter()
-            page = render(folder / "models" / "net", folder / "site")
-            rendered = time.perf_counter() - made
-            print(f"\n{count} pictures: made in {made - start:.0f} s, rendered in {rendered:.1f} s", end=", ")
-            print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-            for what, value in look(page, browser).items():
-                bar = INTERACTIVE[count] if what.startswith("interactive") else RESULTS[what.split(" (")[0]]
-                print(f"{'ok  ' if value <= bar else 'OVER'}  {value:8.2f}  bar {bar:<5} {what}", flush=True)
-        browser.close()
+    for what, value, bar in measure(options.counts, options.keep, options.browser):
+        print(f"{'ok  ' if value <= bar else 'OVER'}  {value:8.2f}  bar {bar:<5} {what}", flush=True)
 
 
 if __name__ == "__main__":

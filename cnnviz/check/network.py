@@ -70,6 +70,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         len(image_set),
         model.feature_size,
         len(model.classes),
+        len(model.chosen),
         sum(layer.units for layer in model.layers if layer.name in model.chosen),
         model.preprocess.size[0] * model.preprocess.size[1],
         block["probes"] if isinstance(block["probes"], int) else len(block["probes"]),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from cnnviz import images
 from cnnviz.check.report import Line, duration, size
+from cnnviz.site.size import expected
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a model: pictures of its set, lengths of features and scores, units shown, pixels of its input, probes.
+    """Of a model: pictures of its set, lengths of features and scores, layers and units shown, pixels of its input,
+    probes.
 
     seconds: of the forward pass over all pictures, 0 where it is not known.
     """
@@ -20,6 +22,7 @@ class Cost:
     pictures: int
     features: int
     outputs: int
+    layers: int
     units: int
     pixels: int
     probes: int
@@ -44,10 +47,10 @@ def plan(dry_run: str, costs: Sequence[Cost], config: dict) -> Iterator[Line]:
     files = sum(len(names.split(", ")) for names in re.findall(r"^ +output: (.+)$", dry_run, re.MULTILINE))
     arrays = sum(4 * cost.pictures * (cost.features + cost.outputs) for cost in costs)
     arrays += sum(12_288 * len(images.rows(block)) for block in config["image_sets"].values())
-    # A rule of thumb, from the demo: maps of each probe, patches of each unit, a tile for each picture.
-    drawn = sum(100 * c.probes * c.pixels + 15_000 * c.units + 2_000 * c.pictures + 10**6 for c in costs)
+    pages, made, written = expected(costs, config)
     words = f"{files} files of results and as many logs; {size(arrays)} of features, scores and thumbnails, roughly "
-    yield Line("·", "disk", f"{words}{size(drawn)} of other results, and as much again for the gallery")
+    yield Line("·", "disk", f"{words}{size(made)} of other results")
+    yield Line("·", "gallery", f"roughly {pages:,} files, {size(made + written)}")
     if jobs["forward"]:
         for cost in costs:
             if cost.seconds:

@@ -20,14 +20,18 @@ def words(a: dict, b: dict) -> dict:
     """What the template needs besides: basics, sections."""
     ids = dict.fromkeys(entry["id"] for model in (a, b) for entry in model["sections"])
     of = [{entry["id"]: entry for entry in model["sections"]} for model in (a, b)]
-    return {"basics": list(_basics(a, b)), "sections": [_section(of[0].get(id), of[1].get(id)) for id in ids]}
+    sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
+    measured = any(section["measures"] for section in sections if section["id"] == "predictions")
+    return {"basics": list(_basics(a, b, measured)), "sections": sections}
 
 
-def _basics(a: dict, b: dict):
+def _basics(a: dict, b: dict, measured: bool):
+    """measured: the accuracies stand among the sections' numbers, with their intervals."""
     both = (a, b)
-    yield {"name": "what it is", "cells": [model["described"] for model in both]}
     if all(model["parameters"] is not None for model in both):
         yield {"name": "parameters", "cells": [about(model["parameters"]) for model in both]}
+    if measured:
+        return
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
         if all(key in model["accuracy"] for model in both):
             yield {"name": name, "cells": [share(model["accuracy"][key]) for model in both]}

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from cnnviz import atomic, whole
 from cnnviz.errors import reporting
-from cnnviz.site import compare, credits, edition, model_pages, picture_pages, search, size, timings, tour
+from cnnviz.site import compare, credits, edition, missing, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.slug import slug
@@ -47,6 +47,9 @@ def render(
     with Publication(out, OWNER) as site:
         words = {"root": "", "title": config["title"], "subtitle": config.get("subtitle", ""), "scripts": []}
         compared = _publish_compared(site, page, config.get("compare", {}), models, gallery)
+        indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
+        gaps = missing.words(models, compared, indices, publish)
+        gaps["count"] = missing.count(gaps)
         front = page.get_template("index.html")
         site.write(
             "index.html",
@@ -56,13 +59,14 @@ def render(
                 techniques=techniques,
                 compared=compared,
                 pairs=_pairs(models),
-                tour=tour.stops(models),
+                tour=tour.chapters(models),
+                gaps=gaps["count"],
             ),
         )
         _publish_pairs(site, page.get_template("compare.html"), words | {"root": "../"}, models)
         techniques += _techniques([{"title": "all models", "sections": compared}])
         site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
-        indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
+        site.write(missing.PAGE, page.get_template("missing.html").render(**words, **gaps))
         _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
         site.write(".nojekyll", "")  # GitHub Pages then serves the files as they are
         pictures = {name: [p["name"] for p in found.get("pictures", ())] for name, found in indices.items()}
@@ -166,7 +170,7 @@ def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
         "accuracy": {}, "near_chance": None, "cover": None, "sections": [], "pictures": {}, "said": {},
-        "named": {"layer": [], "class": []},
+        "named": {"layer": [], "class": []}, "log": "",
     }  # fmt: skip
 
 

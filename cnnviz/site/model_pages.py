@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from cnnviz import atomic, whole
 from cnnviz.errors import reporting
-from cnnviz.site import credits, edition, map_page, picture_pages, subjects
+from cnnviz.site import credits, edition, map_page, missing, picture_pages, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -145,6 +145,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "input": facts.get("input"),
             "accuracy": accuracy,
             "near_chance": chance,
+            "log": log,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,
             "named": subjects.named(folder, facts, known),
@@ -155,14 +156,12 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             root="../../",
             model=stamp,
             facts=facts,
-            log=log,
             strip=[
                 layer | {"page": link(Subject("layer", layer["name"])).removeprefix(f"{folder}/")}
                 for layer in _strip(facts)
             ],
             families={part.id: _family(config, part.id) for part in parts},
-            skipped=_remarks(index, "skipped"),
-            odd=_remarks(index, "notes"),
+            gaps=_gaps(parts, index, image_set),
             scripts=[],
         )
         site.write(stamp["page"], html)
@@ -197,7 +196,7 @@ def publish_section(
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=["lightbox.js", "timings.js"],
+        scripts=["copy.js", "lightbox.js", "timings.js"],
         **around,
     )
     site.write(part.address, html)
@@ -230,9 +229,16 @@ def _made_from(facts: dict, index: dict) -> dict:
     return {what: hashed for what, hashed in stated.items() if hashed}
 
 
-def _remarks(index: dict, kind: str) -> list[dict]:
-    """Name and reason of the pictures of images.json that could not be read, or are odd."""
-    return [{"name": s["name"], "reason": redact(s["reason"])} for s in index.get(kind, ())]
+def _gaps(parts: list[Part], index: dict, image_set: str | None) -> list[tuple[str, str]]:
+    """What missing.html says of this model and its pictures: (words, address from the site's root)."""
+    lines = [
+        ("Pictures that could not be read", len(index.get("skipped", ())), f"skipped-{slug(image_set or '')}"),
+        ("Notes on odd pictures", len(index.get("notes", ())), f"notes-{slug(image_set or '')}"),
+        ("Sections that failed, or are not made yet", sum(part.status == "missing" for part in parts), "failed"),
+        ("Sections that do not apply", sum(part.status == "not_applicable" for part in parts), "not-applicable"),
+        ("Sections published in part", sum(bool(part.notes) for part in parts), "unpublished"),
+    ]
+    return [(f"{words}: {count}", f"{missing.PAGE}#{anchor}") for words, count, anchor in lines if count]
 
 
 def _images(model_path: Path, image_set: str | None) -> Path | None:
@@ -401,6 +407,8 @@ def _entry(site: Publication, folder: str, part: Part) -> dict:
         "figures": len(section.figures) if section else 0,
         "status": part.status,
         "reason": part.reason,
+        "log": part.log,
+        "notes": list(part.notes),
         "metrics": {m.name: m.value for m in section.metrics} if section else {},
         "measures": [asdict(m) for m in section.metrics] if section else [],
         "headline": asdict(section.metrics[0]) if section and section.metrics else None,

@@ -23,7 +23,7 @@ from cnnviz.errors import reporting
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.site.subjects import Key, Told, address, side_by_side, size
+from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
 A_PAGE = 64  # pictures of a shared page, about
@@ -100,6 +100,12 @@ def render(
     links = [{"href": f"{folder(image_set)}/{address('image', name)}", "label": name} for name in close]
     classes = index.get("classes", [])
     labels = {p["name"]: classes[p["label"]] for p in index.get("pictures", ()) if p.get("label") is not None}
+    maps = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
+    places = {name: i for i, name in enumerate(names)}
+    members = [places[name] for name in close[:MOST]]
+    sheet = None
+    if members and thumbnails is not None:
+        sheet = _sheet(site, f"{folder(image_set)}/close", thumbnails, members)
     for i, name in enumerate(close):
         told = [(model["title"], model["pictures"][name]) for model in models if name in model["pictures"]]
         site.write(
@@ -108,44 +114,63 @@ def render(
                 root="../../", kind="image", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
-                told=told, rows=side_by_side(told), known_anything=True, scripts=[], others=[], units=[],
+                told=told, rows=side_by_side(told), known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED, units=[],
+                maps=[map | {"picture": name} for map in maps],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
+                sheet=sheet if i < MOST else None, box=_box(i),
             ),
         )  # fmt: skip
     shared = [] if thumbnails is None else _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
     words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": shared}
-    words["close"] = [{"href": address("image", name), "name": name, "label": labels.get(name, "")} for name in close]
+    words["close"] = [
+        {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": _box(i)}
+        for i, name in enumerate(close)
+    ]
+    words |= {"sheet": sheet, "most": MOST}
     site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
 
 
 def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> list[dict]:
     """Publish the pages of all pictures; returns links to them, from their folder."""
     of = buckets(len(names))
-    places: list[list[int]] = [[] for _ in range(of)]
+    in_bucket: list[list[int]] = [[] for _ in range(of)]
     for i, name in enumerate(names):
-        places[bucket(name, of)].append(i)
+        in_bucket[bucket(name, of)].append(i)
     template = page.get_template("pictures.html")
-    for number, members in enumerate(places):
-        sheet = np.zeros((max(1, -(-len(members) // ACROSS)) * SIDE, ACROSS * SIDE, 3), np.uint8)
+    for number, members in enumerate(in_bucket):
         shown = []
         for k, i in enumerate(members):
-            y, x = k // ACROSS * SIDE, k % ACROSS * SIDE
-            sheet[y : y + SIDE, x : x + SIDE] = thumbnails[i]
             said = [(model["title"], model["said"].get(names[i], "")) for model in models]
             own = f"{folder(image_set)}/{address('image', names[i])}" if names[i] in close else ""
             shown.append(
-                {"name": names[i], "anchor": slug(names[i]), "box": (x, y, SIDE, SIDE), "own": own,
+                {"name": names[i], "anchor": slug(names[i]), "box": _box(k), "own": own,
                  "label": labels.get(names[i], ""), "said": [pair for pair in said if pair[1]]}
             )  # fmt: skip
-        stream = io.BytesIO()
-        Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
         file = f"{folder(image_set)}/all-{number:04d}"
-        site.write(f"{file}.webp", stream.getvalue())
-        words = {"root": "../../", "scripts": [], "image_set": image_set, "sheet": f"{file}.webp"}
+        words = {"root": "../../", "scripts": [], "image_set": image_set}
+        words["sheet"] = _sheet(site, file, thumbnails, members)
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
-        words |= {"size": sheet.shape[1::-1], "total": len(names), "folder": folder(image_set)}
+        words["maps"] = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
+        words |= {"total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))
     return [{"href": f"all-{n:04d}.html"} for n in range(of)]
+
+
+def _sheet(site: Publication, file: str, thumbnails: np.ndarray, members: list[int]) -> dict:
+    """Publish these pictures' thumbnails as one; returns its address and size. Each is at :func:`_box` of its place."""
+    sheet = np.zeros((max(1, -(-len(members) // ACROSS)) * SIDE, ACROSS * SIDE, 3), np.uint8)
+    for k, i in enumerate(members):
+        x, y, *_ = _box(k)
+        sheet[y : y + SIDE, x : x + SIDE] = thumbnails[i]
+    stream = io.BytesIO()
+    Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
+    site.write(f"{file}.webp", stream.getvalue())
+    return {"file": f"{file}.webp", "size": sheet.shape[1::-1]}
+
+
+def _box(k: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the k-th picture of a sheet."""
+    return k % ACROSS * SIDE, k // ACROSS * SIDE, SIDE, SIDE
 
 
 def _nearby(number: int, of: int) -> Iterator[int]:

@@ -7,12 +7,12 @@ by their layer: ten thousand numbers are nothing to search for.
 
 import json
 
-from cnnviz.site import picture_pages
+from cnnviz.site import missing, picture_pages
 
 
 def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:
     """models: stamps. techniques: id and title. sets: image set → names of its pictures."""
-    kinds = ["model", "technique", "section", "layer", "class", "picture"]
+    kinds = ["model", "technique", "section", "layer", "class", "picture", "page"]
     where = [""]
     entries: list[list] = []
 
@@ -23,6 +23,8 @@ def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]
 
     for technique in techniques:
         add(technique["title"], "technique", "", f"methods.html#{technique['id']}")
+    for name, address in (("Methods", "methods.html"), ("Credits", "credits.html"), ("What is missing", missing.PAGE)):
+        add(name, "page", "", address)
     for model in models:
         if not model["page"]:
             continue

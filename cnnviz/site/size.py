@@ -1,8 +1,12 @@
 """How large a site is and of what, for those who look for a host: static hosts have limits."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from cnnviz.site import picture_pages
 from cnnviz.slug import slug
+from cnnviz.views import tsne_grid
 
 MB = 2**20
 MOST_FILE = 100 * MB  # GitHub, and many a mail server, take no larger file
@@ -46,6 +50,32 @@ def measure(out: Path, models: dict[str, list[str]]) -> dict:
             entry["files"] += 1
             entry["bytes"] += size
     return report
+
+
+def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
+    """Files of a site to be made, bytes of its pictures and data, and bytes of its pages. costs: check.plan.Cost.
+
+    Pages and tiles are counted; how many figures there are, and how large, is a rule of thumb from the demo: one for
+    each probe in each section, 22 for each layer; 35 KB and 2.5 bytes a pixel of the network's input. A section's data
+    are maps of its probes, 17 bytes a pixel on the average.
+    """
+    sections = len(config["sections"])
+    files, made, written = 20, 0.0, 10.0**6  # front page, methods, credits, scripts; the search's names
+    for cost in costs:
+        figures = sections * cost.probes + 22 * cost.layers
+        pages = cost.units + cost.layers + cost.outputs + sections + 2
+        across = math.ceil(cost.pictures**0.5)
+        levels = range(tsne_grid.levels(across, across))
+        tiles = sum(math.ceil(across * tsne_grid.CELL / tsne_grid.TILE / 2**z) ** 2 for z in levels)
+        files += figures + sections + pages + tiles + 1  # the map's data
+        made += figures * (35_000 + 2.5 * cost.pixels) + 17 * sections * cost.probes * cost.pixels
+        made += 2_000 * cost.pictures
+        written += 6_000 * cost.units + 40_000 * (pages - cost.units) + 60 * cost.pictures
+    shared = {config["models"][cost.id]["image_set"]: cost for cost in costs}
+    for cost in shared.values():  # a page and a sheet for each bucket, a page for each picture looked at closely
+        files += 2 * picture_pages.buckets(cost.pictures) + 4 * cost.probes + 2
+        written += 2_500 * cost.pictures + 50_000 * 4 * cost.probes
+    return files + len(costs) * (len(costs) - 1) // 2, made, written
 
 
 def sentence(report: dict) -> str:

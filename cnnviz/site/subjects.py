@@ -14,7 +14,11 @@ from cnnviz.slug import slug
 from cnnviz.views.section import Figure, Section, Subject
 
 SIZES = ("tiny", "small", "medium", "large")  # of figures, by width; see site.css
+MOST = 180  # pictures of a page, shared among its sections; further ones are linked
+UNFOLDED = {"tiny": 16, "small": 8, "medium": 4, "large": 2}  # figures of a section that are seen at once, by size
 FEW = 3  # a figure about more subjects of a kind is linked from their pages and not shown, unless it has boxes
+
+SCRIPTS = ("copy.js", "lightbox.js")
 
 Key = tuple[str, str | None, str]  # kind, layer (of units), name
 
@@ -106,7 +110,7 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
     """Publish a page for each layer, each unit of the chosen layers, and each class that something is known of.
 
-    model: id, title, folder, and others: [(title, folder, gives the same layers and classes)] of the other models.
+    model: title and folder.
     """
     template = page.get_template("subject.html")
     folder, title = model["folder"], model["title"]
@@ -126,8 +130,9 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             told=[(title, told)],
             rows=side_by_side([(title, told)]),
             known_anything=bool(told) or bool(words.get("units")),
-            scripts=[],
-            **{"lead": "", "others": [], "facts": [], "units": []} | words,
+            scripts=SCRIPTS,
+            unfolded=UNFOLDED,
+            **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": []} | words,
         )
         site.write(f"{folder}/{address(kind, name, layer)}", html)
 
@@ -185,10 +190,20 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
 
 
 def side_by_side(told: list[tuple[str, list[dict]]]) -> list[tuple[str, str, list[tuple[str, dict]]]]:
-    """[(model, its entries)] → [(section id, title, [(model, entry)])], of the sections that have figures of it."""
+    """[(model, its entries)] → [(section id, title, [(model, entry)])], of the sections that have figures of it.
+
+    Each with as many figures as the page has room for.
+    """
     entries = [(model, entry) for model, of_model in told for entry in of_model if entry["figures"]]
+    room = max(1, MOST // max(1, len(entries)))
+    entries = [(model, entry | _shown(entry, room)) for model, entry in entries]
     titles = {entry["id"]: entry["title"] for _, entry in entries}
     return [(id, title, [pair for pair in entries if pair[1]["id"] == id]) for id, title in titles.items()]
+
+
+def _shown(entry: dict, room: int) -> dict:
+    figures = entry["figures"][:room]
+    return {"figures": figures, "elsewhere": entry["elsewhere"] + len(entry["figures"]) - len(figures)}
 
 
 def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[str, list[tuple[str, str]]]:

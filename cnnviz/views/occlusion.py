@@ -72,7 +72,8 @@ if __name__ == "__main__":
         id="occlusion",
         title="Occlusion",
         question="Which parts of the picture must be seen for the class to be recognised?",
-        how_to_read="",
+        how_to_read="A square hides one part after another. Where the class score falls without a part, the map is "
+        "red; where it rises, blue.",
         do_not_conclude="The map is about this square, not about the part. A plain square is an unnatural thing to "
         "see: the network may be put off by its edges, or take it for something; on a ground of its own colour it "
         "hides nothing. Where two parts say the same, hiding one of them costs nothing, though the network uses both. "

@@ -5,45 +5,47 @@
   const links = [...document.querySelectorAll(".figure a.picture")];
   if (!links.length || !window.HTMLDialogElement) return;
 
-  const dialog = document.createElement("dialog");
-  dialog.className = "lightbox";
-  dialog.setAttribute("aria-label", "Picture");
-  dialog.innerHTML =
-    '<div class="tools"><output></output><button type="button" name="before" aria-label="Previous picture">←</button>' +
-    '<button type="button" name="after" aria-label="Next picture">→</button>' +
-    '<button type="button" name="zoom" aria-pressed="false">Zoom</button><button type="button" name="close">Close</button></div>' +
-    '<div class="stage" tabindex="0" role="group" aria-label="Picture, scrolls when zoomed"><img alt=""></div>' +
-    '<div class="words"><p class="caption"></p><p class="mapping"></p></div>';
+  const [dialog, open] = window.cnnvizDialog("lightbox", "Picture",
+    `<div class="tools"><output></output><a class="copy">Copy link</a>
+    <button type="button" name="before" aria-label="Previous picture">←</button>
+    <button type="button" name="after" aria-label="Next picture">→</button>
+    <button type="button" name="zoom" aria-pressed="false">Zoom</button><button type="button" name="close">Close</button></div>
+    <div class="stage" tabindex="0" role="group" aria-label="Picture, scrolls when zoomed"></div>
+    <div class="words"><p class="caption"></p><p class="mapping"></p></div>`);
   const find = (selector) => dialog.querySelector(selector);
-  const image = find("img");
   const stage = find(".stage");
   const zoom = find("[name=zoom]");
   let at = 0;
-  let opener = null;
+  let image = null; // an img, or an svg that shows a part of one
   let zoomed = false;
 
   // Fit: as large as the stage allows, whole multiples for pixel pictures. Zoomed: the file's own pixels, or twice the fit.
   function size() {
-    const thumb = links[at].querySelector("img");
+    const thumb = links[at].firstElementChild;
     const width = Number(thumb.getAttribute("width"));
     const height = Number(thumb.getAttribute("height"));
-    let scale = Math.min((stage.clientWidth - 24) / width, (stage.clientHeight - 24) / height, 4);
-    const own = image.naturalWidth / width || 1; // the scale at which one pixel of the file is one of the screen
+    const pixels = image.naturalWidth ?? image.viewBox.baseVal.width;
+    let scale = Math.min((stage.clientWidth - 24) / width, (stage.clientHeight - 24) / height, Math.max(4, 400 / width));
+    const own = pixels / width || 1; // the scale at which one pixel of the file is one of the screen
     if (scale > own && thumb.classList.contains("pixelated")) scale = own * Math.floor(scale / own);
     if (zoomed) scale = Math.max(2 * scale, own);
-    image.width = Math.max(1, Math.round(width * scale));
-    image.height = Math.max(1, Math.round(height * scale));
+    image.setAttribute("width", Math.max(1, Math.round(width * scale)));
+    image.setAttribute("height", Math.max(1, Math.round(height * scale)));
   }
 
   function show(index) {
     at = (index + links.length) % links.length;
     const figure = links[at].closest("figure");
-    const thumb = links[at].querySelector("img");
     zoomed = false;
     zoom.setAttribute("aria-pressed", "false");
-    image.className = thumb.className;
-    image.alt = thumb.alt;
-    image.src = links[at].href;
+    image = links[at].firstElementChild.cloneNode(true);
+    if (image.src) {
+      image.loading = "eager";
+      image.src = links[at].href;
+      image.addEventListener("load", size);
+    }
+    stage.replaceChildren(image);
+    find(".copy").href = `#${figure.id}`;
     find(".caption").textContent = figure.querySelector(".caption").textContent;
     find(".mapping").textContent = figure.querySelector(".mapping").textContent;
     find("output").textContent = `${at + 1} of ${links.length}`;
@@ -61,9 +63,7 @@
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // a new tab was asked for
       event.preventDefault();
-      opener = link;
-      document.body.append(dialog);
-      dialog.showModal();
+      open();
       show(index);
       find("[name=close]").focus();
     }),
@@ -78,17 +78,11 @@
     event.preventDefault();
   });
   dialog.addEventListener("click", (event) => {
-    if (event.target === image) toggle();
+    if (image.contains(event.target)) toggle();
     else if (event.target === stage) dialog.close();
     else if (event.target.name === "before") show(at - 1);
     else if (event.target.name === "after") show(at + 1);
     else if (event.target.name === "zoom") toggle();
-    else if (event.target.name === "close") dialog.close();
   });
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    opener.focus();
-  });
-  image.addEventListener("load", size);
   window.addEventListener("resize", () => dialog.open && size());
 })();

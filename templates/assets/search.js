@@ -9,13 +9,10 @@
   const MOST = 60;
   let names = null; // [[name, kind, where, address, lower-case name], …]
 
-  const dialog = document.createElement("dialog");
-  dialog.className = "search";
-  dialog.setAttribute("aria-label", "Search");
-  dialog.innerHTML =
+  const [dialog, openDialog] = window.cnnvizDialog("search", "Search",
     '<search><label><span class="unseen">Search</span><input type="search" placeholder="Model, technique, layer, class, picture" ' +
     'autocomplete="off" spellcheck="false" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"></label>' +
-    '<p class="quiet" role="status"></p><ul id="found" role="listbox" aria-label="Found"></ul></search>';
+    '<p class="quiet" role="status"></p><ul id="found" role="listbox" aria-label="Found"></ul></search>');
   const input = dialog.querySelector("input");
   const list = dialog.querySelector("ul");
   const status = dialog.querySelector("[role=status]");
@@ -82,8 +79,7 @@
 
   function open() {
     if (dialog.open) return;
-    document.body.append(dialog);
-    dialog.showModal();
+    openDialog();
     load();
     show();
     input.select();
@@ -91,8 +87,6 @@
 
   button.addEventListener("click", open);
   input.addEventListener("input", show);
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") choose(at + 1);
     else if (event.key === "ArrowUp") choose(at - 1);
@@ -101,23 +95,17 @@
     event.preventDefault();
   });
 
-  const help = document.createElement("dialog");
-  help.className = "search keys";
-  help.setAttribute("aria-label", "Keys");
-  help.innerHTML =
+  const [, openKeys] = window.cnnvizDialog("search keys", "Keys",
     "<h2>Keys</h2><dl><div><dt>/</dt><dd>search</dd></div><div><dt>← →</dt><dd>the page before and after; in a large picture, the " +
     "picture before and after</dd></div><div><dt>Enter</dt><dd>on a picture: large</dd></div><div><dt>z</dt><dd>zoom a large picture</dd></div>" +
-    '<div><dt>Esc</dt><dd>close</dd></div><div><dt>?</dt><dd>these keys</dd></div></dl><form method="dialog"><button>Close</button></form>';
-  help.addEventListener("close", () => help.remove());
+    '<div><dt>Esc</dt><dd>close</dd></div><div><dt>?</dt><dd>these keys</dd></div></dl><button type="button" name="close">Close</button>');
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, select, textarea")) return;
     if (event.key === "/") open();
-    else if (event.key === "?") {
-      document.body.append(help);
-      help.showModal();
-    } else {
+    else if (event.key === "?") openKeys();
+    else {
       const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
       const link = rel && !event.target.closest("[tabindex], canvas") && document.querySelector(`.step [rel=${rel}]`);
       if (!link) return;

@@ -9,11 +9,12 @@ import http.server
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ARGUMENTS = [
     "--headless",
@@ -27,6 +28,7 @@ ARGUMENTS = [
 ]
 
 _DECODES = """async () => {
+  document.querySelectorAll("details").forEach((d) => (d.open = true));
   const images = [...document.images];
   images.forEach((image) => (image.loading = "eager"));
   await Promise.allSettled(images.map((image) => image.decode()));
@@ -73,6 +75,18 @@ def served(site: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/some/where/"
         server.shutdown()
+
+
+def wait(page: Page, expression: str, arg=None, seconds: float = 20) -> None:
+    """Until the expression, or function of ``arg``, is true. Playwright's own waiting needs what the policy forbids."""
+    until = time.monotonic() + seconds
+    while True:
+        with suppress(Error):  # the page may be on its way to another
+            if page.evaluate(expression, arg):
+                return
+        if time.monotonic() > until:
+            raise TimeoutError(f"{page.url}: never true: {expression}")
+        page.wait_for_timeout(30)
 
 
 def watch(page: Page, root: str, found: list[str]) -> None:
@@ -124,6 +138,7 @@ def _page(page: Page, options: dict) -> list[str]:
     found = []
     if options.get("java_script_enabled") is False:
         # playwright's own evaluation still runs; the page's scripts do not
+        page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")  # as a click does
         if page.locator("figure.figure").count() != page.locator(".caption:visible").count():
             found.append("captions are hidden without JavaScript")
     elif (shift := page.evaluate(_SHIFT)) > 0.1:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ from PIL import Image
 
 from cnnviz import result
 from cnnviz.site import index, model_pages, picture_pages
-from cnnviz.views import section
-from cnnviz.views.section import Context, Metric, Paper, Section, Subject, Table
+from cnnviz.views import section, tsne_grid
+from cnnviz.views.section import About, Context, Metric, Paper, Section, Subject, Table
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
+LONG = "encoder_layers_encoder_layer_11_mlp_linear_2_" * 2  # no place to break a line
 SECTIONS = ["first_layer_filters", "predictions", "class_visualization", "pca", "cam", "tsne_grid"]
 FAMILIES = {
     "Weights": ["first_layer_filters"],
@@ -51,6 +54,75 @@ def make_results(root: Path) -> Path:
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\tmax_rss\tmax_vms\n12.5\t0:00:12\t812.4\t-\n")
     return root
+
+
+def make_gallery(root: Path, count: int = 150) -> Path:
+    """The tree of :func:`make_results`, with all that makes every kind of page, and names and tables that are long.
+
+    ``count`` pictures, some looked at closely, some skipped, some odd; a map; units, classes and pictures with many
+    facts; layers and classes whose names have no place to break; sheets of which each unit has a part.
+    """
+    make_results(root)
+    rng = np.random.default_rng(5)
+    names = [f"photo {i} #1 100%.jpg" for i in range(4)] + [f"{LONG}{i}.jpeg" for i in range(count - 4)]
+    skipped = [{"name": f"bad/{LONG}.png", "reason": f"UnidentifiedImageError: cannot identify '/home/alice/{LONG}'"}]
+    path = add_images(root, [{"name": name, "label": i % 3} for i, name in enumerate(names)], skipped)
+    index = json.loads(path.read_text()) | {"classes": ["cat", "dog", NASTY]}
+    path.write_text(json.dumps(index | {"notes": [{"name": names[5], "reason": "its box is left out"}]}))
+    np.save(path.parent / "thumbnails.npy", rng.integers(0, 255, (count, 64, 64, 3)).astype(np.uint8))
+    for id in MODELS:
+        _make_long(root / "models" / id, names, rng)
+    return root
+
+
+def _make_long(folder: Path, names: list[str], rng) -> None:
+    facts = json.loads((folder / "model.json").read_text())
+    facts["layers"].append({"name": LONG, "module": LONG, "kind": "Linear", "units": 5, "height": 1, "width": 1})
+    facts |= {"chosen": ["conv1", LONG], "classes": ["cat", "dog", NASTY, LONG]}
+    (folder / "model.json").write_text(json.dumps(facts))
+    columns = tuple(f"fact number {i} of this one, in words" for i in range(12)) + ("most like it",)
+    rows = {str(u): (*rng.random(11).round(4).tolist(), NASTY, [str(o) for o in range(5)]) for u in range(5)}
+    classes = {name: ("83.1 %", 12, ["cat", "dog", LONG]) for name in ("cat", NASTY, LONG)}
+    said = {name: (NASTY, LONG, 0.5123, "wrong") for name in names}
+    abouts = (
+        About("unit", columns, rows, "conv1"), About("unit", columns, rows, LONG),
+        About("class", ("accuracy", "pictures", "taken for"), classes),
+        About("image", ("label", "prediction", "its probability", "verdict"), said),
+    )  # fmt: skip
+    boxes = tuple(Subject("unit", str(u), LONG, (32 * u, 0, 32, 32)) for u in range(5))
+    many = [(f"many-{i}", (Subject("class", LONG), Subject("image", names[4])), 120 + 30 * i) for i in range(12)]
+    context = Context({}, {}, None, None, {})
+    figures = tuple(
+        context.picture(
+            id, texture(rng, size)[:64], alt=f"{id} of {LONG}", caption=f"{LONG} and its parts.", data="weights",
+            mapping=f"0 … 3.2, colours magma, {LONG}", subjects=subjects, lossless=False,
+        )
+        for id, subjects, size in [("sheet", boxes, 160), *many]
+    )  # fmt: skip
+    _add(folder / "sections" / "predictions", context.files, about=abouts, figures=figures)
+    count = len(names)
+    columns, rows = 15, -(-count // 15)
+    arrays = {"cells": np.arange(count, dtype=np.int32), "right": rng.random((rows, columns - 1), np.float32)}
+    arrays |= {"down": rng.random((rows - 1, columns), np.float32)}
+    predicted = {"predicted": np.zeros(count, np.int32), "probability": np.full(count, 0.5, np.float32)}
+    for id, more, numbers in (
+        ("tsne_grid", arrays, {"columns": columns, "rows": rows}),
+        ("predictions", predicted, {}),
+    ):
+        path = folder / "sections" / id / "result.npz"
+        result.write(path, result.Result(more, "ok", "", numbers, {}, 42, result.read(path).provenance))
+    tile = _webp(texture(rng, 512))
+    places = [(z, x, y) for z in range(tsne_grid.levels(columns, rows)) for x in range(2**z) for y in range(2**z)]
+    _add(folder / "sections" / "tsne_grid", {f"tiles/{z}/{x}_{y}.webp": tile for z, x, y in places})
+
+
+def _add(folder: Path, files: dict[str, bytes], figures=(), **more) -> None:
+    """Add figures, files and words to a section on disk."""
+    made = section.load(folder / "section.json")
+    with zipfile.ZipFile(folder / "figures.zip") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()} | files
+    made = replace(made, figures=(*made.figures, *figures), **more)
+    section.write(made, files, folder / "section.json", folder / "figures.zip")
 
 
 def add_images(results: Path, pictures: list[dict], skipped: list[dict] = ()) -> Path:
@@ -99,7 +171,7 @@ def _missing(root: Path, model: str, id: str) -> None:
 
 def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
     layers = [("conv1", "Conv2d", 64, 55), ("conv2", "Conv2d", 192, 27), ("conv3", "Conv2d", 384, 13)]
-    layers += [("conv4", "Conv2d", 256, 13), ("conv5", "Conv2d", 256, 13), ("fc6", "Linear", 4096, 1)]
+    layers += [("conv4", "Conv2d", 256, 13), ("conv5", "Conv2d", 32, 13), ("fc6", "Linear", 4096, 1)]
     layers += [("fc7", "Linear", 4096, 1), ("fc8", "Linear", 1000, 1)]
     facts = {
         "schema": 1, "id": id, "title": title, "described": f"Eight layers of {title}, ImageNet weights",
@@ -108,7 +180,7 @@ def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
             {"name": n, "module": f"features.{i}", "kind": k, "units": u, "height": s, "width": s}
             for i, (n, k, u, s) in enumerate(layers)
         ],
-        "chosen": ["conv1", "conv2", "conv3", "conv4", "conv5"],
+        "chosen": ["conv1", "conv5"],
         "feature": {"at": ["features.6", "output"], "name": "fc7, as fc8 takes it in", "size": 4096},
         "classes": ["cat", "dog", NASTY], "label_to_output": [0, 1, 2], "torch": "2.15.0",
     }  # fmt: skip
@@ -269,12 +341,16 @@ def _cam(context: Context, rng) -> dict:
     return WORDS | {"id": "cam", "title": "Class activation maps (CAM)", "figures": figures}
 
 
+def _webp(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "WEBP", quality=80)
+    return stream.getvalue()
+
+
 def _grid(context: Context, rng) -> dict:
     tile = np.zeros((512, 512, 3), np.uint8)
     tile[:128, :128] = texture(rng, 128)
-    stream = io.BytesIO()
-    Image.fromarray(tile).save(stream, "WEBP", quality=80)
-    context.file("tiles/0/0_0.webp", stream.getvalue())
+    context.file("tiles/0/0_0.webp", _webp(tile))
     figure = context.picture(
         "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", data="weights",
         mapping="pixels as they are", lossless=False,

@@ -36,7 +36,7 @@ def path(results):
     images = results.parents[1] / "image_sets" / "set" / "images.json"
     stamp["said"] = {NAMES[0]: "class 1 (0.9)"}
     picture_pages.publish("set", images, images.parent / "thumbnails.npy", [stamp], out)
-    for name in ("index", "methods", "credits"):
+    for name in ("index", "methods", "credits", "missing"):
         (out / f"{name}.html").write_text((out / "models/net/index.html").read_text("utf-8"), "utf-8")
     return made
 
@@ -173,7 +173,7 @@ def page(chrome, path):
 def show(page, path, view: str = "") -> None:
     page.goto("about:blank")
     page.goto(path.as_uri() + view)
-    page.wait_for_function("performance.getEntriesByName('map-ready').length")
+    browser.wait(page, "performance.getEntriesByName('map-ready').length")
 
 
 def said(page) -> str:
@@ -182,7 +182,7 @@ def said(page) -> str:
 
 def noted(page, pattern: str) -> str:
     """The address's fragment once it matches."""
-    page.wait_for_function("p => new RegExp(p).test(location.hash)", arg=pattern)
+    browser.wait(page, "p => new RegExp(p).test(location.hash)", arg=pattern)
     return page.evaluate("location.hash")
 
 
@@ -218,7 +218,7 @@ def test_click_and_enter_lead_to_the_picture(page, path, data):
         with page.expect_navigation(url=f"**/{where}"):
             page.mouse.click(*middle)
         page.go_back()
-        page.wait_for_function("performance.getEntriesByName('map-ready').length")
+        browser.wait(page, "performance.getEntriesByName('map-ready').length")
         assert name in said(page)  # Back returns to it
         page.locator("canvas").focus()
         with page.expect_navigation(url=f"**/{where}"):
@@ -254,7 +254,7 @@ def test_deep_link_restores_the_view(page, path):
     page.get_by_label("Grid", exact=True).check()
     page.locator("[name=colour]").select_option("")
     page.locator("[name=class]").select_option("")
-    page.wait_for_function("location.hash === ''")  # the page as it opens has no fragment
+    browser.wait(page, "location.hash === ''")  # the page as it opens has no fragment
     for wrong in ("#mode=none&x=a&z=-3&colour=blue&class=nobody&picture=nothing", "#%%%", "#z=1e9&x=9&y=-9"):
         show(page, path, wrong)
         assert page.locator("canvas").is_visible()
@@ -352,7 +352,7 @@ def test_keyboard_journey(page):
     with page.expect_navigation(url="**/images/set/**"):
         page.keyboard.press("Enter")
     page.go_back()
-    page.wait_for_function("performance.getEntriesByName('map-ready').length")
+    browser.wait(page, "performance.getEntriesByName('map-ready').length")
     assert said(page) == first
 
 
@@ -396,7 +396,7 @@ def test_works_from_a_server(chrome, path):
         page, found = chrome.new_page(), []
         browser.watch(page, server, found)
         page.goto(f"{server}models/net/map.html#mode=scatter&z=3&x=0.5&y=0.5")
-        page.wait_for_function("performance.getEntriesByName('map-ready').length")
+        browser.wait(page, "performance.getEntriesByName('map-ready').length")
         page.wait_for_timeout(300)
         page.close()
     assert found == []

@@ -1,0 +1,44 @@
+"""Everything that was skipped or has failed, on one page: ``missing.html``. A gallery that hides its gaps misleads."""
+
+from cnnviz.site import edition
+from cnnviz.site.redact import redact
+from cnnviz.slug import slug
+
+PAGE = "missing.html"
+MOST = 200  # pictures of a list; images.json has all
+
+
+def words(models: list[dict], compared: list[dict], indices: dict[str, dict], publish: str) -> dict:
+    """What the template needs: unloaded, failed, not_applicable, unpublished, sets.
+
+    models: stamps. compared: entries of the sections about all models. indices: image set → its images.json. The
+    derived edition names no pictures; its logs and reasons come without their names already.
+    """
+    of = [(model["title"], model["id"], entry) for model in models for entry in model["sections"]]
+    of += [("All models", "", entry) for entry in compared]
+    rows = [{"model": title, "anchor": anchor(id, entry["id"]), "entry": entry} for title, id, entry in of]
+    sets = []
+    for name, index in indices.items():
+        for kind in ("skipped", "notes"):
+            found = [{"name": p["name"], "reason": redact(p["reason"])} for p in index.get(kind, ())]
+            if found:
+                shown = found[:MOST] if publish == edition.EVERYTHING else []
+                sets.append({"name": name, "kind": kind, "count": len(found), "of": len(index["pictures"])})
+                sets[-1] |= {"anchor": f"{kind}-{slug(name)}", "pictures": shown}
+    return {
+        "unloaded": [model for model in models if model["status"] == "missing"],
+        "failed": [row for row in rows if row["entry"]["status"] == "missing"],
+        "not_applicable": [row for row in rows if row["entry"]["status"] == "not_applicable"],
+        "unpublished": [row for row in rows if row["entry"]["notes"]],
+        "sets": sets,
+    }
+
+
+def anchor(model: str, section: str) -> str:
+    """Of a section on the page. model: its id, "" for sections about all."""
+    return f"{slug(model or 'all')}-{slug(section)}"
+
+
+def count(said: dict) -> int:
+    """How many things the page lists, pictures counted by set."""
+    return sum(map(len, said.values()))

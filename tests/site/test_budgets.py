@@ -1,0 +1,248 @@
+"""The budgets of a gallery with every kind of page, names without an end and long tables: in files and in a browser."""
+
+import gzip
+import json
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from cnnviz.slug import slug
+from tests.site import browser, static, synthetic
+
+KB, MB = 1000, 1_000_000
+CSS, JS, JS_OF_MAP, FIRST, FIRST_OF_MAP = 20 * KB, 60 * KB, 120 * KB, 300 * KB, 2 * MB
+EAGER, IMAGES = 24, 200
+AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}  # of WCAG 2.2; off by default
+
+chromium = pytest.mark.skipif(browser.chromium() is None and not os.environ.get("CI"), reason="no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    results = synthetic.make_gallery(tmp_path_factory.mktemp("gallery"))
+    synthetic.render(results)
+    return results / "site"
+
+
+@pytest.fixture(scope="module")
+def of_kind(site):
+    """Kind of page → its address, of the longest page of that kind."""
+    found: dict[str, Path] = {}
+    for path in sorted(site.rglob("*.html"), key=lambda path: path.stat().st_size):
+        kind = re.search(r'data-kind="(\w+)"', path.read_text("utf-8"))[1]
+        found[kind] = path
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ the files
+
+
+def test_every_kind_of_page_is_there_and_no_link_is_dead(site, of_kind):
+    assert set(of_kind) == set(static.KINDS)
+    assert static.problems(site) == []
+
+
+def test_weights(site):
+    for path, page in static.pages(site).items():
+        map_page = page.all("body")[0]["data-kind"] == "map"
+        files = [path.parent / unquote(s["src"]) for s in page.all("script") if "src" in s]
+        scripts = sum(len(gzip.compress(file.read_bytes())) for file in files if file.name != "map-data.js")
+        assert scripts <= (JS_OF_MAP if map_page else JS), path
+        images = page.all("img") + page.all("image")
+        eager = [image for image in page.all("img") if image.get("loading") != "lazy"]
+        assert len(eager) <= EAGER and len(images) <= IMAGES, path
+        files += [path, site / "assets" / "site.css", *(path.parent / unquote(image["src"]) for image in eager)]
+        assert sum(file.stat().st_size for file in set(files)) <= (FIRST_OF_MAP if map_page else FIRST), path
+    assert len(gzip.compress((site / "assets" / "site.css").read_bytes())) <= CSS
+
+
+def test_two_renderings_are_the_same_bytes(site, tmp_path):
+    synthetic.make_gallery(tmp_path)
+    synthetic.render(tmp_path)
+    files = {p.relative_to(site): p.read_bytes() for p in site.rglob("*") if p.is_file()}
+    other = tmp_path / "site"
+    assert {p.relative_to(other): p.read_bytes() for p in other.rglob("*") if p.is_file()} == files
+
+
+def test_only_what_changes_is_written_and_what_is_gone_is_deleted(tmp_path):
+    """Of every kind of page: units, classes and pictures too, and the comparisons."""
+
+    def stamps() -> dict[str, int]:
+        return {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    def gone() -> set[str]:
+        return {name.rsplit("/", 1)[0] for name in first.keys() - stamps().keys()}
+
+    out = synthetic.make_gallery(tmp_path) / "site"
+    synthetic.render(tmp_path)
+    first = stamps()
+    synthetic.render(tmp_path)
+    assert stamps() == first
+    facts = tmp_path / "models" / "alexnet" / "model.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"chosen": ["conv1"]}))
+    synthetic.render(tmp_path)
+    assert gone() == {"models/alexnet/layers", f"models/alexnet/units/{slug(synthetic.LONG)}"}
+    same = {name for name, stamp in stamps().items() if first.get(name) == stamp}
+    assert {f"models/alexnet/units/conv1/{u}.html" for u in range(64)} <= same
+    assert any(name.startswith("images/set/all-") for name in same) and "compare/alexnet-and-nasty-1.html" in same
+    synthetic.render(tmp_path, models=["alexnet"], sections=["class_visualization"])
+    assert {"compare", "images/set", "models/nasty-1", f"models/alexnet/units/{slug(synthetic.LONG)}"} <= gone()
+    assert "models/alexnet/units/conv1/0.html" in stamps()
+
+
+# ---------------------------------------------------------------------------------------------------------- the browser
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    with browser.launched() as launched:
+        yield launched
+
+
+@pytest.fixture
+def page(chrome, site):
+    """A page opened from disk that may say no error and ask for nothing outside the site."""
+    context = chrome.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    found = []
+    browser.watch(page, site.as_uri(), found)
+    yield page
+    context.close()
+    # a page that is left while its icon is on the way says that the icon failed
+    assert [line for line in found if not line.endswith("icon.svg")] == []
+
+
+@chromium
+def test_whole_site(chrome, site):
+    """At three widths, light and dark, from disk and from a host, with JavaScript and without."""
+    assert browser.check_site(site, chrome) == []
+
+
+@chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(chrome, of_kind, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = chrome.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    found = []
+    for kind, path in of_kind.items():
+        page.goto(path.as_uri())
+        violations = axe.run(page, options=AXE).response["violations"]
+        found += [f"{kind}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in violations]
+    context.close()
+    assert found == []
+
+
+@chromium
+def test_print_cuts_nothing_off(page, of_kind):
+    cut = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisibility() && e.clientWidth &&
+      !e.matches(".unseen, .picture, .plate, svg, svg *") && getComputedStyle(e).overflowX !== "visible" &&
+      (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)).map(e => e.outerHTML.slice(0, 90))"""
+    page.set_viewport_size({"width": 700, "height": 1000})
+    for kind, path in of_kind.items():
+        page.emulate_media(media="screen")
+        page.goto(path.as_uri())
+        if kind in ("class", "section"):
+            page.locator("a.picture").first.click()
+        page.emulate_media(media="print")
+        assert page.evaluate(cut) == [], kind
+        assert page.locator(".bar, .lightbox").filter(visible=True).count() == 0, kind
+        captions = page.locator(".caption:not(dialog *)")
+        assert captions.count() == captions.filter(visible=True).count() or kind == "map", kind
+
+
+def press(page, matches: str, most: int = 150) -> None:
+    """Tab until what is focused matches, then Enter."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement.matches(s)", matches):
+            page.keyboard.press("Enter")
+            return
+    pytest.fail(f"Tab never reaches {matches} on {page.url}")
+
+
+def kind(page) -> str:
+    page.wait_for_load_state()
+    return page.evaluate("document.body.dataset.kind")
+
+
+@chromium
+def test_keyboard_alone(page, site):
+    """Index → model → layer → unit → large picture → the next unit → map → a picture → compare."""
+    page.goto((site / "index.html").as_uri())
+    press(page, ".models .card a")
+    page.wait_for_url("**/models/alexnet/index.html")
+    press(page, ".strip a[href*=encoder]")
+    page.wait_for_url("**/layers/**")
+    assert kind(page) == "layer"
+    press(page, "#units a")
+    page.wait_for_url("**/units/**/0.html")
+    press(page, ".figure a.picture")
+    dialog = page.locator("dialog.lightbox")
+    assert dialog.locator("svg image").count() == 1 and synthetic.LONG in dialog.locator(".caption").inner_text()
+    width = dialog.locator("svg").bounding_box()["width"]
+    page.keyboard.press("z")
+    assert dialog.locator("svg").bounding_box()["width"] == pytest.approx(2 * width, rel=0.05)
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.matches('.figure a.picture')")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/units/**/1.html")
+    page.keyboard.press("/")
+    page.keyboard.type("map of the pictures alexnet")
+    browser.wait(page, "document.querySelectorAll('dialog [role=option]').length")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/map.html")
+    browser.wait(page, "performance.getEntriesByName('map-ready').length")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('canvas')"):
+            break
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/images/set/**")
+    press(page, ".foot a[href$='index.html']")
+    page.wait_for_url("**/site/index.html")
+    press(page, "a[href^='compare/']")
+    page.wait_for_url("**/compare/**")
+    assert kind(page) == "compare"
+
+
+@chromium
+def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
+    for name in ("photo-1-1-100-.jpg", "all-0001"):
+        path = next((site / "images" / "set").glob(f"{name[:8]}*.html"))
+        page.goto(path.as_uri())
+        link = page.locator("a[href*='map.html#picture=']").first
+        picture = unquote(link.get_attribute("href").split("#picture=")[1])
+        link.click()
+        browser.wait(page, "performance.getEntriesByName('map-ready').length")
+        assert picture in page.locator(".map .said").inner_text()
+
+
+@chromium
+def test_every_figure_has_a_link_that_is_copied(page, of_kind):
+    for kind in ("section", "class", "unit", "image"):
+        page.goto(of_kind[kind].as_uri())
+        links = page.locator("figure.figure a.copy")
+        assert links.count() == page.locator("figure.figure").count(), kind
+        page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
+        links.last.click()
+        browser.wait(page, "document.querySelector('main').innerText.includes('Link copied')")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        page.goto("about:blank")
+        page.goto(copied)
+        browser.wait(page, "document.querySelector('figure:target').checkVisibility()")  # folded or not
+
+
+@chromium
+def test_a_long_page_is_folded(page, site, of_kind):
+    page.goto((site / "models/alexnet/classes" / of_kind["class"].name).as_uri())
+    rest = page.locator("details.rest")
+    assert rest.count() == 1 and rest.locator(".caption").filter(visible=True).count() == 0
+    rest.locator("summary").click()
+    assert rest.locator(".caption").filter(visible=True).count() > 3
