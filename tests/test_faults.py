@@ -180,9 +180,9 @@ def test_a_killed_snakemake_needs_no_other_command_and_a_second_run_is_refused(c
 @pytest.mark.parametrize(
     ("name", "redone"),
     [
-        ("models/tiny/sections/pca/result.npz", {"pca"}),
-        ("models/tiny/sections/pca/figures.zip", set()),
-        ("models/tiny/forward/features.npy", {"forward", "pca", "maximal_patches"}),
+        ("models/tiny/sections/pca/result.npz", {"pca": 1, "view": 1}),
+        ("models/tiny/sections/pca/figures.zip", {"view": 1}),
+        ("models/tiny/forward/features.npy", {"forward": 1, "maximal_patches": 1, "pca": 1, "view": 2}),
     ],
 )
 def test_a_file_cut_short_is_named_put_aside_and_made_again(checkout, name, redone):
@@ -194,10 +194,10 @@ def test_a_file_cut_short_is_named_put_aside_and_made_again(checkout, name, redo
     done = checkout.snakemake()
     text = done.stdout + done.stderr
     assert done.returncode == 1 and f"damaged: results/{name}" in text and "Run the same command again" in text
-    planned = checkout.planned()
-    assert planned.keys() - VIEWS == redone and max(planned[rule] for rule in redone | {"view"}) <= 5
-    checkout.make()
-    assert path.stat().st_size == len(whole) and not checkout.planned()
+    assert checkout.planned() == redone | {"model_pages": 1, "picture_pages": 1, "index": 1}
+    if len(redone) == 1:  # the shortest of them to its end
+        checkout.make()
+        assert path.stat().st_size == len(whole) and not checkout.planned()
 
 
 def test_a_corrupt_picture_is_left_out_and_listed(finished):

@@ -92,7 +92,7 @@ def made(make_job, index, tmp_path):
         known = np.array([*outputs, -1])[labels]
         best = np.where(np.arange(len(labels)) % 2, known, known + 1)
         forward = {"top_classes": best[:, None].astype(np.int32), "label": known.astype(np.int32)}
-        result.write(tmp_path / "forward.npz", Result(forward, "ok", "", {}, {}, 0, {"torch": "2"}))
+        result.write(tmp_path / "forward.npz", Result(forward, "ok", "", {}, {}, 0, {"code": "abc"}))
         files = {n: tmp_path / f for n, f in (("images", "images.json"), ("thumbnails", "thumbnails.npy"))}
         given = {"size": 8, "penalty": 0.002, "sample": 4000, "classes": 100} | parameters
         job = make_job(
