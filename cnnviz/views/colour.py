@@ -9,6 +9,12 @@ import numpy as np
 POSITIVE, SIGNED, GREY = "magma", "RdBu_r", "gray"
 
 
+def number(value: float, digits: int = 3) -> str:
+    """So many significant digits, without an exponent where people would write none: 1190, not 1.19e+03."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if 10**digits <= abs(float(text)) < 1e7 else text
+
+
 @dataclass(frozen=True)
 class Mapping:
     """numbers → colours: ``low`` and ``high`` get the ends of ``colours`` (a matplotlib colour map), the rest between.
@@ -36,7 +42,7 @@ class Mapping:
     @property
     def words(self) -> str:
         """For the page: the range, how it was chosen, and the colours."""
-        return f"{self.how}: {self.low:.3g} … {self.high:.3g}, colours {self.colours}"
+        return f"{self.how}: {number(self.low)} … {number(self.high)}, colours {self.colours}"
 
 
 def min_max(values: np.ndarray, colours: str = GREY) -> Mapping:

@@ -42,8 +42,8 @@ def view(result: Result, context: Context) -> dict:
                 alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}; those of the upper row differ more.",
                 caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and are to be unlike each other "
                 f"(similarity {alike[i]:.2f}). Below: from the same noise without that wish ({plain_alike[i]:.2f}). "
-                f"They excite the unit to {', '.join(f'{v:.3g}' for v in value)} and "
-                f"{', '.join(f'{v:.3g}' for v in plain_value)}; the best real picture to {best:.3g}.",
+                f"They excite the unit to {', '.join(colour.number(v) for v in value)} and "
+                f"{', '.join(colour.number(v) for v in plain_value)}; the best real picture to {colour.number(best)}.",
                 mapping="the pictures themselves: levels 0 … 255 are what was optimised",
                 data=f"pictures[{i}], plain[{i}], likeness[{i}]",
                 subjects=(Subject("unit", str(unit), name), Subject("layer", name)),

@@ -5,6 +5,7 @@ import numpy as np
 from cnnviz.result import Result
 from cnnviz.views import colour, section
 from cnnviz.views.attributions import sheet
+from cnnviz.views.colour import number
 from cnnviz.views.projections import classes_of, coloured, range_words
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
@@ -72,7 +73,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
                 how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each class'}"
                 ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
             panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
-            ends = ", ".join(dict.fromkeys(f"{a_range.low:.3g} … {a_range.high:.3g}" for a_range in ranges))
+            ends = ", ".join(dict.fromkeys(f"{number(a_range.low)} … {number(a_range.high)}" for a_range in ranges))
             words = f"{ranges[0].how}: {ends}, colours {ranges[0].colours}"
         for row, panel in zip(rows, panels, strict=True):
             row.append(panel)

@@ -13,6 +13,7 @@ from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import section
+from cnnviz.views.colour import number
 from cnnviz.views.section import About, Context, Metric, Paper, Subject, Table
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
@@ -212,10 +213,10 @@ def _about(result: Result, context: Context, name: str) -> About:
 def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[dict, dict]:
     """Every patch, each picture opened once. Layer → (units, k, 56, 56, 4) on disk; the chosen units' large ones."""
     small, large, wanted = {}, {}, {}
-    for number, (name, units) in enumerate(chosen.items()):
+    for order, (name, units) in enumerate(chosen.items()):
         image = result.arrays[f"{name}/image"]
         shape = (*image.shape, SMALL, SMALL, 4)
-        small[name] = np.lib.format.open_memmap(folder / f"{number}.npy", "w+", np.uint8, shape)
+        small[name] = np.lib.format.open_memmap(folder / f"{order}.npy", "w+", np.uint8, shape)
         large[name] = np.zeros((len(units), image.shape[1], LARGE, LARGE, 4), np.uint8)
         place = {int(unit): i for i, unit in enumerate(units)}
         for unit, slot in zip(*(image >= 0).nonzero(), strict=True):
@@ -251,8 +252,8 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     classes = _classes(context, found)
     outside = int(border.sum())
     caption = (
-        f"{name}, unit {unit}: the {len(found)} patches that excite it most, strongest first, {value[0]:.3g} … "
-        f"{value[len(found) - 1]:.3g}; each is what the winning neuron can see, {seen}."
+        f"{name}, unit {unit}: the {len(found)} patches that excite it most, strongest first, {number(value[0])} … "
+        f"{number(value[len(found) - 1])}; each is what the winning neuron can see, {seen}."
     )
     if result.arrays[f"{name}/max"][unit] <= 0:
         caption += " Never above 0 in any picture: these say nothing about what it likes."
@@ -280,7 +281,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
 
 def _sheet_figure(result: Result, context: Context, layer: dict, units: range, cells: np.ndarray) -> section.Figure:
     name = layer["name"]
-    labels = [f"{u}   max {result.arrays[f'{name}/max'][u]:.3g}" for u in units]
+    labels = [f"{u}   max {number(result.arrays[f'{name}/max'][u])}" for u in units]
     k = cells.shape[1]
     outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
     height, width = layer["field"]

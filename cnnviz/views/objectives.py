@@ -4,6 +4,7 @@ import numpy as np
 
 from cnnviz.result import Result
 from cnnviz.views import colour, curves, panels, section
+from cnnviz.views.colour import number
 from cnnviz.views.section import Context, Paper, Subject
 
 
@@ -29,7 +30,7 @@ def view(result: Result, context: Context) -> dict:
     )
     content, width, height = panels.sheet([*zip(names, pictures, strict=True)], across=len(names))
     steps = result.parameters["steps"]
-    reached = "; ".join(f"{what[name]}: {values[-1, j]:.3g} → {own[j]:.3g}" for j, name in enumerate(names))
+    reached = "; ".join(f"{what[name]}: {number(values[-1, j])} → {number(own[j])}" for j, name in enumerate(names))
     wins = (values[:-1].argmax(0) == np.arange(len(names))).astype(float)
     figures = [
         context.figure(

@@ -80,7 +80,7 @@ def range_words(shares: list[np.ndarray], largest: np.ndarray, percentile: float
     ends = [_range(share, percentile).high * float(most) for share, most in zip(shares, largest, strict=False)]
     return (
         f"each channel by itself, 0 is mid-grey, symmetric about 0, ends at the {percentile:g}th percentile of each "
-        f"projection's magnitude: {', '.join(f'±{end:.2g}' for end in ends)}"
+        f"projection's magnitude: {', '.join(f'±{colour.number(end, 2)}' for end in ends)}"
     )
 
 
@@ -152,7 +152,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     pictures = [context.image_set.pictures[kept["image"][p]] for p in found]
     heights, widths = (kept["box"][:, 2:] - kept["box"][:, :2]).max(0)
     outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
-    values = ", ".join(f"{value:.3g}" for value in kept["value"][found])
+    values = ", ".join(colour.number(value) for value in kept["value"][found])
     plain = "" if layer["sites"] else " No ReLU lies on the way: this is the plain gradient."
     notes = ""
     if outside:

@@ -9,6 +9,7 @@ from PIL import Image
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
+from cnnviz.views.colour import number
 from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 MOST_ROWS = 200
@@ -34,10 +35,6 @@ def svg(width: int, height: int, parts: list[str]) -> bytes:
         f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
         f"{''.join(parts)}</svg>"
     ).encode()
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> tuple[bytes, int, int]:

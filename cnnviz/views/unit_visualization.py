@@ -9,6 +9,7 @@ from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
+from cnnviz.views.colour import number
 from cnnviz.views.maximal_patches import COLUMNS, cell, patch, sheet
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
 
@@ -122,7 +123,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
         "it most.",
         caption=f"{name}, unit {unit}. Left: made from noise in {result.parameters['steps']} steps, excites the unit "
-        f"to {value:.3g}. Right: the patch of the image set that does so most, to {best:.3g}{times}.{edge}",
+        f"to {number(value)}. Right: the patch of the image set that does so most, to {number(best)}{times}.{edge}",
         mapping="synthetic: levels 0 … 255 are what was optimised; patch: the input's own pixels",
         data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",
         subjects=(
