@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from cnnviz import atomic, whole
-from cnnviz.errors import reporting
+from cnnviz.errors import UserError, reporting
 from cnnviz.site import compare, credits, edition, missing, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
@@ -202,10 +202,20 @@ def main() -> None:
         compared = options.config.get("compare", ()) if options.gallery else ()
         parts = [options.gallery / id / file for id in compared for file in model_pages.FILES]
         whole.check([*options.stamps, *options.images, *parts])
-    read = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
+        read = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
+        _of_this_version(read, options.out)
     stamps, images = {stamp["id"]: stamp for stamp in read}, {path.parent.name: path for path in options.images}
     manifest = render(options.config, stamps, options.out, options.benchmarks, images, options.gallery)
     finish(manifest, options.manifest, options.out, options.size)
+
+
+def _of_this_version(stamps: list[dict], out: Path) -> None:
+    """Raises UserError for models whose pages another version made: they may lack what the front page says of them."""
+    old = [stamp["id"] for stamp in stamps if stamp["schema"] != model_pages.STAMP_SCHEMA]
+    if old:
+        raise UserError(
+            f"the pages of {', '.join(old)} are by another version of cnnviz: delete {out}, and run it again"
+        )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from cnnviz.slug import slug
 from cnnviz.views import section as sections_on_disk
 from cnnviz.views.section import Figure, Section, Subject
 
-STAMP_SCHEMA = 1
+STAMP_SCHEMA = 2
 FILES = ("result.npz", "section.json", "figures.zip")  # of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000

@@ -15,7 +15,7 @@ from cnnviz.views.section import Figure, Section, Subject
 
 SIZES = ("tiny", "small", "medium", "large")  # of figures, by width; see site.css
 MOST = 180  # pictures of a page, shared among its sections; further ones are linked
-UNFOLDED = {"tiny": 16, "small": 8, "medium": 4, "large": 2}  # figures of a section that are seen at once, by size
+UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "large": 1}  # figures of a section that are seen at once, by size
 FEW = 3  # a figure about more subjects of a kind is linked from their pages and not shown, unless it has boxes
 
 SCRIPTS = ("copy.js", "lightbox.js")

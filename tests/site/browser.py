@@ -96,9 +96,13 @@ def watch(page: Page, root: str, found: list[str]) -> None:
         if not r.url.startswith((root, "data:")):
             found.append(f"{page.url}: asks for {r.url}")
 
+    def failed(r) -> None:
+        if r.failure != "net::ERR_ABORTED":  # what was on the way to a page that is left
+            found.append(f"{page.url}: failed: {r.url}")
+
     page.on("console", lambda m: found.append(f"{page.url}: console: {m.text}") if m.type == "error" else None)
     page.on("pageerror", lambda e: found.append(f"{page.url}: script: {e}"))
-    page.on("requestfailed", lambda r: found.append(f"{page.url}: failed: {r.url}"))
+    page.on("requestfailed", failed)
     page.on("response", lambda r: found.append(f"{page.url}: {r.status}: {r.url}") if r.status >= 400 else None)
     page.on("request", request)
 

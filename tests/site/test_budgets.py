@@ -112,8 +112,7 @@ def page(chrome, site):
     browser.watch(page, site.as_uri(), found)
     yield page
     context.close()
-    # a page that is left while its icon is on the way says that the icon failed
-    assert [line for line in found if not line.endswith("icon.svg")] == []
+    assert found == []
 
 
 @chromium

@@ -218,6 +218,16 @@ def test_commands_and_that_they_never_load_torch(tmp_path):
     assert (results / "site" / stamp["cover"]["file"]).is_file() and "class_visualization" in stamp["cover"]["file"]
 
 
+def test_pages_by_another_version_are_named(results):
+    stamp = results / "pages.json"
+    stamp.write_text(json.dumps({"schema": 0, "id": "alexnet"}))
+    arguments = ["--config", json.dumps(synthetic.GALLERY), "--stamps", stamp, "--out", results / "site"]
+    arguments += ["--manifest", results / "manifest.json", "--size", results / "size.json"]
+    command = [sys.executable, "-m", "cnnviz.site.index", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "alexnet are by another version" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_unknown_widget_leaves_the_figures(results):
     path = results / "models" / "alexnet" / "sections" / "tsne_grid" / "section.json"
     path.write_text(path.read_text("utf-8").replace('"widget": "map"', '"widget": "no_such"'), "utf-8")
