@@ -119,7 +119,7 @@ def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(fol
     assert of == {figure["alt"].split()[0] for figure in compared} and len(of) == 2
     for name in of:  # the picture's own page shows what the method says of it
         page = (folder / f"results/site/images/drawn/{name}.html").read_text()
-        assert '<section class="group" data-technique="score_cam">' in page
+        assert 'id="of-score_cam" data-technique="score_cam"' in page
     with zipfile.ZipFile(made / "figures.zip") as figures:
         drawn = [figures.read(figure["file"]).decode() for figure in compared]
         assert all(">score cam</text>" in svg for svg in drawn)
