@@ -47,6 +47,11 @@ def broken():
     made = net()
     made.classifier[-1].bias.data[3] = float("nan")
     return made
+
+def overflowing():
+    made = net()
+    made.classifier[-1].weight.data *= 1e38
+    return made
 """
 
 
@@ -124,7 +129,8 @@ def test_probabilities_constants_and_nan(factory):
     assert "returns: probabilities" in wrong(checked(factory("probabilities")))["scores"].text
     assert doubts(checked(factory("probabilities") | {"outputs": {"returns": "probabilities"}})) == []
     assert "same for every picture" in wrong(checked(factory("constant")))["scores"].text
-    assert "not finite" in wrong(checked(factory("broken")))["scores"].text
+    assert "not finite" in wrong(checked(factory("overflowing")))["scores"].text
+    assert "not finite" in wrong(checked(factory("broken")))["error"].text
 
 
 def test_an_untrained_network_is_no_better_than_guessing_and_no_cause_is_made_up():
