@@ -33,7 +33,8 @@ def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
     scale = size / max(h, w)
     shape = max(1, round(w * scale)), max(1, round(h * scale))
     resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    shown = np.array(Image.fromarray(crop).resize(shape, resampling))
+    # averaging whole pixels down to twice the size first is not seen, and faster
+    shown = np.array(Image.fromarray(crop).resize(shape, resampling, reducing_gap=2.0))
     if border:
         shown[:2] = shown[-2:] = FRAME
         shown[:, :2] = shown[:, -2:] = FRAME
