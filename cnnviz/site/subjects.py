@@ -80,7 +80,10 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
             seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}", anchor)
             for subject, few in _specific(figure):
                 entry = told(key(subject), section, page)
-                if few or subject.box:
+                if (few or subject.box) and not any(  # a section may show one thing in two of its groups
+                    (figure.alt, figure.caption, subject.box) == (other.figure.alt, other.figure.caption, other.box)
+                    for other in entry.figures
+                ):
                     entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping))
                 else:
                     entry.elsewhere += 1

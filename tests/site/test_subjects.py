@@ -1,5 +1,6 @@
 """Pages of layers, units, classes and pictures: what belongs to them is on them, and every mention leads to them."""
 
+import dataclasses
 import json
 import re
 
@@ -54,6 +55,12 @@ def test_a_sheet_gives_each_unit_its_part_unless_the_unit_has_a_picture_of_its_o
     assert [seen.box for seen in found["unit", "conv1", "0"]["patches"].figures] == [boxes[0]]
     assert [seen.figure.id for seen in found["unit", "conv1", "1"]["patches"].figures] == ["own"]
     assert [seen.figure.id for seen in found["layer", None, "conv1"]["patches"].figures] == ["sheet"]
+
+
+def test_a_figure_that_a_section_shows_in_two_groups_is_shown_once():
+    twice = [dataclasses.replace(figure("a", Subject("image", "7")), id=id) for id in ("surest", "probe")]
+    entry = of(section("predictions", [*twice, figure("b", Subject("image", "7"))]))["image", None, "7"]["predictions"]
+    assert [seen.figure.id for seen in entry.figures] == ["surest", "b"] and entry.elsewhere == 1
 
 
 def test_a_figure_about_many_is_linked_and_not_shown():
