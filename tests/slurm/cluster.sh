@@ -44,7 +44,7 @@ up() {
         --pid-file="$folder/munged.pid" --log-file="$folder/munged.log"
 
     host=$(hostname -s)
-    [ -e "$folder/gpu" ] || mknod "$folder/gpu" c 1 3 # another /dev/null
+    [ -e "$folder/gpu" ] || mknod "$folder/gpu" c 1 3 2>/dev/null || ln -s /dev/null "$folder/gpu" # a device that is none
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
