@@ -201,7 +201,7 @@ def classes(config: dict) -> list[str]:
         from cnnviz.demo.pictures import CLASSES
 
         return list(CLASSES)
-    return sorted({label for row in rows(config) for label in row.labels}, key=_natural)
+    return sorted({label for row in rows(config) for label in row.labels}, key=lambda label: (_natural(label), label))
 
 
 def check_probes(config: dict, wanted: int | Sequence[str]) -> None:

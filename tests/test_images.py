@@ -114,6 +114,13 @@ def test_csv(folder, tmp_path):
         look(config | {"label_column": "labels"}, tmp_path)
 
 
+def test_classes_whose_names_are_nearly_equal_have_one_order_in_every_run(tmp_path):
+    names = ["A1", "A01", "a1", "a01", "A001", "a001"]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{name}.png,{name}\n" for name in names))
+    config = {"kind": "csv", "path": str(tmp_path / "labels.csv"), "path_column": "path", "label_column": "label"}
+    assert images.classes(config) == sorted(names)
+
+
 def test_an_empty_folder_is_told_so(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no pictures"):

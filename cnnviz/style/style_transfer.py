@@ -263,7 +263,8 @@ def main(job: Job) -> None:
         [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
     )
     shown = rows(p | {"style_sizes": fit if len(fit) > 1 and not own else []})
-    different = sorted({v for row in shown.values() for v in row}, key=lambda v: (v.colour, v.start, v.dream))
+    each = dict.fromkeys(v for row in shown.values() for v in row)  # not a set, whose order changes from run to run
+    different = sorted(each, key=lambda v: (v.colour, v.start, v.dream))
     found = []
     for colour in ("content", "style"):
         these = [v for v in different if v.colour == colour]

@@ -246,3 +246,6 @@ def test_style_pictures_too_small_for_the_net_are_left_out(make_job, tmp_path):
     style_transfer.main(job)
     left = result.read(job.outputs["result"])
     assert [left.numbers["variants"][i]["scale"] for i in left.numbers["rows"]["scale"]] == [1, 2]
+    seen = dict.fromkeys(i for row in left.numbers["rows"].values() for i in row)  # in the same order in every run
+    order = {i: tuple(left.numbers["variants"][i][key] for key in ("colour", "start", "dream")) for i in seen}
+    assert sorted(seen, key=order.get) == list(range(len(left.numbers["variants"])))
