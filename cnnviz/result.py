@@ -1,6 +1,6 @@
 """What a compute job leaves: arrays, numbers, parameters and seed, in one file that is replaced atomically.
 
-A result is an uncompressed ``.npz`` whose entry ``meta`` is JSON. The same input gives the same bytes: seconds, memory
+A result is a compressed ``.npz`` whose entry ``meta`` is JSON. The same input gives the same bytes: seconds, memory
 and hosts are Snakemake's ``benchmark:`` files, not part of it.
 """
 
@@ -60,7 +60,7 @@ def write(path: str | os.PathLike, result: Result) -> None:
     }
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, meta=np.array(text), **result.arrays)
+        np.savez_compressed(file, meta=np.array(text), **result.arrays)
 
 
 def read(path: str | os.PathLike) -> Result:

@@ -330,7 +330,7 @@ def _publish_data(site: Publication, address: str, path: Path) -> None:
             return
         stream = io.BytesIO()
         text = json.dumps(redact(meta), sort_keys=True, allow_nan=False)
-        np.savez(stream, **{name: file[name] for name in file.files} | {"meta": np.array(text)})
+        np.savez_compressed(stream, **{name: file[name] for name in file.files} | {"meta": np.array(text)})
     site.write(address, stream.getvalue())
 
 

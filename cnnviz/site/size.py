@@ -57,7 +57,7 @@ def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
 
     Pages and tiles are counted; how many figures there are, and how large, is a rule of thumb from the demo: one for
     each probe in each section, 22 for each layer; 35 KB and 2.5 bytes a pixel of the network's input. A section's data
-    are maps of its probes, 17 bytes a pixel on the average.
+    are maps of its probes, 12 bytes a pixel on the average.
     """
     sections = len(config["sections"])
     files, made, written = 20, 0.0, 10.0**6  # front page, methods, credits, scripts; the search's names
@@ -68,7 +68,7 @@ def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
         levels = range(tsne_grid.levels(across, across))
         tiles = sum(math.ceil(across * tsne_grid.CELL / tsne_grid.TILE / 2**z) ** 2 for z in levels)
         files += figures + sections + pages + tiles + 1  # the map's data
-        made += figures * (35_000 + 2.5 * cost.pixels) + 17 * sections * cost.probes * cost.pixels
+        made += figures * (35_000 + 2.5 * cost.pixels) + 12 * sections * cost.probes * cost.pixels
         made += 2_000 * cost.pictures
         written += 6_000 * cost.units + 40_000 * (pages - cost.units) + 60 * cost.pictures
     shared = {config["models"][cost.id]["image_set"]: cost for cost in costs}
