@@ -241,11 +241,12 @@ def test_style_pictures_too_small_for_the_net_are_left_out(make_job, tmp_path):
     (tmp_path / "least.py").write_text(FIXED.replace('== 32, "Wrong image height! Expected 32"', '>= 32, "too small"'))
     block = {"factory": f"{tmp_path}/least.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
     models.main(make_job(block))
-    wanted = {"size": 48, "steps": 1, "variant_size": 48, "variant_steps": 1, "style_sizes": [0.5, 1, 2]}
+    wanted = {"size": 48, "steps": 1, "variant_size": 48, "variant_steps": 1, "style_sizes": [0.5, 1, 2], "second_style": None}
     job = make_job(block, "style_transfer", parameters=wanted)
     style_transfer.main(job)
     left = result.read(job.outputs["result"])
     assert [left.numbers["variants"][i]["scale"] for i in left.numbers["rows"]["scale"]] == [1, 2]
-    seen = dict.fromkeys(i for row in left.numbers["rows"].values() for i in row)  # in the same order in every run
+    rows = [left.numbers["rows"][name] for name in ("weight", "scale", "dream", "start", "colour")]
+    seen = dict.fromkeys(i for row in rows for i in row)  # in the same order in every run
     order = {i: tuple(left.numbers["variants"][i][key] for key in ("colour", "start", "dream")) for i in seen}
     assert sorted(seen, key=order.get) == list(range(len(left.numbers["variants"])))
