@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,8 +15,6 @@ KB, MB = 1000, 1_000_000
 CSS, JS, JS_OF_MAP, FIRST, FIRST_OF_MAP = 20 * KB, 60 * KB, 120 * KB, 300 * KB, 2 * MB
 EAGER, IMAGES = 24, 200
 AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}  # of WCAG 2.2; off by default
-
-chromium = pytest.mark.skipif(browser.chromium() is None and not os.environ.get("CI"), reason="no Chromium here")
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +93,6 @@ def test_only_what_changes_is_written_and_what_is_gone_is_deleted(tmp_path):
 # ---------------------------------------------------------------------------------------------------------- the browser
 
 
-@pytest.fixture(scope="module")
-def chrome():
-    with browser.launched() as launched:
-        yield launched
-
-
 @pytest.fixture
 def page(chrome, site):
     """A page opened from disk that may say no error and ask for nothing outside the site."""
@@ -115,13 +106,11 @@ def page(chrome, site):
     assert found == []
 
 
-@chromium
 def test_whole_site(chrome, site):
     """At three widths, light and dark, from disk and from a host, with JavaScript and without."""
     assert browser.check_site(site, chrome) == []
 
 
-@chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(chrome, of_kind, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -136,7 +125,6 @@ def test_axe_finds_nothing(chrome, of_kind, scheme):
     assert found == []
 
 
-@chromium
 def test_print_cuts_nothing_off(page, of_kind):
     cut = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisibility() && e.clientWidth &&
       !e.matches(".unseen, .picture, .plate, svg, svg *") && getComputedStyle(e).overflowX !== "visible" &&
@@ -169,7 +157,6 @@ def kind(page) -> str:
     return page.evaluate("document.body.dataset.kind")
 
 
-@chromium
 def test_keyboard_alone(page, site):
     """Index → model → layer → unit → large picture → the next unit → map → a picture → compare."""
     page.goto((site / "index.html").as_uri())
@@ -211,7 +198,6 @@ def test_keyboard_alone(page, site):
     assert kind(page) == "compare"
 
 
-@chromium
 def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
     for name in ("photo-1-1-100-.jpg", "all-0001"):
         path = next((site / "images" / "set").glob(f"{name[:8]}*.html"))
@@ -223,7 +209,6 @@ def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
         assert picture in page.locator(".map .said").inner_text()
 
 
-@chromium
 def test_every_figure_has_a_link_that_is_copied(page, of_kind):
     for kind in ("section", "class", "unit", "image"):
         page.goto(of_kind[kind].as_uri())
@@ -238,7 +223,6 @@ def test_every_figure_has_a_link_that_is_copied(page, of_kind):
         browser.wait(page, "document.querySelector('figure:target').checkVisibility()")  # folded or not
 
 
-@chromium
 def test_a_long_page_is_folded(page, site, of_kind):
     page.goto((site / "models/alexnet/classes" / of_kind["class"].name).as_uri())
     rest = page.locator("details.rest")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import shutil
 
@@ -148,14 +147,6 @@ def test_digits_refuse_what_does_not_fit():
 
 # ---------------------------------------------------------------------------------------------------------- the browser
 
-chromium = pytest.mark.skipif(browser.chromium() is None and not os.environ.get("CI"), reason="no Chromium here")
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    with browser.launched() as launched:
-        yield launched
-
 
 @pytest.fixture
 def page(chrome, path):
@@ -185,7 +176,6 @@ def noted(page, pattern: str) -> str:
     return page.evaluate("location.hash")
 
 
-@chromium
 def test_every_picture_can_be_found_and_its_page_is_the_right_one(page, path):
     find = page.locator("[name=find]")
     close = json.loads(re.search(r'id="map-view">(.*?)</script>', path.read_text("utf-8"))[1])["pages"]["own"]
@@ -201,7 +191,6 @@ def test_every_picture_can_be_found_and_its_page_is_the_right_one(page, path):
         noted(page, "picture=")
 
 
-@chromium
 def test_click_and_enter_lead_to_the_picture(page, path, data):
     cell, across = numbers(data["place"], 3), 16
     places = {"grid": (cell % across, cell // across), "scatter": (numbers(data["x"], 2), numbers(data["y"], 2))}
@@ -224,7 +213,6 @@ def test_click_and_enter_lead_to_the_picture(page, path, data):
             page.keyboard.press("Enter")
 
 
-@chromium
 def test_deep_link_restores_the_view(page, path):
     page.get_by_label("Scatter").check()
     page.locator("[name=colour]").select_option("error")
@@ -259,7 +247,6 @@ def test_deep_link_restores_the_view(page, path):
         assert page.locator("canvas").is_visible()
 
 
-@chromium
 def test_filter_hides(page, path, data):
     label, verdict = numbers(data["label"], 2), numbers(data["verdict"], 1)
     page.locator("[name=class]").select_option("class 3")
@@ -286,7 +273,6 @@ def test_filter_hides(page, path, data):
     assert said(page).startswith("0 of")
 
 
-@chromium
 def test_colours_are_explained(page):
     colour, legend = page.locator("[name=colour]"), page.locator(".legend")
     colour.select_option("class")
@@ -308,7 +294,6 @@ def test_colours_are_explained(page):
     assert colour.input_value() == "" and not legend.is_visible()
 
 
-@chromium
 def test_scatter_paints_the_right_colours(page, path):
     """With mistakes only, orange is left and no blue; in the grid, with seams, there is neither."""
 
@@ -328,7 +313,6 @@ def test_scatter_paints_the_right_colours(page, path):
         assert left[0] < 100 and left[1] > 300
 
 
-@chromium
 def test_keyboard_journey(page):
     """Tab to the map, walk, zoom, go to the picture, and back."""
     for _ in range(30):
@@ -355,7 +339,6 @@ def test_keyboard_journey(page):
     assert said(page) == first
 
 
-@chromium
 def test_finger_names_first_and_then_opens(chrome, path):
     context = chrome.new_context(viewport={"width": 320, "height": 640}, has_touch=True, is_mobile=True)
     page = context.new_page()
@@ -371,7 +354,6 @@ def test_finger_names_first_and_then_opens(chrome, path):
     context.close()
 
 
-@chromium
 def test_names_stay_text(page):
     opened = []
     page.on("dialog", lambda d: (opened.append(d.message), d.dismiss()))
@@ -380,7 +362,6 @@ def test_names_stay_text(page):
     assert NASTY in said(page) and opened == []
 
 
-@chromium
 def test_without_javascript_there_is_a_picture(chrome, path):
     context = chrome.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -389,7 +370,6 @@ def test_without_javascript_there_is_a_picture(chrome, path):
     context.close()
 
 
-@chromium
 def test_works_from_a_server(chrome, path):
     with browser.served(path.parents[2]) as server:
         page, found = chrome.new_page(), []

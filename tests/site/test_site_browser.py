@@ -1,16 +1,10 @@
 """The site in a real browser."""
 
-import os
 import shutil
 
 import pytest
 
-pytest.importorskip("playwright")
-
 from tests.site import browser, synthetic
-
-if browser.chromium() is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium here", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +12,6 @@ def site(tmp_path_factory):
     results = synthetic.make_results(tmp_path_factory.mktemp("results"))
     synthetic.render(results)
     return results / "site"
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    assert browser.chromium(), "CI has to install Chromium"
-    with browser.launched() as launched:
-        yield launched
 
 
 @pytest.fixture
