@@ -252,9 +252,11 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     seen = "the whole picture" if whole else largest if alike else f"at most {largest}"
     classes = _classes(context, found)
     outside = int(border.sum())
+    strongest, weakest = (number(value[i]) for i in (0, len(found) - 1))
+    values = f"{strongest}; it" if len(found) == 1 else f"strongest first, {strongest} … {weakest}; each"
     caption = (
-        f"{name}, unit {unit}: the {len(found)} patches that excite it most, strongest first, {number(value[0])} … "
-        f"{number(value[len(found) - 1])}; each is what the winning neuron can see, {seen}."
+        f"{name}, unit {unit}: {patches_that_excite(len(found))} it most, {values} is what the winning neuron can see, "
+        f"{seen}."
     )
     if result.arrays[f"{name}/max"][unit] <= 0:
         caption += " Never above 0 in any picture: these say nothing about what it likes."
@@ -265,7 +267,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         block(cells, 3),
-        alt=f"{len(found)} patches in rows of {ceil(len(cells) ** 0.5)} that excite {name} unit {unit} most"
+        alt=f"In rows of {ceil(len(cells) ** 0.5)}, {patches_that_excite(len(found))} {name} unit {unit} most"
         + (f", from pictures of {classes}." if classes else "."),
         caption=caption,
         mapping=_mapping(largest, LARGE),
@@ -292,8 +294,8 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     return context.picture(
         f"{slug(name)}-sheet-{units.start:04d}",
         sheet(blocks, labels),
-        alt=f"{len(units)} blocks of {k} patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
-        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the {k} strongest patches of each, under "
+        alt=f"{len(units)} blocks of patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
+        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the strongest patches of each ({k}), under "
         f"its number and its largest value. A neuron here sees up to {height} × {width} pixels.{edge}",
         mapping=_mapping(f"{height} × {width} pixels", SMALL),
         data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
@@ -306,8 +308,13 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     )
 
 
+def patches_that_excite(count: int) -> str:
+    """With its verb, for what they excite to follow."""
+    return "the patch that excites" if count == 1 else f"the {count} patches that excite"
+
+
 def _mapping(largest: str, size: int) -> str:
-    pixels = "enlarged by repeating pixels, reduced by Lanczos' filter"
+    pixels = "enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)"
     return f"the picture's own pixels, {largest} of the network's input shown at {size}; {pixels}"
 
 

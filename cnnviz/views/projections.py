@@ -9,7 +9,7 @@ from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour
 from cnnviz.views.attributions import WHY, sheet
-from cnnviz.views.maximal_patches import block, cell
+from cnnviz.views.maximal_patches import block, cell, patches_that_excite
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
@@ -154,7 +154,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
     values = ", ".join(colour.number(value) for value in kept["value"][found])
     plain = "" if layer["sites"] else " No ReLU lies on the way: this is the plain gradient."
-    notes = ""
+    notes, some = "", patches_that_excite(len(found))
     if outside:
         notes += f" {outside} with an orange frame reach{'es' if outside == 1 else ''} over the picture's edge."
     if empty:
@@ -162,9 +162,8 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         np.concatenate([shown, np.zeros((len(shown), GAP, 4), np.uint8), projected], 1),
-        alt=f"{len(found)} patches that excite {name} unit {unit} most, and beside them, on grey, their projections."
-        + notes,
-        caption=f"{name}, unit {unit}. Left, the {len(found)} patches that excite it most, strongest first "
+        alt=f"On the left {some} {name} unit {unit} most; beside, on grey, what the network makes of it.{notes}",
+        caption=f"{name}, unit {unit}. Left, {some} it most{', strongest first' if len(found) > 1 else ''} "
         f"({values}); right, in the same places, the projection of the neuron that won there. It sees up to {heights} "
         f"× {widths} pixels.{plain}{notes}",
         mapping="projections: " + range_words(shares, kept["largest"][found], percentile) + " (values of the neuron "

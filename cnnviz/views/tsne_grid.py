@@ -124,7 +124,7 @@ def view(result: Result, context: Context) -> dict:
 
     still = overview(context.thumbnails, grid)
     how = "the least possible" if numbers["exact"] else "nearly the least possible (halving, then exact within windows)"
-    empties = f"; {empty} cells have no picture" if empty else ""
+    empties = f"; {empty} {'cell has' if empty == 1 else 'cells have'} no picture" if empty else ""
     whole = context.figure(
         "overview", "overview.webp", _webp(still, 72), *_shown(still),
         alt=f"{n} pictures as small squares in {columns} columns and {rows} rows, like ones beside one another.",

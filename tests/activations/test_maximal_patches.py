@@ -134,6 +134,16 @@ def test_the_view_cuts_exactly_these_pixels_and_names_its_subjects(patches, tmp_
     assert len(shown["figures"]) <= 200 and json.dumps(shown["tables"][0].rows)
 
 
+def test_a_unit_with_one_patch_is_told_of_in_the_singular(patches):
+    _, _, got, context = patches
+    got.arrays["conv1/image"][:, 1:] = -1
+    units = [f for f in drawn.view(got, context)["figures"] if f.id.startswith("conv1-unit")]
+    assert units
+    for figure in units:
+        assert "the patch that excites" in figure.alt and "the patch that excites it most" in figure.caption
+        assert "patches" not in figure.alt + figure.caption and "strongest first" not in figure.caption
+
+
 def test_border_crops_get_a_frame_and_keep_their_shape():
     crop = np.full((20, 40, 3), 7, np.uint8)
     plain, framed = drawn.cell(crop, 56, False), drawn.cell(crop, 56, True)
