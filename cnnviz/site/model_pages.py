@@ -150,6 +150,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "sections": entries,
             "named": subjects.named(folder, facts, known),
             "pictures": close if publish != edition.DERIVED else {},
+            "calls": picture_pages.calls(facts) if publish != edition.DERIVED else [],
             "said": picture_pages.said(known) if publish != edition.DERIVED else {},
         }
         html = page.get_template("model.html").render(

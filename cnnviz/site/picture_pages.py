@@ -71,6 +71,26 @@ def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, str]:
     return lines
 
 
+def calls(facts: dict) -> list[str | None]:
+    """For each class of the image set the name of the model's output for it, None where it has none."""
+    outputs = facts.get("label_to_output", ())
+    return [None if output is None else facts["classes"][output] for output in outputs]
+
+
+def named(classes: list[str], models: list[dict]) -> list[str]:
+    """What the pages call each class of a set: its own name, and what all models call it if that is another.
+
+    A label may be a number that says nothing to a reader. models: stamps, with ``calls``; a model without an output for
+    a class has no say.
+    """
+    words = []
+    for i, name in enumerate(classes):
+        others = {model["calls"][i] for model in models if i < len(model.get("calls", ()))} - {None}
+        one = others.pop() if len(others) == 1 else name
+        words.append(name if one.casefold() == name.casefold() else f"{name} ({one})")
+    return words
+
+
 def owner(image_set: str) -> str:
     """Of these pages, among the site's renderers; no model's slug begins with _."""
     return f"_images-{slug(image_set)}"
@@ -98,8 +118,12 @@ def render(
     close = sorted({name for model in models for name in model["pictures"]} & set(names))
     template = page.get_template("subject.html")
     links = [{"href": f"{folder(image_set)}/{address('image', name)}", "label": name} for name in close]
-    classes = index.get("classes", [])
-    labels = {p["name"]: classes[p["label"]] for p in index.get("pictures", ()) if p.get("label") is not None}
+    classes = named(index.get("classes", []), models)
+    labels = {
+        p["name"]: ", ".join(classes[label] for label in p.get("labels") or [p["label"]])
+        for p in index.get("pictures", ())
+        if p.get("label") is not None
+    }
     maps = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
     places = {name: i for i, name in enumerate(names)}
     members = [places[name] for name in close[:MOST]]

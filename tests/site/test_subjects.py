@@ -141,6 +141,23 @@ def test_every_picture_is_at_the_address_that_is_given_for_it(site):
     assert all(20 < len(static.Page(path.read_text()).all("li")) - 2 < 60 for path in shared)
 
 
+def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
+    classes = ["281", "282", "283", "Eel"]
+    one = {"classes": ["eel", "tabby", "tiger"], "label_to_output": [1, 2, None, 0]}
+    other = {"classes": ["tabby", "lynx", "manx"], "label_to_output": [0, 1, 2, None]}
+    models = [{"title": "m", "pictures": {}, "said": {}, "calls": picture_pages.calls(facts)} for facts in (one, other)]
+    assert picture_pages.named(classes, models) == ["281 (tabby)", "282", "283 (manx)", "Eel"]
+    assert picture_pages.named(classes, models[:1]) == ["281 (tabby)", "282 (tiger)", "283", "Eel"]
+    assert picture_pages.named(classes, [{"calls": picture_pages.calls({})}]) == classes
+    index = {"classes": classes, "pictures": [{"name": "a", "label": 0}, {"name": "b", "label": 1, "labels": [1, 2]}]}
+    page = environment()
+    page.globals["publish"] = "everything"
+    with Publication(tmp_path, "_images-set") as publication:
+        picture_pages.render(page, publication, "set", index, models, np.zeros((2, 64, 64, 3), np.uint8))
+    text = (tmp_path / "images/set/all-0000.html").read_text()
+    assert "<p>281 (tabby)</p>" in text and "<p>282, 283 (manx)</p>" in text
+
+
 def test_addresses_of_pictures_hold_while_a_set_does_not_double():
     counts = [picture_pages.buckets(n) for n in (1, 64, 65, 128, 129, 50_000)]
     assert counts == [1, 1, 2, 2, 4, 1024]
