@@ -66,7 +66,8 @@ def address(kind: str, name: str, layer: str | None = None) -> str:
 def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, Told]]:
     """sections: (section, its page, the folder of its figures), both from the root → subject → section id → Told.
 
-    A figure about a unit is not listed again under that unit's layer.
+    A figure about a unit is not listed again under that unit's layer. A section's figures stand in its own order, but
+    first those that are most about the subject: a class's own pictures before one whose runner-up it is.
     """
     found: dict[Key, dict[str, Told]] = {}
 
@@ -91,12 +92,18 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
             for name, cells in about.rows.items():
                 entry = told((about.kind, about.layer, name), section, page)
                 entry.facts += [(c, cell) for c, cell in zip(about.columns, cells, strict=True) if cell not in ("", [])]
-    for of_subject in found.values():
+    for (kind, _, name), of_subject in found.items():
         for entry in of_subject.values():
+            entry.figures.sort(key=lambda seen, kind=kind, name=name: _place(seen.figure, kind, name))
             whole = [seen for seen in entry.figures if not seen.box]
             if whole and len(whole) < len(entry.figures):  # its own picture says more than its part of a sheet
                 entry.figures = whole
     return found
+
+
+def _place(figure: Figure, kind: str, name: str) -> int:
+    """How many of the same kind a figure names before this one: it is most about those that it names first."""
+    return [s.name for s in figure.subjects if s.kind == kind].index(name)
 
 
 def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:

@@ -63,6 +63,13 @@ def test_a_figure_that_a_section_shows_in_two_groups_is_shown_once():
     assert [seen.figure.id for seen in entry.figures] == ["surest", "b"] and entry.elsewhere == 1
 
 
+def test_a_figure_that_names_the_class_first_stands_before_one_that_names_it_last():
+    cat, dog, eel = (Subject("class", name) for name in ("cat", "dog", "eel"))
+    shown = [figure("a", dog, eel, cat), figure("b", cat, dog), figure("c", eel, cat), figure("d", cat, eel)]
+    found = of(section("saliency", shown))
+    assert [seen.figure.id for seen in found["class", None, "cat"]["saliency"].figures] == ["b", "d", "c", "a"]
+
+
 def test_a_figure_about_many_is_linked_and_not_shown():
     found = of(section("map", [figure("all", *(Subject("class", name) for name in "abcde"))]))
     told = found["class", None, "b"]["map"]
