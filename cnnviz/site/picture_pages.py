@@ -78,7 +78,7 @@ def calls(facts: dict) -> list[str | None]:
 
 
 def named(classes: list[str], models: list[dict]) -> list[str]:
-    """What the pages call each class of a set: its own name, and what all models call it if that is another.
+    """What the pages call each class of a set: its own name, and the first of those all models have for it, if another.
 
     A label may be a number that says nothing to a reader. models: stamps, with ``calls``; a model without an output for
     a class has no say.
@@ -87,7 +87,7 @@ def named(classes: list[str], models: list[dict]) -> list[str]:
     for i, name in enumerate(classes):
         others = {model["calls"][i] for model in models if i < len(model.get("calls", ()))} - {None}
         one = others.pop() if len(others) == 1 else name
-        words.append(name if one.casefold() == name.casefold() else f"{name} ({one})")
+        words.append(name if one.casefold() == name.casefold() else f"{name} ({one.split(',')[0].strip()})")
     return words
 
 

@@ -150,8 +150,8 @@ def test_every_picture_is_at_the_address_that_is_given_for_it(site):
 
 def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
     classes = ["281", "282", "283", "Eel"]
-    one = {"classes": ["eel", "tabby", "tiger"], "label_to_output": [1, 2, None, 0]}
-    other = {"classes": ["tabby", "lynx", "manx"], "label_to_output": [0, 1, 2, None]}
+    one = {"classes": ["eel", "tabby, cat", "tiger"], "label_to_output": [1, 2, None, 0]}
+    other = {"classes": ["tabby, cat", "lynx", "manx"], "label_to_output": [0, 1, 2, None]}
     models = [{"title": "m", "pictures": {}, "said": {}, "calls": picture_pages.calls(facts)} for facts in (one, other)]
     assert picture_pages.named(classes, models) == ["281 (tabby)", "282", "283 (manx)", "Eel"]
     assert picture_pages.named(classes, models[:1]) == ["281 (tabby)", "282 (tiger)", "283", "Eel"]
