@@ -12,9 +12,9 @@
   const [dialog, openDialog] = window.cnnvizDialog("search", "Search",
     '<search><label><span class="unseen">Search</span><input type="search" placeholder="Model, technique, layer, class, picture" ' +
     'autocomplete="off" spellcheck="false" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"></label>' +
-    '<p class="quiet" role="status"></p><ul id="found" role="listbox" aria-label="Found"></ul></search>');
+    '<p class="quiet" role="status"></p><div id="found" role="listbox" aria-label="Found"></div></search>');
   const input = dialog.querySelector("input");
-  const list = dialog.querySelector("ul");
+  const list = dialog.querySelector("[role=listbox]");
   const status = dialog.querySelector("[role=status]");
   let at = 0;
 
@@ -51,16 +51,14 @@
     const found = find(input.value);
     list.replaceChildren(
       ...found.slice(0, MOST).map(([name, kind, where, address], i) => {
-        const item = document.createElement("li");
         const link = document.createElement("a");
         link.href = root + address;
         link.tabIndex = -1;
         link.append(Object.assign(document.createElement("b"), { textContent: name }));
         link.append(Object.assign(document.createElement("span"), { textContent: where ? `${kind} · ${where}` : kind, className: "quiet" }));
-        item.id = `found-${i}`;
-        item.setAttribute("role", "option");
-        item.append(link);
-        return item;
+        link.id = `found-${i}`;
+        link.setAttribute("role", "option");
+        return link;
       }),
     );
     status.textContent = found.length > MOST ? `${found.length} found, the first ${MOST} are listed` : `${found.length} found`;
@@ -90,7 +88,7 @@
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") choose(at + 1);
     else if (event.key === "ArrowUp") choose(at - 1);
-    else if (event.key === "Enter" && list.children.length) list.children[at].querySelector("a").click();
+    else if (event.key === "Enter" && list.children.length) list.children[at].click();
     else return;
     event.preventDefault();
   });

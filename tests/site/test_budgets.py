@@ -124,14 +124,27 @@ def test_whole_site(chrome, site):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(chrome, of_kind, scheme):
+    """On every kind of page, and in what is opened over one: the search, the list of keys, a large picture."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context = chrome.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     found = []
+
+    def check(what: str) -> None:
+        violations = axe.run(page, options=AXE).response["violations"]
+        found.extend(f"{what}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in violations)
+
     for kind, path in of_kind.items():
         page.goto(path.as_uri())
-        violations = axe.run(page, options=AXE).response["violations"]
-        found += [f"{kind}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in violations]
+        check(kind)
+    page.goto(of_kind["section"].as_uri())
+    for key, until in (("/", "[role=option]"), ("?", "[name=close]"), ("Enter", ".caption")):
+        if key == "Enter":
+            page.locator("a.picture").first.focus()
+        page.keyboard.press(key)
+        browser.wait(page, "s => document.querySelectorAll(`dialog[open] ${s}`).length", until)
+        check(f"after {key}")
+        page.keyboard.press("Escape")
     context.close()
     assert found == []
 
