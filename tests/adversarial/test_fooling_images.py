@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from cnnviz import images, models, result
@@ -137,3 +138,37 @@ def test_the_job_on_the_demo_net_says_what_a_recount_of_the_bytes_says(make_job,
     assert (arrays["found"] == arrays["target"]).mean() >= 0.75
     assert (arrays["target"] != arrays["predicted"]).all()
     assert arrays["noise_fooled"].mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("net", "pictures", "block"),
+    [
+        ("cifar_resnet20", "cifar10/*/00*.jpg", {"preprocess": {"resize": [32, 32]}}),
+        (
+            *("mobilenet_v1_025_128_dequant", "imagenet/*.jpg"),
+            {"preprocess": {"range": 255, "mean": 127.5, "std": 127.5, "resize": [128, 128], "crop": 0.875}},
+        ),
+    ],
+)
+def test_nets_that_others_trained_name_95_of_100_photographs_as_told_within_8_levels(
+    shared, make_job, net, pictures, block
+):
+    """As a config has it by default: to a drawn class, not a near one."""
+    files = sorted(shared.glob(pictures))[::5][:20]
+    arguments = {"arch_json_path": f"{shared}/models/{net}.arch.json"}
+    block = block | {"factory": f"{shared}/nets.py:load", "arguments": arguments}
+    models.main(make_job(block))
+    job = make_job(block, "fooling_images")
+    model, p = models.load(job), job.parameters
+    x = model.pictures([model.preprocess.geometry(Image.open(file).convert("RGB")) for file in files])
+    x = model.pictures(list(to_bytes(x)))
+    with torch.no_grad():
+        wanted = targets(model, model.logits(x), [()] * len(x), [file.name for file in files], p["target"])
+        settings = {"steps": p["steps"], "confidence": p["confidence"]}
+        settings |= {"step": p["step"] / 255, "epsilon": p["epsilon"] / 255}
+    assert p["epsilon"] == 8
+    fooled = to_bytes(fool(model, x, wanted, **settings).pictures)
+    with torch.no_grad():
+        said = model.logits(model.pictures(list(fooled))).argmax(1)
+    assert len(files) == 20 and norms(to_bytes(x), fooled)[1].max() <= 8
+    assert (said == torch.tensor(wanted)).sum() >= 19
