@@ -62,7 +62,7 @@ localrules:
 
 rule allocations:
     input:
-        expand(f"{RESULTS}/allocations/models/{{model}}", model=MODELS),
+        lambda w: expand(f"{RESULTS}/allocations/models/{{model}}", model=unfinished(w)),
     output:
         touch(f"{RESULTS}/allocations/all"),
     log:

@@ -1,6 +1,7 @@
 # The config, where things lie, and what makes a job run again.
 import json
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -218,8 +219,21 @@ def gallery_config():
 
 
 def same_config(wildcards):
-    """What says to a Snakemake inside a job which config this one was given."""
+    """What says to a Snakemake inside a job which config this one was given, and what makes it run a job again."""
     files, values = map(str, workflow.overwrite_configfiles), workflow.config_settings.config_args or []
-    return " ".join(
-        f"{key} {shlex.join(given)}" for key, given in (("--configfile", [*files]), ("--config", values)) if given
-    )
+    triggers = sorted(map(str, workflow.rerun_triggers))
+    given = {"--configfile": [*files], "--config": values, "--rerun-triggers": triggers}
+    return " ".join(f"{key} {shlex.join(words)}" for key, words in given.items() if words)
+
+
+def unfinished(wildcards):
+    """The models that Snakemake would compute something of: only these need an allocation."""
+    if not workflow.is_main_process:  # then it is decided
+        return []
+    command = [sys.executable, "-m", "snakemake", "--summary", "--nolock", *shlex.split(same_config(wildcards))]
+    told = subprocess.run(command, capture_output=True, text=True)
+    if told.returncode:
+        raise WorkflowError(told.stderr)
+    rows = [line.split("\t") for line in told.stdout.splitlines()]
+    pending = [row[0] for row in rows if row[-1] == "update pending" and row[2] != "model_pages"]
+    return [model for model in MODELS if any(file.startswith(f"{RESULTS}/models/{model}/") for file in pending)]

@@ -218,3 +218,18 @@ def test_what_older_code_computed_can_be_kept(checkout):
     ):
         assert checkout.planned(*KEEP.split()) == {"occlusion": 2, "view": 2} | PAGES
         assert checkout.planned()["forward"] == 2
+
+
+def test_only_models_of_which_something_is_to_be_computed_get_an_allocation(checkout):
+    """The rest, pages and what is about all models, is for the job that comes after them."""
+    one = {"image_allocation": 1, "model_allocation": 1, "allocations": 1}
+    assert checkout.planned("allocations") == {"allocations": 1}
+    with checkout.edited("templates/section.html", "About this section", "About it"):
+        assert checkout.planned("allocations") == {"allocations": 1}
+    with checkout.edited("tiny.yaml", "probes: 2", "probes: 3"):
+        assert checkout.planned("allocations") == one
+    with checkout.edited("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)"):
+        assert checkout.planned("allocations") == one | {"model_allocation": 2}
+        assert checkout.planned(*KEEP.split(), "--", "allocations") == {"allocations": 1}
+    with replaced(next(checkout.folder.glob("results/models/*/sections/pca/result.npz")), None):
+        assert checkout.planned("allocations") == one
