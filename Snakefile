@@ -47,6 +47,13 @@ localrules:
     all,
 
 
+# A lost file that comes back with the same bytes makes nothing else run.
+onstart:
+    from cnnviz.lost import make_first
+
+    make_first(workflow)
+
+
 # What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
 onerror:
     from cnnviz.site.partial import partial as render_what_exists

@@ -89,6 +89,13 @@ class Checkout:
         del counted["all"]
         return counted
 
+    @staticmethod
+    def done(text: str) -> Counter:
+        """Rule → how many of its jobs were finished, by what a run printed."""
+        counted = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M))
+        del counted["all"]
+        return counted
+
     def manifest(self, model: str = "tiny") -> dict:
         """Section → what manifest.json says of it, for one of the models."""
         models = json.loads((self.folder / "results/site/manifest.json").read_text())["models"]

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from tests.checkout import SECTIONS, Finished
+from tests.test_incremental import WHOLE_MODEL
 
 VIEWS = {"view", "first_layers", "model_pages", "picture_pages", "index"}
 SABOTAGE = """
@@ -177,27 +178,63 @@ def test_a_killed_snakemake_needs_no_other_command_and_a_second_run_is_refused(c
 # ------------------------------------------------------------------------------------------------------------- files
 
 
+PAGES = {"model_pages": 1, "picture_pages": 1, "index": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "redone"),
     [
         ("models/tiny/sections/pca/result.npz", {"pca": 1, "view": 1}),
         ("models/tiny/sections/pca/figures.zip", {"view": 1}),
-        ("models/tiny/forward/features.npy", {"forward": 1, "maximal_patches": 1, "pca": 1, "view": 2}),
     ],
 )
 def test_a_file_cut_short_is_named_put_aside_and_made_again(checkout, name, redone):
     path = checkout.folder / "results" / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    if name.endswith("npy"):
-        lost(checkout, "tiny/sections/pca/result.npz")  # else nobody opens it
     done = checkout.snakemake()
     text = done.stdout + done.stderr
     assert done.returncode == 1 and f"damaged: results/{name}" in text and "Run the same command again" in text
-    assert checkout.planned() == redone | {"model_pages": 1, "picture_pages": 1, "index": 1}
-    if len(redone) == 1:  # the shortest of them to its end
-        checkout.make()
-        assert path.stat().st_size == len(whole) and not checkout.planned()
+    assert checkout.done(checkout.make()) == redone | PAGES
+    assert path.stat().st_size == len(whole) and not checkout.planned()
+
+
+def test_what_a_lost_file_needs_is_mended_by_the_same_run(checkout):
+    lost(checkout, "tiny/sections/pca/result.npz")
+    features = checkout.folder / "results/models/tiny/forward/features.npy"
+    features.write_bytes(features.read_bytes()[:99])
+    text = checkout.make()
+    assert "damaged: results/models/tiny/forward/features.npy" in text
+    assert checkout.done(text) == {"forward": 1, "pca": 1, "view": 1} | PAGES  # not what else the pass left results for
+    assert not checkout.planned()
+
+
+def test_lost_files_come_back_and_nothing_else_runs(checkout):
+    """Each is among what many results were made from; features.npy and section.json themselves from lost ones."""
+    names = ["network.json", "forward/features.npy", "../twin/model.json", "../twin/sections/pca/section.json"]
+    lost(checkout, *(f"tiny/{name}" for name in names), "../image_sets/drawn/thumbnails.npy")
+    text = checkout.make()
+    assert checkout.done(text) == {"network": 1, "forward": 1, "model": 1, "view": 1, "image_set": 1}
+    assert text.count("Lost: ") == 2 and not checkout.planned()
+
+
+def test_a_lost_file_that_comes_back_as_another_reruns_what_depends_on_it(checkout):
+    lost(checkout, "twin/network.json")
+    torch.save(checkout.state(shift=1), checkout.folder / "twin.pt")
+    assert checkout.planned() == WHOLE_MODEL
+    keep = ("--rerun-triggers", "mtime", "input")  # no look at what the config and the checkpoint are now
+    checkout.make(*keep, "--until", "network")
+    assert checkout.planned(*keep) == {rule: count for rule, count in WHOLE_MODEL.items() if rule != "network"}
+
+
+def test_a_lost_file_that_cannot_be_made_leaves_no_stale_pages(checkout):
+    pages = {path: path.read_bytes() for path in checkout.folder.glob("results/site/**/*.html")}
+    lost(checkout, "tiny/forward/result.npz")
+    with sabotaged(checkout, {("cnnviz.activations.forward", "tiny"): "raise ValueError('planted')"}):
+        done = checkout.snakemake()
+    assert done.returncode == 1 and any(path.read_bytes() != page for path, page in pages.items())
+    assert checkout.done(checkout.make()) == {"forward": 1} | PAGES
+    assert not [str(path) for path, page in pages.items() if path.read_bytes() != page]
 
 
 def test_a_corrupt_picture_is_left_out_and_listed(finished):
