@@ -141,21 +141,41 @@ def test_a_cancelled_job_and_a_lost_node_are_made_up_for(slurm, tmp_path):
 
 
 def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
+    """One model's is cancelled after its last task but the pages, the other's loses its node in the middle of one."""
     config = CONFIG | {"models": {"one": NET, "two": NET}, "sections": ["predictions"]}
     run = Run(
         tmp_path,
         config,
         *("allocations", "--workflow-profile", "profiles/slurm-models", "--set-threads", "model_allocation=1"),
     )
-    done, next_one = (
-        tmp_path / f"results/models/one/{name}/result.npz" for name in ("forward", "sections/predictions")
-    )
-    run.until(next_one.exists, "predictions")
-    before = done.stat().st_mtime_ns
-    subprocess.run(["scancel", run.running("model_allocation_wildcards_one").id], check=True)
-    run.finish()
+    last = {"one": "models/one/sections/predictions/result.npz", "two": "logs/two/predictions.log"}
+    cut, before = {}, {}
+    try:
+        while len(cut) < 2:  # whichever is first
+            model = run.until(
+                lambda: next((m for m in last if m not in cut and (tmp_path / "results" / last[m]).exists()), ""),
+                "file to cut off after",
+            )
+            cut[model] = run.running(f"model_allocation_wildcards_{model}")
+            before[model] = forward(tmp_path, model)
+            if model == "one":
+                subprocess.run(["scancel", cut["one"].id], check=True)
+            else:
+                scontrol(f"nodename={cut['two'].node}", "state=down", "reason=test")
+        run.finish()
+    finally:
+        if "two" in cut:
+            scontrol(f"nodename={cut['two'].node}", "state=resume")
     assert run.sections() == {"one/predictions": "ok", "two/predictions": "ok"}
-    assert done.stat().st_mtime_ns == before
+    assert before == {model: forward(tmp_path, model) for model in last}
     ended = run.jobs(slurm)["model_allocation"]
-    assert sorted(job["JobState"] for job in ended) == ["CANCELLED", "COMPLETED", "COMPLETED"]
-    assert {job["Partition"] for job in ended} == {"gpu"} and {job["NodeList"] for job in ended} == {"n2", "n3"}
+    assert {job["Partition"] for job in ended} == {"gpu"} and {cut[m].node for m in last} == {"n2", "n3"}
+    assert [job["JobState"] for job in ended if job["JobId"] == cut["one"].id] == ["CANCELLED"]
+    completed = [job for job in ended if job["JobState"] == "COMPLETED"]
+    assert [job["NodeList"] for job in completed] == [cut["one"].node] * 2  # the node that was left
+    assert cut["two"].id in {job["JobId"] for job in completed}  # Slurm itself started it again
+
+
+def forward(folder: Path, model: str) -> int:
+    """When the model's pass over the pictures was finished."""
+    return (folder / f"results/models/{model}/forward/result.npz").stat().st_mtime_ns
