@@ -51,8 +51,9 @@ def make_first(workflow) -> None:
     making = subprocess.Popen(
         [*snakemake, "--until", *paths, "--nolock", "--no-hooks", *sys.argv[1:]], preexec_fn=_end_with_the_other
     )
-    stopped = []
+    stopped: list[None] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(making.terminate()))
+    signal.signal(signal.SIGINT, lambda *_: stopped.append(None))  # a terminal sends Ctrl-C to both
     making.wait()
     if stopped:
         sys.exit(1)
