@@ -1,9 +1,11 @@
 """The templates, and how numbers, papers and addresses look in them. Everything reaches HTML escaped."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -65,6 +67,11 @@ def linkable(url: str) -> bool:
     return url.startswith(("https://", "http://"))
 
 
+def formula(text: str) -> Markup:
+    """An equation as HTML: what follows ``_``, a word or ``{…}``, stands lower."""
+    return Markup(re.sub(r"_(?:\{([^{}]*)\}|(\w+))", r"<sub>\1\2</sub>", str(escape(text))))
+
+
 def address(path: str) -> str:
     """A relative path as a URL: ``#``, ``?``, ``%`` and spaces of file names are quoted."""
     return quote(path)
@@ -92,6 +99,7 @@ def environment() -> Environment:
         "share": share,
         "measure": measure,
         "plain": plain,
+        "formula": formula,
         "address": address,
         "href": href,
     }

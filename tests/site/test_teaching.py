@@ -6,6 +6,7 @@ import pytest
 
 from cnnviz import config
 from cnnviz.site import tour
+from cnnviz.site.environment import formula
 from cnnviz.views import section
 
 SECTIONS = list(
@@ -37,3 +38,9 @@ def test_every_section_says_what_it_asks_how_to_read_it_and_where_it_is_from(id,
     assert all(len(said[name]) > 60 for name in ("how_to_read", "do_not_conclude"))
     assert len(said["equation"]) > 5 and said["papers"]
     assert all(paper.url.startswith("https://") and 1900 <= paper.year <= 2026 for paper in said["papers"])
+
+
+def test_indices_of_an_equation_stand_lower_and_all_of_it_is_escaped():
+    assert formula("Σ_{k≠c} A_k(y) < p_ij₀") == "Σ<sub>k≠c</sub> A<sub>k</sub>(y) &lt; p<sub>ij₀</sub>"
+    assert formula("a_{<b>}_<i>") == "a<sub>&lt;b&gt;</sub>_&lt;i&gt;"
+    assert formula("score(x) = Σ w · x") == "score(x) = Σ w · x"
