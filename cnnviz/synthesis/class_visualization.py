@@ -10,8 +10,9 @@ little in or out instead, reflected at the border. The λ are stated for 224 pix
 same values suit nets for 64 and for 227 pixels: found by trying. Where a score to reach is given, S_c is replaced by
 -log(1 + exp(score - S_c)); with easing, the λ grow from nothing in that share of the steps.
 
-A score that ends in a ReLU can be flat where the ascent starts (SqueezeNet: some classes in a hundred). Such a class is
-ascended on the value before that ReLU, the mean over positions of its unit in the last layer, and listed as fallback.
+A score that ends in a ReLU can be flat where the ascent starts, or become so on the way (SqueezeNet: some classes in a
+hundred). Such a class is ascended, if need be once more, on the value before that ReLU, the mean over positions of its
+unit in the last layer, and listed as fallback.
 
 Besides, as the literature did it (:mod:`cnnviz.synthesis.published`), for the first few of the classes: a row of
 settings from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a learning rate
@@ -92,11 +93,15 @@ def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective
     return logit(classes) * (1 - dead) + unit(model.layers[-1].module, classes) * dead
 
 
+def has_maps(model: Model) -> bool:
+    """Whether the last layer has a map for each class, before its ReLU: their means can stand in for the scores."""
+    last = model.layers[-1]
+    return last.kind == "Conv2d" and last.units == len(model.classes)
+
+
 def score_at(model: Model, classes: list[int], start: torch.Tensor) -> tuple[Objective, torch.Tensor]:
     """What to ascend from ``start``: the class scores, or what stands in for them, and for which it does, (n,) bool."""
-    last = model.layers[-1]
-    maps_of_classes = last.kind == "Conv2d" and last.units == len(model.classes)
-    dead = flat(model, classes, start) & maps_of_classes
+    dead = flat(model, classes, start) & has_maps(model)
     return objective(model, classes, dead), dead
 
 
@@ -118,14 +123,26 @@ def takes(model: Model, size: tuple[int, int]) -> bool:
 
 
 def visualise(
-    model: Model, classes: list[int], seeds: list[int], views: int, parameters: dict
+    model: Model,
+    classes: list[int],
+    seeds: list[int],
+    views: int,
+    parameters: dict,
+    dead: torch.Tensor | None = None,
 ) -> tuple[Ascent, torch.Tensor]:
-    """One ascent a class, in one batch. seeds: of the starts, one a class; views: seed of the sequence of views."""
+    """One ascent a class, in one batch. seeds: of the starts, one a class; views: seed of the sequence of views.
+
+    dead: (n,) bool, the classes to ascend before the last ReLU; None: those whose score is flat at the start. Returned
+    beside the ascent.
+    """
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
     start = fourier(size, seeds, channels=model.channels, device=model.device)
     grey = centre(model)
-    score, dead = score_at(model, classes, start.picture(start.variable))
+    if dead is None:
+        score, dead = score_at(model, classes, start.picture(start.variable))
+    else:
+        score = objective(model, classes, dead)
     any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
     if parameters["score"] is not None:
@@ -174,6 +191,37 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
         "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
         "ranks": 1 + (scores > own).sum(1).numpy(),
     }
+
+
+def drawn(
+    model: Model,
+    classes: list[int],
+    seeds: list[int],
+    views: int,
+    parameters: dict,
+    dead: torch.Tensor | None = None,
+) -> dict[str, np.ndarray]:
+    """The arrays of the module's docstring up to ``ranks`` but ``targets``, with "fallback" (n,) bool.
+
+    Arguments as of :func:`visualise`. A class that hardly answers at the start can fall silent under the first views,
+    so that nothing is ever climbed; it is drawn once more before its ReLU.
+    """
+    ascent, dead = visualise(model, classes, seeds, views, parameters, dead)
+    pictures = to_bytes(ascent.pictures)
+    found = {
+        "pictures": pictures,
+        "snapshots": np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1),
+        "scores": ascent.curves["score"].T,
+        "fallback": dead.cpu().numpy(),
+    } | judge(model, pictures, classes)
+    first, last = found["scores"][:, 0], found["scores"][:, -max(1, parameters["steps"] // 4) :].mean(1)
+    silent = np.flatnonzero((last <= first) & ~found["fallback"]).tolist()
+    if silent and has_maps(model):
+        some = [classes[i] for i in silent], [seeds[i] for i in silent]
+        again = drawn(model, *some, views, parameters, torch.ones(len(silent), dtype=torch.bool, device=dead.device))
+        for name, values in again.items():
+            found[name][silent] = values
+    return found
 
 
 def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
@@ -290,14 +338,7 @@ def main(job: Job) -> None:
 
     def batch(classes: list[int]) -> dict[str, np.ndarray]:
         seeds = [job.seed_for("start", model.classes[c]) for c in classes]
-        ascent, dead = visualise(model, classes, seeds, views, job.parameters)
-        pictures = to_bytes(ascent.pictures)
-        return {
-            "pictures": pictures,
-            "snapshots": np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1),
-            "scores": ascent.curves["score"].T,
-            "fallback": dead.cpu().numpy(),
-        } | judge(model, pictures, classes)
+        return drawn(model, classes, seeds, views, job.parameters)
 
     found = list(in_batches(batch, targets, job.parameters["batch"]))
     arrays = {name: np.concatenate([f[name] for f in found]) for name in found[0]}

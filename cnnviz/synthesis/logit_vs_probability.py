@@ -7,7 +7,8 @@ p_c = exp S_c / Σ_k exp S_k. It rises with S_c, and just as well when the other
 al. maximise the score. The log odds rise with p and have a gradient in the direction of p's, ∇p / (p (1 - p)), which
 vanishes neither where p is near 0, as at the start, nor near 1, as soon after it. Both pictures of a class start from
 the same spectrum, see the same random views in the first half of the steps and themselves as they are in the second,
-and take the same steps of Adam; there is no penalty, so whatever differs comes of the objective.
+and take the same steps of Adam; there is no penalty, so whatever differs comes of the objective. A score that ends in
+a ReLU and is flat at the start is raised before that ReLU.
 
 A network whose classes have probabilities of their own (sigmoid) makes no difference between the two.
 
@@ -30,7 +31,7 @@ from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
-from cnnviz.synthesis.class_visualization import CAST, RESOLUTION, ZOOM, chosen, takes
+from cnnviz.synthesis.class_visualization import CAST, RESOLUTION, ZOOM, chosen, score_at, takes
 
 VARIED = 0.5  # share of the steps with random views
 
@@ -94,8 +95,10 @@ def climb(
 def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: int) -> dict[str, np.ndarray]:
     """The arrays of the module's docstring but ``targets``."""
     watch = {"logit": logit(classes), "odds": odds(classes)}
+    start = fourier(model.preprocess.size, seeds, channels=model.channels, device=model.device)
+    score, _ = score_at(model, classes, start.picture(start.variable))
     found: dict[str, list] = {}
-    for objective in watch.values():
+    for objective in (score, watch["odds"]):
         ascent = climb(model, objective, seeds, views, steps, watch)
         pictures = to_bytes(ascent.pictures)
         values = {"pictures": pictures, **judge(model, pictures, classes)}

@@ -12,6 +12,7 @@ OVERVIEW = 12
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 25
+ACROSS = 4  # pictures of the published settings in a row
 CROP = 32  # pixels of the gradient that are shown, at 4 × their size
 
 
@@ -121,8 +122,10 @@ def view(result: Result, context: Context) -> dict:
             from_dataset=False,
         )
     )
+    tables = ()
     if "settings" in result.numbers:
-        figures += published(result, context)
+        more, tables = published(result, context)
+        figures += more
     rows = tuple(
         (names[i], round(float(logits[i]), 2), float(f"{probabilities[i]:.4g}"), int(ranks[i])) for i in range(n)
     )
@@ -135,6 +138,7 @@ def view(result: Result, context: Context) -> dict:
                 ("class", "logit", "probability", "rank"),
                 rows,
             ),
+            *tables,
         ),
         "metrics": (
             section.Metric("won_by_their_class", float(np.mean(ranks == 1)), "share", "higher"),
@@ -143,8 +147,9 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
-def published(result: Result, context: Context) -> list[section.Figure]:
-    """The figures of the settings, the starts, the learning rates and the grid in the gradients."""
+def published(result: Result, context: Context) -> tuple[list[section.Figure], tuple[section.Table, ...]]:
+    """The figures of the settings, the starts, the learning rates and the grid in the gradients; what the settings are
+    and what the network says of their pictures."""
     arrays, numbers = result.arrays, result.numbers
     shown_channels = context.image_set.config.get("show")
     settings = numbers["settings"]
@@ -153,30 +158,28 @@ def published(result: Result, context: Context) -> list[section.Figure]:
     subjects = [Subject("class", name) for name in classes]
     levels = "the pictures themselves: levels 0 … 255 are what was optimised"
     stages = colour.rgb(arrays["settings/stages"], shown_channels)
-    words = "; ".join(f"{i}, {s['name']}: {s['words']}, {s['steps']} steps" for i, s in enumerate(settings, 1))
+    zoom = 1.5 if stages.shape[3] > panels.PANEL else 1  # thin lines of large pictures are lost on small ones
     figures = []
 
     def drawn(id: str, tiles: list, across: int, **said) -> section.Figure:
         content, width, height = panels.sheet(tiles, across=across)
-        return context.figure(id, f"{id}.svg", content, width, height, **said)
+        return context.figure(id, f"{id}.svg", content, round(zoom * width), round(zoom * height), **said)
 
     def verdict(part: str, at: tuple) -> str:
         logit, p, rank = (arrays[f"{part}/{key}"][at] for key in ("logits", "probabilities", "ranks"))
         return f"logit {logit:.1f}, probability {p:.2g}" + ("" if rank == 1 else f", rank {rank}")
 
     for i, name in enumerate(names):
-        judged = "; ".join(
-            f"{s['name']}: {verdict('settings', (i, j))}, {255 * arrays['settings/distance'][i, j]:.0f} levels"
-            for j, s in enumerate(settings)
-        )
+        won = [s["name"] for j, s in enumerate(settings) if arrays["settings/ranks"][i, j] == 1]
         figures.append(
             drawn(
                 f"settings-{arrays['settings/targets'][i]}",
                 [(s["name"], stages[i, j, -1]) for j, s in enumerate(settings)],
-                len(settings),
+                ACROSS,
                 alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
-                caption=f"{name} under the published settings, from left to right. {words}. What the network says of "
-                f"each, and how far it is from grey, root mean square: {judged}.",
+                caption=f"{name} under the published settings, in reading order from plain ascent to random views. "
+                + ("The network takes all of them" if len(won) == len(settings) else f"It takes {len(won)} of them")
+                + " for that class. The tables say what is done in each, and what the network says of it.",
                 mapping=levels,
                 data="settings/stages",
                 subjects=(subjects[i],),
@@ -252,7 +255,29 @@ def published(result: Result, context: Context) -> list[section.Figure]:
             from_dataset=False,
         )
     )
-    return [*figures, grid(arrays, numbers, stages, names[0], subjects[0], drawn)]
+    figures.append(grid(arrays, numbers, stages, names[0], subjects[0], drawn))
+    what = section.Table(
+        "settings",
+        "The published settings: what is done besides ascending, and for how many steps.",
+        ("setting", "what is done", "steps"),
+        tuple((s["name"], s["words"], s["steps"]) for s in settings),
+    )
+    judged = section.Table(
+        "settings-verdicts",
+        "What the network says of the pictures under the published settings, and how far they are from grey (root mean "
+        "square, levels of 255).",
+        ("class", "setting", "logit", "probability", "rank", "distance"),
+        tuple(
+            (
+                *(name, s["name"], round(float(arrays["settings/logits"][i, j]), 1)),
+                *(float(f"{arrays['settings/probabilities'][i, j]:.3g}"), int(arrays["settings/ranks"][i, j])),
+                round(255 * float(arrays["settings/distance"][i, j])),
+            )
+            for i, name in enumerate(names)
+            for j, s in enumerate(settings)
+        ),
+    )
+    return figures, (what, judged)
 
 
 def grid(arrays: dict, numbers: dict, stages: np.ndarray, name: str, subject: Subject, drawn) -> section.Figure:

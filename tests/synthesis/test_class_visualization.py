@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from cnnviz import config, models
+from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.objectives import logit, read
-from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import blur, clip_small_contributions, clip_small_norms, decay
 from cnnviz.models import Layer, Model
 from cnnviz.preprocess import Preprocess
@@ -16,6 +17,7 @@ from cnnviz.synthesis.class_visualization import (
     GREY,
     chosen,
     compare,
+    drawn,
     flat,
     judge,
     objective,
@@ -100,6 +102,20 @@ def test_a_dead_score_falls_back_to_the_value_before_the_relu():
     assert dead.tolist() == [True, True]
     assert ascent.pictures.mean((2, 3)).argmax(1).tolist() == [0, 1]
     assert (model.logits(ascent.pictures)[[0, 1], [0, 1]] > 0).all()
+
+
+def test_a_score_that_falls_silent_on_the_way_is_drawn_once_more_before_its_relu():
+    """At the start one position answers to stripes; the views, which are smaller, smooth it away for good."""
+    start = fourier((32, 32), [5, 6])
+    excited = colours().net.conv(start.picture(start.variable))[0, 3].max().item()
+    model = colours(shift=1e-4 - excited)
+    first, dead = visualise(model, [3, 1], [5, 6], 9, PARAMETERS)
+    assert dead.tolist() == [False, False]
+    assert (first.curves["score"][:, 0] == 0).all()
+    found = drawn(model, [3, 1], [5, 6], 9, PARAMETERS)
+    assert found["fallback"].tolist() == [True, False]
+    assert (found["logits"] > 0).all() and found["ranks"][1] == 1
+    np.testing.assert_array_equal(found["pictures"][1], to_bytes(first.pictures)[1])  # the other one as it was
 
 
 def test_only_dead_classes_are_changed():
