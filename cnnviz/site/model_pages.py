@@ -351,15 +351,12 @@ def _groups(part: Part, credit: dict[str, tuple[str, str]]) -> list[dict]:
         shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated)))
     groups = []
     for i, (heading, members) in enumerate(groupby(shown, key=lambda s: s.figure.group), 1):
-        runs = [(size, list(run)) for size, run in groupby(members, key=lambda s: _size(s.figure))]
+        runs = [
+            (size, list(run))
+            for size, run in groupby(members, key=lambda s: subjects.size_of(s.figure.width, s.figure.height))
+        ]
         groups.append({"heading": heading, "anchor": f"group-{i}", "runs": runs})
     return groups
-
-
-def _size(figure: Figure) -> str:
-    if figure.width <= 140:
-        return "tiny"
-    return "small" if figure.width <= 260 else "medium" if figure.width <= 520 else "large"
 
 
 def _table(table) -> dict:

@@ -13,9 +13,10 @@ from cnnviz.site.folder import Publication
 from cnnviz.slug import slug
 from cnnviz.views.section import Figure, Section, Subject
 
-SIZES = ("tiny", "small", "medium", "large")  # of figures, by width; see site.css
+SIZES = ("tiny", "small", "medium", "row", "large")  # of figures, by width; see site.css
+ROW = 2.5  # times as wide as high: its words stand below it, not beside
 MOST = 180  # pictures of a page, shared among its sections; further ones are linked
-UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "large": 1}  # figures of a section that are seen at once, by size
+UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section seen at once
 FEW = 3  # a figure about more subjects of a kind is linked from their pages and not shown, unless it has boxes
 
 SCRIPTS = ("copy.js", "lightbox.js")
@@ -252,7 +253,13 @@ def size(figures: list[Seen]) -> str:
     """Of the grid that these figures stand in: the largest one's."""
 
     def one(seen: Seen) -> str:
-        width = seen.box[2] if seen.box else seen.figure.width
-        return next((name for name, most in zip(SIZES, (140, 260, 520), strict=False) if width <= most), "large")
+        return size_of(*seen.box[2:]) if seen.box else size_of(seen.figure.width, seen.figure.height)
 
     return max(map(one, figures), key=SIZES.index, default="small")
+
+
+def size_of(width: int, height: int) -> str:
+    """Of the grid that a figure of so many CSS pixels stands in: one of :data:`SIZES`."""
+    if width > 520:
+        return "row" if width >= ROW * height else "large"
+    return "tiny" if width <= 140 else "small" if width <= 260 else "medium"
