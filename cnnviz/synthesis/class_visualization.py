@@ -203,8 +203,8 @@ def drawn(
 ) -> dict[str, np.ndarray]:
     """The arrays of the module's docstring up to ``ranks`` but ``targets``, with "fallback" (n,) bool.
 
-    Arguments as of :func:`visualise`. A class that hardly answers at the start can fall silent under the first views,
-    so that nothing is ever climbed; it is drawn once more before its ReLU.
+    Arguments as of :func:`visualise`. A class that hardly answers at the start can fall silent under the first views.
+    One that has not become the highest score is drawn once more before its ReLU, and the better picture kept.
     """
     ascent, dead = visualise(model, classes, seeds, views, parameters, dead)
     pictures = to_bytes(ascent.pictures)
@@ -214,13 +214,13 @@ def drawn(
         "scores": ascent.curves["score"].T,
         "fallback": dead.cpu().numpy(),
     } | judge(model, pictures, classes)
-    first, last = found["scores"][:, 0], found["scores"][:, -max(1, parameters["steps"] // 4) :].mean(1)
-    silent = np.flatnonzero((last <= first) & ~found["fallback"]).tolist()
-    if silent and has_maps(model):
-        some = [classes[i] for i in silent], [seeds[i] for i in silent]
-        again = drawn(model, *some, views, parameters, torch.ones(len(silent), dtype=torch.bool, device=dead.device))
+    lost = np.flatnonzero((found["ranks"] > 1) & ~found["fallback"])
+    if len(lost) and has_maps(model):
+        some = [classes[i] for i in lost], [seeds[i] for i in lost]
+        again = drawn(model, *some, views, parameters, torch.ones(len(lost), dtype=torch.bool, device=dead.device))
+        better = again["logits"] > found["logits"][lost]
         for name, values in again.items():
-            found[name][silent] = values
+            found[name][lost[better]] = values[better]
     return found
 
 
