@@ -50,7 +50,8 @@ def tile(grey: np.ndarray) -> np.ndarray:
 def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
     """(h, w, 3) picture at the left of (n, th, tw) uint8 tiles in reading order: (H, W, 4) uint8, gaps transparent."""
     n, height, width = tiles.shape
-    columns = min(n, max(1, ACROSS // (width + GAP)))
+    fitting = max(1, (picture.shape[0] + GAP) // (height + GAP))  # rows beside the picture: few tiles fill these
+    columns = min(-(-n // fitting), max(1, ACROSS // (width + GAP)))
     rows = -(-n // columns)
     beside = BESIDE + 5 * GAP
     tall = max(rows * (height + GAP) - GAP, picture.shape[0])

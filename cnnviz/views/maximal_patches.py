@@ -201,10 +201,9 @@ def _about(result: Result, context: Context, name: str) -> About:
     for unit, found in enumerate(image):
         found = found[found >= 0]
         classes = label[found][label[found] >= 0]
-        most = ""
-        if classes.size:
-            counts = np.bincount(classes)
-            most = f"{context.image_set.classes[counts.argmax()].split(',')[0]} ({counts.max()} of {len(found)})"
+        counts = np.bincount(classes, minlength=1)
+        often = counts.max() > 1  # once is no frequency
+        most = f"{_called(context, int(counts.argmax()))} ({counts.max()} of {len(found)})" if often else ""
         like = np.argsort(-common[unit], kind="stable")[:LIKE]
         rows[str(unit)] = (float(value[unit, 0]), most, [str(u) for u in like if common[unit, u] >= 2])
     columns = ("largest value", "most frequent class of its best pictures", "units with the same best pictures")
@@ -318,15 +317,20 @@ def _mapping(largest: str, size: int) -> str:
     return f"the picture's own pixels, {largest} of the network's input shown at {size}; {pixels}"
 
 
+def _called(context: Context, label: int) -> str:
+    """A class of the picture set by the network's first name for it, or by the set's where it has none."""
+    output = context.model["label_to_output"][label]
+    name = context.image_set.classes[label] if output is None else context.model["classes"][output]
+    return name.split(",")[0]
+
+
 def _classes(context: Context, found: list[int]) -> str:
     """The classes of these pictures, most frequent first, four at most; "" where they have no labels."""
     counts: dict[str, int] = {}
     for i in found:
         label = context.image_set.pictures[i].label
         if label is not None:
-            output = context.model["label_to_output"][label]
-            name = context.image_set.classes[label] if output is None else context.model["classes"][output]
-            name = name.split(",")[0]
+            name = _called(context, label)
             counts[name] = counts.get(name, 0) + 1
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
     words = [name if counts[name] == 1 else f"{name} ({counts[name]})" for name in ranked[:4]]

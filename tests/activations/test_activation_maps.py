@@ -81,7 +81,8 @@ def test_brightest_units_come_first_on_request_and_the_sheet_holds_the_picture(d
     sheet = drawn.sheet(got.arrays["pictures"][0], tiles)
     assert np.array_equal(sheet[:64, :64, :3], got.arrays["pictures"][0])
     left = drawn.BESIDE + 5 * drawn.GAP
-    assert [int(sheet[5, left + i * 32 + 3, 0]) for i in range(6)] == list(range(6))
+    # reading order; three rows of 20 pixels fit beside the picture's 64, so two a row
+    assert [int(sheet[i // 2 * 22 + 5, left + i % 2 * 32 + 3, 0]) for i in range(6)] == list(range(6))
 
 
 def test_one_range_for_a_layer_starts_at_0_only_where_a_relu_cuts():

@@ -1,6 +1,7 @@
 """Patches: the crop is all that the neuron sees; border neurons come last, flagged; the view cuts these pixels."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -183,3 +184,11 @@ def test_small_pictures_keep_the_pixels_that_the_network_saw():
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
     preprocess = Preprocess(resize=(64, 64))
     np.testing.assert_array_equal(drawn.part(preprocess, (64, 64), True)(picture), preprocess.geometry(picture))
+
+
+def test_a_class_goes_by_the_networks_first_name_for_it():
+    context = SimpleNamespace(
+        image_set=SimpleNamespace(classes=["281", "chair"]),
+        model={"label_to_output": [1, None], "classes": ["goldfish", "tabby, tabby cat"]},
+    )
+    assert [drawn._called(context, label) for label in (0, 1)] == ["tabby", "chair"]
