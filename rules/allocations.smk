@@ -9,7 +9,7 @@ INSIDE = (
 
 
 # Not `group:`, whose jobs are one job to Snakemake: when one task fails, what all others left is deleted and done again.
-# What there is to do inside is not known outside, so each run looks: the time makes these jobs new ones.
+# Which models need one is asked before (`unfinished`). What there is to do is seen inside: the time makes them new jobs.
 rule image_allocation:
     output:
         touch(f"{RESULTS}/allocations/images"),
