@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -46,6 +47,10 @@ def slurm(tmp_path_factory) -> Iterator[Path]:
     assert up.returncode == 0, up.stderr
     yield folder
     subprocess.run([CLUSTER, "down", folder], check=True)
+    # Slurm does not end what runs on a lost node, and where no cgroup does, a job's outermost process waits for ever
+    for process in psutil.process_iter(["cmdline"]):
+        if any(f"{tmp_path_factory.getbasetemp()}/" in word for word in process.info["cmdline"] or ()):
+            process.kill()
 
 
 @dataclass
