@@ -179,7 +179,7 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
                 alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
                 caption=f"{name} under the published settings, in reading order from plain ascent to random views. "
                 + ("The network takes all of them" if len(won) == len(settings) else f"It takes {len(won)} of them")
-                + " for that class. The tables say what is done in each, and what the network says of it.",
+                + " for that class. The section's tables say what is done in each, and what the network says of it.",
                 mapping=levels,
                 data="settings/stages",
                 subjects=(subjects[i],),
