@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
-from cnnviz.errors import UserError, reporting, unknown
+from cnnviz.errors import UserError, quoted, reporting, unknown
 
 SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
 
@@ -78,15 +78,19 @@ def _check_plain(value, path: tuple[str, ...] = ()) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise UserError(f"{where}: the key {key!r} is read as {type(key).__name__}; put it into quotes")
+                raise UserError(f"{where}: the key {quoted(key)} is read as {type(key).__name__}; put it into quotes")
             _check_plain(inner, (*path, key))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             _check_plain(inner, (*path, str(i)))
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{where}: {value} is no finite number")
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        raise UserError(f"{where}: {quoted(value)} is too large a number; it has to be below 2 ** 63")
     elif not (value is None or isinstance(value, str | int | float)):
-        raise UserError(f"{where}: {value!r} is read as {type(value).__name__}; put it into quotes if a text is meant")
+        raise UserError(
+            f"{where}: {quoted(value)} is read as {type(value).__name__}; put it into quotes if a text is meant"
+        )
 
 
 def _under(config: dict, preset: dict) -> dict:
@@ -176,13 +180,13 @@ def _explain(error: ValidationError, schema: dict) -> str:
         return str(unknown(where, error.instance, error.validator_value))
     if error.validator == "pattern":
         described = error.schema.get("description", f"must match {error.validator_value}")
-        return f"{where}: {error.instance!r} is not valid: {described}"
+        return f"{where}: {quoted(error.instance)} is not valid: {described}"
     if error.validator == "type":
         wanted = error.validator_value
         wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
         described = f" ({error.schema['description']})" if "description" in error.schema else ""
-        return f"{where}: {error.instance!r} is not of type {wanted}{described}"
-    return f"{where}: {error.message}"
+        return f"{where}: {quoted(error.instance)} is not of type {wanted}{described}"
+    return f"{where}: {error.message.replace(repr(error.instance), quoted(error.instance))}"
 
 
 def _check_image_set(where: str, block: dict) -> None:
@@ -204,6 +208,10 @@ def _check_image_set(where: str, block: dict) -> None:
             raise UserError(f"{where}.roles: subfolders are for kind: folder; a table has a role_column:")
         folders = [folder.strip("/") for named in block["roles"].values() for folder in named]
         for folder in folders:
+            if Path(folder) == Path() or ".." in Path(folder).parts:
+                raise UserError(
+                    f"{where}.roles: {quoted(folder)} is no folder inside {path}; name some of its subfolders"
+                )
             if not exists(f"{where}.roles", f"{path}/{folder}").is_dir():
                 raise UserError(f"{where}.roles: {path}/{folder} is a file; roles are of folders")
         twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
@@ -290,7 +298,8 @@ def exists(where: str, path: str) -> Path:
             parent = parent.parent
         inside = sorted(p.name for p in parent.iterdir() if not p.name.startswith("."))[:200] if parent.is_dir() else []
         missing = found.relative_to(parent).parts[0]
-        raise unknown(f"{where}: {path} does not exist; in {parent}", missing, inside)
+        shown = path if len(path) < 200 and path.isprintable() else quoted(path)
+        raise unknown(f"{where}: {shown} does not exist; in {parent}", missing, inside)
     return found
 
 

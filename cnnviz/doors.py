@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cnnviz import checkpoints
-from cnnviz.errors import UserError, unknown
+from cnnviz.errors import UserError, in_a_line, unknown
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,14 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
                 f"{where}: torchvision could not fetch the weights {weights} ({error}); "
                 "run `make fetch` where there is a network, give a local file as checkpoint, or weights: random"
             ) from error
+        except Exception as error:  # whatever a network raises on arguments that it does not take
+            raise UserError(f"{where}: torchvision could not make {name}: {in_a_line(error)}") from error
         authors, classes = _torchvision_preprocess(chosen), tuple(chosen.meta["categories"])
         return Built(net, f"torchvision's {name}, weights {weights}", authors, classes)
-    net = _fitting(lambda **more: zoo.get_model(name, weights=None, **arguments | more), arguments, state)
+    try:
+        net = _fitting(lambda **more: zoo.get_model(name, weights=None, **arguments | more), arguments, state)
+    except Exception as error:  # as above
+        raise UserError(f"{where}: torchvision could not make {name}: {in_a_line(error)}") from error
     authors = _torchvision_preprocess(published[0]) if published else {}
     return Built(net, f"torchvision's {name}" + ("" if state else ", random weights"), authors)
 
@@ -112,7 +117,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
     except UserError:
         raise
     except Exception as error:  # the hub's client has a dozen kinds of errors
-        raise UserError(f"{where}: timm could not make {name}: {type(error).__name__}: {error}") from error
+        raise UserError(f"{where}: timm could not make {name}: {in_a_line(error)}") from error
     how = timm.data.resolve_data_config({}, model=net)
     crop = how["input_size"][-1]
     authors = {"resize": int(crop / how["crop_pct"]), "crop": crop} | {
@@ -145,7 +150,7 @@ def _factory(config: dict, where: str, state: dict | None) -> Built:
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
-        raise UserError(f"{where}: factory {config['factory']} failed: {type(error).__name__}: {error}") from error
+        raise UserError(f"{where}: factory {config['factory']} failed: {in_a_line(error)}") from error
     if not isinstance(net, nn.Module):
         raise UserError(f"{where}: factory {config['factory']} returned {type(net).__name__}, not a torch.nn.Module")
     return Built(net, f"{name}() of {Path(path).name}", {})

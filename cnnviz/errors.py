@@ -20,10 +20,25 @@ class UserError(Exception):
 def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserError:
     """An error for a ``name`` that is none of the ``valid`` ones: nearest names first, then what is valid."""
     valid = [str(v) for v in valid]
-    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    listed = ", ".join(valid[:most]) + (f", … ({len(valid)} in all)" if len(valid) > most else "")
-    return UserError(f"{what}: there is no {name!r}.{hint} Valid: {listed or '(none)'}")
+    near = difflib.get_close_matches(str(name)[:200], valid, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(quoted(n) for n in near)}?" if near else ""
+    while most > 1 and sum(map(len, valid[:most])) > 600:
+        most -= 1
+    listed = ", ".join(v[:600] for v in valid[:most]) + (f", … ({len(valid)} in all)" if len(valid) > most else "")
+    return UserError(f"{what}: there is no {quoted(name)}.{hint} Valid: {listed or '(none)'}")
+
+
+def quoted(value: object, most: int = 100) -> str:
+    """A value as Python writes it, for a message: in one line, its middle left out where it is long."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 3 :]}"
+
+
+def in_a_line(error: BaseException, most: int = 300) -> str:
+    """An exception's kind and words, for a message: in one line, cut where it is long."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words[:most]}{' …' * (len(words) > most)}".removesuffix(": ")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnviz import atomic
-from cnnviz.errors import UserError, reporting, unknown
+from cnnviz.errors import UserError, in_a_line, reporting, unknown
 from cnnviz.fingerprint import content_hashes
 from cnnviz.slug import slug
 
@@ -467,7 +467,7 @@ def _loader(place: str) -> Callable[[str], object]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
-        raise UserError(f"loader {place} failed: {type(error).__name__}: {error}") from error
+        raise UserError(f"loader {place} failed: {in_a_line(error)}") from error
     if not callable(getattr(module, name, None)):
         functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise unknown(f"loader {path}", name, functions)

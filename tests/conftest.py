@@ -15,6 +15,16 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--hostile-all", action="store_true", help="all of what tests/hostile makes, not a part of it")
+
+
+@pytest.fixture(scope="session")
+def hostile_all(request) -> bool:
+    """Whether everything that tests/hostile makes is tried, which takes many minutes."""
+    return request.config.getoption("--hostile-all")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real pictures and pretrained nets; tests that use it are skipped where it is absent."""
