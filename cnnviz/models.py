@@ -10,7 +10,6 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from cnnviz.errors import UserError, unknown
 from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
+from cnnviz.network import class_names
 from cnnviz.preprocess import Preprocess
 
 # torchvision's for ImageNet; for other than three channels nothing can be assumed.
@@ -110,7 +110,7 @@ class Model:
 
     def output(self, name: str) -> int:
         """The output index of a class given by name (or by the first of several names, or by index)."""
-        return _output(f"model {self.id}: class", name, self.classes)
+        return class_names.find(f"model {self.id}: class", name, self.classes)
 
     def _constant(self, value: np.ndarray, x: torch.Tensor) -> torch.Tensor:
         tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
@@ -212,7 +212,7 @@ def main(job: Job) -> None:
     known.feature(facts, job.check.get("feature_layer", "auto"))
     for section, names in job.check.get("classes", {}).items():
         for name in names:
-            _output(f"model {job.model_id}: {section}.classes", name, facts["classes"])
+            class_names.find(f"model {job.model_id}: {section}.classes", name, facts["classes"])
     atomic.write_text(job.outputs["network"], json.dumps(facts, indent=1))
     vector = facts["feature"]
     print(
@@ -240,7 +240,8 @@ def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) ->
         )
     outputs = calls[""].output[1]
     found = layers.named(net, calls)
-    names, aliases = _classes(config["classes"], set_classes, outputs, built.classes, config["outputs"], where)
+    named = class_names.of_outputs(config["classes"], set_classes, outputs, built.classes, config["outputs"], where)
+    matching = class_names.match(set_classes, named)
     return {
         "schema": known.SCHEMA,
         "id": id,
@@ -253,11 +254,10 @@ def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) ->
         "layers": [vars(layer) for layer in found],
         "default_layers": layers.default(found),
         "feature": layers.feature(found, calls, outputs),
-        "classes": names,
-        "label_to_output": [
-            _match(name, i, set_classes, names, aliases, config["outputs"]["offset"])
-            for i, name in enumerate(set_classes)
-        ],
+        "classes": list(named.names),
+        "label_to_output": list(matching.outputs),
+        "labels_found_by": matching.way,
+        "without_output": list(matching.unmatched),
         "torch": torch.__version__,
     }
 
@@ -278,98 +278,6 @@ def input_channels(net: nn.Module) -> int:
     """Of the convolution that comes first among the modules; 3 where there is none."""
     first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     return first.in_channels if first is not None else 3
-
-
-# -------------------------------------------------------------------------------------------------- classes and labels
-
-
-def _classes(
-    config, of_set: Sequence[str], outputs: int, published: Sequence[str], how: dict, where: str
-) -> tuple[list[str], dict[str, int]]:
-    """A name for each output, and other names they go by (such as wnids).
-
-    Listed, from a file, of the published weights, from the image set where the counts agree, else numbers. The first
-    ``offset`` outputs stand for no class.
-    """
-    offset = how["offset"]
-    if isinstance(config, str):
-        config = _class_file(config, where)
-    names = config if config is not None else published if len(published) == outputs - offset else None
-    if names is None:
-        names = of_set if len(of_set) == outputs - offset else _unnamed(outputs - offset, how)
-    if len(names) != outputs - offset:
-        hint = ""
-        if len(names) == outputs - 1:
-            hint = "; where output 0 is a background class, say outputs: {offset: 1}"
-        elif offset:
-            hint = f", {offset} of which stand for no class (outputs.offset)"
-        raise UserError(f"{where}: classes lists {len(names)} names, the network has {outputs} outputs{hint}")
-    names = [n if isinstance(n, list | tuple) else [n] for n in names]
-    aliases = {str(a).casefold(): i + offset for i, n in enumerate(names) for a in n[:-1]}
-    return [*(f"output {i}" for i in range(offset)), *(str(n[-1]) for n in names)], aliases
-
-
-def _unnamed(count: int, how: dict) -> list[str]:
-    if how["kind"] == "binary" and count == 2:
-        return ["no", "yes"]
-    return [str(i) for i in range(count)]
-
-
-def _class_file(path: str, where: str) -> list:
-    """Names from a text file, a name a line, or the usual JSON forms (``[id, name]`` keeps both)."""
-    try:
-        text = Path(path).read_text("utf-8")
-        names = _class_names(json.loads(text)) if path.endswith(".json") else text.splitlines()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{where}: classes: {path} is neither text with a name a line nor JSON with names "
-            f'(["a", …], {{"0": "a", …}} or {{"0": ["id", "a"], …}}): {error}'
-        ) from error
-    return [n for n in names if not isinstance(n, str) or n.strip()]
-
-
-def _class_names(data) -> list:
-    """Names from the usual JSON forms: a list, {index: name}, {index: [id, name]}, or a list of objects with a name."""
-    if isinstance(data, dict):
-        data = [data[k] for k in sorted(data, key=int)]
-    return [
-        [*(str(v) for k, v in d.items() if k in ("wnid", "id", "synset")), d["name"]]
-        if isinstance(d, dict)
-        else [str(part) for part in d]
-        if isinstance(d, list)
-        else str(d).strip()
-        for d in data
-    ]
-
-
-def _match(
-    name: str, position: int, of_set: Sequence[str], classes: Sequence[str], aliases: dict, offset: int
-) -> int | None:
-    """The output a class of the image set stands for: by name or alias, by number, or by position if counts agree."""
-    wanted = _plain(name)
-    for candidates in ([_plain(c) for c in classes], [_plain(c.split(",")[0]) for c in classes]):
-        if wanted in candidates:
-            return candidates.index(wanted)
-    if name.casefold() in aliases:
-        return aliases[name.casefold()]
-    if all(n.isdigit() for n in of_set):
-        return int(name) + offset if int(name) + offset < len(classes) else None
-    return position + offset if len(of_set) == len(classes) - offset else None
-
-
-def _plain(name: str) -> str:
-    """As folders are often named: ``golden_retriever`` is "Golden retriever"."""
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
-
-
-def _output(what: str, name: str | int, classes: Sequence[str]) -> int:
-    lower = [c.casefold() for c in classes]
-    for candidates in (lower, [c.split(",")[0].strip() for c in lower]):
-        if str(name).casefold() in candidates:
-            return candidates.index(str(name).casefold())
-    if str(name).isdigit() and int(name) < len(classes):
-        return int(name)
-    raise unknown(what, str(name), classes)
 
 
 def _as_it_is(output: torch.Tensor) -> torch.Tensor:

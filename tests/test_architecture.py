@@ -11,7 +11,8 @@ from cnnviz import config
 
 PACKAGE = Path("cnnviz")
 FAMILIES = {"weights", "activations", "features", "attribution", "synthesis", "style", "adversarial", "dissection"}
-FLOOR = {p.stem for p in PACKAGE.glob("*.py")}
+ROOMS = {"network", "pictures", "run"}  # of the ground floor
+FLOOR = {p.stem for p in PACKAGE.glob("*.py")} | ROOMS
 
 
 def imports(path: Path) -> set[str]:

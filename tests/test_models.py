@@ -169,64 +169,6 @@ def test_alexnets_layers_and_feature(make_job, factory):
     assert model.feature == ("classifier.6", "input") and model.feature_size == 4096
 
 
-def test_labels_find_their_outputs(tmp_path):
-    classes = ["tench, Tinca tinca", "goldfish", "Great White"]
-    match = lambda name, i, of_set, aliases={}, offset=0: models._match(  # noqa: E731
-        name, i, of_set, classes, aliases, offset
-    )
-    assert match("goldfish", 0, ("goldfish",)) == 1
-    assert match("tench", 0, ("tench",)) == 0
-    assert match("great white", 0, ("great white",)) == 2
-    assert match("2", 0, ("2", "1")) == 2
-    assert match("7", 0, ("7",)) is None
-    assert match("x", 1, ("w", "x", "y")) == 1  # by position where the counts agree
-    assert match("x", 1, ("w", "x")) is None
-    assert match("great_white", 0, ("great_white",)) == 2  # as folders are often named
-    assert match("n01", 0, ("n01",), {"n01": 1}) == 1
-    assert match("1", 0, ("1",), offset=1) == 2
-    assert match("y", 1, ("x", "y"), offset=1) == 2
-
-
-NO_OFFSET = {"offset": 0, "kind": "softmax"}
-
-
-@pytest.mark.parametrize(
-    ("text", "aliases"),
-    [
-        ('["a", "b"]', {}),
-        ('{"1": "b", "0": "a"}', {}),
-        ('{"0": ["n01", "a"], "1": ["n02", "b"]}', {"n01": 0, "n02": 1}),
-        ('[{"index": 0, "name": "a"}, {"index": 1, "name": "b"}]', {}),
-        ('[{"index": 0, "wnid": "n01", "name": "a"}, {"index": 1, "wnid": "n02", "name": "b"}]', {"n01": 0, "n02": 1}),
-    ],
-)
-def test_class_files(tmp_path, text, aliases):
-    (tmp_path / "c.json").write_text(text)
-    assert models._classes(str(tmp_path / "c.json"), (), 2, (), NO_OFFSET, "") == (["a", "b"], aliases)
-    (tmp_path / "c.txt").write_text("a\nb\n")
-    assert models._classes(str(tmp_path / "c.txt"), (), 2, (), NO_OFFSET, "") == (["a", "b"], {})
-
-
-@pytest.mark.parametrize("content", ["[1, 2", '{"a": "b"}', '{"0": {"title": "a"}}', "\xff", "3"])
-def test_a_class_file_of_another_form_says_what_is_valid(tmp_path, content):
-    (tmp_path / "c.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match="a name a line"):
-        models._classes(str(tmp_path / "c.json"), (), 2, (), NO_OFFSET, "")
-
-
-def test_names_of_outputs_come_from_the_config_the_weights_the_set_or_are_numbers():
-    of_set, published, offset = ("ant", "bee"), ("tench", "goldfish"), {"offset": 1, "kind": "softmax"}
-    names = lambda *a: models._classes(*a, "")[0]  # noqa: E731
-    assert names(["x", "y"], of_set, 2, published, NO_OFFSET) == ["x", "y"]
-    assert names(None, of_set, 2, published, NO_OFFSET) == ["tench", "goldfish"]
-    assert names(None, of_set, 2, (), NO_OFFSET) == ["ant", "bee"]
-    assert names(None, of_set, 3, (), NO_OFFSET) == ["0", "1", "2"]
-    assert names(None, of_set, 3, (), offset) == ["output 0", "ant", "bee"]
-    assert names(None, (), 2, (), {"offset": 0, "kind": "binary"}) == ["no", "yes"]
-    with pytest.raises(UserError, match=r"outputs: \{offset: 1\}"):
-        names(["x", "y"], of_set, 3, (), NO_OFFSET)
-
-
 # ------------------------------------------------------------------------------------------------------ preprocessing
 
 

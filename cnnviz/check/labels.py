@@ -1,6 +1,5 @@
 """Do the image set's classes find the right outputs?"""
 
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
@@ -10,32 +9,41 @@ from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen
 from cnnviz.images import ImageSet
 
+WAYS = {
+    "name": "by name",
+    "number": "by number",
+    "number from 1": "by number, counted from 1 (the first output is class 1)",
+    "wnid": "by WordNet id (the outputs are in the order of these)",
+}
 
-def matching(set_classes: Sequence[str], facts: dict, block: dict, named: bool) -> Line:
-    """How the classes of the image set found their outputs. named: have these names from elsewhere?"""
-    offset, names, mapping = block["outputs"]["offset"], facts["classes"], facts["label_to_output"]
-    if not named and names[offset:] == list(set_classes):
+
+def matching(set_classes: Sequence[str], facts: dict) -> Line:
+    """How the classes of the image set found their outputs, and which have none."""
+    way, without, names = facts["labels_found_by"], facts["without_output"], facts["classes"]
+    if way == "set":
         order = "sorted by name" if list(set_classes) == sorted(set_classes) else "in its order"
         words = f"the outputs have no names of their own; they are taken to be the image set's classes, {order}"
         return Line("·", "labels", words)
-
-    def how(name: str, output: int) -> str:
-        if name.isdecimal() and int(name) + offset == output:
-            return "number"
-        plain, of_output = (
-            " ".join(n.casefold().replace("_", " ").replace("-", " ").split()) for n in (name, names[output])
-        )
-        if plain in (of_output, of_output.split(",")[0]):
-            return "name"
-        return "another name of theirs" if named and len(set_classes) != len(names) - offset else "place in the order"
-
-    pairs = list(zip(set_classes, mapping, strict=True))
-    ways = Counter(how(name, output) for name, output in pairs if output is not None)
-    without = [name for name, output in pairs if output is None]
-    words = f"{len(pairs) - len(without)} of {len(pairs)} classes have an output"
-    words += f", found by {' or '.join(ways)}" if ways else ""
-    words += f". Not {some(without)}: pictures of those do not count" if without else ""
-    return Line("!" if without else "✓", "labels", words)
+    if way == "order":
+        first = [
+            f"{name!r} is taken to be {names[output]!r}"
+            for name, output in zip(set_classes, facts["label_to_output"], strict=True)
+        ]
+        words = f"no class is called like an output, so they are taken in their order: {'; '.join(first[:2])}"
+        known = all(name.lstrip("+-").isdecimal() for name in set_classes)
+        return Line("✓" if known else "!", "labels", words + ("; …" if len(first) > 2 else ""))
+    words = f"{len(set_classes) - len(without)} of {len(set_classes)} classes have an output"
+    words += f", found {WAYS[way]}" if way else ""
+    if not without:
+        return Line("✓", "labels", words)
+    reasons: dict[str, list[str]] = {}
+    for name, why in without:
+        reasons.setdefault(why or "no output is called so", []).append(name)
+    words += f". Not {some([name for name, _ in without])}: pictures of those do not count"
+    if len(reasons) == 1:
+        return Line("!", "labels", f"{words}. {next(iter(reasons))}")
+    more = [f"{some(of)}: {why}" for why, of in reasons.items()]
+    return Line("!", "labels", words, (*more[:5], *(["…"] if len(more) > 5 else [])))
 
 
 def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[int | None] | None, bool]]:

@@ -56,9 +56,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
     if labelled:
-        yield labels.matching(
-            image_set.classes, facts, block, named=block["classes"] is not None or bool(built.classes)
-        )
+        yield labels.matching(image_set.classes, facts)
 
     def left() -> float:
         return seconds - (time.monotonic() - started)
