@@ -17,6 +17,8 @@ from torch import nn
 
 from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line, unknown
+from cnnviz.network import forms
+from cnnviz.preprocess import complete, geometry
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,17 @@ def build(config: dict, id: str, seed: int) -> Built:
     try:
         door = next(d for name, d in _DOORS.items() if name in config)
         built = door(config, where, state)
+        net = forms.unwrapped(built.net, where)
+        given = config["preprocess"]
+        size = geometry(complete(given, built.preprocess, 3)).size
+        net = forms.given_sizes(net, size, given.get("input_channels"), state, where)
     finally:
         torch.random.set_rng_state(generator_state)
     described = built.described
     if checkpoint:
-        left_out = checkpoints.fit(built.net, state, where)
+        left_out = checkpoints.fit(net, state, where)
         described += f", weights of {Path(path).name}" + (f" ({left_out})" if left_out else "")
-    net = built.net.float().eval().requires_grad_(False)
+    net = forms.settled(net)
     net.register_forward_hook(_scores(config["outputs"], where))
     return replace(built, net=net, described=described)
 
@@ -144,16 +150,14 @@ def _factory(config: dict, where: str, state: dict | None) -> Built:
         function = getattr(module, name)
         countable = inspect.signature(function).parameters if callable(function) else {}
         if "num_classes" in countable and state is not None:
-            net = _fitting(lambda **more: function(**arguments | more), arguments, state)
+            made = _fitting(lambda **more: function(**arguments | more), arguments, state)
         else:
-            net = function(**arguments)
+            made = function(**arguments)
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
         raise UserError(f"{where}: factory {config['factory']} failed: {in_a_line(error)}") from error
-    if not isinstance(net, nn.Module):
-        raise UserError(f"{where}: factory {config['factory']} returned {type(net).__name__}, not a torch.nn.Module")
-    return Built(net, f"{name}() of {Path(path).name}", {})
+    return Built(forms.of_factory(made, f"{where}: factory {config['factory']}"), f"{name}() of {Path(path).name}", {})
 
 
 _DOORS = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}

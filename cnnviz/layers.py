@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from cnnviz.errors import UserError
+from cnnviz.errors import UserError, in_a_line
+from cnnviz.trace import taken
 
 MOST_LAYERS = 12
 MOST_CONVOLUTIONS = 16  # a plain net shows them all (VGG-16 has 13)
@@ -22,8 +23,9 @@ MOST_CONVOLUTIONS = 16  # a plain net shows them all (VGG-16 has 13)
 class Layer:
     """A place in the network. name: short (``conv1``, ``fc7``); module: dotted; what comes out of it, for one picture:
 
-    units, height, width (1 × 1 for a linear layer). kind: the module's class, such as ``Conv2d``. layout: how the
-    module gives it: "nchw", "nhwc", "tokens" (n, t, units; class tokens first, then places row by row), or "vector".
+    units, height, width (1 × 1 for a linear layer). kind: ``Conv2d`` or ``Linear``, also where the network has its own
+    classes of them, else the module's class. layout: how the module gives it: "nchw", "nhwc", "tokens" (n, t, units;
+    class tokens first, then places row by row), or "vector".
     """
 
     name: str
@@ -56,30 +58,40 @@ class Call:
     output: tuple[int, ...]
 
 
-def trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, Call]:
-    """Module name → its call, in order, in one forward pass of ``x``. Raises UserError where the pass fails."""
+def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseException | None]:
+    """(module name → its call, in order) in one forward pass of ``x``, and what the network raised, if anything."""
     calls: dict[str, Call] = {}
 
     def note(name: str):
-        def hook(module, inputs, output):
-            if inputs and isinstance(inputs[0], torch.Tensor) and isinstance(output, torch.Tensor):
+        def hook(module, inputs, more, output):
+            given = taken(inputs, more)
+            if given is not None and isinstance(output, torch.Tensor):
                 calls.pop(name, None)
-                calls[name] = Call(len(calls), tuple(inputs[0].shape), tuple(output.shape))
+                calls[name] = Call(len(calls), tuple(given.shape), tuple(output.shape))
 
         return hook
 
-    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules()]
+    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in net.named_modules()]
     try:
         with torch.no_grad():
             net(x)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a network raises on a picture that it does not take: ViTs assert
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{where}: the network does not take a picture of {tuple(x.shape[1:])}: {said}") from error
+    except (Exception, SystemExit) as error:  # whatever a network raises on a picture that it does not take
+        return calls, error
     finally:
         for handle in handles:
             handle.remove()
+    return calls, None
+
+
+def trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, Call]:
+    """The calls of :func:`watched`. Raises UserError where the pass fails."""
+    calls, error = watched(net, x)
+    if isinstance(error, UserError):
+        raise error
+    if error is not None:
+        raise UserError(
+            f"{where}: the network does not take a picture of {tuple(x.shape[1:])}: {in_a_line(error)}"
+        ) from error
     return calls
 
 
@@ -87,13 +99,13 @@ def named(net: nn.Module, calls: dict[str, Call]) -> list[Layer]:
     """Convolutions and linear layers in execution order with short names; blocks that hold several by dotted name."""
     modules = dict(net.named_modules())
     called = [name for name in calls if name]
-    convs = [n for n in called if isinstance(modules[n], nn.Conv2d) and len(calls[n].output) == 4]
+    convs = [n for n in called if len(calls[n].output) == 4 and _convolves(modules[n], calls[n].output[1])]
     linears = [n for n in called if isinstance(modules[n], nn.Linear) and len(calls[n].output) == 2]
-    weighted = [n for n in called if isinstance(modules[n], nn.Conv2d | nn.Linear)]
+    weighted = [n for n in called if n in convs or isinstance(modules[n], nn.Conv2d | nn.Linear)]
     classic = len(linears) == 3 and calls[linears[0]].order > max((calls[n].order for n in convs), default=0)
     first = 6 if classic else 1  # AlexNet's and VGG's fc6, fc7, fc8
     short = {n: f"conv{i}" for i, n in enumerate(convs, 1)} | {n: f"fc{i}" for i, n in enumerate(linears, first)}
-    picture = calls[called[0]].input[-2:] if called else (1, 1)
+    picture = calls["" if "" in calls else called[0]].input[-2:] if calls else (1, 1)
     grid = calls[convs[0]].output[2:] if convs else None
     layers = []
     for name in called:
@@ -104,13 +116,20 @@ def named(net: nn.Module, calls: dict[str, Call]) -> list[Layer]:
             or sum(w.startswith(f"{name}.") for w in weighted) < 2
         ):
             continue
-        form = ("nchw", *shape[1:]) if isinstance(modules[name], nn.Conv2d) else _form(shape, picture, grid)
+        form = ("nchw", *shape[1:]) if name in convs else _form(shape, picture, grid)
         if form:
             layout, units, height, width = form
-            layers.append(
-                Layer(short.get(name, name), name, type(modules[name]).__name__, units, height, width, layout)
-            )
+            kind = "Conv2d" if name in convs else "Linear" if name in linears else type(modules[name]).__name__
+            layers.append(Layer(short.get(name, name), name, kind, units, height, width, layout))
     return layers
+
+
+def _convolves(module: nn.Module, units: int) -> bool:
+    """Is it a convolution: torch's, or a class of the network's own with weights (units, channels, h, w)?"""
+    if isinstance(module, nn.Conv2d | nn.modules.conv._ConvTransposeNd):
+        return isinstance(module, nn.Conv2d)
+    weights = [p for p in module.parameters(recurse=False) if p.ndim == 4 and len(p) == units and p[0].numel() > 1]
+    return bool(weights) and not any(isinstance(part, nn.Conv2d) for part in module.modules())
 
 
 def _form(shape: tuple[int, ...], picture: tuple[int, int], grid) -> tuple[str, int, int, int] | None:
@@ -180,7 +199,7 @@ def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
         return {"at": [last.module, "input"], "name": name, "size": math.prod(calls[last.module].input[1:])}
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     if not convs:
-        raise UserError("the network has neither a linear layer nor a convolution; give a feature_layer")
+        return {"at": ["", "output"], "name": "the scores of the classes", "size": outputs}
     last = [layer for layer in convs if layer.units != outputs][-1:] or convs[-1:]  # not the one that gives the scores
     blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
     layer = (blocks or last)[0]

@@ -8,29 +8,22 @@ The network itself comes through :mod:`cnnviz.doors`.
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from cnnviz import atomic, layers, trace
+from cnnviz import atomic, images, layers, trace
 from cnnviz import facts as known
 from cnnviz.doors import Built, build
 from cnnviz.errors import UserError, unknown
 from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
-from cnnviz.network import class_names
-from cnnviz.preprocess import Preprocess
-
-# torchvision's for ImageNet; for other than three channels nothing can be assumed.
-IMAGENET = {"resize": 256, "crop": 224, "interpolation": "bilinear"} | {
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-}
-PLAIN = {"mean": 0.0, "std": 1.0}
+from cnnviz.network import class_names, inputs
+from cnnviz.preprocess import Preprocess, complete, geometry
 
 
 @dataclass(frozen=True)
@@ -184,29 +177,13 @@ def preprocess(config: dict, channels: int = 3) -> Preprocess:
     )
 
 
-def complete(given: dict, authors: dict, channels: int) -> dict:
-    """A config's preprocessing block with what it leaves out as the network's authors have it.
-
-    A size that is given is meant: ``resize: [64, 64]`` is not followed by a crop to 224, and ``crop: 299`` alone comes
-    after a resize with the authors' margin.
-    """
-    default = IMAGENET | authors
-    if channels != 3:
-        default |= PLAIN
-    full = {"channels": "RGB", "range": 1} | default | given
-    if "resize" in given and "crop" not in given:
-        full["crop"] = given["resize"] if isinstance(given["resize"], int) else None
-    if "crop" in given and "resize" not in given and isinstance(given["crop"], int):
-        full["resize"] = round(given["crop"] * default["resize"] / default["crop"])
-    return full
-
-
 # ------------------------------------------------------------------------------------------------ the model's first job
 
 
 def main(job: Job) -> None:
     _prepare_torch(job)
-    facts = describe(build(job.model, job.model_id, job.seed), job.model, job.model_id, job.parameters["set_classes"])
+    built = build(job.model, job.model_id, job.seed)
+    facts = describe(built, job.model, job.model_id, job.parameters["set_classes"], lambda: channels_of(job.image_set))
     facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
     known.feature(facts, job.check.get("feature_layer", "auto"))
@@ -221,23 +198,29 @@ def main(job: Job) -> None:
     )
 
 
-def describe(built: Built, config: dict, id: str, set_classes: Sequence[str]) -> dict:
+def describe(
+    built: Built,
+    config: dict,
+    id: str,
+    set_classes: Sequence[str],
+    pictures: Callable[[], int | None] = lambda: None,
+) -> dict:
     """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
-    config: the model's block. set_classes: names of the image set's classes. Raises UserError for what does not fit.
+    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken. Raises
+    UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
-    channels = input_channels(net)
-    block = complete(config["preprocess"], built.preprocess, channels)
+    given = config["preprocess"]
+    guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
+    size = geometry(complete(given, built.preprocess, 3)).size
+    trial = inputs.taken(net, size, where, given.get("input_channels"), guess, pictures)
+    channels, calls = trial.channels, trial.calls
+    block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)
-    calls = layers.trace(net, torch.zeros(1, channels, *prepared.size), where)
     if "" not in calls or len(calls[""].output) != 2:
-        got = calls[""].output if "" in calls else "no tensor"
-        raise UserError(
-            f"{where}: the network must return class scores (n, classes), not {got}. Where it returns a tuple or a "
-            "dict, say which part: outputs: {select: 0} or {select: logits}"
-        )
+        raise UserError(f"{where}: {_no_scores(calls)}")
     outputs = calls[""].output[1]
     found = layers.named(net, calls)
     named = class_names.of_outputs(config["classes"], set_classes, outputs, built.classes, config["outputs"], where)
@@ -274,10 +257,30 @@ def _check_finite(net: nn.Module, where: str) -> None:
         )
 
 
-def input_channels(net: nn.Module) -> int:
-    """Of the convolution that comes first among the modules; 3 where there is none."""
-    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    return first.in_channels if first is not None else 3
+def _no_scores(calls: dict[str, layers.Call]) -> str:
+    """What the network returned for one picture instead of a row of scores."""
+    if "" not in calls:
+        return (
+            "the network must return class scores (n, classes), not no tensor. Where it returns a tuple or a dict, say "
+            "which part: outputs: {select: 0} or {select: logits}"
+        )
+    shape = calls[""].output
+    if len(shape) < 2:
+        return (
+            f"the network must return class scores (n, classes), and of a single picture it returns {shape}: a "
+            "squeeze() in its forward may take the batch of one away. Write flatten(1) instead, or squeeze((2, 3))"
+        )
+    return f"the network must return class scores (n, classes), not {shape}"
+
+
+def channels_of(config: dict) -> int | None:
+    """Channels of an image set's first picture; None where it cannot be read."""
+    try:
+        name = images.rows(config)[0].name
+        pixels = images.ImageSet(config, (images.Picture(name, name, None, 0, 0),), (), ()).pixels(0)
+    except Exception:  # what is wrong with pictures is said where they are listed
+        return None
+    return pixels.shape[2] if isinstance(pixels, np.ndarray) else len(pixels.getbands())
 
 
 def _as_it_is(output: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,12 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# torchvision's for ImageNet; for other than three channels nothing can be assumed.
+IMAGENET = {"resize": 256, "crop": 224, "interpolation": "bilinear"} | {
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+PLAIN = {"mean": 0.0, "std": 1.0}
 LUMINANCE = 0.299, 0.587, 0.114  # of red, green and blue: ITU-R 601, as pillow's mode L has it
 LARGEST = 1 << 26  # pixels of a resized picture that is made whole before it is cropped
 
@@ -150,3 +156,25 @@ class Preprocess:
         return (self.resize if width == short else int(self.resize * width / short)), (
             self.resize if height == short else int(self.resize * height / short)
         )
+
+
+def complete(given: dict, authors: dict, channels: int) -> dict:
+    """A config's preprocessing block with what it leaves out as the network's authors have it.
+
+    A size that is given is meant: ``resize: [64, 64]`` is not followed by a crop to 224, and ``crop: 299`` alone comes
+    after a resize with the authors' margin.
+    """
+    default = IMAGENET | authors
+    if channels != 3:
+        default |= PLAIN
+    full = {"channels": "RGB", "range": 1} | default | given
+    if "resize" in given and "crop" not in given:
+        full["crop"] = given["resize"] if isinstance(given["resize"], int) else None
+    if "crop" in given and "resize" not in given and isinstance(given["crop"], int):
+        full["resize"] = round(given["crop"] * default["resize"] / default["crop"])
+    return full
+
+
+def geometry(block: dict) -> Preprocess:
+    """Of a complete block what makes the network's input of a picture; the values are as without it."""
+    return Preprocess(resize=block["resize"], crop=block["crop"], interpolation=block["interpolation"])

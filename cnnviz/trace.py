@@ -63,5 +63,10 @@ def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
     return captured
 
 
+def taken(inputs: tuple, more: dict) -> torch.Tensor | None:
+    """The tensor that a module was called with, by place or by keyword, as a hook ``with_kwargs`` is told them."""
+    return next((value for value in (*inputs, *more.values()) if isinstance(value, torch.Tensor)), None)
+
+
 def _as_it_is(output: torch.Tensor) -> torch.Tensor:
     return output

@@ -51,6 +51,7 @@ from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.receptive_field import Field, receptive_fields
+from cnnviz.trace import taken
 
 BEST = 5  # classes kept of each prediction
 SAMPLES = 16  # neurons of a map that go into the histograms, at most
@@ -231,7 +232,7 @@ class ForwardPass:
             self._handles.append(self.net.get_submodule(name).register_forward_hook(self._reduce(name)))
         module, side = self.net.get_submodule(self._feature[0]), self._feature[1]
         if side == "input":
-            self._handles.append(module.register_forward_pre_hook(self._keep_input))
+            self._handles.append(module.register_forward_pre_hook(self._keep_input, with_kwargs=True))
         else:
             self._handles.append(module.register_forward_hook(self._keep_output))
         return self
@@ -276,8 +277,8 @@ class ForwardPass:
 
         return hook
 
-    def _keep_input(self, module, inputs):
-        self._features = inputs[0].flatten(1).clone()  # an in-place operation may follow
+    def _keep_input(self, module, inputs, more):
+        self._features = taken(inputs, more).flatten(1).clone()  # an in-place operation may follow
 
     def _keep_output(self, module, inputs, output):
         self._features = self.maps[self._feature[0]](output).mean((2, 3))

@@ -34,6 +34,7 @@ from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
 from cnnviz.relu import GUIDED
+from cnnviz.trace import taken
 
 
 class Evidence(NamedTuple):
@@ -147,7 +148,9 @@ def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
     linears = [layer.module for layer in model.layers if layer.kind == "Linear"]
     head = model.net.get_submodule(linears[-1]) if linears else nn.Identity()
     passed: list[tuple[Tensor, Tensor]] = []
-    handle = head.register_forward_hook(lambda module, inputs, output: passed.append((inputs[0][0], output[0])))
+    handle = head.register_forward_hook(
+        lambda module, inputs, more, output: passed.append((taken(inputs, more)[0], output[0])), with_kwargs=True
+    )
     try:
         found = evidence(model, x, targets)
     finally:

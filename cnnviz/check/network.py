@@ -13,7 +13,7 @@ from cnnviz.check import labels, pictures, preprocessing, suspicions
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import MOST, Seen, look, opened, scores_of
-from cnnviz.errors import UserError
+from cnnviz.errors import UserError, in_a_line
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
 
@@ -41,13 +41,15 @@ def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[
             costs.append((yield from _check(id, config, sets[name], left / (len(config["models"]) - place))))
         except UserError as error:
             yield Line("✗", "error", str(error))
+        except Exception as error:  # whatever a network raises: the other models go on
+            yield Line("✗", "error", f"model {id}: {in_a_line(error)}")
     return costs
 
 
 def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Generator[Line, None, Cost]:
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
-    facts = models.describe(built, block, id, image_set.classes)
+    facts = models.describe(built, block, id, image_set.classes, lambda: models.channels_of(image_set.config))
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:

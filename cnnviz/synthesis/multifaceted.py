@@ -44,6 +44,7 @@ from cnnviz.ascent.transforms import in_turn, jitter, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
 from cnnviz.synthesis.class_visualization import judge
+from cnnviz.trace import taken
 
 COMPONENTS = 50
 NEAREST = 15  # pictures whose mean starts a facet
@@ -199,11 +200,11 @@ def feature_vectors(model: Model) -> Iterator[dict[str, Tensor]]:
     name, side = model.feature
     kept: dict[str, Tensor] = {}
 
-    def hook(module, inputs, output):
-        value = inputs[0] if side == "input" else model.maps_of([name])[name](output)
+    def hook(module, inputs, more, output):
+        value = taken(inputs, more) if side == "input" else model.maps_of([name])[name](output)
         kept["vector"] = value.flatten(1).clone() if side == "input" or value.ndim == 2 else value.mean((2, 3))
 
-    handle = model.net.get_submodule(name).register_forward_hook(hook)
+    handle = model.net.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
     try:
         yield kept
     finally:

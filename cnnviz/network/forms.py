@@ -1,0 +1,213 @@
+"""The forms in which people have a network: wrapped, compiled, scripted, beside its transforms, or no network at all.
+
+:func:`of_factory` finds the network in what a factory returned, :func:`unwrapped` takes off what was put around it, and
+:func:`settled` makes of it a frozen float32 network of plain layers. What cannot be looked into is refused in words.
+"""
+
+import contextlib
+import copy
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+
+from cnnviz import checkpoints
+from cnnviz.errors import UserError, in_a_line
+from cnnviz.network import inputs
+
+REBUILD = (
+    "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "
+    "saved by torch.save(net.state_dict(), FILE)"
+)
+_AROUND = ("DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule")  # of torch
+
+
+def of_factory(made, what: str) -> nn.Module:
+    """The network in what a factory returned: itself, or the only one with weights in a tuple, list or dict.
+
+    what: the factory, for messages. Raises UserError that says what came instead, and what to return.
+    """
+    if isinstance(made, nn.Module):
+        return made
+    parts = list(made.values() if isinstance(made, dict) else made) if isinstance(made, dict | list | tuple) else []
+    nets = [part for part in parts if isinstance(part, nn.Module)]
+    nets = [net for net in nets if next(net.parameters(), None) is not None] or nets
+    if len(nets) == 1:
+        return nets[0]
+    raise UserError(f"{what} returned {_instead(made, nets)}")
+
+
+def _instead(made, nets: list) -> str:
+    """What was returned instead of a network, and what to do about it."""
+    name = type(made).__name__
+    if made is None:
+        return "None, not a torch.nn.Module. Does it end with `return net`?"
+    if len(nets) > 1:
+        return f"{len(nets)} networks. Return one torch.nn.Module, the one to look at"
+    if isinstance(made, type):
+        return f"the class {made.__name__}, not a torch.nn.Module. Return {made.__name__}(…), a network of that class"
+    if type(made).__module__.startswith("torch.export"):
+        return f"a {name} of torch.export, into which nothing can look. {REBUILD}"
+    if isinstance(made, dict) and made and all(isinstance(value, torch.Tensor) for value in made.values()):
+        return (
+            "a state dict: weights without a network. Return the network, and name the file of weights as checkpoint:"
+        )
+    if isinstance(made, str | os.PathLike):
+        return f"{name} {str(made)[:80]!r}, not a torch.nn.Module. A file of weights belongs to checkpoint:"
+    if inspect.isawaitable(made) or inspect.isgenerator(made) or inspect.isasyncgen(made):
+        with contextlib.suppress(Exception):
+            made.close()  # else Python warns that nobody waited for it
+        return f"a {name}, not a torch.nn.Module. Write it as a plain function, without async and yield"
+    inside = [key for key, value in getattr(made, "__dict__", {}).items() if isinstance(value, nn.Module)]
+    if inside:
+        return f"{name}, not a torch.nn.Module. Its attribute {inside[0]} is one: return that"
+    return f"{name}, not a torch.nn.Module. Only networks of PyTorch can be looked at"
+
+
+def unwrapped(net: nn.Module, where: str) -> nn.Module:
+    """``net`` without what stands around it: torch.compile, DataParallel, an average of weights.
+
+    Raises UserError for what has no layers that can be watched, or no gradients.
+    """
+    while (inner := _inside(net)) is not None:
+        net = inner
+    if isinstance(net, torch.jit.ScriptModule):
+        raise UserError(f"{where}: the network is TorchScript (torch.jit), into which nothing can look. {REBUILD}")
+    exported = isinstance(net, torch.fx.GraphModule) and any(
+        type(node.target).__name__ == "OpOverload" for node in net.graph.nodes
+    )
+    if exported or type(net).__module__.startswith("torch.export"):
+        raise UserError(f"{where}: the network is a program of torch.export, into which nothing can look. {REBUILD}")
+    for module in net.modules():
+        home = type(module).__module__
+        if home.startswith("torch.ao.nn") and ".quantized" in home:
+            name = type(module).__name__
+            raise UserError(f"{where}: the network is quantised ({name}), so it has no gradients. {REBUILD}")
+    return net
+
+
+def _inside(net: nn.Module) -> nn.Module | None:
+    """The network that a wrapper of torch's has inside; None where ``net`` is none."""
+    kind = type(net)
+    if kind.__name__ not in _AROUND or kind.__module__.split(".")[0] != "torch":
+        return None
+    return net._orig_mod if hasattr(net, "_orig_mod") else net.module
+
+
+def given_sizes(
+    net: nn.Module, size: tuple[int, int], stated: int | None, state: Mapping[str, torch.Tensor] | None, where: str
+) -> nn.Module:
+    """``net``, whose lazy layers, if it has any, have learnt their sizes from a black picture; and off the meta device.
+
+    size: (height, width). stated: the picture's channels; None tries those that are likely, and with a checkpoint's
+    ``state`` takes those under which it fits. Raises UserError where none do.
+    """
+    if any(parameter.is_meta for parameter in net.parameters()):
+        beside = {name for name, buffer in net.named_buffers() if buffer.is_meta} - net.state_dict().keys()
+        if state is None or beside:
+            raise UserError(f"{where}: the network is on the device meta, so it has no weights. Build it on the CPU")
+        net.to_empty(device="cpu")  # all of it comes from the checkpoint
+    if not any(nn.parameter.is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+        return net
+    first = None
+    inside = [v.shape[1] for v in (state or {}).values() if v.ndim == 4]
+    for channels in dict.fromkeys([stated] if stated else [3, 1, *inside[:1]]):
+        tried = copy.deepcopy(net)
+        for module in tried.modules():
+            module.training = False
+        trial = inputs.attempt(tried, channels, size)
+        error = trial.error
+        try:
+            if error is None and state is not None:
+                checkpoints.fit(tried, state, where)
+        except UserError as misfit:
+            error = misfit
+        if error is None:
+            return tried
+        first = first or error
+    words = str(first).removeprefix(f"{where}: ") if isinstance(first, UserError) else in_a_line(first)
+    raise UserError(
+        f"{where}: the lazy layers of the network cannot learn their sizes from a picture of {size[0]} × {size[1]} "
+        f"pixels: {words}. Write preprocess: {{resize: [height, width], input_channels: n}} as in training"
+    ) from first
+
+
+def settled(net: nn.Module) -> nn.Module:
+    """``net`` on the CPU, in float32 and eval mode, frozen, not compiled; its weights are those that are computed with.
+
+    Whatever the network's own methods make of ``eval()``, ``float()`` and the like. Call it when all weights are in.
+    """
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.set_stance("force_eager")  # no hook reaches into what is compiled
+    for module in net.modules():
+        module._compiled_call_impl = None
+        for name, child in [*module.named_children()]:
+            while (inner := _inside(child)) is not None:
+                setattr(module, name, child := inner)
+    with contextlib.suppress(Exception):  # some need more arguments, and some are another thing of the same name
+        net.eval()
+    for module in net.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            module.eval()
+        else:
+            module.training = False
+            _fold(module)
+    _plain_tensors(net)
+    _take_positional(net)
+    return net
+
+
+def _fold(module: nn.Module) -> None:
+    """Spectral and weight norm, pruning and other parametrisations become the weights that they give."""
+    with contextlib.suppress(Exception):  # what cannot be removed computes the weights anew in each pass
+        if parametrize.is_parametrized(module):
+            for name in [*module.parametrizations]:
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+        for hook in [*module._forward_pre_hooks.values()]:
+            match type(hook).__name__:
+                case "WeightNorm":
+                    remove_weight_norm(module, hook.name)
+                case "SpectralNorm":
+                    remove_spectral_norm(module, hook.name)
+                case _ if isinstance(hook, prune.BasePruningMethod):
+                    prune.remove(module, hook._tensor_name)
+
+
+def _plain_tensors(net: nn.Module) -> None:
+    """Parameters and buffers of 32 bits on the CPU, without gradients and not made in inference mode."""
+
+    def plain(tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
+        return tensor.clone() if tensor.is_inference() else tensor
+
+    for module in net.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            module.to("cpu", torch.float32)
+            continue
+        for name, tensor in module._parameters.items():
+            if tensor is not None and (tensor.is_inference() or tensor.device.type != "cpu"):
+                module._parameters[name] = nn.Parameter(plain(tensor), requires_grad=False)
+            elif tensor is not None and tensor.dtype != torch.float32:
+                tensor.data = plain(tensor.data)
+        for name, tensor in module._buffers.items():
+            if tensor is not None:
+                module._buffers[name] = plain(tensor)
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+
+
+def _take_positional(net: nn.Module) -> None:
+    """Have a network that takes its picture by keyword only take it as the first argument, too."""
+    try:
+        parameters = inspect.signature(net.forward).parameters.values()
+    except (TypeError, ValueError):  # not written in Python
+        return
+    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if named and not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
+        net.register_forward_pre_hook(
+            lambda module, inputs, more: ((), dict(zip(named, inputs, strict=False)) | more), with_kwargs=True
+        )

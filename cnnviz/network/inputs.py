@@ -1,0 +1,135 @@
+"""What a network takes: how many channels a picture must have, found by trying; and where it takes none, why not.
+
+The first convolution among the modules does not tell. A network may fold its picture, add coordinates to it or repeat
+its grey, and the module made first may be called last.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import nn
+
+from cnnviz.errors import UserError, in_a_line
+from cnnviz.layers import Call, watched
+
+MOST = 16  # channels that are tried one after the other where nothing tells their number
+SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
+SECONDS = 3.0  # to look for a size that it takes, so that the message can name one
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A pass of one black picture of so many channels. calls: see layers.watched. error: what was raised, if anything.
+
+    fits: it gave one row of scores. ran: it came to its end, whatever it gave; a UserError is about the outputs.
+    """
+
+    channels: int
+    calls: dict[str, Call]
+    error: BaseException | None
+
+    @property
+    def ran(self) -> bool:
+        return self.error is None or isinstance(self.error, UserError)
+
+    @property
+    def fits(self) -> bool:
+        return self.error is None and "" in self.calls and self.calls[""].output[0] == 1
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those in what was raised: torch says so how many channels a layer takes."""
+        return list(dict.fromkeys(int(n) for n in re.findall(r"\d{1,9}", str(self.error or ""))))
+
+
+def attempt(net: nn.Module, channels: int, size: tuple[int, int]) -> Trial:
+    device = next((p.device for p in net.parameters()), None)
+    return Trial(channels, *watched(net, torch.zeros(1, channels, *size, device=device)))
+
+
+def taken(
+    net: nn.Module,
+    size: tuple[int, int],
+    where: str,
+    stated: int | None = None,
+    guess: int | None = None,
+    pictures: Callable[[], int | None] = lambda: None,
+) -> Trial:
+    """The first trial that fits: of ``stated`` channels, or of as many as are likely.
+
+    size: (height, width). guess: what the config lets expect. pictures: channels of the image set's pictures, None
+    where that cannot be told. Where none fits, one that ran. Raises UserError, with what to write, where none did.
+    """
+    trials: list[Trial] = []
+
+    def likely() -> Iterator[int]:
+        own = pictures()
+        yield from (c for c in (guess, own if own not in (1, 3) else None, 3, 1) if c)
+        if any(trial.ran for trial in trials):
+            return
+        yield from (n for trial in trials[:2] for n in trial.numbers if 0 < n <= 1024)
+        yield from range(2, MOST + 1)
+
+    for channels in [stated] if stated else likely():
+        if channels not in [trial.channels for trial in trials]:
+            trials.append(attempt(net, channels, size))
+            if trials[-1].fits:
+                return trials[-1]
+    ran = next((trial for trial in trials if trial.ran), None)
+    if ran is None or ("" in ran.calls and len(ran.calls[""].output) == 2):
+        raise _refused(net, size, where, trials if ran is None else [ran])
+    if ran.error is not None:
+        raise ran.error
+    return ran
+
+
+def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Trial]) -> UserError:
+    """What is said of the trial that came furthest."""
+    furthest = max(trials, key=lambda trial: len(trial.calls))
+    shape = (furthest.channels, *size)
+    if furthest.error is None:
+        rows = furthest.calls[""].output[0]
+        said = f"the network gives {rows} rows of scores for one picture of {shape}"
+    else:
+        said = f"the network does not take a picture of {shape}: {in_a_line(furthest.error)}"
+    error = UserError(f"{where}: {said.rstrip('.')}. {_advice(net, size, furthest, trials)}")
+    error.__cause__ = furthest.error
+    return error
+
+
+def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]) -> str:
+    words = str(furthest.error)
+    if re.search(r"nvidia|cuda", words, re.IGNORECASE):
+        return "Its code asks for a GPU by name; write x.device where it says cuda"
+    if any(isinstance(module, nn.Conv3d) for module in net.modules()):
+        return "It has 3-D convolutions, for volumes or films; only networks of pictures can be looked at"
+    if isinstance(furthest.error, TypeError) and "argument" in words:
+        return "Give a network whose forward takes a picture alone"
+    if found := _another_size(net, size, furthest, trials):
+        channels, (height, width) = found
+        more = f", input_channels: {channels}" if channels != furthest.channels else ""
+        return f"It takes {height} × {width} pixels; write preprocess: {{resize: [{height}, {width}]{more}}}"
+    return (
+        "Write what it was trained on, such as preprocess: {resize: [32, 32]}, and input_channels: 4 inside the braces "
+        "where its pictures have other than 1 or 3 channels"
+    )
+
+
+def _another_size(
+    net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]
+) -> tuple[int, tuple[int, int]] | None:
+    """(channels, (height, width)) of pictures that the network does take, if one is found soon."""
+    channels = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2])])
+    squares = [
+        (round((n / c) ** 0.5),) * 2 for c in channels for n in furthest.numbers if round((n / c) ** 0.5) ** 2 * c == n
+    ]
+    sizes = [*(s for s in squares if 8 <= s[0] <= 512), *((side, side) for side in SIZES)]
+    until = time.monotonic() + SECONDS
+    for (height, width), count in product(dict.fromkeys(sizes), channels):
+        if (height, width) != size and time.monotonic() < until and attempt(net, count, (height, width)).fits:
+            return count, (height, width)
+    return None
