@@ -1,25 +1,18 @@
 """Weights out of a checkpoint file, whatever a training script made of it, and into a network, whatever it is called.
 
-``read`` finds the state dict in a file (``torch.save``, old or new; safetensors; bare or in the usual wrappers),
-``fit`` loads it into a network whose names may carry other prefixes, ``classes_in`` and ``lacks`` tell beforehand how
-the network has to be built for it.
+``read`` finds the state dict in what ``network/files.py`` makes of a file (bare or in the usual wrappers), ``fit``
+loads it into a network whose names may carry other prefixes, ``classes_in`` and ``lacks`` tell beforehand how the
+network has to be built for it.
 
-Nothing of a file is ever executed. ``torch.load(weights_only=True)`` makes tensors and plain containers only; every
-other class or function that a file names (argparse.Namespace, numpy scalars, the parts of a config, …) is replaced by
-an inert stand-in of the same name before the file is opened, so there is no list of trusted classes to keep, and none
-of them has to be installed. A pickled model is recognised by its stand-ins, and refused with the lines that convert it.
+Nothing of a file is ever executed. A pickled model is recognised by what stands in for its class, and refused with the
+lines that convert it.
 """
 
-import codecs
 import difflib
-import pickle
-import pickletools
+import os
 import re
-import struct
-import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +20,9 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError, unknown
+from cnnviz.network import files
+from cnnviz.network.files import some
+from cnnviz.network.pickles import StandIn, is_part
 
 # Where weights are kept in a checkpoint; the first name that is there wins, and plain weights win over averaged ones.
 WRAPPERS = (
@@ -42,12 +38,7 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 # Counters that averaging, profilers and batch norm leave among the weights, and that no answer depends on.
 _COUNTERS = ("n_averaged", "total_ops", "total_params", "num_batches_tracked")
 _BESIDE = re.compile(r"loss|criterion|metric|accuracy|teacher|ema_|aux", re.IGNORECASE)
-_OLD_FORMAT = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # torch.save's magic number before it wrote zip archives
-# Stood in for like all others these would do nothing; but the user should know what kind of file that is.
-_HOSTILE = re.compile(
-    r"(os|posix|nt|sys|subprocess|shutil|runpy|importlib|ctypes|socket|pty|webbrowser)\..*"
-    r"|builtins\.(eval|exec|compile|open|__import__|breakpoint)"
-)
+_PARAMETERS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 
 
 @dataclass(frozen=True)
@@ -66,24 +57,16 @@ def read(path: str, where: str, key: str | None = None) -> Checkpoint:
     Raises UserError that says what the file seems to be.
     """
     at = f"{where}: checkpoint {path}"
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise UserError(f"{at} cannot be opened: {error.strerror}") from error
-    foreign = _foreign(head)
-    if foreign:
-        raise UserError(f"{at} {foreign}")
-    if head.startswith(b"PK\3\4") or not (path.endswith(".safetensors") or head[8:9] == b"{"):
-        content = _torch_load(path, at, head)
-    else:
-        content = _safetensors_load(path, at)
-
+    path = files.chosen(path, at)
+    content = files.content(path, at)
     chosen, state, others = _choose(content, key, path, at)
+    spread = next((v.stands_for for v in state.values() if is_part(v)), None)
+    if spread:
+        raise UserError(_of_one_process(at, spread.rpartition(".")[2], path))
     try:
         state = {name: _plain(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
     except Exception as error:  # a damaged file can hold tensors that torch makes but cannot copy
-        raise UserError(f"{at} holds tensors that cannot be used: {_first_line(error)}") from error
+        raise UserError(f"{at} holds tensors that cannot be used: {files.first_line(error)}") from error
 
     facts = []
     if isinstance(content, dict) and type(content.get("epoch")) is int:
@@ -134,7 +117,7 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
     if match.prefix:
         words.append(f"names taken without the prefix {match.prefix}")
     if ignored:
-        words.append(f"passed over {_some(ignored, 2)}")
+        words.append(f"passed over {some(ignored, 2)}")
     return ", ".join(words)
 
 
@@ -167,245 +150,141 @@ def lacks(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, 
     return among(reference) and not among(match.inside)
 
 
-# ------------------------------------------------------------------------------------------------- opening a file
-
-
-class _StandIn:
-    """Takes the place of a class or function that a file names; swallows what it is given and does nothing."""
-
-    __slots__ = ("state",)
-    stands_for = ""
-
-    def __new__(cls, *args, **kwargs):
-        new = object.__new__(cls)
-        new.state = None
-        return new
-
-    def __init__(self, *args, **kwargs):
-        pass
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _Dict:
-    """Stands in for defaultdict, AttributeDict, EasyDict, …: torch's unpickler fills only the exact standard types."""
-
-    def __new__(cls, *args, **kwargs):
-        return OrderedDict()
-
-
-class _List:
-    def __new__(cls, *args, **kwargs):
-        return []
-
-
-def _stand_in(name: str) -> type:
-    if name == "collections.deque":
-        return type("_List", (_List,), {})
-    if name.lower().endswith("dict") and not name.startswith("torch.nn."):
-        return type("_Dict", (_Dict,), {})
-    return type("_StandIn", (_StandIn,), {"__slots__": (), "stands_for": name})
-
-
-def _torch_load(path: str, at: str, head: bytes):
-    zipped = head.startswith(b"PK\3\4")
-    if zipped:
-        _check_archive(path, at)
-    elif head.startswith(b"\x80") and _OLD_FORMAT not in head[:16]:
-        lines = ("import pickle, torch", f"content = pickle.load(open({path!r}, 'rb'))")
-        raise _refused(f"{at} is a plain pickle, and opening one can run code", path, *lines, "content")
-    try:
-        named = _named(path, zipped)
-    except Exception as error:  # whatever a damaged pickle makes pickletools and zipfile raise
-        raise _damaged(at, error) from error
-    hostile = [name for name in named if _HOSTILE.fullmatch(name)]
-    if hostile:
-        raise UserError(
-            f"{at} would run {hostile[0]} when opened the usual way, which no weights need. It was not opened; do not "
-            "open it elsewhere unless you know who made it"
-        )
-    mapped = zipped and not path.endswith(".safetensors")  # torch.load goes by that suffix, and we by the content
-    stand_ins = [(_stand_in(name), name) for name in named]
-    try:
-        with torch.serialization.safe_globals(stand_ins), open(path, "rb") as file:
-            return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:  # models and parts of some in the old format, newer pickle protocols
-        why = f"{at} holds more than plain data, or is damaged"
-        if any(name.startswith("torch.nn.modules.") for name in named):
-            why = f"{at} holds a whole pickled model or parts of one (class {_class_of(named)})"
-        lines = ("import torch", f"net = torch.load({path!r}, map_location='cpu', weights_only=False)")
-        raise _refused(why, path, *lines, "net.state_dict() if hasattr(net, 'state_dict') else net") from error
-    except Exception as error:  # whatever a damaged file makes torch raise
-        raise _damaged(at, error) from error
-
-
-def _safetensors_load(path: str, at: str):
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except Exception as error:  # safetensors has its own exception classes, and lets others through
-        raise _damaged(at, error) from error
-
-
-def _named(path: str, zipped: bool) -> list[str]:
-    """Dotted names of all classes and functions that a ``torch.save`` file asks for, in order, read without running."""
-    found = {}
-
-    def note(stream) -> None:
-        for operation, argument, _ in pickletools.genops(stream):
-            if operation.name == "GLOBAL":
-                module, name = argument.split(" ", 1)
-                module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-                found[f"{module}.{name}"] = None
-
-    if zipped:
-        with zipfile.ZipFile(path) as archive:
-            note(archive.read(_member(archive.namelist(), "data.pkl")))
-    else:
-        with open(path, "rb") as file:
-            for _ in range(4):  # the old format: magic number, protocol, system, and then what was saved
-                note(file)
-    return list(found)
-
-
-def _member(names: Iterable[str], wanted: str) -> str | None:
-    return next((name for name in names if name.count("/") == 1 and name.endswith(f"/{wanted}")), None)
-
-
-def _check_archive(path: str, at: str) -> None:
-    """Raise UserError where a zip archive is none of ``torch.save``'s."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        raise UserError(f"{at} is incomplete: the end is missing. Copy or download it again") from error
-    if _member(names, "constants.pkl"):
-        lines = ("import torch", f"net = torch.jit.load({path!r}, map_location='cpu')")
-        raise _refused(f"{at} is a TorchScript archive, which is a program", path, *lines, "net.state_dict()")
-    if any(name.endswith(".npy") for name in names):
-        raise UserError(f"{at} is a NumPy archive (.npz), no state dict")
-    if not _member(names, "data.pkl"):
-        raise UserError(f"{at} is a zip archive without weights ({_some(names, 2)}); if they are inside, unpack it")
-
-
-def _foreign(head: bytes) -> str | None:
-    """What a file that begins like this is instead of a checkpoint, in words."""
-    if not head:
-        return "is empty"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the weights themselves: run git lfs pull in that folder"
-    for start, words in (
-        (b"\x1f\x8b", "is compressed with gzip: unpack it first"),
-        (b"BZh", "is compressed with bzip2: unpack it first"),
-        (b"\xfd7zXZ", "is compressed with xz: unpack it first"),
-        (b"\x89HDF\r\n", "is an HDF5 file (from Keras?), no PyTorch state dict"),
-        (b"\x93NUMPY", "is a NumPy array, no state dict"),
-        (b"GGUF", "is a GGUF file, no PyTorch state dict"),
-        (b"\x89PNG", "is a picture"),
-        (b"\xff\xd8\xff", "is a picture"),
-    ):
-        if head.startswith(start):
-            return words
-    if not head.strip(b"\0"):
-        return "begins with nothing but zeros, like a download that was broken off. Copy or download it again"
-    if b"\0" not in head:
-        try:
-            text = codecs.getincrementaldecoder("utf-8")().decode(head).strip()
-        except UnicodeDecodeError:
-            return None
-        if text.startswith("<"):
-            return "is a web page, not the weights: perhaps the server's error or login page. Download it again"
-        return f"is a text that begins {text[:30]!r}, no checkpoint"
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _damaged(at: str, error: Exception) -> UserError:
-    return UserError(f"{at} is damaged, incomplete or no checkpoint ({_first_line(error)}). Copy or download it again")
-
-
-def _refused(why: str, path: str, first: str, second: str, weights: str) -> UserError:
-    """The three lines stand at the beginning of theirs, to be pasted into Python as they are."""
-    made = str(Path(path).with_suffix(".weights.pt"))
-    return UserError(
-        f"{why}, so cnnviz does not open it. Where you trust it, convert it once in Python:\n\n"
-        f"{first}\n{second}\ntorch.save({weights}, {made!r})\n\nThen write  checkpoint: {made}"
-    )
-
-
-def _pickled_model(at: str, path: str, steps: str, name: str) -> UserError:
-    lines = ("import torch", f"net = torch.load({path!r}, map_location='cpu', weights_only=False){steps}")
-    why = f"{at} holds a whole pickled model (class {name}, whose code Python must find), and opening one runs code"
-    return _refused(why, path, *lines, "net.state_dict()")
-
-
-def _class_of(named: list[str]) -> str:
-    """The likeliest class of a pickled model: the first that a file names and that is the user's own."""
-    own = [n for n in named if not n.startswith(("torch.", "collections.", "builtins.", "numpy.", "argparse."))]
-    return next(iter(own or [n for n in named if n.startswith("torch.nn.modules.")]))
-
-
 # ------------------------------------------------------------------------------------------- finding the weights
 
 
-def _walk(node, steps: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict | _StandIn]]:
-    """(steps to it, what it is) of every state dict and every pickled model in a file's content.
+@dataclass(frozen=True)
+class _Found:
+    """A state dict or a pickled model in a file's content.
 
-    A dict with tensors is a state dict, unless there is one inside of it. Optimizers' and losses' states are left out.
+    steps: names of the keys, places and attributes that lead to it. access: the same as Python. loose: it is an
+    attribute of an object, such as arguments, where weights are seldom kept.
     """
-    if isinstance(node, _StandIn) and isinstance(node.state, dict) and "_parameters" in node.state:
-        yield steps, node
-    if not isinstance(node, dict) or len(steps) > 5:
+
+    steps: tuple[str, ...]
+    access: str
+    node: dict | StandIn
+    loose: bool = False
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.steps)
+
+    @property
+    def rank(self) -> tuple:
+        """Plain weights before averaged ones, then WRAPPERS' order on each level; unknown names last."""
+        steps = [step.lower() for step in self.steps]
+        places = [WRAPPERS.index(step) if step in WRAPPERS else len(WRAPPERS) for step in steps]
+        return any(_AVERAGED.search(step) for step in steps), self.loose, places
+
+
+def _walk(node, steps: tuple[str, ...] = (), access: str = "", loose: bool = False) -> Iterator[_Found]:
+    """Every state dict and every pickled model in a file's content.
+
+    A dict with tensors is a state dict, unless there is one inside of it; so is a list of (name, tensor). Optimizers'
+    and losses' states are left out.
+    """
+    if isinstance(node, StandIn) and "_parameters" in node.attributes:
+        yield _Found(steps, access, node, loose)
+    if len(steps) > 5 or isinstance(node, dict) and "param_groups" in node:
+        return
+    node = _pairs(node)
+    if isinstance(node, StandIn):
+        within = [(key, f".{key}", value, True) for key, value in node.attributes.items() if key != "_parameters"]
+    elif isinstance(node, dict):
+        within = [(key, f"[{key!r}]", value, loose) for key, value in node.items()]
+    elif isinstance(node, list | tuple):
+        within = [(str(i), f"[{i}]", value, loose) for i, value in enumerate(node)]
+    else:
         return
     inside = False
-    for key, value in node.items():
-        if isinstance(key, str) and isinstance(value, dict | _StandIn) and not _TRAINING.search(key):
-            for found in _walk(value, (*steps, key)):
+    for key, step, value, hidden in within:
+        nested = isinstance(value, dict | list | tuple | StandIn) and not is_part(value)
+        if isinstance(key, str) and nested and not _TRAINING.search(key):
+            for found in _walk(value, (*steps, key), access + step, hidden):
                 inside = True
                 yield found
-    if not inside and any(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in node.items()):
-        yield steps, node
+    held = node.attributes if isinstance(node, StandIn) else node
+    if not inside and isinstance(held, dict) and any(isinstance(k, str) and _is_weight(v) for k, v in held.items()):
+        yield _Found(steps, access, held, loose)
+
+
+def _is_weight(value) -> bool:
+    return isinstance(value, torch.Tensor) or is_part(value)
+
+
+def _pairs(node):
+    """A list of (name, tensor), such as ``list(net.named_parameters())``, as the dict that it stands for."""
+    pairs = isinstance(node, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in node)
+    return dict(node) if pairs and all(isinstance(k, str) and _is_weight(v) for k, v in node) else node
 
 
 def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, list[str]]:
     """(dotted path, state dict, dotted paths of the others) by ``key``, or by the order that ``read`` documents."""
-    found = {".".join(steps): (steps, node) for steps, node in _walk(content)}
-    states = {name: node for name, (_, node) in found.items() if isinstance(node, dict)}
+    found = {f.name: f for f in _joined(list(_walk(content)))}
+    states = {name: f for name, f in found.items() if isinstance(f.node, dict)}
     if key is not None:
-        chosen = next((name for name in found if name == key), None)
-        for name, state in states.items() if chosen is None else ():
+        chosen = key if key in found else None
+        for name, f in states.items() if chosen is None else ():
             start = key.removeprefix(f"{name}.") + "."  # a part of a state dict: those names that begin so
-            part = {k.removeprefix(start): v for k, v in state.items() if isinstance(k, str) and k.startswith(start)}
+            part = {k.removeprefix(start): v for k, v in f.node.items() if isinstance(k, str) and k.startswith(start)}
             if part and (not name or key.startswith(f"{name}.")):
                 return key, part, []
         if chosen is None:
-            tops = dict.fromkeys(k.split(".")[0] for state in states.values() for k in state if isinstance(k, str))
+            tops = dict.fromkeys(k.split(".")[0] for f in states.values() for k in f.node if isinstance(k, str))
             raise unknown(f"{at}: checkpoint_key", key, [name for name in found if name] or tops)
     elif states or found:
-        order = sorted(states or found, key=lambda name: _rank(found[name][0]))
+        order = sorted(states or found, key=lambda name: found[name].rank)
         chosen = order[0]
-        equals = [name for name in order if _rank(found[name][0]) == _rank(found[chosen][0])]
+        equals = [name for name in order if found[name].rank == found[chosen].rank]
         if len(equals) > 1 and not _AVERAGED.search(chosen):
-            raise UserError(f"{at} holds weights of several networks; choose with checkpoint_key: {_some(equals, 12)}")
+            raise UserError(f"{at} holds weights of several networks; choose with checkpoint_key: {some(equals, 12)}")
+    elif isinstance(content, list | tuple) and len(content) > 1 and all(isinstance(t, torch.Tensor) for t in content):
+        return "", {str(i): tensor for i, tensor in enumerate(content)}, []  # fit tells whether they are in order
     else:
-        kind = content.stands_for if isinstance(content, _StandIn) else type(content).__name__
-        held = f" with {_some(map(str, content), 8)}" if isinstance(content, dict) and content else ""
+        kind = content.stands_for if isinstance(content, StandIn) else type(content).__name__
+        held = f" with {some(map(str, content), 8)}" if isinstance(content, dict) and content else ""
         raise UserError(f"{at} holds no state dict (name → tensor), but {kind}{held}")
-    steps, node = found[chosen]
-    if isinstance(node, _StandIn):
-        raise _pickled_model(at, path, "".join(f"[{step!r}]" for step in steps), node.stands_for)
-    return chosen, node, [name for name in states if name != chosen]
+    if isinstance(found[chosen].node, StandIn):
+        raise _pickled_model(at, path, found[chosen])
+    return chosen, found[chosen].node, [name for name in states if name != chosen]
 
 
-def _rank(steps: tuple[str, ...]) -> tuple:
-    """Plain weights before averaged ones, then WRAPPERS' order on each level; unknown names last."""
-    places = [WRAPPERS.index(step.lower()) if step.lower() in WRAPPERS else len(WRAPPERS) for step in steps]
-    return any(_AVERAGED.search(step.lower()) for step in steps), places
+def _joined(found: list[_Found]) -> list[_Found]:
+    """State dicts of one module each, as nested dicts hold them, put together to one."""
+    if len(found) < 2 or not all(isinstance(f.node, dict) and set(f.node) <= _PARAMETERS and f.steps for f in found):
+        return found
+    top = next((f.steps[0] for f in found if all(g.steps[0] == f.steps[0] and len(g.steps) > 1 for g in found)), None)
+    cut = 0 if top is None else 1
+    state = {".".join((*f.steps[cut:], name)): value for f in found for name, value in f.node.items()}
+    return [_Found(found[0].steps[:cut], "", state, found[0].loose)]
+
+
+def _pickled_model(at: str, path: str, found: _Found) -> UserError:
+    """What to do about a whole network in a pickle of torch's, or of Python's."""
+    with open(path, "rb") if Path(path).is_file() else open(os.devnull, "rb") as file:
+        plain = file.read(2)[:1] == b"\x80"
+    how = f"torch.load({path!r}, map_location='cpu', weights_only=False)"
+    if plain:
+        how = f"pickle.load(open({path!r}, 'rb'))"
+    lines = ("import pickle, torch" if plain else "import torch", f"net = {how}{found.access}")
+    why = (
+        f"{at} holds a whole pickled model (class {found.node.stands_for}, whose code Python must find), and opening "
+        "one runs code, so cnnviz does not open it"
+    )
+    return files.refused(why, path, *lines, f"torch.save(net.state_dict(), {files.converted(path)!r})")
+
+
+def _of_one_process(at: str, kind: str, path: str) -> str:
+    """What to do about a file that one process of several has written."""
+    return (
+        f"{at} holds one process's part of the weights ({kind}). In the training script, in all processes, write whole "
+        "ones, net being the network:\n\n"
+        "from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict\n"
+        "whole = StateDictOptions(full_state_dict=True, cpu_offload=True)\n"
+        f"torch.save(get_model_state_dict(net, options=whole), {files.converted(path)!r})\n\n"
+        "In a folder of torch.distributed.checkpoint they are put together; give that as checkpoint, if there is one"
+    )
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -489,7 +368,7 @@ def _misfit(
     for name in wrong[:_LISTED]:
         lines.append(f"  {name}: {tuple(state[match.inside[name]].shape)} in the file, {own[name]} in the network")
     if extra:
-        lines.append(f"{len(extra)} in the file only: {_some(extra, _LISTED)}")
+        lines.append(f"{len(extra)} in the file only: {some(extra, _LISTED)}")
     hint = _hint(state, own, match, missing, extra, wrong)
     return "\n".join([*lines, hint] if hint else lines)
 
@@ -533,8 +412,3 @@ def _starts(name: str) -> list[str]:
 def _below(name: str, wrapper: str) -> str:
     """The first part of a name below the network's wrapper."""
     return _clean(name).removeprefix(wrapper).split(".")[0]
-
-
-def _some(names: Iterable[str], most: int) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

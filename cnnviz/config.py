@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from cnnviz.errors import UserError, quoted, reporting, unknown
+from cnnviz.network.shards import parts
 
 SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
 
@@ -269,7 +270,7 @@ def model_files(block: dict) -> Iterator[str]:
     if "factory" in block:
         yield block["factory"].rpartition(":")[0]
     if block["checkpoint"]:
-        yield block["checkpoint"]
+        yield from parts(block["checkpoint"])
     yield from (v for v in block["arguments"].values() if isinstance(v, str) and os.path.isfile(v))
     if isinstance(block["classes"], str):
         yield block["classes"]

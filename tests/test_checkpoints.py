@@ -277,7 +277,7 @@ class Mine(nn.Module):
 
 
 def test_what_runs_code_is_refused_with_three_lines_that_really_convert_it(tmp_path, saved, state, monkeypatch):
-    """Pickled models in both formats and in wrappers, TorchScript, plain pickles, newer protocols."""
+    """Pickled models in both formats, in wrappers and by pickle itself, and TorchScript."""
     (tmp_path / "mynets.py").write_text(OWN_NET)
     monkeypatch.syspath_prepend(tmp_path)
     import mynets
@@ -295,18 +295,16 @@ def test_what_runs_code_is_refused_with_three_lines_that_really_convert_it(tmp_p
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(scripted), tmp_path / "scripted.pt")
         told["script"] = refused(str(tmp_path / "scripted.pt"))
-        told["protocol"] = refused(saved(state, "protocol.pt", pickle_protocol=4))
-    (tmp_path / "w.pkl").write_bytes(pickle.dumps(state))
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps([net]))
     told["pickle"] = refused(str(tmp_path / "w.pkl"))
-    assert "TorchScript" in told["script"] and "plain pickle" in told["pickle"]
+    assert "TorchScript" in told["script"]
 
     program = "\n".join(lines_of(message) for message in told.values())
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for kind in ("zip", "old", "inside"):
+    for kind in ("zip", "old", "inside", "pickle"):
         loads(named_in(told[kind]), net.state_dict(), mynets.Mine())
-    for kind in ("script", "protocol", "pickle"):
-        loads(named_in(told[kind]), state)
+    loads(named_in(told["script"]), state)
     assert "['model']" in refused(named_in(told["old inside"]))  # now in today's format, where the place can be told
 
 
@@ -376,11 +374,11 @@ def test_what_is_no_checkpoint_is_told_in_a_line(tmp_path, content, said, suffix
 
 
 def test_archives_of_other_things_are_told_apart(tmp_path):
-    np.savez(tmp_path / "a.npz", a=np.ones(2))
+    np.savez(tmp_path / "a.npz", a=np.array([None]))
     assert "NumPy archive" in refused(str(tmp_path / "a.npz"))
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.writestr("best.pt", b"x")
-    assert "zip archive without weights (best.pt)" in refused(str(tmp_path / "b.zip"))
+        archive.writestr("notes.txt", b"x")
+    assert "zip archive without weights (notes.txt)" in refused(str(tmp_path / "b.zip"))
 
 
 def test_files_that_cannot_be_opened(tmp_path):

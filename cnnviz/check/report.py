@@ -23,16 +23,18 @@ class Line:
 
 
 def show(line: Line) -> None:
-    """Print it, broken at the terminal's width."""
+    """Print it, its first line broken at the terminal's width; others, such as lines to paste, stay as they are."""
     width = max(60, min(110, shutil.get_terminal_size((100, 24)).columns))
     if not line.mark:
         print(f"\n{line.name}" + (f" ({line.text})" if line.text else ""), flush=True)
         return
     start = f"  {line.mark} {line.name:<13} "
     indent = " " * len(start)
-    print(textwrap.fill(line.text, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False))
-    for more in line.more:
-        print(indent + more)
+    first, *others = line.text.splitlines() or [""]
+    whole = {"break_on_hyphens": False, "break_long_words": False}  # a path is copied from here
+    print(textwrap.fill(first, width, initial_indent=start, subsequent_indent=indent, **whole))
+    for other in (*others, *line.more):
+        print((indent + other).rstrip())
     sys.stdout.flush()
 
 
