@@ -5,44 +5,36 @@ read, and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 
 pixel-space neighbours use. Everything later opens the set through :class:`ImageSet`.
 """
 
-import contextlib
-import csv
 import functools
 import hashlib
 import importlib.util
 import json
-import math
 import os
-import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from cnnviz import atomic
 from cnnviz.errors import UserError, in_a_line, reporting, unknown
 from cnnviz.fingerprint import content_hashes
+from cnnviz.pictures import files, folders, tables
+from cnnviz.pictures.files import reason
+from cnnviz.pictures.places import root_of
+from cnnviz.pictures.rows import Found, Row, in_order, limited
 from cnnviz.slug import slug
 
 SCHEMA = 2
 THUMBNAIL = 64
-ROLES = ("reference", "query")
-_SUFFIXES = {
-    *(".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".npy"),
-}
-# What a file may be, whatever it is called. Not all that pillow knows: for PostScript it would start another program.
-_FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "AVIF", "JPEG2000")
 _AHEAD = 256 << 20  # bytes of pictures that wait for their reader, at most
 
 # Broken metadata, and sizes below pillow's limit: a picture that can be shown needs no word about them in the log.
-warnings.filterwarnings("ignore", module=r"PIL\.|cnnviz\.images")
+warnings.filterwarnings("ignore", module=r"PIL\.|cnnviz\.(images|pictures)")
 
 
 @dataclass(frozen=True)
@@ -51,8 +43,9 @@ class Picture:
 
     width, height: of the upright picture. labels: all its classes; ``label`` is the first of them, or None.
     role: "reference", or "query" for pictures whose neighbours are wanted. box: (left, top, right, bottom) of the thing
-    in pixels of the upright picture, half open, or None. mask: name of a picture that marks the thing, or None.
-    credit, licence: what to say when it is shown.
+    in pixels of the upright picture, half open, or None. mask: path of a picture that marks the thing, or None.
+    credit, licence: what to say when it is shown. file: its path, where that is not its name; paths are below the set's
+    root, or absolute.
     """
 
     id: str
@@ -66,22 +59,11 @@ class Picture:
     mask: str | None = None
     credit: str = ""
     licence: str = ""
+    file: str | None = None
 
     def __post_init__(self) -> None:
         if not self.labels and self.label is not None:
             object.__setattr__(self, "labels", (self.label,))
-
-
-class Row(NamedTuple):
-    """What is known of a picture before it is opened. labels: names of its classes; the rest as in :class:`Picture`."""
-
-    name: str
-    labels: tuple[str, ...] = ()
-    role: str = "reference"
-    box: tuple[float, float, float, float] | None = None
-    mask: str | None = None
-    credit: str = ""
-    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +92,8 @@ class ImageSet:
 
         Raises UserError where the file, which could be read once, has changed.
         """
-        name = self.pictures[index].name
+        picture = self.pictures[index]
+        name = picture.file or picture.name
         try:
             return _decode(self.config, name)
         except UserError:
@@ -183,11 +166,8 @@ def read(path: str | os.PathLike, config: dict) -> ImageSet:
 
 
 def rows(config: dict) -> tuple[Row, ...]:
-    """Every picture that a set's config block names, without opening any. Raises UserError.
-
-    Remembered within the process, since each model asks again.
-    """
-    return _rows(json.dumps(config, sort_keys=True))
+    """Every picture of a set, without opening any. Raises UserError."""
+    return found(config).rows
 
 
 def listing(config: dict) -> list[tuple[str, str | None]]:
@@ -196,12 +176,19 @@ def listing(config: dict) -> list[tuple[str, str | None]]:
 
 
 def classes(config: dict) -> list[str]:
-    """Names of a set's classes in the order of their labels: by name, numbers by value."""
-    if config["kind"] == "demo":
-        from cnnviz.demo.pictures import CLASSES
+    """Names of a set's classes in the order of their labels.
 
-        return list(CLASSES)
-    return sorted({label for row in rows(config) for label in row.labels}, key=lambda label: (_natural(label), label))
+    Folders and words are sorted as text, capitals first; where all labels of a table are numbers, by value.
+    """
+    return list(found(config).classes)
+
+
+def found(config: dict) -> Found:
+    """All that a set's config block names, without opening any picture. Raises UserError.
+
+    Remembered within the process, since each model asks again.
+    """
+    return _rows(json.dumps(config, sort_keys=True))
 
 
 def check_probes(config: dict, wanted: int | Sequence[str]) -> None:
@@ -221,150 +208,40 @@ def fingerprint(config: dict) -> str:
 
 
 @functools.cache
-def _rows(text: str) -> tuple[Row, ...]:
+def _rows(text: str) -> Found:
     config = json.loads(text)
     match config["kind"]:
         case "demo":
             from cnnviz.demo.pictures import CLASSES
 
             drawn = ((i, CLASSES[i % len(CLASSES)]) for i in range(config["count"]))
-            found = [Row(f"{name}-{i:04d}", (name,)) for i, name in drawn]
+            every = tuple(Row(f"{name}-{i:04d}", (name,)) for i, name in drawn)
+            return Found(every, tuple(CLASSES), len(every))
         case "folder":
-            found = _folder(config)
+            every, others, told = folders.listed(config)
+            names = in_order((label for row in every for label in row.labels), numbers=False)
         case "csv":
-            found = _table(config)
-    limit = (config.get("limit") if config["kind"] != "demo" else None) or len(found)
-    return tuple(found[i * len(found) // limit] for i in range(min(limit, len(found))))  # spread over the set
+            (every, names, told), others = tables.read(config), []
+    return Found(limited(every, config.get("limit")), names, len(every), tuple(others), tuple(told))
 
 
 @functools.cache
 def _fingerprint(text: str) -> str:
     config, listed = json.loads(text), _rows(text)
-    known = {key: config.get(key) for key in ("window", "show", "loader")}
-    digest = hashlib.sha256(json.dumps([known, listed]).encode())
+    known = {key: config.get(key) for key in ("window", "show", "loader", "alpha")}
+    digest = hashlib.sha256(json.dumps([known, listed.classes, listed.rows]).encode())
     if config["kind"] != "demo":
-        root = _root(config)
-        files = [os.path.join(root, name) for row in listed for name in (row.name, row.mask) if name is not None]
+        paths = [path for row in listed.rows for path in (row.file or row.name, row.mask) if path is not None]
+        digest.update(json.dumps(files.readers({Path(path).suffix.lower() for path in paths})).encode())
+        paths = [os.path.join(root_of(config), path) for path in paths]
         if config.get("loader"):
-            files.append(config["loader"].rpartition(":")[0])
-        digest.update(json.dumps(content_hashes(files)).encode())
+            paths.append(config["loader"].rpartition(":")[0])
+        digest.update(json.dumps(content_hashes(paths)).encode())
     return digest.hexdigest()[:16]
 
 
-def _folder(config: dict) -> list[Row]:
-    """The pictures below a folder, by name. The first folder level, below that of a role, is the class."""
-    root = config["path"]
-    roles = config.get("roles") or {}
-    inside = {f"{folder.strip('/')}/": role for role, folders in roles.items() for folder in folders} or {"": ROLES[0]}
-    found = []
-    for folder, role in inside.items():
-        for name in _walk(root, folder, every=bool(config.get("loader"))):
-            label, deeper, _ = name[len(folder) :].partition("/")
-            found.append(Row(name, (label,) if deeper else (), role))
-    if not found:
-        kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(_SUFFIXES))})"
-        where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
-        raise UserError(f"{where}: no {kinds} in there")
-    return sorted(found, key=lambda row: row.name)
-
-
-def _walk(root: str, start: str, every: bool) -> Iterator[str]:
-    """Names of the files below ``root``/``start``: of pictures, or of every file; what starts with a dot is hidden.
-
-    Links to folders are followed, but never into a folder that they are in. What can be seen to be no file (a folder
-    called x.jpg) is named all the same, to be told about later.
-    """
-    waiting = [(start, frozenset())]
-    while waiting:
-        folder, above = waiting.pop()
-        here = os.path.join(root, folder)
-        try:
-            status = os.stat(here)
-            if (status.st_dev, status.st_ino) in above:
-                continue
-            with os.scandir(here) as entries:
-                entries = [entry for entry in entries if not entry.name.startswith(".")]
-        except OSError:
-            yield _text(folder.rstrip("/"))
-            continue
-        for entry in entries:
-            try:
-                is_folder = entry.is_dir()
-            except OSError:  # a link to itself
-                is_folder = False
-            if is_folder:
-                waiting.append((f"{folder}{entry.name}/", above | {(status.st_dev, status.st_ino)}))
-            if os.path.splitext(entry.name)[1].lower() in _SUFFIXES or (every and not is_folder):
-                yield _text(folder + entry.name)
-
-
-def _table(config: dict) -> list[Row]:
-    """The pictures of a CSV file in its order. Rows of the same picture are one: their labels are joined."""
-    path = config["path"]
-    columns = {key: config.get(f"{key}_column") for key in ("path", "label", "mask", "credit", "licence", "role")}
-    separator, corners = config.get("label_separator"), config.get("box_columns") or []
-    found: dict[str, Row] = {}
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            known = reader.fieldnames or []
-            for column in (*columns.values(), *corners):
-                if column is not None and column not in known:
-                    raise unknown(f"{path}: column", column, known)
-            for line in reader:
-                where = f"{path}, line {reader.line_num}"
-                cell = {key: (line[c] or "") if c is not None else "" for key, c in columns.items()}
-                name, label = _text(cell["path"]), cell["label"]
-                if not name:
-                    raise UserError(f"{where}: the column {columns['path']!r} is empty")
-                labels = [part.strip() for part in (label.split(separator) if separator else [label])]
-                before = found[name].labels if name in found else ()
-                role = cell["role"].strip() or ROLES[0]
-                if role not in ROLES:
-                    raise unknown(f"{where}: role", role, ROLES)
-                found[name] = Row(
-                    name,
-                    tuple(dict.fromkeys([*before, *filter(None, labels)])),
-                    role,
-                    _box([line[c] for c in corners], where),
-                    cell["mask"].strip() or None,
-                    cell["credit"].strip(),
-                    cell["licence"].strip(),
-                )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if not found:
-        raise UserError(f"{path}: no rows")
-    return list(found.values())
-
-
-def _box(cells: list[str | None], where: str) -> tuple[float, ...] | None:
-    if not any(cell and cell.strip() for cell in cells):
-        return None
-    try:
-        box = tuple(float(cell) for cell in cells)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: a box is four numbers, not {cells}") from None
-    if not all(map(math.isfinite, box)):
-        raise UserError(f"{where}: a box is four numbers, not {cells}")
-    return tuple(int(side) if side == int(side) else side for side in box)
-
-
-def _text(name: str) -> str:
-    """A name that can be written down: bytes that are no UTF-8 become visible (and the file is then not found)."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _natural(name: str) -> list:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)]
-
-
-def _root(config: dict) -> str:
-    return os.path.dirname(config["path"]) if config["kind"] == "csv" else config["path"]
-
-
 def _path(config: dict, name: str) -> Path:
-    return Path("demo" if config["kind"] == "demo" else _root(config), name)
+    return Path("demo" if config["kind"] == "demo" else root_of(config), name)
 
 
 # ------------------------------------------------------------------------------------------------------------- pixels
@@ -372,52 +249,19 @@ def _path(config: dict, name: str) -> Path:
 
 def _decode(config: dict, name: str) -> Image.Image | np.ndarray:
     """See :meth:`ImageSet.pixels`. Raises whatever a decoder raises."""
-    return _windowed(_stored(config, name), config.get("window"))
+    return _windowed(_stored(config, name)[0], config.get("window"))
 
 
-def _stored(config: dict, name: str) -> Image.Image | np.ndarray:
-    """A file's own values, upright: an RGB or L picture of 8 bits, or (h, w, c) finite numbers of any kind."""
+def _stored(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[str]]:
+    """A file's own values, upright, and what is odd about it: see :func:`files.read`. name: its path below the root."""
     if config["kind"] == "demo":
         from cnnviz.demo.pictures import draw
 
-        return Image.fromarray(draw(config["seed"], int(name.rsplit("-", 1)[1])).image)
+        return Image.fromarray(draw(config["seed"], int(name.rsplit("-", 1)[1])).image), []
     path = _path(config, name)
-    if not path.is_file():
-        raise ValueError("a folder or a device" if path.exists() else "there is no such file, or its name is no UTF-8")
-    if config.get("loader"):
-        return _numbers(_loader(config["loader"])(str(path)))
-    if path.suffix.lower() == ".npy":
-        return _numbers(np.lib.format.open_memmap(path, mode="r"))
-    with Image.open(path, formats=_FORMATS) as picture:
-        layout, kind = str(picture.tile), picture.format  # how the file stores its values; gone after loading
-        picture.load()
-        with contextlib.suppress(Exception):  # broken EXIF: then the picture stays as it is stored
-            ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode == "F":
-            return _numbers(picture)
-        if picture.mode == "I":  # pillow's only signed kind of number, whatever the file has
-            signed = "16S" in layout or "16BS" in layout
-            values = np.int16 if signed else np.uint16 if ";16" in layout or kind == "PPM" else np.int32
-            return _numbers(np.asarray(picture).astype(values))
-        if picture.mode.startswith("I;16"):
-            return _numbers(np.asarray(picture).astype(np.uint16))
-        if picture.mode not in ("RGB", "L"):
-            picture = picture.convert("RGB")
-    return picture
-
-
-def _numbers(values) -> np.ndarray:
-    """(h, w) or (h, w, c) numbers → (h, w, c). Raises ValueError for what can be no picture."""
-    values = np.asarray(values)
-    if values.dtype.kind not in "buif":
-        raise ValueError(f"values of type {values.dtype}; a picture has bool, integer or float ones")
-    if values.ndim not in (2, 3) or 0 in values.shape:
-        raise ValueError(f"an array of shape {values.shape}; a picture is (height, width) or (height, width, channels)")
-    if values.ndim == 3 and values.shape[0] <= 4 and min(values.shape[1:]) > 16:
-        raise ValueError(f"an array of shape {values.shape}: the channels must come last")
-    if values.dtype.kind == "f" and (odd := values.size - np.count_nonzero(np.isfinite(values))):
-        raise ValueError(f"{odd} of its {values.size} values are not finite")
-    return values.reshape(*values.shape[:2], -1)
+    if config.get("loader") and path.is_file():
+        return files.numbers(_loader(config["loader"])(str(path)))
+    return files.read(path, config.get("alpha") or "drop")
 
 
 def _windowed(values: Image.Image | np.ndarray, window: Sequence[float] | None) -> Image.Image | np.ndarray:
@@ -474,17 +318,6 @@ def _loader(place: str) -> Callable[[str], object]:
     return getattr(module, name)
 
 
-def reason(error: Exception) -> str:
-    """Why a file could not be read, in a line without its path."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known kind, or broken at its beginning"
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    words = _text(" ".join(words.split())[:300])
-    if type(error) is ValueError and words:  # says all there is to say
-        return words
-    return f"{type(error).__name__}: {words}".removesuffix(": ")
-
-
 # ------------------------------------------------------------------------------------------------------ the first look
 
 
@@ -506,7 +339,7 @@ class _Look:
 
 def _look(config: dict, row: Row) -> _Look:
     try:
-        stored = _stored(config, row.name)
+        stored, notes = _stored(config, row.file or row.name)
         ends = None
         if isinstance(stored, np.ndarray) and not config.get("window"):
             ends = (stored.min().item(), stored.max().item(), *_ends(stored.dtype))
@@ -516,7 +349,6 @@ def _look(config: dict, row: Row) -> _Look:
         raise
     except Exception as error:  # whatever a decoder or the user's loader raises on a bad file, it is skipped and listed
         return _Look(row, reason=reason(error))
-    notes = []
     if row.box is not None:
         left, top, right, bottom = row.box
         if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
@@ -524,7 +356,7 @@ def _look(config: dict, row: Row) -> _Look:
             row = row._replace(box=None)
     if row.mask is not None:
         try:
-            mask = _stored({"kind": config["kind"], "path": config["path"]}, row.mask)
+            mask, _ = _stored({key: config.get(key) for key in ("kind", "path", "root")}, row.mask)
             height, width = mask.shape[:2] if isinstance(mask, np.ndarray) else mask.size[::-1]
             if (width, height) != picture.size:
                 raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
@@ -569,17 +401,16 @@ def main() -> None:
     config = options.config
 
     atomic.sweep([options.index, options.thumbnails])
-    found = rows(config)
-    names = classes(config)
-    index_of = {name: i for i, name in enumerate(names)}
+    listed = found(config)
+    index_of = {name: i for i, name in enumerate(listed.classes)}
     if config.get("loader"):
         _loader(config["loader"])  # once, before the threads ask
 
     pictures, skipped, notes, ends = [], [], [], []
     with atomic.replacing(options.thumbnails) as temporary:
-        thumbnails = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(found), THUMBNAIL, THUMBNAIL, 3))
-        looks = _ahead(functools.partial(_look, config), found, options.threads)
-        for look in tqdm(looks, "pictures", len(found), mininterval=1):
+        thumbnails = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(listed.rows), THUMBNAIL, THUMBNAIL, 3))
+        looks = _ahead(functools.partial(_look, config), listed.rows, options.threads)
+        for look in tqdm(looks, "pictures", len(listed.rows), mininterval=1):
             if look.reason:
                 skipped.append({"name": look.row.name, "reason": look.reason})
                 continue
@@ -590,16 +421,19 @@ def main() -> None:
         del thumbnails
         if not pictures:
             reasons = "; ".join(f"{s['name']}: {s['reason']}" for s in skipped[:3])
-            raise UserError(f"none of the {len(found)} pictures could be read ({reasons})")
+            raise UserError(f"none of the {len(listed.rows)} pictures could be read ({reasons})")
         if skipped:
             _shorten(temporary, len(pictures))
     if ends and (advice := _advice(ends)):
         notes.insert(0, {"name": "window", "reason": advice})
         print(f"note: {advice}")
-    data = {"schema": SCHEMA, "fingerprint": options.fingerprint, "classes": names, "pictures": pictures}
-    data |= {"skipped": skipped, "notes": notes}
+    data = {"schema": SCHEMA, "fingerprint": options.fingerprint, "classes": listed.classes, "pictures": pictures}
+    data |= {"skipped": skipped, "notes": notes, "told": listed.told}
+    data |= {"others": [other._asdict() for other in listed.others]}
     atomic.write_text(options.index, json.dumps(data))
-    print(f"{len(pictures)} pictures in {len(names)} classes, {len(skipped)} skipped, {len(notes)} notes")
+    for told in listed.told:
+        print(f"note: {told}")
+    print(f"{len(pictures)} pictures in {len(listed.classes)} classes, {len(skipped)} skipped, {len(notes)} notes")
 
 
 def _ahead(function, items: Sequence, threads: int) -> Iterator:

@@ -26,9 +26,8 @@ def of_picture(image_set: ImageSet, index: int) -> Mask | None:
 
         return Mask(draw(config["seed"], int(picture.name.rsplit("-", 1)[1])).mask, False)
     if picture.mask is not None:
-        beside = ImageSet(
-            {key: config[key] for key in ("kind", "path")}, (Picture("", picture.mask, None, 0, 0),), (), ()
-        )
+        beside = {key: config.get(key) for key in ("kind", "path", "root")}
+        beside = ImageSet(beside, (Picture("", picture.mask, None, 0, 0),), (), ())
         values = np.atleast_3d(np.asarray(beside.pixels(0))).max(2)
         return Mask(values > values.max() / 2, False)
     if picture.box is not None:

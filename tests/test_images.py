@@ -282,7 +282,7 @@ def test_arrays_that_are_no_pictures_are_listed_with_the_reason(tmp_path):
     bad = {
         "nan": np.where(good > 0.5, np.nan, good), "inf": np.where(good > 0.5, np.inf, good), "line": good[0],
         "four": good[None, None], "empty": good[:0], "complex": good + 1j, "objects": np.array([[None]]),
-        "text": np.array([["a"]]), "first": np.zeros((3, 40, 50)), "dates": np.zeros((4, 4), "M8[s]"),
+        "text": np.array([["a"]]), "dates": np.zeros((4, 4), "M8[s]"),
     }  # fmt: skip
     for name, values in {"good": good, **bad}.items():
         np.save(root / f"{name}.npy", values, allow_pickle=True)
@@ -296,7 +296,7 @@ def test_arrays_that_are_no_pictures_are_listed_with_the_reason(tmp_path):
     reasons = dict(found.skipped)
     assert reasons.keys() == {f"{name}.npy" for name in (*bad, "cut", "nothing", "picture")}
     assert "300 of its 600 values are not finite" in reasons["nan.npy"]
-    assert "channels must come last" in reasons["first.npy"] and "complex" in reasons["complex.npy"]
+    assert "complex" in reasons["complex.npy"]
 
 
 LOADER = """
@@ -414,7 +414,7 @@ def test_what_is_as_usual_is_not_written(table, folder, tmp_path):
         ("file,what,x0,y0,x1,y1,mask,who,terms,split\n,cat,,,,,,,,\n", "line 2: the column 'file' is empty"),
         ("file,what,x0,y0,x1,y1,mask,who,terms,split\n", "no rows"),
         ("", "there is no 'file'"),
-        (b"file,what\n\xff\xfe,x\n", "not a CSV file in UTF-8"),
+        (b"\xff\xfef\0i", "not a text in utf-16"),
         (b'"' + b"x" * 200_000 + b"\n", "not a CSV file"),
     ],
 )

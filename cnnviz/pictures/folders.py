@@ -1,0 +1,120 @@
+"""A folder of pictures: each of its files is a picture of the set, or is counted among the others."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cnnviz.errors import UserError
+from cnnviz.pictures import files
+from cnnviz.pictures.rows import ROLES, Other, Row
+
+HIDDEN = "hidden (their names begin with a dot)"
+NAMELESS = "without an ending"
+
+
+class _File(NamedTuple):
+    name: str  # that can be written down
+    path: str
+    regular: bool
+    trouble: str = ""  # why it cannot be opened
+
+
+def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
+    """The pictures below a folder by name, its other files, and what was assumed. Raises UserError where none is there.
+
+    The first folder level, below that of a role, is the class.
+    """
+    root, roles = config["path"], config.get("roles") or {}
+    inside = {f"{folder.strip('/')}/": role for role, folders in roles.items() for folder in folders} or {"": ROLES[0]}
+    found, others, seen = [], {}, set()
+    for folder, role in inside.items():
+        for file in _walk(root, folder):
+            label, deeper, _ = file.name[len(folder) :].partition("/")
+            kind, reason = _sorted_out(file, bool(config.get("loader")))
+            if kind is None:
+                found.append(Row(file.name, (label,) if deeper else (), role))
+            else:
+                count, example = others.get((kind, reason), (0, file.name))
+                others[kind, reason] = count + 1, example
+            if deeper and kind != HIDDEN:
+                seen.add(label)
+    others = [Other(kind, *counted, reason) for (kind, reason), counted in sorted(others.items())]
+    if not found:
+        kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(files.ENDINGS))})"
+        where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
+        raise UserError(f"{where}: no {kinds} in there{_instead(others)}")
+    return sorted(found, key=lambda row: row.name), others, _told(root, found, seen)
+
+
+def _sorted_out(file: _File, every: bool) -> tuple[str | None, str]:
+    """(None, "") for a picture; for another file its kind, and why it is left out if it may be one."""
+    if os.path.basename(file.path).startswith("."):
+        return HIDDEN, ""
+    if file.trouble:
+        return "folders", f"cannot be opened ({file.trouble})"
+    ending = os.path.splitext(file.name)[1].lower()
+    if every or ending in files.ENDINGS:
+        return None, ""
+    kind = ending or NAMELESS
+    if ending in files.NO_PICTURES or not file.regular:
+        return kind, ""
+    reason = files.left_out(file.path)
+    return (None, "") if reason is None else (kind, reason)
+
+
+def _instead(others: list[Other]) -> str:
+    """What there is instead, and the first reason for leaving it out."""
+    counts = ", ".join(f"{other.count} {other.kind}" for other in others[:5])
+    reasons = [other.reason for other in others if other.reason]
+    return (f", but {counts}" if counts else "") + (f". {reasons[0]}" if reasons else "")
+
+
+def _told(root: str, found: list[Row], seen: set[str]) -> list[str]:
+    told = []
+    without = sorted(seen - {label for row in found for label in row.labels})
+    if without:
+        told.append(
+            f"no pictures in the folder{'s' * (len(without) > 1)} {', '.join(without[:5])}: not among the classes"
+        )
+    for table in ("metadata.csv", "metadata.jsonl"):
+        if os.path.isfile(os.path.join(root, table)):
+            path = os.path.join(root, table)
+            told.append(f"the classes are those of the folders; those of {table}: {{kind: csv, path: {path}}}")
+    return told
+
+
+def _walk(root: str, start: str) -> Iterator[_File]:
+    """Every file below ``root``/``start``.
+
+    Links to folders are followed, but never into a folder that they are in. A folder that cannot be opened, or is
+    called x.jpg, is named as well, to be told about later.
+    """
+    waiting = [(start, frozenset())]
+    while waiting:
+        folder, above = waiting.pop()
+        here = os.path.join(root, folder)
+        try:
+            status = os.stat(here)
+            if (status.st_dev, status.st_ino) in above:
+                continue
+            with os.scandir(here) as entries:
+                entries = list(entries)
+        except OSError as error:
+            yield _File(_text(folder.rstrip("/")), here.rstrip("/"), False, error.strerror or "")
+            continue
+        for entry in entries:
+            hidden = entry.name.startswith(".")
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # a link to itself
+                is_folder = is_file = False
+            if is_folder and not hidden:
+                waiting.append((f"{folder}{entry.name}/", above | {(status.st_dev, status.st_ino)}))
+                if os.path.splitext(entry.name)[1].lower() not in files.ENDINGS:
+                    continue
+            yield _File(_text(folder + entry.name), entry.path, is_file)
+
+
+def _text(name: str) -> str:
+    """A name that can be written down: bytes that are no UTF-8 become visible (and the file is then not found)."""
+    return name.encode("utf-8", "backslashreplace").decode()

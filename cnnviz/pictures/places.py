@@ -1,0 +1,127 @@
+"""Where the files are that a table names: as people write paths, on another machine, or without their endings."""
+
+import functools
+import os
+import unicodedata
+from collections.abc import Sequence
+
+from cnnviz.pictures import files
+
+_SAMPLE = 60
+
+
+class Places:
+    """Finds the file of a path in a table, by what most of a sample of its paths have in common.
+
+    A path is meant below the set's root (its ``root``, else the table's folder) or, if that finds more, below the
+    working directory, and may begin with folders that are not there, such as those of another machine.
+    """
+
+    def __init__(self, config: dict, paths: Sequence[str], told: list[str]):
+        self.root = root_of(config)
+        sample = [path.strip() for path in paths[:: max(1, len(paths) // _SAMPLE)] if path.strip()]
+        slashed = any("\\" in path for path in paths)
+        self.slashes = slashed and not any(os.path.lexists(self._below(path)) for path in sample if "\\" in path)
+        if self.slashes:
+            told.append("backslashes in paths are read as slashes")
+        sample = [self._slashed(path) for path in sample]
+        self.plain = all(os.path.isfile(self._below(path)) for path in sample)
+        self.base, self.drop = self.root, 0
+        if not self.plain:
+            self._search(sample, told)
+        absolute = [os.path.dirname(self._slashed(path)) for path in paths if os.path.isabs(self._slashed(path))]
+        self.common = os.path.commonpath(absolute) if absolute else None
+        self.completed = 0
+
+    def of(self, path: str) -> tuple[str, str | None]:
+        """The picture's name, and its path below the root where that is another one."""
+        path = _visible(self._slashed(path))
+        file = self._below(path)
+        if not (self.plain and "\0" not in path and os.path.splitext(path)[1]):
+            found = self._found(path, self.base, self.drop)
+            if found is None:
+                return self._name(path), None if self._name(path) == path else path
+            self.completed += os.path.basename(found) != os.path.basename(path)
+            file = found
+        name = self._name(os.path.relpath(file, self.base) if self.drop or not os.path.isabs(path) else file)
+        below = file if os.path.isabs(path) and not self.drop else os.path.relpath(file, self.root or ".")
+        return name, None if below == name else below
+
+    def tell(self, told: list[str]) -> None:
+        """What had to be done to names of files, once all were asked for."""
+        if self.completed:
+            told.append(f"{self.completed} files were found by their names without the ending, or in other letters")
+
+    def _slashed(self, path: str) -> str:
+        return path.strip().replace("\\", "/") if self.slashes else path.strip()
+
+    def _below(self, path: str) -> str:
+        return os.path.join(self.root, path)
+
+    def _name(self, path: str) -> str:
+        """Nothing published shows where on a machine a picture was."""
+        if os.path.isabs(path):
+            path = os.path.relpath(path, self.common) if self.common else os.path.basename(path)
+        return path
+
+    def _search(self, sample: list[str], told: list[str]) -> None:
+        """Choose where most of the sample is found: below which folder, without how many of their first folders."""
+        most = 0
+        deepest = max(path.count("/") for path in sample)
+        for drop in range(deepest + 1):
+            for base in dict.fromkeys([self.root, "."]):
+                count = sum(self._found(path, base, drop) is not None for path in sample)
+                if count > most:
+                    most, self.base, self.drop = count, base, drop
+            if most > len(sample) / 2:
+                break
+        if self.base != self.root:
+            told.append("paths are taken from the working directory")
+        if self.drop:
+            told.append(f"paths are taken without their first part ({'/'.join(sample[0].split('/')[: self.drop])}/)")
+
+    def _found(self, path: str, base: str, drop: int) -> str | None:
+        """The file below ``base``, whatever its ending, its capitals and the form of its accents; None without one."""
+        if os.path.isabs(path) and not drop:
+            base, path = "/", path.lstrip("/")
+        elif drop > path.count("/"):
+            return None
+        here = os.path.join(base, *path.split("/")[drop:])
+        if os.path.isfile(here):
+            return here
+        here = base
+        for part in (parts := path.split("/")[drop:])[:-1]:
+            here = os.path.join(here, part if part in (".", "..", "") else _inside(here)[0].get(_key(part), part))
+        whole, stems = _inside(here)
+        last = whole.get(_key(parts[-1])) or stems.get(_key(parts[-1]))
+        return os.path.join(here, last) if last and os.path.isfile(os.path.join(here, last)) else None
+
+
+def root_of(config: dict) -> str:
+    """The folder that a set's paths are relative to."""
+    return config["path"] if config["kind"] == "folder" else config.get("root") or os.path.dirname(config["path"])
+
+
+@functools.lru_cache(10_000)
+def _inside(folder: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What a folder holds, by names as one may write them; and its pictures by names without their endings."""
+    try:
+        names = sorted(os.listdir(folder or "."))
+    except (OSError, ValueError):
+        return {}, {}
+    stems = [os.path.splitext(name) for name in names]
+    readable = files.ENDINGS | files.HEIC
+    return {_key(name): name for name in reversed(names)}, {
+        _key(stem): name
+        for (stem, ending), name in reversed(list(zip(stems, names, strict=True)))
+        if ending.lower() in readable
+    }
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _visible(name: str) -> str:
+    """Bytes that are no UTF-8 become visible (and the file is then not found)."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,74 @@
+"""What is known of the pictures of a set before any of them is opened, and in what order their classes are."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+ROLES = ("reference", "query")
+
+
+class Row(NamedTuple):
+    """One picture. name: what it is called; labels: names of its classes; the rest as in ``cnnviz.images.Picture``.
+
+    file, mask: paths below the set's root, or absolute ones; no ``file`` where the name is that path.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    role: str = ROLES[0]
+    box: tuple[float, float, float, float] | None = None
+    mask: str | None = None
+    credit: str = ""
+    licence: str = ""
+    file: str | None = None
+
+
+class Other(NamedTuple):
+    """Files of a set's folder that are not among its pictures. reason: "" where they are none and are not meant to be.
+
+    kind: their ending, such as .txt, or words for it. example: the name of one.
+    """
+
+    kind: str
+    count: int
+    example: str
+    reason: str = ""
+
+
+class Found(NamedTuple):
+    """All that a set names. classes: names in the order of their labels, of all its pictures, beyond a limit too.
+
+    total: pictures before the limit. others: files that are no pictures of the set. told: what was assumed on the way.
+    """
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    total: int
+    others: tuple[Other, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+def limited(rows: Sequence[Row], limit: int | None) -> tuple[Row, ...]:
+    """At most ``limit`` of the rows, each once and in their order, spread evenly over roles and classes.
+
+    Each class and role keeps its share of the whole, to within one picture.
+    """
+    count = min(limit or len(rows), len(rows))
+    grouped = sorted(range(len(rows)), key=lambda i: (rows[i].role, rows[i].labels))
+    return tuple(rows[i] for i in sorted(grouped[k * len(rows) // count] for k in range(count)))
+
+
+def in_order(names: Iterable[str], numbers: bool) -> tuple[str, ...]:
+    """Names of classes, each once, sorted as text, as torchvision's ImageFolder and scikit-learn's LabelEncoder do it.
+
+    numbers: where all of them are numbers they are sorted by value, as a network trained on numbers has them.
+    """
+    names = set(names)
+    if numbers and all(map(is_number, names)):
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    return tuple(sorted(names))
+
+
+def is_number(name: str) -> bool:
+    """Is it written in the digits 0 to 9? Others, such as ①, are names."""
+    return re.fullmatch(r"[+-]?\d+(\.\d+)?", name, re.ASCII) is not None

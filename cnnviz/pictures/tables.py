@@ -1,0 +1,412 @@
+"""A table of pictures: a text file with a row for each, in whatever form it was written. What is assumed is told.
+
+To read one more column: a key in ``COLUMNS`` (and in the config's schema), a field of :class:`Row`, a line in ``_row``.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cnnviz.errors import UserError, unknown
+from cnnviz.pictures.places import Places
+from cnnviz.pictures.rows import ROLES, Row, in_order
+
+COLUMNS = ("path", "label", "mask", "credit", "licence", "role")  # in the config: path_column and so on
+# What other people call these columns; tried where there is none of the default name.
+_USUAL = {
+    "path": (
+        "filename",
+        "file",
+        "image",
+        "img",
+        "imagepath",
+        "imgpath",
+        "filepath",
+        "imagename",
+        "imageid",
+        "imagefile",
+    ),
+    "label": ("labels", "class", "classname", "category", "target", "classid", "labelid"),
+}
+_DELIMITERS = (",", ";", "\t", "|", " ")
+# Of tables that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
+_ENCODINGS = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5")
+_SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
+_LIST = "\x1f"  # between the entries of a list in JSON
+_BINARY = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's."""
+
+    header: list[str] | None
+    lines: list[tuple[int, list[str]]]
+
+
+def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
+    """Rows in the table's order, those of one picture joined; names of the classes in order; and what was assumed.
+
+    Raises UserError saying what is wrong and what is valid.
+    """
+    path, told = config["path"], []
+    sheet = _sheet(config, told)
+    at, one_hot = _columns(sheet, config, told)
+    lines = [(number, cells) for number, cells in sheet.lines if any(cell.strip() for cell in cells)]
+    if not lines:
+        raise UserError(f"{path}: no rows")
+    width = max([*at.values(), *(c for c in config.get("box_columns") or [] if isinstance(c, int)), 0]) + 1
+    uneven = [number for number, cells in lines if len(cells) != len(sheet.header or lines[0][1])]
+    if uneven:
+        told.append(f"{len(uneven)} lines have more or fewer cells than the first one (line {uneven[0]})")
+    lines = [(number, cells + [""] * (width - len(cells))) for number, cells in lines]
+    places = Places(config, [cells[at["path"]] for _, cells in lines], told)
+    labels = _labels(sheet, lines, at.get("label"), one_hot, config, told)
+    boxes = _box_columns(sheet, config)
+    found: dict[str, Row] = {}
+    for (number, cells), of_line in zip(lines, labels, strict=True):
+        row = _row(cells, of_line, at, boxes, places, f"{path}, line {number}", config)
+        if row.name in found:
+            row = row._replace(labels=tuple(dict.fromkeys([*found[row.name].labels, *row.labels])))
+        found[row.name] = row
+    places.tell(told)
+    names = tuple(_title(sheet, c) for c in one_hot) or in_order(
+        (n for row in found.values() for n in row.labels), True
+    )
+    return list(found.values()), names, told
+
+
+def _row(cells, labels, at, boxes, places: Places, where: str, config: dict) -> Row:
+    cell = {key: cells[place].strip() for key, place in at.items()}
+    if not cell["path"]:
+        raise UserError(f"{where}: the column {config['path_column']!r} is empty")
+    role = cell.get("role") or ROLES[0]
+    if role not in ROLES:
+        raise unknown(f"{where}: role", role, ROLES)
+    name, file = places.of(cell["path"])
+    mask = cell.get("mask") and places.of(cell["mask"])
+    return Row(
+        name,
+        labels,
+        role,
+        _box([cells[c] for c in boxes], where),
+        (mask[1] or mask[0]) if mask else None,
+        cell.get("credit", ""),
+        cell.get("licence", ""),
+        file,
+    )
+
+
+# -------------------------------------------------------------------------------------------------- from bytes to cells
+
+
+def _sheet(config: dict, told: list[str]) -> _Sheet:
+    path = config["path"]
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    for start, form in ((b"PK\3\4", "an Excel workbook or a zip archive"), (b"PAR1", "a Parquet file"),
+                        (b"\xd0\xcf\x11\xe0", "an Excel workbook"), (b"\x80", "a pickle")):  # fmt: skip
+        if content.startswith(start):
+            raise UserError(f"{path} is {form}, not a table in text; save it as CSV (pandas: frame.to_csv(path))")
+    text = _decoded(content, config, told)
+    if text.lstrip()[:1] in ("{", "["):
+        return _from_json(text, path)
+    return _from_text(text, config, told)
+
+
+def _decoded(content: bytes, config: dict, told: list[str]) -> str:
+    stated = config.get("encoding")
+    marks = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+    marked = next((name for mark, name in marks if content.startswith(mark)), None)
+    if not (stated or marked) and b"\0" in content[:1000]:
+        marked = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
+        try:
+            text = content.decode(name)
+        except LookupError:
+            raise UserError(
+                f"{config['path']}: there is no encoding {name!r}; utf-8, cp1252 and utf-16 are usual"
+            ) from None
+        except UnicodeError as error:
+            problem = error
+            continue
+        if name not in ("utf-8", "utf-8-sig", stated):
+            told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: says another)")
+        return text
+    raise UserError(f"{config['path']} is not a text in {name}: {problem}; encoding: cp1252, say, states another")
+
+
+def _fitting_encoding(content: bytes, config: dict) -> str:
+    """The first encoding in which the files are found that the odd lines name; else that of Windows in the West."""
+    folder = os.path.dirname(config["path"])
+    odd = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE]
+    best, most = _ENCODINGS[0], 0
+    for encoding in _ENCODINGS:
+        try:
+            lines = [line.decode(encoding) for line in odd]
+        except UnicodeError:
+            continue
+        cells = [cell for line in lines for cell in re.split(r'[,;\t|"]', line) if not cell.isascii()]
+        hits = sum(
+            os.path.exists(os.path.join(folder, cell.strip().replace("\\", "/"))) for cell in cells if cell.strip()
+        )
+        if hits > most:
+            best, most = encoding, hits
+    return best
+
+
+def _from_text(text: str, config: dict, told: list[str]) -> _Sheet:
+    stated = re.match(r"sep=(.)\r?\n", text)  # a first line for Excel
+    text = text[stated.end() :] if stated else text
+    delimiter = stated[1] if stated else _delimiter(text, config)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise UserError(f"{config['path']} is not a CSV file: {error}") from error
+    if delimiter != ",":
+        told.append(f"columns are parted by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
+    if not lines:
+        return _Sheet([], [])
+    first = [cell.strip() for cell in lines[0][1]]
+    if _names_a_picture(first, config):
+        return _Sheet(None, lines)
+    return _Sheet(first, lines[1:])
+
+
+def _delimiter(text: str, config: dict) -> str:
+    """The one under which the first line has the columns that the config names; else what clevercsv makes of it."""
+    head = "\n".join(text[:_HEAD].splitlines()[:_SAMPLE])
+    first = head.partition("\n")[0]
+    wanted = _plain(config["path_column"]) if isinstance(config["path_column"], str) else None
+    names = {wanted, *(_USUAL["path"] if wanted == "path" else ())}
+    fitting = [d for d in _DELIMITERS if names & {_plain(cell.strip('"')) for cell in first.split(d)}]
+    fitting = [d for d in fitting if d in first] or ([","] if fitting else [])
+    if len(fitting) == 1:
+        return fitting[0]
+    import clevercsv
+
+    try:
+        found = clevercsv.Detector().detect(head, delimiters=fitting or [d for d in _DELIMITERS if d in first])
+    except (clevercsv.exceptions.Error, ValueError):
+        found = None
+    return (found.delimiter if found else "") or ","
+
+
+def _from_json(text: str, path: str) -> _Sheet:
+    """Lines of JSON objects, such as metadata.jsonl, or one list of them."""
+    try:
+        whole = text.lstrip().startswith("[")
+        numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+        entries = [(0, e) for e in json.loads(text)] if whole else [(i, json.loads(line)) for i, line in numbered]
+        header = list(dict.fromkeys(key for _, entry in entries for key, _ in entry.items()))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
+        ) from None
+    return _Sheet(header, [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries])
+
+
+def _cell(value) -> str:
+    if isinstance(value, list):
+        return _LIST.join(map(_cell, value))
+    return "" if value is None else str(value)
+
+
+# ------------------------------------------------------------------------------------------------ which column is what
+
+
+def _columns(sheet: _Sheet, config: dict, told: list[str]) -> tuple[dict[str, int], list[int]]:
+    """Key → place of its column; and the places of columns of 0 and 1, one a class, where those say the labels."""
+    wanted = {key: config.get(f"{key}_column") for key in COLUMNS}
+    listed = wanted["label"] if isinstance(wanted["label"], list) else None
+    at = {}
+    for key, column in wanted.items():
+        if column is None or (key == "label" and listed):
+            continue
+        place = _place(sheet, column, key, config, told)
+        if place is None and key == "label":
+            return _guessed_labels(sheet, at, wanted["label"], config, told)
+        if place is None:
+            raise _no_column(sheet, column, config)
+        at[key] = place
+    return at, [_known(sheet, column, config) for column in listed or []]
+
+
+def _guessed_labels(
+    sheet: _Sheet, at: dict, column: str, config: dict, told: list[str]
+) -> tuple[dict[str, int], list[int]]:
+    """Where no column is called so: the only other one, or all others if they hold 0 and 1."""
+    others = [c for c in range(len(sheet.header or sheet.lines[0][1])) if c != at["path"]]
+    if (
+        column != "label"
+        or config.get("box_columns")
+        or any(config.get(f"{key}_column") is not None for key in COLUMNS if key not in ("path", "label"))
+    ):
+        raise _no_column(sheet, column, config)
+    if not others:
+        told.append("there is no column of labels")
+        return at, []
+    if len(others) == 1:
+        told.append(f"the column {_title(sheet, others[0])!r} is taken for the labels")
+        return at | {"label": others[0]}, []
+    cells = [[cells[c].strip() if c < len(cells) else "" for c in others] for _, cells in sheet.lines]
+    if all(_binary(cell) in _BINARY for row in cells for cell in row):
+        titles = ", ".join(_title(sheet, c) for c in others[:8]) + (", …" if len(others) > 8 else "")
+        told.append(f"{len(others)} columns of 0 and 1 are taken for the classes: {titles}")
+        return at, others
+    raise _no_column(sheet, column, config)
+
+
+def _place(sheet: _Sheet, column: str | int, key: str, config: dict, told: list[str]) -> int | None:
+    """Where the column stands that the config calls so, or that is usually called so; None where it does not."""
+    if sheet.header is None and isinstance(column, str):
+        return _without_header(sheet, column, key, config, told)
+    place = _called(sheet, column, config)
+    if place is None and column == key:
+        for name in _USUAL.get(key, ()):
+            matching = [c for c, title in enumerate(sheet.header) if _plain(title) == name]
+            if matching:
+                told.append(f"the column {sheet.header[matching[0]]!r} is taken for {key}_column")
+                return matching[0]
+    return place
+
+
+def _called(sheet: _Sheet, column: str | int, config: dict) -> int | None:
+    if isinstance(column, int):
+        return column if column < len(sheet.header or sheet.lines[0][1]) else None
+    for matching in (
+        [c for c, title in enumerate(sheet.header or []) if title == column],
+        [c for c, title in enumerate(sheet.header or []) if _plain(title) == _plain(column)],
+    ):
+        if len(matching) > 1:
+            raise UserError(
+                f"{config['path']}: {len(matching)} columns are called {column!r}; say which by its number, counted "
+                f"from 0: {' or '.join(map(str, matching))}"
+            )
+        if matching:
+            return matching[0]
+    return None
+
+
+def _without_header(sheet: _Sheet, column: str, key: str, config: dict, told: list[str]) -> int | None:
+    """In a table without titles, of two columns at most, the path is what looks like one."""
+    first = sheet.lines[0][1]
+    paths = [c for c, cell in enumerate(first) if _names_a_picture([cell], config)]
+    if len(first) > 2 or len(paths) != 1 or key not in ("path", "label"):
+        raise UserError(
+            f"{config['path']}: there is no {column!r}, as the first line has no titles ({', '.join(first[:6])}); give "
+            "the columns by number, counted from 0: path_column: 0, label_column: 1"
+        )
+    if key == "path":
+        told.append(
+            f"the first line has no titles: column {paths[0]} is the path"
+            + f", {1 - paths[0]} the label" * (len(first) > 1)
+        )
+        return paths[0]
+    return 1 - paths[0] if len(first) > 1 else None
+
+
+def _names_a_picture(cells: Sequence[str], config: dict) -> bool:
+    """Is one of these cells the path of a picture, rather than a title?"""
+    from cnnviz.pictures import files
+
+    return any(
+        os.path.splitext(cell.strip())[1].lower() in files.ENDINGS | files.HEIC | files.LEFT_OUT.keys()
+        for cell in cells
+    )
+
+
+def _known(sheet: _Sheet, column: str | int, config: dict) -> int:
+    place = _called(sheet, column, config)
+    if place is None:
+        raise _no_column(sheet, column, config)
+    return place
+
+
+def _no_column(sheet: _Sheet, column: str | int, config: dict) -> UserError:
+    titles = sheet.header if sheet.header is not None else map(str, range(len(sheet.lines[0][1])))
+    return unknown(f"{config['path']}: column", str(column), titles)
+
+
+def _box_columns(sheet: _Sheet, config: dict) -> list[int]:
+    return [_known(sheet, column, config) for column in config.get("box_columns") or []]
+
+
+def _title(sheet: _Sheet, place: int) -> str:
+    return sheet.header[place] if sheet.header else str(place)
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[\s_-]+", "", title.casefold())
+
+
+# ----------------------------------------------------------------------------------------------------- what cells say
+
+
+def _labels(
+    sheet: _Sheet, lines: list, place: int | None, one_hot: list[int], config: dict, told: list[str]
+) -> list[tuple[str, ...]]:
+    """The names of each line's classes."""
+    if one_hot:
+        return [_hot(sheet, cells, one_hot, f"{config['path']}, line {number}") for number, cells in lines]
+    if place is None:
+        return [()] * len(lines)
+    separator, none = config.get("label_separator"), set(config.get("missing_labels") or ())
+    parted = [
+        [
+            part.strip()
+            for entry in cells[place].split(_LIST)
+            for part in (entry.split(separator) if separator else [entry])
+        ]
+        for _, cells in lines
+    ]
+    gone = Counter(part for parts in parted for part in parts if part and part in none)
+    for word, count in gone.most_common(3):
+        told.append(f"{count} labels {word!r} count as no label (missing_labels: [] makes it a class)")
+    kept = [[part for part in parts if part and part not in none] for parts in parted]
+    whole = [part for parts in kept for part in parts]
+    if any(part.endswith(".0") for part in whole) and all(
+        re.fullmatch(r"[+-]?\d+\.0+", part, re.ASCII) for part in whole
+    ):
+        told.append(f"labels such as {whole[0]} are read as {whole[0].partition('.')[0]}")
+        kept = [[part.partition(".")[0] for part in parts] for parts in kept]
+    return [tuple(dict.fromkeys(parts)) for parts in kept]
+
+
+def _hot(sheet: _Sheet, cells: list[str], columns: Iterable[int], where: str) -> tuple[str, ...]:
+    found = []
+    for c in columns:
+        cell = _binary(cells[c] if c < len(cells) else "")
+        if cell not in _BINARY:
+            raise UserError(
+                f"{where}: the column {_title(sheet, c)!r} says {cells[c]!r}; a column for a class says 0 or 1"
+            )
+        if _BINARY[cell]:
+            found.append(_title(sheet, c))
+    return tuple(found)
+
+
+def _binary(cell: str) -> str:
+    return re.sub(r"\.0+$", "", cell.strip().casefold())
+
+
+def _box(cells: list[str], where: str) -> tuple[float, ...] | None:
+    if not any(cell.strip() for cell in cells):
+        return None
+    try:
+        box = tuple(float(cell) for cell in cells)
+    except ValueError:
+        box = ()
+    if not box or not all(map(math.isfinite, box)):
+        raise UserError(f"{where}: a box is four numbers, not {cells}")
+    return tuple(int(side) if side == int(side) else side for side in box)
