@@ -30,7 +30,8 @@ and of the predictions, for n pictures:
 top_classes, top_probabilities: (n, 5) int32 outputs and float32, best first, equal ones by index;
 label: (n,) int32, the output that is right (the first, where several are), or −1;
 histogram_edges: (86,) float32.
-Numbers: pictures, layers, size, top; geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
+Numbers: pictures, layers, size, top; unprobed: layer → why its fields are the whole picture, where probing failed;
+geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
 on, roles: see :func:`accuracies`; around: layer → what makes and what reads its values, see
 :mod:`cnnviz.activations.rectified`.
 """
@@ -537,6 +538,7 @@ def main(job: Job) -> None:
             "size": list(size),
             "top": min(job.parameters["top"], len(image_set)),
             "kind": model.kind,
+            "unprobed": {name: field.note for name, field in fields.items() if field.note},
             "geometry": {key: getattr(model.preprocess, key) for key in ("resize", "crop", "interpolation")},
             "around": {name: beside[module] for name, module in modules.items()},
         }
