@@ -200,6 +200,7 @@ def _scores(outputs: dict, where: str):
         if output.ndim == 1 and kind == "binary":
             output = output[:, None]
         if returns == "probabilities":
+            output = output.float()  # those of 16 bits round to 1 too early
             single = kind == "sigmoid" or output.shape[1:] == (1,)
             output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
         if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
@@ -208,7 +209,7 @@ def _scores(outputs: dict, where: str):
                     f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}"
                 )
             output = torch.cat([-output / 2, output / 2], 1)
-        return output
+        return output.float()
 
     return hook
 

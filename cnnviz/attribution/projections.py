@@ -25,7 +25,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cnnviz import images, result, trace
-from cnnviz.attribution.probes import Left, Method, NotApplicable, attribute
+from cnnviz.attribution.probes import Left, Method, attribute
+from cnnviz.errors import NotApplicable
 from cnnviz.job import Job
 from cnnviz.layers import Layer
 from cnnviz.models import Model
