@@ -35,9 +35,7 @@ def measure(repeats: int = 4) -> list[tuple[str, float, float]]:
                 net(x)
 
     def ours():
-        with forward.ForwardPass(
-            net, fields, maps, TOP, ("classifier.6", "input"), BATCH, BATCH * BATCHES, channels_last=True
-        ) as step:
+        with forward.ForwardPass(net, fields, maps, TOP, ("classifier.6", "input"), BATCH, BATCH * BATCHES) as step:
             for x in nhwc:
                 step(x)
 

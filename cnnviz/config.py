@@ -19,6 +19,7 @@ from jsonschema.validators import extend
 
 from cnnviz.errors import UserError, quoted, reporting, unknown
 from cnnviz.network.shards import parts
+from cnnviz.run import user_code
 
 SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
 
@@ -233,6 +234,8 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
         block["image_set"] = image_sets[0]
     if block["image_set"] not in image_sets:
         raise unknown(f"{where}: image_set", block["image_set"], image_sets)
+    if "factory" in block and not block["factory"].rpartition(":")[0].endswith(".py"):
+        user_code.located(block["factory"], f"{where}.factory")
     for path in model_files(block):
         exists(where, path)
     p = block["preprocess"]
@@ -266,9 +269,11 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
 
 
 def model_files(block: dict) -> Iterator[str]:
-    """The local files that a model's config block names."""
+    """The local files that a model's config block names, and those that its factory imports."""
     if "factory" in block:
-        yield block["factory"].rpartition(":")[0]
+        path = block["factory"].rpartition(":")[0]
+        own = [path] if path.endswith(".py") else []
+        yield from dict.fromkeys([*own, *user_code.files(block["factory"])])
     if block["checkpoint"]:
         yield from parts(block["checkpoint"])
     yield from (v for v in block["arguments"].values() if isinstance(v, str) and os.path.isfile(v))

@@ -7,7 +7,6 @@ tuple or dict, turns probabilities back into scores, and gives a single yes-or-n
 whose softmax is (1 − σ(z), σ(z)).
 """
 
-import importlib.util
 import inspect
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line, unknown
 from cnnviz.network import forms
 from cnnviz.preprocess import complete, geometry
+from cnnviz.run import user_code
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,13 @@ def build(config: dict, id: str, seed: int) -> Built:
     try:
         door = next(d for name, d in _DOORS.items() if name in config)
         built = door(config, where, state)
-        net = forms.unwrapped(built.net, where)
         given = config["preprocess"]
         size = geometry(complete(given, built.preprocess, 3)).size
-        net = forms.given_sizes(net, size, given.get("input_channels"), state, where)
+        net = forms.given_sizes(
+            forms.unwrapped(built.net, where),
+            lambda: forms.unwrapped(door(config, where, state).net, where),
+            *(size, given.get("input_channels"), state, where),
+        )
     finally:
         torch.random.set_rng_state(generator_state)
     described = built.described
@@ -136,28 +139,42 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
 
 
 def _factory(config: dict, where: str, state: dict | None) -> Built:
-    path, _, name = config["factory"].rpartition(":")
-    spec = importlib.util.spec_from_file_location(f"cnnviz_factory_{Path(path).stem}", path)
-    if spec is None:
-        raise UserError(f"{where}: factory {path} is no Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
-    arguments = config["arguments"]
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, name):
-            functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-            raise unknown(f"{where}: factory {path}", name, functions)
-        function = getattr(module, name)
-        countable = inspect.signature(function).parameters if callable(function) else {}
-        if "num_classes" in countable and state is not None:
-            made = _fitting(lambda **more: function(**arguments | more), arguments, state)
+    place, arguments, where = config["factory"], config["arguments"], f"{where}: factory"
+    with forms.torch_as_it_was():
+        function = user_code.function(place, where)
+        if isinstance(function, nn.Module):
+            made = function
+        elif not callable(function):
+            raise UserError(f"{where} {place} is a {type(function).__name__}; name a function that returns the network")
         else:
-            made = function(**arguments)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
-        raise UserError(f"{where}: factory {config['factory']} failed: {in_a_line(error)}") from error
-    return Built(forms.of_factory(made, f"{where}: factory {config['factory']}"), f"{name}() of {Path(path).name}", {})
+            with user_code.guarded(place, where):
+                made = _called(function, place, arguments, state, where)
+    return Built(forms.of_factory(made, f"{where} {place}"), f"{place.rpartition(':')[2]}() of {_file_of(place)}", {})
+
+
+def _file_of(place: str) -> str:
+    path = place.rpartition(":")[0]
+    return Path(path).name if path.endswith(".py") else path
+
+
+def _called(function, place: str, arguments: dict, state: dict | None, where: str):
+    """What the user's function returns. Raises UserError where ``arguments`` are not those it takes."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # not written in Python
+        return function(**arguments)
+    named = {name: p for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    countable = "num_classes" in named and state is not None
+    needed = [name for name, p in named.items() if p.default is p.empty and name not in arguments]
+    if countable and needed == ["num_classes"]:
+        return _fitting(lambda **more: function(**{"num_classes": 2} | arguments | more), arguments, state)
+    if needed:
+        raise UserError(f"{where} {place} needs a value for {needed[0]}; write arguments: {{{needed[0]}: …}}")
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and (odd := arguments.keys() - named.keys()):
+        raise unknown(f"{where} {place}: arguments", min(odd), named)
+    return (
+        _fitting(lambda **more: function(**arguments | more), arguments, state) if countable else function(**arguments)
+    )
 
 
 _DOORS = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}
@@ -200,7 +217,6 @@ def _scores(outputs: dict, where: str):
         if output.ndim == 1 and kind == "binary":
             output = output[:, None]
         if returns == "probabilities":
-            output = output.float()  # those of 16 bits round to 1 too early
             single = kind == "sigmoid" or output.shape[1:] == (1,)
             output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
         if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
@@ -209,7 +225,7 @@ def _scores(outputs: dict, where: str):
                     f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}"
                 )
             output = torch.cat([-output / 2, output / 2], 1)
-        return output.float()
+        return output
 
     return hook
 

@@ -63,6 +63,24 @@ def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
     return [known.get(key) for key in keys]
 
 
+def imports(path: Path) -> list[tuple[int, str]]:
+    """(level, name) of what the Python file at ``path`` imports, see _imports; nothing where it cannot be read."""
+    with _memory():
+        try:
+            return _parsed(path)[0]
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            return []
+
+
+def source_hash(path: str | os.PathLike) -> str:
+    """A hash of a Python file's code, without comments and docstrings; of its bytes where it is no valid code."""
+    try:
+        with _memory():
+            return hashlib.sha256(_parsed(Path(path))[1].encode()).hexdigest()
+    except (SyntaxError, ValueError, RecursionError):
+        return content_hash(path)
+
+
 def folder_hash(folder: str | os.PathLike) -> str:
     """A hash of the names and bytes of all files below ``folder``."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
@@ -113,13 +131,14 @@ def _reachable(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found and _source(name).is_file():
             found.add(name)
-            waiting.extend(_parsed(_source(name))[0])
+            # not the package itself, which holds its version: a new one alone must compute nothing again
+            waiting.extend(n for level, n in _parsed(_source(name))[0] if not level and n.startswith("cnnviz."))
     return found
 
 
 @functools.cache
-def _parsed(path: Path) -> tuple[list[str], str]:
-    """What the module at ``path`` imports from this package, and its code without comments and docstrings.
+def _parsed(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """What the module at ``path`` imports, see :func:`_imports`, and its code without comments and docstrings.
 
     Parsing a hundred modules takes longer than everything else Snakemake does before it says that nothing is to be
     done, so it is remembered, by the file's content, this file's and the version of Python.
@@ -134,15 +153,18 @@ def _parsed(path: Path) -> tuple[list[str], str]:
     return json.loads(known[0]), known[1]
 
 
-def _imports(tree: ast.Module) -> list[str]:
+def _imports(tree: ast.Module) -> list[tuple[int, str]]:
+    """(level, name) of all that may be a module: level 0 is absolute, 1 the module's own package, and so on."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    # not the package itself, which holds its version: a new one alone must compute nothing again
-    return [name for name in names if name.startswith("cnnviz.")]
+            names += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = f"{node.module}." if node.module else ""
+            names += [(node.level, start[:-1]), *((node.level, start + alias.name) for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            names += [(0, a.value) for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    return names
 
 
 def _stripped(tree: ast.Module) -> str:

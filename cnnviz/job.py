@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnviz import __version__, atomic, whole
-from cnnviz.errors import NotApplicable, reporting
+from cnnviz.errors import reporting
 from cnnviz.result import Result, write
 
 PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", "torchvision", "timm")
@@ -94,12 +94,4 @@ def run(technique: Callable[[Job], None]) -> None:
     with reporting():
         atomic.sweep(job.outputs.values())
         whole.check(job.inputs.values())
-        perform(technique, job)
-
-
-def perform(technique: Callable[[Job], None], job: Job) -> None:
-    """Do the job; where the technique does not apply to the network, leave a result that says why."""
-    try:
         technique(job)
-    except NotApplicable as reason:
-        job.write({}, not_applicable=str(reason), provenance=reason.provenance)

@@ -19,7 +19,7 @@ shell.prefix(
 from cnnviz.alone import at_work
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
-from cnnviz.fingerprint import code_hash, content_hash, folder_hash
+from cnnviz.fingerprint import code_hash, content_hash, folder_hash, source_hash
 from snakemake.exceptions import WorkflowError
 
 if workflow.is_main_process:
@@ -125,7 +125,9 @@ def network_files(wildcards):
 
 def network_hash(wildcards):
     """… but another content does: "name:hash" of each."""
-    return " ".join(f"{Path(path).name}:{content_hash(path)[:16]}" for path in network_files(wildcards))
+    files = network_files(wildcards)
+    hashes = ((source_hash if path.endswith(".py") else content_hash)(path) for path in files)
+    return " ".join(f"{Path(path).name}:{digest[:16]}" for path, digest in zip(files, hashes))
 
 
 def by_loss_net(section, function):

@@ -136,7 +136,7 @@ def test_a_checkpoint_that_does_not_fit_names_the_keys(make_job, factory, tmp_pa
         ("broken", {}, "RuntimeError: no such luck"),
         ("number", {}, "not a torch.nn.Module"),
         ("scores_as_map", {}, r"\(n, classes\)"),
-        ("small", {"arguments": {"colour": 1}}, "TypeError"),
+        ("small", {"arguments": {"colour": 1}}, "there is no 'colour'. Valid: classes, width"),
         ("small", {"layers": ["conv3"]}, "conv1, conv2"),
         ("small", {"classes": ["one"]}, "1 names, the network has 3 outputs"),
         ("small", {"preprocess": {"resize": [2, 2], "crop": None}}, "does not take a picture"),

@@ -1,6 +1,8 @@
 """The command: see the package."""
 
 import argparse
+import contextlib
+import io
 import subprocess
 import sys
 import tempfile
@@ -43,13 +45,16 @@ def main() -> None:
     configs.keep_weights(config["cache"])
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
+    report = sys.stdout
     with (
+        contextlib.redirect_stdout(io.StringIO()),  # what a network prints is not part of the report
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as dry_run,
     ):
         for line in lines(config, dry_run, output):
             marks[line.mark] += 1
-            show(line)
+            with contextlib.redirect_stdout(report):
+                show(line)
     verdict = f"{marks['✗']} clearly wrong (✗)" if marks["✗"] else "nothing clearly wrong"
     doubts = f", {marks['!']} to look at (!)" if marks["!"] else ""
     print(f"\nChecked in {time.monotonic() - started:.0f} s: {verdict}{doubts}.")

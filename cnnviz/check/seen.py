@@ -66,7 +66,6 @@ def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -
         provenance={},
         channels=facts["channels"],
         kind=facts["kind"],
-        trial=facts["trial"],
     )
 
 

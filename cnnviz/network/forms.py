@@ -5,11 +5,10 @@
 """
 
 import contextlib
-import copy
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 
 from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import inputs, precision
+from cnnviz.network import inputs
 
 REBUILD = (
     "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "
@@ -51,7 +50,7 @@ def _instead(made, nets: list) -> str:
     if isinstance(made, type):
         return f"the class {made.__name__}, not a torch.nn.Module. Return {made.__name__}(…), a network of that class"
     if type(made).__module__.startswith("torch.export"):
-        return f"a {name} of torch.export, into which nothing can look. {REBUILD}"
+        return f"{name}, a program of torch.export, into which nothing can look. {REBUILD}"
     if isinstance(made, dict) and made and all(isinstance(value, torch.Tensor) for value in made.values()):
         return (
             "a state dict: weights without a network. Return the network, and name the file of weights as checkpoint:"
@@ -75,18 +74,17 @@ def unwrapped(net: nn.Module, where: str) -> nn.Module:
     """
     while (inner := _inside(net)) is not None:
         net = inner
-    if isinstance(net, torch.jit.ScriptModule):
-        raise UserError(f"{where}: the network is TorchScript (torch.jit), into which nothing can look. {REBUILD}")
     exported = isinstance(net, torch.fx.GraphModule) and any(
         type(node.target).__name__ == "OpOverload" for node in net.graph.nodes
     )
     if exported or type(net).__module__.startswith("torch.export"):
         raise UserError(f"{where}: the network is a program of torch.export, into which nothing can look. {REBUILD}")
-    for module in net.modules():
-        home = type(module).__module__
+    for name, module in net.named_modules():
+        part, home = f"the network's part {name}" if name else "the network", type(module).__module__
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UserError(f"{where}: {part} is TorchScript (torch.jit), into which nothing can look. {REBUILD}")
         if home.startswith("torch.ao.nn") and ".quantized" in home:
-            name = type(module).__name__
-            raise UserError(f"{where}: the network is quantised ({name}), so it has no gradients. {REBUILD}")
+            raise UserError(f"{where}: {part} is quantised, so it has no gradients. {REBUILD}")
     return net
 
 
@@ -98,13 +96,31 @@ def _inside(net: nn.Module) -> nn.Module | None:
     return net._orig_mod if hasattr(net, "_orig_mod") else net.module
 
 
+@contextlib.contextmanager
+def torch_as_it_was() -> Iterator[None]:
+    """Whatever the code inside sets for all of torch (threads, gradients, default kinds) is put back after it."""
+    threads, kind = torch.get_num_threads(), torch.get_default_dtype()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(kind)
+        torch.set_num_threads(threads)
+
+
 def given_sizes(
-    net: nn.Module, size: tuple[int, int], stated: int | None, state: Mapping[str, torch.Tensor] | None, where: str
+    net: nn.Module,
+    again: Callable[[], nn.Module],
+    size: tuple[int, int],
+    stated: int | None,
+    state: Mapping[str, torch.Tensor] | None,
+    where: str,
 ) -> nn.Module:
     """``net``, whose lazy layers, if it has any, have learnt their sizes from a black picture; and off the meta device.
 
-    size: (height, width). stated: the picture's channels; None tries those that are likely, and with a checkpoint's
-    ``state`` takes those under which it fits. Raises UserError where none do.
+    again: makes the network once more. size: (height, width). stated: the picture's channels; None tries those that are
+    likely, and with a checkpoint's ``state`` takes those under which it fits. Raises UserError where none do.
     """
     if any(parameter.is_meta for parameter in net.parameters()):
         beside = {name for name, buffer in net.named_buffers() if buffer.is_meta} - net.state_dict().keys()
@@ -116,28 +132,27 @@ def given_sizes(
     first = None
     inside = [v.shape[1] for v in (state or {}).values() if v.ndim == 4]
     for channels in dict.fromkeys([stated] if stated else [3, 1, *inside[:1]]):
-        tried = copy.deepcopy(net)
-        for module in tried.modules():
+        net = net if first is None else again()
+        for module in net.modules():
             module.training = False
-        trial = inputs.attempt(tried, channels, size)
-        error = trial.error
+        error = inputs.attempt(net, channels, size).error
         try:
             if error is None and state is not None:
-                checkpoints.fit(tried, state, where)
+                checkpoints.fit(net, state, where)
         except UserError as misfit:
             error = misfit
         if error is None:
-            return tried
+            return net
         first = first or error
     words = str(first).removeprefix(f"{where}: ") if isinstance(first, UserError) else in_a_line(first)
     raise UserError(
         f"{where}: the lazy layers of the network cannot learn their sizes from a picture of {size[0]} × {size[1]} "
-        f"pixels: {words}. Write preprocess: {{resize: [height, width], input_channels: n}} as in training"
+        f"pixels: {words.rstrip('.')}. Write preprocess: {{resize: [height, width], input_channels: n}} as in training"
     ) from first
 
 
 def settled(net: nn.Module) -> nn.Module:
-    """``net`` on the CPU, taking float32, in eval mode, frozen, not compiled; its weights are those it computes with.
+    """``net`` on the CPU, in float32 and eval mode, frozen, not compiled; its weights are those that are computed with.
 
     Whatever the network's own methods make of ``eval()``, ``float()`` and the like. Call it when all weights are in.
     """
@@ -151,14 +166,11 @@ def settled(net: nn.Module) -> nn.Module:
     with contextlib.suppress(Exception):  # some need more arguments, and some are another thing of the same name
         net.eval()
     for module in net.modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            module.eval()
-        else:
-            module.training = False
-            _fold(module)
+        module.training = False
+        _fold(module)
     _plain_tensors(net)
     _take_positional(net)
-    return precision.settle(net)
+    return net
 
 
 def _fold(module: nn.Module) -> None:
@@ -178,19 +190,18 @@ def _fold(module: nn.Module) -> None:
 
 
 def _plain_tensors(net: nn.Module) -> None:
-    """Parameters and buffers on the CPU, without gradients and not made in inference mode."""
+    """Parameters and buffers of 32 bits on the CPU, without gradients and not made in inference mode."""
 
     def plain(tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.to("cpu")
+        tensor = tensor.to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
         return tensor.clone() if tensor.is_inference() else tensor
 
     for module in net.modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            module.to("cpu", torch.float32)
-            continue
         for name, tensor in module._parameters.items():
             if tensor is not None and (tensor.is_inference() or tensor.device.type != "cpu"):
                 module._parameters[name] = nn.Parameter(plain(tensor), requires_grad=False)
+            elif tensor is not None and tensor.dtype != torch.float32:
+                tensor.data = plain(tensor.data)
         for name, tensor in module._buffers.items():
             if tensor is not None:
                 module._buffers[name] = plain(tensor)

@@ -15,7 +15,6 @@ from torch import nn
 
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.layers import Call, watched
-from cnnviz.network import batches
 
 MOST = 16  # channels that are tried one after the other where nothing tells their number
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
@@ -39,7 +38,7 @@ class Trial:
 
     @property
     def fits(self) -> bool:
-        return self.error is None and "" in self.calls and self.calls[""].output[0] == 1
+        return self.error is None and "" in self.calls and self.calls[""].output[:1] == (1,)
 
     @property
     def numbers(self) -> list[int]:
@@ -80,9 +79,6 @@ def taken(
             trials.append(attempt(net, channels, size))
             if trials[-1].fits:
                 return trials[-1]
-    for channels in [trial.channels for trial in trials[:3]]:  # it may want another number of pictures
-        if batches.fit(net, lambda count, c=channels: torch.rand(count, c, *size)) != (1, None):
-            return attempt(net, channels, size)
     ran = next((trial for trial in trials if trial.ran), None)
     if ran is None or ("" in ran.calls and len(ran.calls[""].output) == 2):
         raise _refused(net, size, where, trials if ran is None else [ran])
@@ -106,34 +102,41 @@ def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Tri
 
 
 def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]) -> str:
-    words = str(furthest.error)
+    error, words = furthest.error, str(furthest.error)
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):
         return "Its code asks for a GPU by name; write x.device where it says cuda"
-    if any(isinstance(module, nn.Conv3d) for module in net.modules()):
-        return "It has 3-D convolutions, for volumes or films; only networks of pictures can be looked at"
-    if isinstance(furthest.error, TypeError) and "argument" in words:
+    if re.search(r"dtype|scalar type|should be the same", words):
+        return "Everything is computed in float32 here; leave out what makes other kinds of numbers, such as x.half()"
+    if re.search(r"conv[13]d|LSTM|GRU|RNN", words) or any(isinstance(module, nn.Conv3d) for module in net.modules()):
+        return "It seems to be for signals, volumes or films; only networks of pictures can be looked at"
+    if isinstance(error, TypeError) and "argument" in words:
         return "Give a network whose forward takes a picture alone"
-    if found := _another_size(net, size, furthest, trials):
+    if not isinstance(error, RuntimeError | ValueError | AssertionError | IndexError | None) or isinstance(
+        error, NotImplementedError | RecursionError
+    ):
+        return "Mend that in its code"
+    if found := _another(net, size, furthest, trials):
         channels, (height, width) = found
-        more = f", input_channels: {channels}" if channels != furthest.channels else ""
-        return f"It takes {height} × {width} pixels; write preprocess: {{resize: [{height}, {width}]{more}}}"
+        write = [f"resize: [{height}, {width}]"] * ((height, width) != size)
+        write += [f"input_channels: {channels}"] * (channels != furthest.channels)
+        also = f" and {channels} channel{'s' * (channels > 1)}" if channels != furthest.channels else ""
+        return f"It takes {height} × {width} pixels{also}; write preprocess: {{{', '.join(write)}}}"
     return (
         "Write what it was trained on, such as preprocess: {resize: [32, 32]}, and input_channels: 4 inside the braces "
         "where its pictures have other than 1 or 3 channels"
     )
 
 
-def _another_size(
+def _another(
     net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]
 ) -> tuple[int, tuple[int, int]] | None:
-    """(channels, (height, width)) of pictures that the network does take, if one is found soon."""
-    channels = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2])])
-    squares = [
-        (round((n / c) ** 0.5),) * 2 for c in channels for n in furthest.numbers if round((n / c) ** 0.5) ** 2 * c == n
-    ]
-    sizes = [*(s for s in squares if 8 <= s[0] <= 512), *((side, side) for side in SIZES)]
-    until = time.monotonic() + SECONDS
-    for (height, width), count in product(dict.fromkeys(sizes), channels):
-        if (height, width) != size and time.monotonic() < until and attempt(net, count, (height, width)).fits:
+    """(channels, (height, width)) of pictures that the network does take, if some are found soon."""
+    counts = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2]), 3, 1])
+    squares = [(round((n / c) ** 0.5), c, n) for c in counts for n in furthest.numbers]
+    sizes = [size, *((side, side) for side, c, n in squares if side * side * c == n and 8 <= side <= 512)]
+    until, seen = time.monotonic() + SECONDS, {(trial.channels, size) for trial in trials}
+    for (height, width), count in product(dict.fromkeys([*sizes, *((side, side) for side in SIZES)]), counts):
+        fresh = (count, (height, width)) not in seen and time.monotonic() < until
+        if fresh and attempt(net, count, (height, width)).fits:
             return count, (height, width)
     return None

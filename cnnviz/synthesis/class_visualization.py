@@ -332,7 +332,7 @@ def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, 
 
 
 def main(job: Job) -> None:
-    model = models.load(job, gradients="scores")
+    model = models.load(job)
     targets = chosen(model, job.parameters["classes"])
     views = job.seed_for("views")
 
