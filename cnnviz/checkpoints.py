@@ -87,6 +87,9 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     match = _match(state, shapes)
     weights = {name: state[original] for name, original in match.inside.items()}
+    if any(not _equal(state, match.prefix, rival) for rival in match.rivals):
+        names = ", ".join(start.removesuffix(".") or "(the first level)" for start in (match.prefix, *match.rivals))
+        raise UserError(f"{where}: the checkpoint holds several such networks; choose with checkpoint_key: {names}")
     tops = {_below(name, match.wrapper) for name in own}
     passed = [
         name
@@ -119,6 +122,28 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
     if ignored:
         words.append(f"passed over {some(ignored, 2)}")
     return ", ".join(words)
+
+
+def fits(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether ``state`` is of the network with these shapes, but for the number of classes."""
+    inside = {name: tuple(state[o].shape) for name, o in _match(state, reference).inside.items()}
+    mine, theirs = ({n for n in names if not n.endswith(_COUNTERS)} for names in (reference, inside))
+    equal = all(tuple(reference[name]) == inside[name] for name in mine & theirs)
+    return mine == theirs and (equal or classes_in(state, reference) is not None)
+
+
+def named(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> tuple[dict, list[str], str]:
+    """(the network's name → the file's, names of the file that belong to no part of it, the file's prefix).
+
+    reference: name → shape in the network. A name that it has not is there, too, as it would be in the network.
+    """
+    match = _match(state, reference)
+    return match.inside, match.outside, match.prefix
+
+
+def is_beside(name: str) -> bool:
+    """Whether a name is of a loss, a metric, an average, an auxiliary head or the like."""
+    return bool(_BESIDE.search(name) or _AVERAGED.search(name))
 
 
 def classes_in(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> int | None:
@@ -225,10 +250,10 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
     states = {name: f for name, f in found.items() if isinstance(f.node, dict)}
     if key is not None:
         chosen = key if key in found else None
-        for name, f in states.items() if chosen is None else ():
+        for name, f in sorted(states.items(), key=lambda s: s[1].rank) if chosen is None else ():
             start = key.removeprefix(f"{name}.") + "."  # a part of a state dict: those names that begin so
             part = {k.removeprefix(start): v for k, v in f.node.items() if isinstance(k, str) and k.startswith(start)}
-            if part and (not name or key.startswith(f"{name}.")):
+            if part:
                 return key, part, []
         if chosen is None:
             tops = dict.fromkeys(k.split(".")[0] for f in states.values() for k in f.node if isinstance(k, str))
@@ -302,18 +327,21 @@ class _Match:
     """How the names of a file belong to a network's: without prefix in the file, without wrapper in the network.
 
     inside: the network's name (or what it would be) → the file's, for all that have the prefix. outside: other names.
+    rivals: prefixes under which as much agrees, none of them of averages or the like.
     """
 
     prefix: str
     wrapper: str
     inside: dict[str, str]
     outside: list[str]
+    rivals: tuple[str, ...]
 
 
 def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]) -> _Match:
     """Of all pairs of prefixes the one under which most names agree; among equals plain weights, then equal shapes."""
     clean = {_clean(name): name for name in state}
     ours = {_clean(name): name for name in own}
+    clean = _of_children(clean, state, own) or clean
     shared = Counter(start for name in ours for start in _starts(name))
     wrappers = ["", *(start for start, count in shared.items() if start and count >= 0.9 * len(ours))]
     score: dict[tuple[str, str], list[int]] = {("", ""): [0, 0]}
@@ -339,7 +367,42 @@ def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]
             inside[ours.get(mine, mine)] = original
         else:
             outside.append(original)
-    return _Match(prefix, wrapper, inside, outside)
+    same = [start for (start, w), counts in score.items() if w == wrapper and counts == score[prefix, wrapper]]
+    rivals = tuple(start for start in same if start != prefix and score[prefix, wrapper][0] and not is_beside(start))
+    return _Match(prefix, wrapper, inside, outside, () if is_beside(prefix) else rivals)
+
+
+def _of_children(clean: Mapping[str, str], state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]) -> dict | None:
+    """Names of ``nn.Sequential(*net.children())``, numbers for the first parts, as the network's own.
+
+    Only where names and shapes of all of them agree in this order, and they are most of the network.
+    """
+    tops: dict[str, dict] = {}
+    for name, shape in own.items():
+        if not name.endswith(_COUNTERS):
+            tops.setdefault(name.split(".")[0], {})[name.partition(".")[2]] = tuple(shape)
+    numbered: dict[str, dict[int, dict]] = {}
+    for name, original in clean.items():
+        parts = name.split(".")
+        for i, part in enumerate(parts):
+            if part.isdigit() and not name.endswith(_COUNTERS):
+                below = numbered.setdefault(".".join(parts[:i]), {}).setdefault(int(part), {})
+                below[".".join(parts[i + 1 :])] = tuple(state[original].shape)
+    if all(top.isdigit() for top in tops):
+        return None
+    for group, found in numbered.items():
+        pairs = list(zip(sorted(found), tops, strict=False))
+        agree = [
+            found[n] == tops[top] or top == list(tops)[-1] and found[n].keys() == tops[top].keys() for n, top in pairs
+        ]
+        if len(found) <= len(tops) and all(agree) and 2 * sum(map(len, found.values())) > sum(map(len, tops.values())):
+            start, into = f"{group}." if group else "", f"{group.rpartition('.')[0]}." if "." in group else ""
+            renamed = {f"{start}{number}.": f"{into}{top}." for number, top in pairs}
+            return {
+                next((new + name[len(old) :] for old, new in renamed.items() if name.startswith(old)), name): original
+                for name, original in clean.items()
+            }
+    return None
 
 
 def _misfit(
@@ -383,20 +446,35 @@ def _hint(state, own, match: _Match, missing: list[str], extra: list[str], wrong
         return f"The file has {classes} classes. Say so to the network, such as  arguments: {{num_classes: {classes}}}"
     if missing and all(tops[name].lower().startswith("aux") for name in missing):
         return "The file has no auxiliary heads; build the network without them:  arguments: {aux_logits: false}"
+    parts = sum(name.count(".") > 1 for name in own)
     shared = {tops[name] for name in own if name in match.inside}
-    if extra and not missing and {tops[name] for name in extra} & shared:
+    if extra and not missing and not wrong and {tops[name] for name in extra} & shared and parts:
         return "The file's network has more layers of the same names: it looks like a deeper variant."
-    if missing and not extra and {tops[name] for name in missing} & shared:
+    if missing and not extra and not wrong and {tops[name] for name in missing} & shared and parts:
         return "The network has more layers of the same names than the file's: that one looks like a shallower variant."
     if missing == list(own)[-len(missing) :] and not extra and not wrong:
-        return "The file seems to hold the features without the last layer, the classifier."
+        return (
+            "The file seems to hold the features without the last layer, the classifier. Without it there are no class "
+            "scores to explain: give the checkpoint of the network with its classifier."
+        )
     if not wrong and sorted(own[name] for name in missing) == sorted(
         tuple(state[match.inside[name]].shape) for name in extra
     ):
         return "The same shapes under other names: the weights are of other code for this architecture."
-    if wrong or (missing and extra):
-        return "Most often that is another variant of the architecture: another depth or width."
-    return ""
+    if wrong and not missing and not extra and 3 * len(wrong) > len(own):
+        return "Most layers are narrower or wider: it looks like a variant of another width."
+    if 3 * (len(wrong) + len(missing)) > len(own) or len(extra) > len(own) / 2:
+        return "Too much differs for a replaced layer or two: it looks like another variant of the architecture."
+    return (
+        "Was the network changed before it was trained, its head or its first layer? Then build it by a factory that "
+        "changes it in the same way:  factory: mynets.py:build"
+    )
+
+
+def _equal(state: Mapping[str, torch.Tensor], one: str, other: str) -> bool:
+    """Whether the weights under two prefixes are the same, as those of a module that is registered twice are."""
+    pairs = [(value, state.get(other + name[len(one) :])) for name, value in state.items() if name.startswith(one)]
+    return all(torch.equal(a, b) for a, b in pairs if b is not None)
 
 
 def _clean(name: str) -> str:

@@ -8,6 +8,7 @@ whose softmax is (1 − σ(z), σ(z)).
 """
 
 import inspect
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line, unknown
-from cnnviz.network import forms
+from cnnviz.network import forms, heads
 from cnnviz.preprocess import complete, geometry
 from cnnviz.run import user_code
 
@@ -40,7 +41,7 @@ def build(config: dict, id: str, seed: int) -> Built:
     where = f"model {id}"
     path = config["checkpoint"]
     checkpoint = checkpoints.read(path, where, config["checkpoint_key"]) if path else None
-    state = checkpoint.state if checkpoint else None
+    state = dict(checkpoint.state) if checkpoint else None
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(seed)  # random weights must be the same in every job
     try:
@@ -57,7 +58,12 @@ def build(config: dict, id: str, seed: int) -> Built:
         torch.random.set_rng_state(generator_state)
     described = built.described
     if checkpoint:
-        left_out = checkpoints.fit(net, state, where)
+        try:
+            left_out = checkpoints.fit(net, state, where)
+        except UserError as error:
+            sibling = _sibling(config, state)
+            more = f"\nThe file is of another of that family: write  torchvision: {sibling}" if sibling else ""
+            raise UserError(f"{error}{more}") from error
         described += f", weights of {Path(path).name}" + (f" ({left_out})" if left_out else "")
     net = forms.settled(net)
     net.register_forward_hook(_scores(config["outputs"], where))
@@ -95,7 +101,8 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
     except Exception as error:  # as above
         raise UserError(f"{where}: torchvision could not make {name}: {in_a_line(error)}") from error
     authors = _torchvision_preprocess(published[0]) if published else {}
-    return Built(net, f"torchvision's {name}" + ("" if state else ", random weights"), authors)
+    changed = _adapted(net, config, state, "torchvision.models.get_model", where)
+    return Built(net, f"torchvision's {name}{changed}" + ("" if state else ", random weights"), authors)
 
 
 def _torchvision_preprocess(weights) -> dict:
@@ -127,6 +134,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
         raise
     except Exception as error:  # the hub's client has a dozen kinds of errors
         raise UserError(f"{where}: timm could not make {name}: {in_a_line(error)}") from error
+    changed = _adapted(net, config, state, "timm.create_model", where)
     how = timm.data.resolve_data_config({}, model=net)
     crop = how["input_size"][-1]
     authors = {"resize": int(crop / how["crop_pct"]), "crop": crop} | {
@@ -135,7 +143,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
         "std": list(how["std"]),
     }
     weights = f", weights {weights}" if fetch else "" if state else ", random weights"
-    return Built(net, f"timm's {name}{weights}", authors)
+    return Built(net, f"timm's {name}{changed}{weights}", authors)
 
 
 def _factory(config: dict, where: str, state: dict | None) -> Built:
@@ -187,12 +195,7 @@ def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
     """
     if state is None:
         return make()
-    try:
-        with torch.device("meta"):  # shapes without weights
-            like = make()
-    except Exception:  # a constructor that reads values of its tensors
-        like = make()
-    shapes = {k: tuple(v.shape) for k, v in like.state_dict().items()}
+    shapes = _shapes(make)
     more = {}
     classes = checkpoints.classes_in(state, shapes)
     if classes is not None and "num_classes" not in arguments:
@@ -200,6 +203,39 @@ def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
     if checkpoints.lacks(state, shapes) and "aux_logits" not in arguments:
         more["aux_logits"] = False
     return make(**more)
+
+
+def _shapes(make) -> dict[str, tuple[int, ...]]:
+    """Name → shape in the network that ``make()`` makes."""
+    try:
+        with torch.device("meta"):  # shapes without weights
+            like = make()
+    except Exception:  # a constructor that reads values of its tensors
+        like = make()
+    return {name: tuple(tensor.shape) for name, tensor in like.state_dict().items()}
+
+
+def _adapted(net: nn.Module, config: dict, state: dict | None, source: str, where: str) -> str:
+    """Give ``net`` the head and first convolution that the checkpoint has, if others; what was changed, in words."""
+    if state is None:
+        return ""
+    named = [repr(config.get("torchvision") or config.get("timm"))]
+    called = ", ".join([*named, *(f"{key}={value!r}" for key, value in config["arguments"].items())])
+    changes = heads.adapt(net, state, f"{source}({called})", where, config["arguments"].get("num_classes"))
+    return f" with {' and '.join(change.words for change in changes)}" if changes else ""
+
+
+def _sibling(config: dict, state: dict) -> str | None:
+    """The network of torchvision of the same family that the checkpoint is of, if there is one."""
+    if "torchvision" not in config:
+        return None
+    import torchvision.models as zoo
+
+    family = re.match("[a-z]+", config["torchvision"])[0][:5]
+    names = [name for name in zoo.list_models(module=zoo) if family in name]
+    return next(
+        (n for n in names if checkpoints.fits(state, _shapes(lambda n=n: zoo.get_model(n, weights=None)))), None
+    )
 
 
 def _scores(outputs: dict, where: str):
