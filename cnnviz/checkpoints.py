@@ -99,7 +99,8 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
     ]
     ignored = [match.inside[name] for name in sorted(passed)] + match.outside
     ignored = [name for name in ignored if not name.endswith(_COUNTERS)]
-    for name in passed:
+    odd = [n for n in weights if n.endswith(_COUNTERS) and n in own and weights[n].shape != own[n].shape]
+    for name in (*passed, *odd):
         del weights[name]
 
     wrong = [name for name in own if name in weights and weights[name].shape != own[name].shape]
@@ -341,7 +342,7 @@ def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]
     """Of all pairs of prefixes the one under which most names agree; among equals plain weights, then equal shapes."""
     clean = {_clean(name): name for name in state}
     ours = {_clean(name): name for name in own}
-    clean = _of_children(clean, state, own) or clean
+    clean = _in_order(state, own) or _of_children(clean, state, own) or clean
     shared = Counter(start for name in ours for start in _starts(name))
     wrappers = ["", *(start for start, count in shared.items() if start and count >= 0.9 * len(ours))]
     score: dict[tuple[str, str], list[int]] = {("", ""): [0, 0]}
@@ -370,6 +371,17 @@ def _match(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]
     same = [start for (start, w), counts in score.items() if w == wrapper and counts == score[prefix, wrapper]]
     rivals = tuple(start for start in same if start != prefix and score[prefix, wrapper][0] and not is_beside(start))
     return _Match(prefix, wrapper, inside, outside, () if is_beside(prefix) else rivals)
+
+
+def _in_order(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]) -> dict | None:
+    """The tensors of a bare list under the network's names, where they are its parameters and buffers in order."""
+    if list(state) != [str(i) for i in range(len(state))]:
+        return None
+    counted = [name for name in own if not name.endswith(_COUNTERS)]
+    names = next((n for n in (list(own), counted) if len(n) == len(state)), [])
+    pairs = dict(zip(map(_clean, names), state, strict=False))
+    fits = all(tuple(own[name]) == tuple(state[i].shape) for name, i in zip(names, state, strict=False))
+    return pairs if pairs and fits else None
 
 
 def _of_children(clean: Mapping[str, str], state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]) -> dict | None:

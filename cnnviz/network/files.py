@@ -166,7 +166,7 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
         return _safetensors(file, at)
     if _OLD_FORMAT in head[:16]:
         return _torch_load(file, path, at, file)
-    if head[257:262] == b"ustar":
+    if head[257:262] == b"ustar" and head[:100].rstrip(b"\0") in (b"sys_info", b"pickle", b"storages", b"tensors"):
         load = f"content = torch.load({path!r}, map_location='cpu', weights_only=False)"
         why = f"{at} is a tar archive as torch.save wrote them before 2017, which only a full unpickling opens"
         raise refused(why, path, "import torch", load, f"torch.save(content, {converted(path)!r})")
@@ -271,6 +271,8 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
     stand_ins = [(stand_in(name), name) for name in named]
     file.seek(0)
     try:
+        if zipped and any(name.endswith(("DTensor", "ShardedTensor")) for name in named):  # torch would want a group
+            return _zip_pickle(file)
         with torch.serialization.safe_globals(stand_ins):
             return torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, str))
     except Exception as error:  # whatever a damaged file makes torch raise
