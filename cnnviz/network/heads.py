@@ -95,7 +95,9 @@ def _stem(path: str, conv: nn.Conv2d, found: dict[str, tuple]) -> Change | None:
     how |= {} if bias else {"bias": False}
     sizes = (shape[1], shape[0], _short(size))
     source = f"nn.Conv2d({', '.join([*map(repr, sizes), *(f'{k}={v!r}' for k, v in how.items())])})"
-    words = f"a first convolution of {shape[1]} channels" + ("" if same else f" and {size[0]} × {size[1]} pixels")
+    words = f"a first convolution of {shape[1]} channel{'s' * (shape[1] > 1)}" + (
+        "" if same else f" and {size[0]} × {size[1]} pixels"
+    )
     doubt = "" if same else "the file does not say the stride; is a pooling after it removed, too?"
     made = nn.Conv2d(shape[1], shape[0], size, stride, padding, conv.dilation, bias=bias) if same else None
     return Change(path, made, source, words, doubt, {})
