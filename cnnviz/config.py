@@ -201,6 +201,11 @@ def _check_image_set(where: str, block: dict) -> None:
         raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
     if block["kind"] == "csv" and not path.is_file():
         raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table, kind: folder a folder")
+    if block["masks"] is not None:
+        if block["kind"] != "folder":
+            raise UserError(f"{where}.masks: a folder of masks is for kind: folder; a table has a mask_column:")
+        if not exists(f"{where}.masks", block["masks"]).is_dir():
+            raise UserError(f"{where}.masks: {block['masks']} is a file, not a folder")
     if block["loader"]:
         exists(f"{where}.loader", block["loader"].rpartition(":")[0])
     if block["window"] and block["window"][0] == block["window"][1]:
@@ -279,6 +284,9 @@ def model_files(block: dict) -> Iterator[str]:
     yield from (v for v in block["arguments"].values() if isinstance(v, str) and os.path.isfile(v))
     if isinstance(block["classes"], str):
         yield block["classes"]
+    given = block["inputs"]
+    values = given.values() if isinstance(given, dict) else given or ()
+    yield from (value for value in values if isinstance(value, str) and value != "picture")
     for key in ("mean", "std"):
         if isinstance(block["preprocess"].get(key), str):
             yield block["preprocess"][key]

@@ -17,7 +17,7 @@ from torch import nn
 
 from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line, unknown
-from cnnviz.network import forms, heads
+from cnnviz.network import fixed_inputs, forms, heads, kinds
 from cnnviz.preprocess import complete, geometry
 from cnnviz.run import user_code
 
@@ -66,6 +66,7 @@ def build(config: dict, id: str, seed: int) -> Built:
             raise UserError(f"{error}{more}") from error
         described += f", weights of {Path(path).name}" + (f" ({left_out})" if left_out else "")
     net = forms.settled(net)
+    fixed_inputs.beside(net, config.get("inputs"), where)
     net.register_forward_hook(_scores(config["outputs"], where))
     return replace(built, net=net, described=described)
 
@@ -239,31 +240,71 @@ def _sibling(config: dict, state: dict) -> str | None:
 
 
 def _scores(outputs: dict, where: str):
-    """The hook that turns what the network returns into class scores (n, classes)."""
-    select, kind, returns = outputs["select"], outputs["kind"], outputs["returns"]
-    path = [] if select is None else str(select).split(".")
+    """The hook that turns what the network returns into class scores (n, classes); see also :mod:`network.kinds`."""
 
-    def hook(module, inputs, output):
-        for step in path:
-            output = _part(output, step, where)
+    def hook(module, given, output):
+        output = selected(output, outputs, where)
         if not isinstance(output, torch.Tensor):
             return output
+        if outputs["kind"] == kinds.SEGMENTATION:
+            return kinds.by_pixels(pixel_scores(output, outputs, where))
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.flatten(1)
-        if output.ndim == 1 and kind == "binary":
-            output = output[:, None]
-        if returns == "probabilities":
-            single = kind == "sigmoid" or output.shape[1:] == (1,)
-            output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
-        if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
-            if kind != "binary":
-                raise UserError(
-                    f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}"
-                )
-            output = torch.cat([-output / 2, output / 2], 1)
-        return output
+        if outputs["kind"] == kinds.REGRESSION:
+            return _values(output, where)
+        return _classes(output, outputs, where)
 
     return hook
+
+
+def selected(output, outputs: dict, where: str):
+    """The part of what a network returns that ``outputs.select`` names."""
+    select = outputs["select"]
+    if select is None and outputs["kind"] == kinds.SEGMENTATION and isinstance(output, dict) and "out" in output:
+        select = "out"  # as torchvision's return it
+    for step in [] if select is None else str(select).split("."):
+        output = _part(output, step, where)
+    return output
+
+
+def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
+    """What a segmentation network returns → scores (n, classes, h, w); one map is a yes-or-no for each pixel."""
+    if output.ndim == 3:
+        output = output[:, None]
+    if output.ndim != 4:
+        raise UserError(
+            f"{where}: kind: segmentation is for networks that return (n, classes, height, width), not "
+            f"{tuple(output.shape)}; which part holds it says outputs.select"
+        )
+    single = output.shape[1] == 1
+    if outputs["returns"] == "probabilities":
+        output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
+    return torch.cat([-output / 2, output / 2], 1) if single else output
+
+
+def _values(output: torch.Tensor, where: str) -> torch.Tensor:
+    """(n,) or (n, k) values → (n, 2k): the values and their negatives."""
+    output = output.reshape(-1, 1) if output.ndim < 2 else output
+    if output.ndim != 2:
+        raise UserError(f"{where}: kind: regression is for networks that return (n, values), not {tuple(output.shape)}")
+    return torch.cat([output, -output], 1)
+
+
+def _classes(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
+    kind = outputs["kind"]
+    if output.ndim == 1 and kind == "binary":
+        output = output[:, None]
+    if outputs["returns"] == "probabilities":
+        single = kind == "sigmoid" or output.shape[1:] == (1,)
+        output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
+    if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
+        if kind != "binary":
+            raise UserError(
+                f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}. "
+                "Is it a number, such as an age? Then: outputs: {kind: regression}"
+            )
+        output = torch.cat([-output / 2, output / 2], 1)
+    return output
 
 
 def _part(output, step: str, where: str):

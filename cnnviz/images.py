@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 from cnnviz import atomic
 from cnnviz.errors import UserError, in_a_line, reporting, unknown
 from cnnviz.fingerprint import content_hashes
+from cnnviz.network import kinds
 from cnnviz.pictures import files, folders, tables
 from cnnviz.pictures.files import reason
 from cnnviz.pictures.places import root_of
@@ -45,7 +46,7 @@ class Picture:
     role: "reference", or "query" for pictures whose neighbours are wanted. box: (left, top, right, bottom) of the thing
     in pixels of the upright picture, half open, or None. mask: path of a picture that marks the thing, or None.
     credit, licence: what to say when it is shown. file: its path, where that is not its name; paths are below the set's
-    root, or absolute.
+    root, or absolute. targets: the true values of the set's ``target_columns``, None where one is not known.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Picture:
     credit: str = ""
     licence: str = ""
     file: str | None = None
+    targets: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels and self.label is not None:
@@ -82,6 +84,15 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def targets(self) -> np.ndarray:
+        """The true values (n, columns) of the pictures, NaN where one is not known."""
+        if not self.config.get("target_columns") and kinds.truth_columns(None, self.classes):
+            labels = [None if picture.label is None else self.classes[picture.label] for picture in self.pictures]
+            return np.array(labels, np.float64)[:, None]
+        columns = len(self.config.get("target_columns") or ())
+        rows = [picture.targets or (None,) * columns for picture in self.pictures]
+        return np.array(rows, np.float64).reshape(len(rows), columns)
 
     def open(self, index: int) -> Image.Image:
         """The picture as it is shown: RGB, upright, at its full size, window and ``show`` applied."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cnnviz import __version__, atomic, whole
 from cnnviz.errors import reporting
+from cnnviz.network import kinds
 from cnnviz.result import Result, write
 
 PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", "torchvision", "timm")
@@ -94,4 +95,7 @@ def run(technique: Callable[[Job], None]) -> None:
     with reporting():
         atomic.sweep(job.outputs.values())
         whole.check(job.inputs.values())
-        technique(job)
+        if reason := kinds.why_not(job.model.get("outputs", {}).get("kind", ""), job.section):
+            job.write({}, not_applicable=reason)
+        else:
+            technique(job)

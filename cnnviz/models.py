@@ -9,7 +9,7 @@ The network itself comes through :mod:`cnnviz.doors`.
 import contextlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from torch import nn
 
 from cnnviz import atomic, images, layers, trace
 from cnnviz import facts as known
-from cnnviz.doors import Built, build
+from cnnviz.doors import Built, build, pixel_scores, selected
 from cnnviz.errors import UserError, unknown
 from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
-from cnnviz.network import class_names, inputs
+from cnnviz.network import class_lists, class_names, fixed_inputs, inputs, kinds
 from cnnviz.preprocess import Preprocess, complete, geometry
 
 
@@ -31,7 +31,9 @@ class Model:
     """A network ready to be looked at: in eval mode, parameters frozen, on its device.
 
     layers: all that have a name, in execution order. chosen: names of those the report shows. channels: of its input.
-    kind: "softmax" (one class a picture) or "sigmoid" (any number of them).
+    kind: "softmax" (one class a picture), "sigmoid" (any number of them), "regression" (values, see
+    :mod:`cnnviz.network.kinds`) or "segmentation" (a class for each pixel). outputs: the block of that
+    name, for the scores of pixels.
     feature: (module, "input" or "output") whose flattened value is the feature vector.
     classes: a name for each output. label_to_output: for each class of the image set its output, or None.
     """
@@ -50,6 +52,12 @@ class Model:
     provenance: dict
     channels: int = 3
     kind: str = "softmax"
+    outputs: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fixed_inputs.prepare(
+            self.net, lambda picture: self.normalise(self.pictures([self.preprocess.geometry(picture)]))
+        )
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """Pictures in [0, 1], (n, c, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
@@ -71,9 +79,30 @@ class Model:
         """Class scores (n, classes) of pictures x in [0, 1]."""
         return self.net(self.normalise(x))
 
+    def pixels(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores (n, classes, h, w) of a segmentation network for pictures x in [0, 1], at the network's own size."""
+        kept = []
+        handle = self.net.register_forward_hook(lambda module, given, output: kept.append(output), prepend=True)
+        try:
+            self.net(self.normalise(x))
+        finally:
+            handle.remove()
+        where = f"model {self.id}"
+        return pixel_scores(selected(kept[-1], self.outputs, where), self.outputs, where)
+
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Of class scores (…, classes): those of one class among all, or of each class by itself."""
+        """Of class scores (…, classes): those of one class among all, or of each class by itself.
+
+        Where there are no probabilities (regression, segmentation), the scores as they are.
+        """
+        if not kinds.has_probabilities(self.kind):
+            return logits
         return logits.sigmoid() if self.kind == "sigmoid" else logits.softmax(-1)
+
+    @property
+    def heads(self) -> int:
+        """How many outputs the network itself has: of values each counts twice among the classes, up and down."""
+        return len(self.classes) // (2 if self.kind == kinds.REGRESSION else 1)
 
     def pictures(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
         """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
@@ -141,6 +170,7 @@ def load(job: Job) -> Model:
         },
         channels=facts["channels"],
         kind=facts["kind"],
+        outputs=job.model["outputs"],
     )
 
 
@@ -183,7 +213,14 @@ def preprocess(config: dict, channels: int = 3) -> Preprocess:
 def main(job: Job) -> None:
     _prepare_torch(job)
     built = build(job.model, job.model_id, job.seed)
-    facts = describe(built, job.model, job.model_id, job.parameters["set_classes"], lambda: channels_of(job.image_set))
+    facts = describe(
+        built,
+        job.model,
+        job.model_id,
+        job.parameters["set_classes"],
+        lambda: channels_of(job.image_set),
+        job.image_set.get("target_columns"),
+    )
     facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
     known.feature(facts, job.check.get("feature_layer", "auto"))
@@ -204,11 +241,12 @@ def describe(
     id: str,
     set_classes: Sequence[str],
     pictures: Callable[[], int | None] = lambda: None,
+    target_columns: Sequence[str] | None = None,
 ) -> dict:
     """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
-    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken. Raises
-    UserError for what does not fit.
+    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken.
+    target_columns: of the set's table, those that hold the truth of values. Raises UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
@@ -223,8 +261,11 @@ def describe(
         raise UserError(f"{where}: {_no_scores(calls)}")
     outputs = calls[""].output[1]
     found = layers.named(net, calls)
-    named = class_names.of_outputs(config["classes"], set_classes, outputs, built.classes, config["outputs"], where)
-    matching = class_names.match(set_classes, named)
+    kind = kinds.of(config["outputs"]["kind"])
+    if kind == kinds.REGRESSION:
+        named = _value_facts(config, target_columns, outputs // 2, set_classes, where)
+    else:
+        named = _class_facts(config, set_classes, outputs, built.classes, where)
     return {
         "schema": known.SCHEMA,
         "id": id,
@@ -233,15 +274,41 @@ def describe(
         "input": [channels, *prepared.size],
         "channels": channels,
         "preprocess": block,
-        "kind": "sigmoid" if config["outputs"]["kind"] == "sigmoid" else "softmax",
+        "kind": kind,
         "layers": [vars(layer) for layer in found],
         "default_layers": layers.default(found),
-        "feature": layers.feature(found, calls, outputs),
+        "feature": layers.feature(found, calls, outputs // 2 if kind == kinds.REGRESSION else outputs),
+        **named,
+        "torch": torch.__version__,
+    }
+
+
+def _class_facts(config: dict, set_classes: Sequence[str], outputs: int, published: Sequence[str], where: str) -> dict:
+    named = class_names.of_outputs(config["classes"], set_classes, outputs, published, config["outputs"], where)
+    matching = class_names.match(set_classes, named)
+    return {
         "classes": list(named.names),
         "label_to_output": list(matching.outputs),
         "labels_found_by": matching.way,
         "without_output": list(matching.unmatched),
-        "torch": torch.__version__,
+    }
+
+
+def _value_facts(
+    config: dict, target_columns: Sequence[str] | None, count: int, set_classes: Sequence[str], where: str
+) -> dict:
+    """Of a network with ``count`` values: their names, the column with the truth of each or None, and the outputs."""
+    columns = kinds.truth_columns(target_columns, set_classes)
+    given = config["outputs"]["values"] or config["classes"]
+    given = [names[-1] for names in class_lists.read(given, where)] if isinstance(given, str) else given
+    values = kinds.named_values(given, target_columns or (), count, where)
+    return {
+        "values": values,
+        "value_columns": kinds.columns_of(values, columns),
+        "classes": kinds.directions(values),
+        "label_to_output": [None] * len(set_classes),
+        "labels_found_by": "",
+        "without_output": [],
     }
 
 
@@ -270,7 +337,8 @@ def _no_scores(calls: dict[str, layers.Call]) -> str:
             f"the network must return class scores (n, classes), and of a single picture it returns {shape}: a "
             "squeeze() in its forward may take the batch of one away. Write flatten(1) instead, or squeeze((2, 3))"
         )
-    return f"the network must return class scores (n, classes), not {shape}"
+    pixels = ". Does it give a class to each pixel? Then: outputs: {kind: segmentation}" if len(shape) == 4 else ""
+    return f"the network must return class scores (n, classes), not {shape}{pixels}"
 
 
 def channels_of(config: dict) -> int | None:

@@ -72,12 +72,14 @@ rule forward:
         " --output result={output.result} features={output.features} logits={output.logits} 2>&1 | tee {log}"
 
 
+# Of most networks it reads what the pass left; of one for segmentation it looks at each picture again.
 rule predictions:
     input:
         forward=f"{RESULTS}/models/{{model}}/forward/result.npz",
         logits=f"{RESULTS}/models/{{model}}/forward/logits.npy",
         network=f"{RESULTS}/models/{{model}}/network.json",
         images=of_image_set("images.json"),
+        files=ancient(lambda w: network_files(w) if segments(w) else []),
     output:
         f"{RESULTS}/models/{{model}}/sections/predictions/result.npz",
     log:
@@ -86,13 +88,16 @@ rule predictions:
         f"{BENCHMARK}/predictions.tsv"
     conda:
         "../environment.yaml"
+    threads: lambda w: THREADS if segments(w) else 1
     resources:
         device=DEVICE,
         torch_threads=THREADS,
-        mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=20,
+        gpu=lambda w: GPU if segments(w) else 0,
+        mem_mb=lambda w, attempt: (6000 if segments(w) else 2000) * attempt,
+        runtime=lambda w: 240 if segments(w) else 20,
     params:
         job=job("predictions", "probes"),
+        files=lambda w: network_hash(w) if segments(w) else "",
         code=code_hash("cnnviz.activations.predictions"),
     shell:
         "python -m cnnviz.activations.predictions --job {params.job:q} --code {params.code}"

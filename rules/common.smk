@@ -56,6 +56,7 @@ NETWORK = (
     "timm",
     "factory",
     "arguments",
+    "inputs",
     "weights",
     "checkpoint",
     "checkpoint_key",
@@ -128,6 +129,11 @@ def network_hash(wildcards):
     files = network_files(wildcards)
     hashes = ((source_hash if path.endswith(".py") else content_hash)(path) for path in files)
     return " ".join(f"{Path(path).name}:{digest[:16]}" for path, digest in zip(files, hashes))
+
+
+def segments(wildcards):
+    """Does the model give a class to each pixel?"""
+    return config["models"][wildcards.model]["outputs"]["kind"] == "segmentation"
 
 
 def by_loss_net(section, function):

@@ -22,6 +22,12 @@ where there is none, and its probability, or NaN;
 top_classes, top_probabilities: (n, 5) as in the forward pass;
 calibration_edges (bins + 1,), calibration_count, calibration_accuracy, calibration_probability (bins,), NaN where none;
 class_auroc, class_average_precision: (C,), NaN where all or no pictures are of the class (sigmoid or two outputs).
+
+Of a regression network instead (:mod:`cnnviz.activations.regression`), for k values: ``values`` (n, k) float32;
+``truth`` (n, k) float64, NaN where it is not known; ``evaluated`` (n, k) bool; ``worst`` (k, s) int32, the pictures
+furthest off, −1 where there are fewer; ``probes``. In the numbers ``values``, a dict for each. Of a segmentation
+network: see :func:`cnnviz.activations.segmentation.measured`; ``predicted`` is then the class that most pixels were
+given to, and ``probability`` its share of them.
 """
 
 import numpy as np
@@ -29,7 +35,9 @@ from scipy.special import expit, softmax
 from scipy.stats import binomtest
 
 from cnnviz import facts, images, result
+from cnnviz.activations import regression
 from cnnviz.job import Job, run
+from cnnviz.network import kinds
 
 
 def wilson(hits: int, total: int) -> list[float]:
@@ -86,6 +94,10 @@ def main(job: Job) -> None:
     logits = np.load(job.inputs["logits"], mmap_mode="r")
     network = facts.read(job.inputs["network"])
     image_set = images.read(job.inputs["images"], job.image_set)
+    if network["kind"] == kinds.REGRESSION:
+        return of_values(job, network, forward, image_set, logits)
+    if network["kind"] == kinds.SEGMENTATION:
+        return of_pixels(job, forward, image_set)
     to_output, several = network["label_to_output"], network["kind"] == "sigmoid"
     best, n, classes = forward.arrays["top_classes"], *logits.shape
     right = [[to_output[label] for label in picture.labels] for picture in image_set.pictures]
@@ -114,8 +126,7 @@ def main(job: Job) -> None:
     numbers = {key: forward.numbers[key] for key in ("on", "geometry")}
     numbers |= {"pictures": n, "kind": network["kind"], "labelled": len(evaluated)}
     if not len(evaluated):
-        job.write(arrays, numbers=numbers, provenance=provenance)
-        return
+        return job.write(arrays, numbers=numbers, provenance=provenance)
 
     hits = np.array([[o in right[i] for o in best[i]] for i in evaluated])
     top1, top5 = hits[:, 0], hits.any(1)
@@ -154,7 +165,58 @@ def main(job: Job) -> None:
             "calibration_error": calibration_error(*(reliability[k] for k in ("count", "accuracy", "probability"))),
             "largest_class": float(arrays["class_pictures"].max() / len(truth)),
         }
-    job.write(arrays, numbers=numbers, provenance=provenance)
+    return job.write(arrays, numbers=numbers, provenance=provenance)
+
+
+def of_values(job: Job, network: dict, forward: result.Result, image_set: images.ImageSet, scores: np.ndarray) -> None:
+    """The result of a regression network: see the module's docstring."""
+    names, columns = network["values"], network["value_columns"]
+    values = np.asarray(scores[:, : len(names)])
+    known = image_set.targets()
+    truth = np.full(values.shape, np.nan)
+    for place, column in enumerate(columns):
+        if column is not None:
+            truth[:, place] = known[:, column]
+    evaluated = np.isfinite(truth)
+    queries = np.array([picture.role == "query" for picture in image_set.pictures])
+    on = "query" if (evaluated & queries[:, None]).any() and not queries.all() else "all"
+    if on == "query":
+        evaluated &= queries[:, None]
+    said, worst = [], np.full((len(names), job.parameters["mistakes"]), -1, np.int32)
+    for place, name in enumerate(names):
+        rows = np.flatnonzero(evaluated[:, place])
+        if not len(rows):
+            said.append({"name": name, "n": 0})
+            continue
+        true, own = truth[rows, place].astype(float), values[rows, place].astype(float)
+        rng = np.random.default_rng(job.seed_for("bootstrap", name))
+        said.append({"name": name} | regression.measured(true, own, rng))
+        order = rows[np.argsort(-np.abs(own - true), kind="stable")][: worst.shape[1]]
+        worst[place, : len(order)] = order
+    arrays = {"values": values, "truth": truth, "evaluated": evaluated, "worst": worst}
+    arrays["probes"] = np.array(image_set.probes(job.model["probes"]), np.int32)
+    numbers = {"geometry": forward.numbers["geometry"], "on": on, "pictures": len(values), "values": said}
+    numbers |= {"kind": kinds.REGRESSION, "labelled": int(evaluated.any(1).sum())}
+    job.write(arrays, numbers=numbers, provenance=result.inherited(forward, "forward"))
+
+
+def of_pixels(job: Job, forward: result.Result, image_set: images.ImageSet) -> None:
+    """The result of a segmentation network, which looks at each picture again: the pass over them keeps no maps."""
+    from cnnviz import models  # torch, which nothing else here needs
+    from cnnviz.activations import segmentation
+
+    model = models.load(job)
+    masked = np.array([picture.mask is not None for picture in image_set.pictures], bool)
+    queries = np.array([picture.role == "query" for picture in image_set.pictures], bool)
+    on = "query" if (masked & queries).any() and not queries.all() else "all"
+    chosen = np.flatnonzero(masked & queries if on == "query" else masked).tolist()
+    probes = image_set.probes(job.model["probes"])
+    arrays, found = segmentation.measured(model, image_set, probes, chosen, job)
+    arrays |= {"probes": np.array(probes, np.int32), "evaluated": np.array(chosen, np.int32)}
+    arrays |= {"predicted": arrays["shares"].argmax(1).astype(np.int32), "probability": arrays["shares"].max(1)}
+    numbers = {"geometry": forward.numbers["geometry"], "on": on, "pictures": len(image_set)}
+    numbers |= {"kind": kinds.SEGMENTATION, "labelled": len(chosen) if found else 0} | found
+    job.write(arrays, numbers=numbers, provenance=result.inherited(forward, "forward"))
 
 
 if __name__ == "__main__":

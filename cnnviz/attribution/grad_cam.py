@@ -86,7 +86,7 @@ def evidence(model: Model, x: Tensor, targets: Tensor, wanted: str = "auto") -> 
         if layer.height * layer.width == 1:
             raise UserError(f"grad_cam.layer: {layer.name} has one position only and so no map; give an earlier layer")
         return _at(model, x, targets, layer, follow=False)
-    layers = last_layers(model.layers, len(model.classes))
+    layers = last_layers(model.layers, model.heads)
     for layer in layers:
         found = _at(model, x, targets, layer, follow=layer is layers[0])
         # Where a class token gives the scores, it has read the tokens of the layer before the last, not of the last.
@@ -156,12 +156,13 @@ def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
     finally:
         handle.remove()
     means = found.maps.mean((1, 2))
-    if not (passed and _alike(passed[-1][0], means) and _alike(passed[-1][1], found.logits)):
+    if not (passed and _alike(passed[-1][0], means) and _alike(passed[-1][1], found.logits[: model.heads])):
         raise NotApplicable(
             "CAM is for networks whose scores are one linear layer of the means of their last maps, and this one ends "
             "in another way."
         )
-    return torch.einsum("tk,khw->thw", head.weight[targets], found.maps)
+    weight = torch.cat([head.weight, -head.weight])[targets]  # of values the second half are their negatives
+    return torch.einsum("tk,khw->thw", weight, found.maps)
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
@@ -169,9 +170,9 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 
 
 METHODS = {
-    "grad_cam": Method(lambda model, x, t, p, g: heat(evidence(model, x, t, p["layer"]), x.shape[2:])),
+    "grad_cam": Method(lambda model, x, t, p, g: heat(evidence(model, x, t, p["layer"]), x.shape[2:]), one_sided=True),
     "guided_grad_cam": Method(
-        lambda model, x, t, p, g: guided_heat(model, x, t, p["layer"]).abs().amax(1), caveat=caveat
+        lambda model, x, t, p, g: guided_heat(model, x, t, p["layer"]).abs().amax(1), caveat=caveat, one_sided=True
     ),
     "cam": Method(lambda model, x, t, p, g: enlarged(cam(model, x, t), x.shape[2:]), signed=True),
 }

@@ -29,8 +29,11 @@ from tqdm import tqdm
 
 from cnnviz import images, models
 from cnnviz.job import Job
+from cnnviz.network.kinds import REGRESSION, SEGMENTATION
+from cnnviz.pictures import label_maps
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
+VALUE, VALUE_DOWN = "value", "value_down"
 
 
 class NotApplicable(Exception):
@@ -41,12 +44,14 @@ class NotApplicable(Exception):
 class Method:
     """maps: see the module's docstring. signed: both signs mean something; else maps are ≥ 0, larger is more.
 
-    caveat: (model, x) → what a reader must know of this method on this network, or "".
+    caveat: (model, x) → what a reader must know of this method on this network, or "". one_sided: the map shows what
+    speaks for the output only, so that "age down" has a map that does not follow from the one of "age up".
     """
 
     maps: Callable[[models.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
     signed: bool = False
     caveat: Callable[[models.Model, Tensor], str] = lambda model, x: ""
+    one_sided: bool = False
 
 
 def targets(
@@ -71,6 +76,28 @@ def targets(
         for output in found:
             chosen.setdefault(output, []).append(name)
     return list(chosen), [" and ".join(kinds) for kinds in chosen.values()]
+
+
+def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple[list[int], list[str]]:
+    """The same of a regression network: every value, and where maps show one side only, every value downwards too.
+
+    wanted: as above; names of outputs ("age up", "age down") are taken as they are.
+    """
+    named = [name for name in wanted if name not in (PREDICTED, TRUE, RUNNER_UP)]
+    if named:
+        chosen = list(dict.fromkeys(model.output(name) for name in named))
+    else:
+        chosen = [c for value in range(model.heads) for c in ([value, value + model.heads] if one_sided else [value])]
+    return chosen, [VALUE if c < model.heads else VALUE_DOWN for c in chosen]
+
+
+def present(image_set: images.ImageSet, index: int, model: models.Model) -> list[int]:
+    """The outputs of a segmentation network that are in a picture by its mask, the one with most pixels first."""
+    truth = label_maps.of_picture(image_set, index, model.preprocess, len(model.classes))
+    if truth is None:
+        return []
+    counts = np.bincount(truth[truth >= 0].ravel(), minlength=len(model.classes))
+    return [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
 
 
 Left = tuple[dict[str, np.ndarray], dict]  # arrays and numbers, as a result holds them
@@ -106,7 +133,12 @@ def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Lef
         with torch.no_grad():
             scores = model.logits(x)[0]
         right = [o for o in (model.label_to_output[label] for label in image_set.pictures[i].labels) if o is not None]
-        outputs, why = targets(model, scores, right, job.parameters["targets"])
+        if model.kind == REGRESSION:
+            outputs, why = values(model, job.parameters["targets"], any(m.one_sided for m in methods.values()))
+        else:
+            if model.kind == SEGMENTATION and not right:
+                right = present(image_set, i, model)[:1]
+            outputs, why = targets(model, scores, right, job.parameters["targets"])
         most = max(most, len(outputs))
         kinds.append(why)
         at = torch.tensor(outputs, device=x.device)

@@ -105,7 +105,7 @@ def shares(pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 def method(rule: str) -> Method:
     """max over channels of |projection of the class's logit|, (t, h, w)."""
-    return Method(lambda model, x, t, p, g: of_classes(model, x, t, rule).abs().amax(1), caveat=caveat)
+    return Method(lambda model, x, t, p, g: of_classes(model, x, t, rule).abs().amax(1), caveat=caveat, one_sided=True)
 
 
 def caveat(model: Model, x: Tensor) -> str:

@@ -22,7 +22,8 @@ def listed(config: dict) -> ImageSet:
     pictures = []
     for row in images.rows(config):
         labels = tuple(index[name] for name in row.labels)
-        pictures.append(Picture(row.name, row.name, labels[0] if labels else None, 0, 0, labels, row.role))
+        known = row._asdict() | {"labels": labels}
+        pictures.append(Picture(id=row.name, label=labels[0] if labels else None, width=0, height=0, **known))
     return ImageSet(config, tuple(pictures), tuple(names), ())
 
 

@@ -66,6 +66,7 @@ def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -
         provenance={},
         channels=facts["channels"],
         kind=facts["kind"],
+        outputs=block["outputs"],
     )
 
 

@@ -69,6 +69,8 @@ def of_outputs(
         names, source = [[name] for name in of_set], "set"
     else:
         names, source = [[name] for name in _unnamed(outputs - offset, how)], ""
+    if how["kind"] == "segmentation" and (len(names), outputs, offset) == (1, 2, 0):  # what one map tells from the rest
+        names = [["background"], *names]
     if len(names) == outputs:
         names, before = names[offset:], names[:offset]
     else:
@@ -92,6 +94,8 @@ def _other_length(config, count: int, outputs: int, offset: int) -> str:
 def _unnamed(count: int, how: dict) -> list[str]:
     if how["kind"] == "binary" and count == 2:
         return ["no", "yes"]
+    if how["kind"] == "segmentation" and count == 2:
+        return ["background", "foreground"]
     return [str(i) for i in range(count)]
 
 

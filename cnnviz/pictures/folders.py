@@ -27,12 +27,16 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
     root, roles = config["path"], config.get("roles") or {}
     inside = {f"{folder.strip('/')}/": role for role, folders in roles.items() for folder in folders} or {"": ROLES[0]}
     found, others, seen = [], {}, set()
+    masks = _masks(config)
+    inner = os.path.relpath(config["masks"], root) + "/" if masks is not None else None  # they are no pictures
     for folder, role in inside.items():
         for file in _walk(root, folder):
+            if inner is not None and file.name.startswith(inner):
+                continue
             label, deeper, _ = file.name[len(folder) :].partition("/")
             kind, reason = _sorted_out(file, bool(config.get("loader")))
             if kind is None:
-                found.append(Row(file.name, (label,) if deeper else (), role))
+                found.append(Row(file.name, (label,) if deeper else (), role, mask=_mask_of(file.name, masks, root)))
             else:
                 count, example = others.get((kind, reason), (0, file.name))
                 others[kind, reason] = count + 1, example
@@ -44,6 +48,29 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
         where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
         raise UserError(f"{where}: no {kinds} in there{_instead(others)}")
     return sorted(found, key=lambda row: row.name), others, _told(root, found, seen)
+
+
+def _masks(config: dict) -> dict[str, str] | None:
+    """Name without its ending → path, of every file below the folder of masks; None where the set has none."""
+    folder = config.get("masks")
+    if folder is None:
+        return None
+    found = {os.path.splitext(file.name)[0]: file.path for file in _walk(folder, "") if file.regular}
+    if not found:
+        raise UserError(f"{folder}: no masks in there")
+    return dict(sorted(found.items()))
+
+
+def _mask_of(name: str, masks: dict[str, str] | None, root: str) -> str | None:
+    """The mask of a picture, as a path below the root: called as the picture is, or the only one that begins so."""
+    if masks is None:
+        return None
+    name = os.path.splitext(name)[0]
+    path = masks.get(name) or masks.get(os.path.basename(name))
+    if path is None:
+        names = [n for n in masks if n.startswith((f"{name}_", f"{name}-", f"{name}."))]
+        path = masks[names[0]] if len(names) == 1 else None
+    return None if path is None else os.path.relpath(path, root)
 
 
 def _sorted_out(file: _File, every: bool) -> tuple[str | None, str]:

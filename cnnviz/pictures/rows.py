@@ -21,6 +21,7 @@ class Row(NamedTuple):
     credit: str = ""
     licence: str = ""
     file: str | None = None
+    targets: tuple[float | None, ...] = ()
 
 
 class Other(NamedTuple):

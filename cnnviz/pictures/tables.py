@@ -61,7 +61,8 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     lines = [(number, cells) for number, cells in sheet.lines if any(cell.strip() for cell in cells)]
     if not lines:
         raise UserError(f"{path}: no rows")
-    width = max([*at.values(), *(c for c in config.get("box_columns") or [] if isinstance(c, int)), 0]) + 1
+    integers = [c for c in config.get("target_columns") or [] if isinstance(c, int)]
+    width = max([*at.values(), *integers, *(c for c in config.get("box_columns") or [] if isinstance(c, int)), 0]) + 1
     uneven = [number for number, cells in lines if len(cells) != len(sheet.header or lines[0][1])]
     if uneven:
         told.append(f"{len(uneven)} lines have more or fewer cells than the first one (line {uneven[0]})")
@@ -69,9 +70,12 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     places = Places(config, [cells[at["path"]] for _, cells in lines], told)
     labels = _labels(sheet, lines, at.get("label"), one_hot, config, told)
     boxes = _box_columns(sheet, config)
+    values = [(str(column), _known(sheet, column, config)) for column in config.get("target_columns") or []]
     found: dict[str, Row] = {}
     for (number, cells), of_line in zip(lines, labels, strict=True):
         row = _row(cells, of_line, at, boxes, places, f"{path}, line {number}", config)
+        targets = (_value(cells[place], f"{path}, line {number}: {name}") for name, place in values)
+        row = row._replace(targets=tuple(targets))
         if row.name in found:
             row = row._replace(labels=tuple(dict.fromkeys([*found[row.name].labels, *row.labels])))
         found[row.name] = row
@@ -234,6 +238,9 @@ def _columns(sheet: _Sheet, config: dict, told: list[str]) -> tuple[dict[str, in
         if column is None or (key == "label" and listed):
             continue
         place = _place(sheet, column, key, config, told)
+        without = column == "label" and (config.get("target_columns") or config.get("mask_column"))
+        if key == "label" and without and _called(sheet, column, config) is None:
+            continue  # values and label maps need no classes beside them
         if place is None and key == "label":
             return _guessed_labels(sheet, at, wanted["label"], config, told)
         if place is None:
@@ -398,6 +405,19 @@ def _hot(sheet: _Sheet, cells: list[str], columns: Iterable[int], where: str) ->
 
 def _binary(cell: str) -> str:
     return re.sub(r"\.0+$", "", cell.strip().casefold())
+
+
+def _value(cell: str, where: str) -> float | None:
+    text = cell.strip()
+    if text.casefold() in ("", "nan", "na", "n/a", "none", "null", "-"):
+        return None
+    try:
+        value = float(text.replace(",", ".") if text.count(",") == 1 else text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {text!r} is no number; leave the cell empty where the value is not known")
+    return value
 
 
 def _box(cells: list[str], where: str) -> tuple[float, ...] | None:

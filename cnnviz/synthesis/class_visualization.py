@@ -47,6 +47,7 @@ from cnnviz.ascent.regularisers import border, l2, total_variation
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
+from cnnviz.network import kinds
 from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.published import BLUR, SETTINGS
 
@@ -189,7 +190,7 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
     return {
         "logits": own[:, 0].numpy(),
         "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
-        "ranks": 1 + (scores > own).sum(1).numpy(),
+        "ranks": 1 + (scores > own).sum(1).numpy() * (model.kind != kinds.REGRESSION),  # values do not compete
     }
 
 

@@ -87,7 +87,7 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
 def gives_scores(model: Model, name: str) -> bool:
     """Whether a layer is the last one and has a unit a class: what it gives are the scores, or their maps."""
     last = model.layers[-1]
-    return name == last.name and (last.units == len(model.classes) or last.kind == "Linear")
+    return name == last.name and (last.units == model.heads or last.kind == "Linear")
 
 
 def rectified(model: Model, module: str) -> bool:

@@ -28,6 +28,7 @@ from cnnviz.ascent.parametrisations import fourier
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
+from cnnviz.network import kinds
 from cnnviz.synthesis.class_visualization import chosen, score_at
 from cnnviz.synthesis.logit_vs_probability import climb, odds
 
@@ -67,7 +68,7 @@ def five(model: Model, at: Layer, chosen_unit: int, target: int, count: int) -> 
         "logit": logit([target] * count),
         "probability": odds([target] * count),
     }
-    if model.kind == "sigmoid" or len(model.classes) < 2:
+    if model.kind != kinds.SOFTMAX or len(model.classes) < 2:
         del found["probability"]
     return found
 

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from cnnviz.network.kinds import SOFTMAX, has_probabilities
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
@@ -68,12 +69,12 @@ def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
 def view(result: Result, context: Context) -> dict:
     arrays, numbers, show = result.arrays, result.numbers, context.show
     order, mapping = show.get("order", "index"), show.get("mapping", "layer")
-    classes = context.model["classes"]
+    classes, one_class = context.model["classes"], has_probabilities(context.model.get("kind", SOFTMAX))
     figures, negative = [], []
     for p, index in enumerate(arrays["index"].tolist()):
         picture = context.image_set.pictures[index]
         beside = _beside(colour.rgb(arrays["pictures"][p], context.image_set.config.get("show")))
-        said = classes[numbers["predicted"][p]].split(",")[0]
+        said = f" (taken for {classes[numbers['predicted'][p]].split(',')[0]})" if one_class else ""
         for layer in numbers["layers"]:
             maps = restored(arrays, layer["name"], p)
             negative.append(float((maps <= 0).mean()))
@@ -113,8 +114,8 @@ def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, 
         pixels,
         alt=f"{picture.name} at the left of {len(units)} grey maps of {name}, {which}. "
         f"{f'{flat} of them black all over. ' if flat else ''}Unit {brightest} is the brightest.",
-        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name} "
-        f"(taken for {said}). {reads} In reading order, "
+        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name}"
+        f"{said}. {reads} In reading order, "
         + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
         + f"; the largest mean has unit {brightest}."
         + (f" Black all over: {flat}; nothing here speaks to them." if flat else ""),

@@ -7,7 +7,13 @@ from cnnviz.views import colour
 from cnnviz.views.section import Context, Figure, Subject
 
 GAP = 4
-WHY = {"predicted": "the predicted class", "true": "the true class", "runner_up": "the runner-up"}
+WHY = {
+    "predicted": "the predicted class",
+    "true": "the true class",
+    "runner_up": "the runner-up",
+    "value": "what raises it",
+    "value_down": "what lowers it",
+}
 
 
 def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
@@ -47,14 +53,16 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
     for i, index in enumerate(arrays["index"]):
         picture = context.image_set.pictures[index]
         kinds = result.numbers["kinds"][i]
-        names = [classes[target] for target in arrays["targets"][i, : len(kinds)]]
+        targets = arrays["targets"][i, : len(kinds)].tolist()
+        names = [classes[target] for target in targets]
         maps = {name: arrays[f"maps/{name}"][i, : len(kinds)] for name in titles}
         mappings = {name: mapping_of(maps[name], signed[name], show) for name in titles}
         shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
         rows = [[None if t else shown, *(mappings[name](maps[name][t]) for name in titles)] for t in range(len(kinds))]
         said = [
-            f"{name}, {' and '.join(WHY.get(k, 'a class asked for') for k in kind.split(' and '))} (p = {p:.2f})"
-            for name, kind, p in zip(names, kinds, arrays["probabilities"][i], strict=False)
+            f"{name}, {' and '.join(WHY.get(k, 'a class asked for') for k in kind.split(' and '))} "
+            f"({context.says(target, p)})"
+            for target, name, kind, p in zip(targets, names, kinds, arrays["probabilities"][i], strict=False)
         ]
         label = arrays["label"][i]
         truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."

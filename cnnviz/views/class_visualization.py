@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.kinds import REGRESSION, SOFTMAX, has_probabilities
 from cnnviz.result import Result
 from cnnviz.views import colour, curves, panels, section
 from cnnviz.views.section import Context, Paper, Subject
@@ -36,13 +37,16 @@ def view(result: Result, context: Context) -> dict:
     names = [name.split(",")[0].strip() for name in classes]  # ImageNet's names list synonyms
     steps = result.numbers["snapshot_steps"]
     n, height, width, _ = pictures.shape
+    kind = context.model.get("kind", SOFTMAX)
     scale = max(1.0, SHOWN_SIZE / width)
     lossless = width < SHOWN_SIZE // 2
     mapping = "the picture itself: levels 0 … 255 are what was optimised"
 
     def verdict(i: int) -> str:
-        place = "its highest score" if ranks[i] == 1 else f"rank {ranks[i]} of its scores"
         beside = "; ascended before the last ReLU, where the class score was flat" if classes[i] in fallback else ""
+        if not has_probabilities(kind):
+            return context.says(targets[i], probabilities[i]) + beside
+        place = "its highest score" if ranks[i] == 1 else f"rank {ranks[i]} of its scores"
         return f"logit {logits[i]:.1f}, probability {probabilities[i]:.3g}, {place}{beside}"
 
     some = range(min(OVERVIEW, n))
@@ -126,24 +130,29 @@ def view(result: Result, context: Context) -> dict:
     if "settings" in result.numbers:
         more, tables = published(result, context)
         figures += more
+    columns = ("class", "logit", "probability", "rank")
     rows = tuple(
         (names[i], round(float(logits[i]), 2), float(f"{probabilities[i]:.4g}"), int(ranks[i])) for i in range(n)
     )
+    metrics = (
+        section.Metric("won_by_their_class", float(np.mean(ranks == 1)), "share", "higher"),
+        section.Metric("median_probability", float(np.median(probabilities)), "", "higher"),
+    )
+    if not has_probabilities(kind):
+        columns, metrics = ("class", "what the network says"), ()
+        rows = tuple((names[i], context.says(targets[i], probabilities[i])) for i in range(n))
     return {
         "figures": tuple(figures),
         "tables": (
             section.Table(
                 "verdicts",
                 "What the network says of each picture as published (8 bits a channel, upright, whole).",
-                ("class", "logit", "probability", "rank"),
+                columns,
                 rows,
             ),
             *tables,
         ),
-        "metrics": (
-            section.Metric("won_by_their_class", float(np.mean(ranks == 1)), "share", "higher"),
-            section.Metric("median_probability", float(np.median(probabilities)), "", "higher"),
-        ),
+        "metrics": metrics,
     }
 
 
@@ -153,6 +162,7 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
     arrays, numbers = result.arrays, result.numbers
     shown_channels = context.image_set.config.get("show")
     settings = numbers["settings"]
+    kind = context.model.get("kind", SOFTMAX)
     classes = numbers["settings_classes"]
     names = [name.split(",")[0].strip() for name in classes]
     subjects = [Subject("class", name) for name in classes]
@@ -167,10 +177,17 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
 
     def verdict(part: str, at: tuple) -> str:
         logit, p, rank = (arrays[f"{part}/{key}"][at] for key in ("logits", "probabilities", "ranks"))
+        if not has_probabilities(kind):
+            target = arrays["settings/targets"][at[0] if part == "settings" else 0]
+            return context.says(target, p)
         return f"logit {logit:.1f}, probability {p:.2g}" + ("" if rank == 1 else f", rank {rank}")
 
     for i, name in enumerate(names):
-        won = [s["name"] for j, s in enumerate(settings) if arrays["settings/ranks"][i, j] == 1]
+        won = (
+            []
+            if kind == REGRESSION
+            else [s["name"] for j, s in enumerate(settings) if arrays["settings/ranks"][i, j] == 1]
+        )
         figures.append(
             drawn(
                 f"settings-{arrays['settings/targets'][i]}",
@@ -178,8 +195,8 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
                 ACROSS,
                 alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
                 caption=f"{name} under the published settings, in reading order from plain ascent to random views. "
-                + ("The network takes all of them" if len(won) == len(settings) else f"It takes {len(won)} of them")
-                + " for that class. The section's tables say what is done in each, and what the network says of it.",
+                + _taken(len(won), len(settings), kind)
+                + "The section's tables say what is done in each, and what the network says of it.",
                 mapping=levels,
                 data="settings/stages",
                 subjects=(subjects[i],),
@@ -210,19 +227,19 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
     blur = next(s for s in settings if s["name"] == "blur")
     starts = colour.rgb(arrays["starts/stages"], shown_channels)
     photograph = numbers["photograph"]
-    kinds = ["from grey", "from noise", *("from a photograph" for _ in photograph)]
+    places = ["from grey", "from noise", *("from a photograph" for _ in photograph)]
     figures.append(
         drawn(
             "starts",
             [
-                (kind if k == 0 else f"{step if step.isdigit() else blur['steps']} steps", picture)
-                for kind, row in zip(kinds, starts, strict=True)
+                (place if k == 0 else f"{step if step.isdigit() else blur['steps']} steps", picture)
+                for place, row in zip(places, starts, strict=True)
                 for k, (step, picture) in enumerate(zip(at, row, strict=True))
             ],
             len(at),
-            alt=f"Stages of the picture for {names[0]} {', '.join(kinds)}, a start a row.",
+            alt=f"Stages of the picture for {names[0]} {', '.join(places)}, a start a row.",
             caption=f"Where an ascent starts, under the setting “blur”: {names[0]} "
-            + "; ".join(f"{kind}: in the end {verdict('starts', (k,))}" for k, kind in enumerate(kinds))
+            + "; ".join(f"{place}: in the end {verdict('starts', (k,))}" for k, place in enumerate(places))
             + (f". The photograph is {photograph[0]}." if photograph else ".")
             + " What is left of the start shows how much of a picture is the start's and not the class's.",
             mapping=levels,
@@ -262,15 +279,19 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
         ("setting", "what is done", "steps"),
         tuple((s["name"], s["words"], s["steps"]) for s in settings),
     )
+    columns = ("class", "setting", "logit", "probability", "rank", "distance")
+    whole = slice(None) if has_probabilities(kind) else slice(0, 3)  # what says nothing of a value is left out
     judged = section.Table(
         "settings-verdicts",
         "What the network says of the pictures under the published settings, and how far they are from grey (root mean "
         "square, levels of 255).",
-        ("class", "setting", "logit", "probability", "rank", "distance"),
+        (*columns[:5][whole], columns[5]),
         tuple(
             (
-                *(name, s["name"], round(float(arrays["settings/logits"][i, j]), 1)),
-                *(float(f"{arrays['settings/probabilities'][i, j]:.3g}"), int(arrays["settings/ranks"][i, j])),
+                *(
+                    *(name, s["name"], round(float(arrays["settings/logits"][i, j]), 1)),
+                    *(float(f"{arrays['settings/probabilities'][i, j]:.3g}"), int(arrays["settings/ranks"][i, j])),
+                )[whole],
                 round(255 * float(arrays["settings/distance"][i, j])),
             )
             for i, name in enumerate(names)
@@ -278,6 +299,12 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
         ),
     )
     return figures, (what, judged)
+
+
+def _taken(won: int, settings: int, kind: str) -> str:
+    if kind == REGRESSION:
+        return ""
+    return f"{'The network takes all' if won == settings else f'It takes {won}'} of them for that class. "
 
 
 def grid(arrays: dict, numbers: dict, stages: np.ndarray, name: str, subject: Subject, drawn) -> section.Figure:

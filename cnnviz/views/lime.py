@@ -50,7 +50,8 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
             rows.append([None if t else large, tints, alone])
             why = " and ".join(attributions.WHY.get(k, "a class asked for") for k in kind.split(" and "))
             poor = ", too low to believe" if r2 < LOW_FIT else ""
-            said.append(f"{name}, {why} (p = {arrays['probabilities'][i, t]:.2f}, R² = {r2:.2f}{poor})")
+            score = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
+            said.append(f"{name}, {why} ({score}, R² = {r2:.2f}{poor})")
         label = arrays["label"][i]
         truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         made.append(

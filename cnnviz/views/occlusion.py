@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.kinds import SOFTMAX, has_probabilities
 from cnnviz.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
@@ -13,7 +14,9 @@ def view(result: Result, context: Context) -> dict:
     arrays, used = result.arrays, result.parameters
     rows, columns = (starts(length, used) for length in arrays["pictures"].shape[1:3])
     falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, the predicted one unless asked otherwise
-    unit = "share" if used["score"] == "probability" else ""
+    likely = has_probabilities(context.model.get("kind", SOFTMAX))
+    unit = "share" if used["score"] == "probability" and likely else ""
+    measure = used["score"] if likely else "score"
     return {
         "figures": (*attributions.figures(result, context, TITLES), _mask(result, context, rows, columns)),
         "metrics": (
@@ -23,7 +26,7 @@ def view(result: Result, context: Context) -> dict:
         ),
         "how_to_read": f"A square of {used['window']} × {used['window']} pixels in one colour, {_colour(used)}, hides "
         f"a part of the picture, at {len(rows)} × {len(columns)} places {used['stride']} pixels apart; the last figure "
-        f"shows it. Each pixel of a map has the fall of the class's {used['score']}, on average over the squares that "
+        f"shows it. Each pixel of a map has the fall of the class's {measure}, on average over the squares that "
         "hide the pixel. Red: the network needs what is there; blue: it is surer of the class without it; white: "
         "nothing changes. Each row is a class, and the rows of a picture share one range of colours, given below it: "
         "where its ends are near 0, no single square matters, however strong the colours.",

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from cnnviz.network import kinds
 from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.views import colour, section
@@ -152,6 +153,26 @@ def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[st
 
 def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, right: list[bool]) -> tuple[bytes, int]:
     """A picture over its best classes as bars, right ones blue with a tick: SVG, and its height. pixels: (h, w, 3)."""
+    parts, top = _titled(pixels, title)
+    colours = ["right" if r else "wrong" for r in right]
+    parts += bars([short(n, 24) for n in names], chances, [percent(p) for p in chances], colours, top, CARD)
+    height = top + len(names) * BAR
+    return svg(CARD, height, parts), height
+
+
+def card_of(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> tuple[bytes, int]:
+    """A picture over lines with words at both ends: SVG, and its height. pixels: (h, w, 3)."""
+    parts, top = _titled(pixels, short(title, 32))
+    for i, (left, right) in enumerate(lines):
+        y = top + i * BAR + 13.5
+        parts.append(f'<text x="6" y="{y}">{escape(left)}</text>')
+        parts.append(f'<text class="end quiet" x="{CARD - 6}" y="{y}">{escape(right)}</text>')
+    height = top + len(lines) * BAR
+    return svg(CARD, height, parts), height
+
+
+def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
+    """A picture as wide as a card, its title below: SVG elements, and where they end."""
     shown = round(CARD * pixels.shape[0] / pixels.shape[1])
     picture = Image.fromarray(pixels)
     if picture.width > 2 * CARD:
@@ -164,14 +185,15 @@ def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, 
         f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>',
         f'<text class="strong" x="6" y="{shown + 18}">{escape(title)}</text>',
     ]
-    kinds = ["right" if r else "wrong" for r in right]
-    parts += bars([short(n, 24) for n in names], chances, [percent(p) for p in chances], kinds, shown + 26, CARD)
-    height = shown + 26 + len(names) * BAR
-    return svg(CARD, height, parts), height
+    return parts, shown + 26
 
 
 def view(result: Result, context: Context) -> dict:
     numbers, arrays = result.numbers, result.arrays
+    if numbers["kind"] in (kinds.REGRESSION, kinds.SEGMENTATION):
+        from cnnviz.views import predicted_maps, predicted_values  # which draw with what is above
+
+        return (predicted_values if numbers["kind"] == kinds.REGRESSION else predicted_maps).view(result, context)
     several = numbers["kind"] == "sigmoid"
     whole = f"the {numbers['labelled']:,} labelled {'query ' if numbers['on'] == 'query' else ''}pictures"
     figures, tables, metrics = [], [], []

@@ -92,10 +92,13 @@ def _range(shares: np.ndarray, percentile: float) -> colour.Mapping:
 def classes_of(result: Result, context: Context, i: int) -> tuple[list[str], str]:
     """The classes of probe picture i, and a sentence that says why each was taken."""
     kinds, classes = result.numbers["kinds"][i], context.model["classes"]
-    names = [classes[target] for target in result.arrays["targets"][i, : len(kinds)]]
+    targets = result.arrays["targets"][i, : len(kinds)].tolist()
+    names = [classes[target] for target in targets]
     why = [" and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and ")) for kind in kinds]
     probabilities = result.arrays["probabilities"][i]
-    said = "; ".join(f"{n}, {w} (p = {p:.2f})" for n, w, p in zip(names, why, probabilities, strict=False))
+    said = "; ".join(
+        f"{n}, {w} ({context.says(t, p)})" for t, n, w, p in zip(targets, names, why, probabilities, strict=False)
+    )
     label = result.arrays["label"][i]
     truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
     return names, f"{said}.{truth}"

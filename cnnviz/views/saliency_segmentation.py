@@ -59,7 +59,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
             rows.append([None if t else large, *panels(result, large, i, t, mapping, scale)])
             why = " and ".join(attributions.WHY.get(k, "a class asked for") for k in kind.split(" and "))
             score = f", IoU {result.numbers['iou'][i][t]:.2f}" if truth else ""
-            said.append(f"{name}, {why} (p = {arrays['probabilities'][i, t]:.2f}{score})")
+            said.append(
+                f"{name}, {why} ({context.says(arrays['targets'][i, t], arrays['probabilities'][i, t])}{score})"
+            )
         label, true = arrays["label"][i], ""
         known = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         if truth:

@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from PIL import Image
 
 from cnnviz import atomic, facts, images, whole
 from cnnviz.errors import reporting
+from cnnviz.network import kinds
 from cnnviz.result import Result, read
 
 SCHEMA = 1
@@ -162,6 +163,10 @@ class Context:
         self.inputs = inputs
         self.files: dict[str, bytes] = {}
 
+    def says(self, output: int, score: float) -> str:
+        """What the network says of one of its outputs, for a caption: see :func:`cnnviz.network.kinds.stated`."""
+        return kinds.stated(self.model.get("kind", kinds.SOFTMAX), output, len(self.model["classes"]), score)
+
     def picture(
         self,
         id: str,
@@ -276,4 +281,7 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
             }
             | shown
         )
+        if section.status == "ok":
+            note = kinds.note(context.model.get("kind", kinds.SOFTMAX), section.question + section.how_to_read)
+            section = replace(section, how_to_read=section.how_to_read + note)
         write(section, context.files, options.section, options.figures)

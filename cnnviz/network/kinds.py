@@ -1,0 +1,117 @@
+"""The four kinds of networks by what they put out, and which sections say nothing of a kind. No torch here.
+
+- softmax: one class a picture (``outputs.kind`` softmax or binary); sigmoid: any number of classes.
+- regression: k named values v. Scores are (n, 2k): v, and −v. So "age up" and "age down" are things to explain and to
+  ascend like classes; a value has no probability.
+- segmentation: a score for each class and pixel, (n, c, h, w). The score of a class is the mean of its scores over the
+  pixels given to it (those where it is the highest); where none is given to it, the mean over all pixels.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from cnnviz.errors import UserError
+
+SOFTMAX, SIGMOID, REGRESSION, SEGMENTATION = "softmax", "sigmoid", "regression", "segmentation"
+UP, DOWN = "up", "down"
+
+NOT_FOR = {
+    REGRESSION: {
+        "logit_vs_probability": "A value has no probability, so there is nothing to compare its score with.",
+        "multifaceted": "Facets are the kinds of pictures in a class, and this network puts out values, not classes.",
+        "bias_probe": "This test asks whether a class depends on the background, and this network puts out values.",
+        "attribution_check": "Its tests follow the probability of a class while pixels go, and a value has none.",
+        "fooling_images": "A picture is fooled when it is taken for another class, and this network puts out values.",
+    },
+    SEGMENTATION: {
+        "logit_vs_probability": "This network gives a class to every pixel: a class has no single probability.",
+        "bias_probe": "This test asks for the one class of a picture, and this network gives a class to every pixel.",
+        "attribution_check": "Its tests follow the probability of a class while pixels go, and a class of this network "
+        "has none for the whole picture.",
+        "fooling_images": "A picture is fooled when its one class changes, and this network gives one to each pixel.",
+    },
+}
+
+
+_NOTES = {
+    REGRESSION: " This network puts out values. Where this page says class, read: a value going up, or down; where it "
+    "says score, logit or probability, read: the value.",
+    SEGMENTATION: " This network gives a class to every pixel. The score of a class is here the mean of its scores "
+    "over the pixels given to it (over all pixels, where none is), and has no probability.",
+}
+
+
+def of(kind: str) -> str:
+    """The kind of a network by ``outputs.kind`` of its config block."""
+    return kind if kind in (SIGMOID, REGRESSION, SEGMENTATION) else SOFTMAX
+
+
+def why_not(kind: str, section: str) -> str:
+    """Why a section says nothing of a kind of network, for a reader of the gallery; "" where it does."""
+    return NOT_FOR.get(kind, {}).get(section, "")
+
+
+def note(kind: str, words: str) -> str:
+    """What to add to a section's ``words`` on how to read it where they are about classes, or ""."""
+    return _NOTES.get(kind, "") if "class" in words else ""
+
+
+def has_probabilities(kind: str) -> bool:
+    return kind in (SOFTMAX, SIGMOID)
+
+
+def directions(values: Sequence[str]) -> list[str]:
+    """Names of the 2k outputs of a regression network with k named values."""
+    return [*(f"{name} {UP}" for name in values), *(f"{name} {DOWN}" for name in values)]
+
+
+def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int, where: str) -> list[str]:
+    """Names of ``count`` values: those given, else the columns of the table that hold the truth, else numbers."""
+    if given is None:
+        given = columns if len(columns) == count else ["value"] if count == 1 else [f"value {i}" for i in range(count)]
+    if len(given) != count:
+        raise UserError(f"{where}: outputs.values lists {len(given)} names, the network has {count} outputs")
+    if len({name.casefold() for name in given}) < count:
+        raise UserError(f"{where}: outputs.values: {', '.join(given)}: each value needs a name of its own")
+    return list(given)
+
+
+def truth_columns(target_columns: Sequence[str] | None, set_classes: Sequence[str]) -> list[str]:
+    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers."""
+    if target_columns or not set_classes:
+        return list(target_columns or ())
+    try:
+        return ["label"] if all(isfinite(float(name)) for name in set_classes) else []
+    except ValueError:
+        return []
+
+
+def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None]:
+    """For each value the place of the column with its truth: of the same name; by place where no name is the same."""
+    plain = [column.strip().casefold() for column in columns]
+    found = [plain.index(name.strip().casefold()) if name.strip().casefold() in plain else None for name in values]
+    if len(columns) == len(values) and all(place is None for place in found):
+        return list(range(len(values)))
+    return found
+
+
+def stated(kind: str, output: int, outputs: int, score: float) -> str:
+    """What a network says of one of its outputs, in a caption: "p = 0.93", "value 31.2" or "score 7.1".
+
+    score: what :meth:`cnnviz.models.Model.probabilities` gives. A value is stated as such also where it was lowered.
+    """
+    if kind == REGRESSION:
+        return f"value {score if output < outputs // 2 else -score:.3g}"
+    return f"score {score:.2f}" if kind == SEGMENTATION else f"p = {score:.2f}"
+
+
+def by_pixels(maps):
+    """(n, c, h, w) scores of pixels, a tensor → (n, c) scores of classes: see the module's docstring."""
+    given = maps.argmax(1, keepdim=True) == _numbers(maps)
+    count = given.sum((2, 3))
+    own = (maps * given).sum((2, 3)) / count.clamp(min=1)
+    return own.where(count > 0, maps.mean((2, 3)))
+
+
+def _numbers(maps):
+    return maps.new_ones(1, maps.shape[1], 1, 1).cumsum(1).long() - 1

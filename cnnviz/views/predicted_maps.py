@@ -1,0 +1,234 @@
+"""Predictions of a segmentation network: its map over each probe picture, and how it agrees with the masks."""
+
+import base64
+import colorsys
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.views.predictions import BAR, bars, matrix, percent, short, svg
+from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
+
+MOST_CLASSES = 24  # of the matrix, the commonest
+PANEL, GAP, LINE = 260, 8, 20  # CSS pixels
+MOST_PROBES = 60
+OPACITY = 0.55
+
+HOW_TO_READ = (
+    "Each probe picture stands beside the class that the network gives to each of its pixels, in colours over the "
+    "picture, and beside the mask where there is one. "
+)
+MASKS = (
+    "IoU of a class is the number of pixels that are of the class and are given to it, over the pixels that are "
+    "either: 1 is perfect, 0 is never right. Their mean counts a small class as much as a large one. Beside both "
+    "numbers stands what giving every pixel the commonest class would reach, and a 95 % interval over pictures. Rows "
+    "of the matrix are right classes, columns predicted ones."
+)
+NO_MASKS = "No mask is known of these pictures, so nothing can be said about errors."
+DO_NOT_CONCLUDE = (
+    "Numbers on these pictures are not numbers anywhere else: on pictures it was trained on they are flattering. A "
+    "high share of right pixels says little where one class fills most of them: compare it with the control. Pixels of "
+    "one picture go together, so few pictures are few, however many pixels they have. In other sections a class's "
+    "score is the mean of its scores over the pixels that are given to it (over all pixels where it has none)."
+)
+EQUATION = "IoU_c = |ŷ = c and t = c| / |ŷ = c or t = c|;  S_c = mean over pixels given to c of its score"
+PAPER = Paper(
+    "M. Everingham, L. Van Gool, C. K. I. Williams, J. Winn, A. Zisserman", 2010,
+    "The Pascal Visual Object Classes (VOC) Challenge", "IJCV", "https://doi.org/10.1007/s11263-009-0275-4",
+)  # fmt: skip
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers = result.numbers
+    judged = bool(numbers["labelled"])
+    figures, tables = [_shares(result, context)], []
+    if judged:
+        figures.insert(0, _confusion(result, context))
+        tables.append(_classes(result, context))
+    figures += _overlays(result, context)
+    metrics = [Metric("pictures_judged", numbers["labelled"])]
+    if judged:
+        for name in ("mean_iou", "pixel_accuracy"):
+            interval = tuple(numbers[f"{name}_interval"]) if f"{name}_interval" in numbers else None
+            metrics.insert(0, Metric(name, numbers[name], "share", "higher", interval))
+        metrics += [
+            Metric("always_the_commonest_pixel_accuracy", numbers["control_pixel_accuracy"], "share"),
+            Metric("always_the_commonest_mean_iou", numbers["control_mean_iou"], "share"),
+        ]
+    return {
+        "figures": tuple(figures),
+        "tables": tuple(tables),
+        "metrics": tuple(metrics),
+        "about": (_about(result, context),),
+        "question": "Which class does the network give to each pixel, and how often is that right?",
+        "how_to_read": HOW_TO_READ + (MASKS if judged else NO_MASKS),
+        "do_not_conclude": DO_NOT_CONCLUDE,
+        "equation": EQUATION,
+        "papers": (PAPER,),
+    }
+
+
+def conclusion(numbers: dict, classes: list[str]) -> str:
+    """Pixel accuracy and mean IoU beside the control, in a sentence."""
+
+    def of(name: str) -> str:
+        found = f"{numbers[name]:.1%}"
+        if f"{name}_interval" in numbers:
+            low, high = numbers[f"{name}_interval"]
+            found += f" ({low:.1%} to {high:.1%})"
+        return found
+
+    return (
+        f"{of('pixel_accuracy')} of the pixels are right, mean IoU {of('mean_iou')}; always "
+        f"{short(classes[numbers['commonest']])}: {numbers['control_pixel_accuracy']:.1%} and "
+        f"{numbers['control_mean_iou']:.1%}."
+    )
+
+
+def palette(count: int) -> np.ndarray:
+    """So many colours that are told apart, (count, 3) uint8: hues a golden section apart, in three lightnesses."""
+    made = [
+        colorsys.hls_to_rgb((i * 0.618034 + 0.58) % 1, (0.5, 0.66, 0.36)[i % 3], (0.85, 0.7, 0.8)[i % 3])
+        for i in range(count)
+    ]
+    return np.rint(np.array(made) * 255).astype(np.uint8)
+
+
+def over(picture: np.ndarray, map: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """A label map (h, w) in colours over a picture (h, w, 3); where the class is not known (−1) the picture alone."""
+    mixed = picture * (1 - OPACITY) + colours[np.maximum(map, 0)] * OPACITY
+    return np.where(map[..., None] < 0, picture, np.rint(mixed)).astype(np.uint8)
+
+
+def _overlays(result: Result, context: Context) -> list[Figure]:
+    arrays, classes = result.arrays, context.model["classes"]
+    colours = palette(len(classes))
+    indices = arrays["probes"][:MOST_PROBES].tolist()
+    geometry = Preprocess(**result.numbers["geometry"]).geometry
+    figures = []
+    for k, (i, shown) in enumerate(zip(indices, context.image_set.arrays(geometry, indices, shown=True), strict=True)):
+        picture, map, truth = context.image_set.pictures[i], arrays["probe_maps"][k], arrays["probe_truths"][k]
+        known = bool((truth >= 0).any())
+        panels = [shown, over(shown, map, colours), *([over(shown, truth, colours)] if known else [])]
+        share = arrays["shares"][i]
+        present = np.union1d(np.flatnonzero(share > 0), np.unique(truth[truth >= 0]) if known else [])
+        present = sorted(present.astype(int).tolist(), key=lambda c: (-share[c], c))
+        drawn, width, height = _sheet(panels, present, share, classes, colours)
+        listed = ", ".join(f"{short(classes[c], 40)} {percent(share[c])}" for c in present[:8] if share[c] > 0)
+        right = f" {(map == truth)[truth >= 0].mean():.1%} of the pixels are right." if known else ""
+        figures.append(
+            context.figure(
+                f"probes-{picture.id}", f"probes-{picture.id}.svg", drawn, width, height,
+                alt=f"{picture.name}, the classes of its pixels as the network sees them{', and the mask' * known}: "
+                f"{listed}.",
+                caption=f"{picture.name}: {listed}.{right} From left: the picture, what the network says"
+                f"{', the mask (bare where it says nothing)' if known else ''}.",
+                mapping="a colour a class, over the pixels the network saw; the legend has the share of pixels given "
+                "to each",
+                data=f"probe_maps[{k}], probe_truths[{k}]", group="Probe pictures",
+                subjects=(Subject("image", picture.name), *(Subject("class", classes[c]) for c in present)),
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, classes: list[str], colours) -> tuple:
+    """Pictures side by side over a legend: SVG, width, height."""
+    high = round(PANEL * panels[0].shape[0] / panels[0].shape[1])
+    width = len(panels) * (PANEL + GAP) - GAP
+    columns = len(panels)
+    rows = -(-len(present) // columns)
+    parts = []
+    for k, pixels in enumerate(panels):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "WEBP", quality=88, method=2)
+        plain = ' style="image-rendering:pixelated"' if pixels.shape[1] < PANEL / 2 else ""
+        parts.append(
+            f'<image{plain} x="{k * (PANEL + GAP)}" width="{PANEL}" height="{high}" preserveAspectRatio="none" '
+            f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
+        )
+    for place, c in enumerate(present):
+        x, y = place // rows * (PANEL + GAP), high + 10 + place % rows * LINE
+        fill = "#" + bytes(colours[c]).hex()
+        given = percent(share[c]) if share[c] > 0 else "not given"
+        parts.append(
+            f'<rect fill="{fill}" x="{x}" y="{y}" width="14" height="14" rx="2"/>'
+            f'<text x="{x + 21}" y="{y + 12}">{escape(short(classes[c], 24))}</text>'
+            f'<text class="end quiet" x="{x + PANEL}" y="{y + 12}">{given}</text>'
+        )
+    height = high + 10 + rows * LINE
+    return svg(width, height, parts), width, height
+
+
+def _confusion(result: Result, context: Context) -> Figure:
+    table, classes = result.arrays["pixel_confusion"], context.model["classes"]
+    order = np.argsort(-(table.sum(1) + table.sum(0)), kind="stable")
+    chosen = np.sort(order[: min(MOST_CLASSES, int((table.sum(0) + table.sum(1) > 0).sum()))])
+    totals = table.sum(1)[chosen]
+    per_cent = 100 * table[chosen] / np.maximum(totals, 1)[:, None]
+    inside = np.rint(per_cent[:, chosen]).astype(int)
+    rest = np.rint(per_cent.sum(1) - per_cent[:, chosen].sum(1)).astype(int)
+    names = [classes[c] for c in chosen]
+    drawn, width, height, most = matrix(inside, rest, np.full(len(chosen), 100), names)
+    said = conclusion(result.numbers, classes)
+    return context.figure(
+        "confusion", "confusion.svg", drawn, width, height,
+        alt=f"Matrix of {len(chosen)} right classes by row and predicted classes by column, in per cent of the row's "
+        f"pixels. {said}",
+        caption=f"{said} Each row is a right class, each column a predicted one; numbers are per cent of the row's "
+        f"pixels, over {result.numbers['labelled']:,} pictures with masks.",
+        mapping=f"share of a row's pixels; right, blue: 0 … 1; mistakes, orange: 0 … {most:.2g}",
+        data="pixel_confusion", subjects=tuple(Subject("class", name) for name in names), from_dataset=False,
+    )  # fmt: skip
+
+
+def _shares(result: Result, context: Context) -> Figure:
+    mean, classes = result.arrays["shares"].mean(0), context.model["classes"]
+    order = [c for c in np.argsort(-mean, kind="stable")[:20].tolist() if mean[c] > 0]
+    width = 480
+    drawn = bars(
+        [short(classes[c], 36) for c in order], mean[order] / mean.max(), [percent(mean[c]) for c in order],
+        ["other"] * len(order), 4, width,
+    )  # fmt: skip
+    return context.figure(
+        "shares", "shares.svg", svg(width, len(order) * BAR + 6, drawn), width, len(order) * BAR + 6,
+        alt=f"Bars of the share of pixels given to each class: "
+        f"{', '.join(f'{short(classes[c])} {percent(mean[c])}' for c in order[:3])}, and so on.",
+        caption=f"The share of pixels that the network gives to each class, over all {len(result.arrays['shares']):,} "
+        f"pictures: the {len(order)} commonest of {int((mean > 0).sum())} classes that occur.",
+        mapping=f"length: share of pixels, full at {percent(float(mean.max()))}", data="shares", subjects=(),
+        from_dataset=False,
+    )  # fmt: skip
+
+
+def _classes(result: Result, context: Context) -> Table:
+    both, right, said = result.arrays["pixel_counts"].sum(0)
+    iou, classes = result.arrays["class_iou"], context.model["classes"]
+    order = [c for c in np.argsort(iou, kind="stable") if right[c] or said[c]]
+    return Table(
+        "classes",
+        "Each class, hardest first. Found: of its pixels, so many are given to it. Right when given: of the pixels "
+        "given to it, so many are of the class.",
+        ("class", "share of pixels", "IoU", "found", "right when given"),
+        tuple(
+            (
+                short(classes[c], 40), percent(right[c] / right.sum()), f"{iou[c]:.3f}",
+                f"{both[c] / right[c]:.1%}" if right[c] else "does not occur",
+                f"{both[c] / said[c]:.1%}" if said[c] else "never given",
+            )
+            for c in order
+        ),
+    )  # fmt: skip
+
+
+def _about(result: Result, context: Context) -> About:
+    classes, shares = context.model["classes"], result.arrays["shares"]
+    rows = {}
+    for picture, own in zip(context.image_set.pictures, shares, strict=True):
+        best = [c for c in np.argsort(-own, kind="stable")[:3] if own[c] > 0]
+        rows[picture.name] = (", ".join(f"{short(classes[c], 40)} {percent(own[c])}" for c in best),)
+    return About("image", ("commonest classes of its pixels",), rows, from_dataset=True)

@@ -1,0 +1,268 @@
+"""Predictions of a regression network: predicted against true, residuals, the pictures furthest off, the probes."""
+
+from html import escape
+
+import numpy as np
+
+from cnnviz.preprocess import Preprocess
+from cnnviz.result import Result
+from cnnviz.views.colour import number
+from cnnviz.views.predictions import CARD, card_of, svg
+from cnnviz.views.section import About, Context, Figure, Metric, Subject, Table
+
+MOST_DOTS = 3000
+MOST_PROBES = 60
+SIDE, LEFT, TOP, UNDER = 300, 74, 12, 46  # CSS pixels of a plot and its margins
+
+HOW_TO_READ = (
+    "Each dot is a picture: its true value across, what the network says upwards. On the dashed line all is right. R² "
+    "is the share of the true values' variation that the network accounts for: 1 is perfect, 0 is no better than "
+    "saying the mean every time, below 0 is worse than that. Beside the mean absolute error stands that of always "
+    "saying the mean. Both come with a 95 % interval over pictures. Below are the residuals (predicted minus true): a "
+    "slope says that small values come out too large, and large ones too small. Then come the "
+    "pictures that are furthest off."
+)
+DO_NOT_CONCLUDE = (
+    "Errors on these pictures are not errors anywhere else: on pictures it was trained on they are flattering. R² "
+    "depends on how much the true values differ in this set: the same errors give a low R² where all values are alike. "
+    "The picture furthest off may have a wrong value in the table."
+)
+EQUATION = "R² = 1 − Σ (v − t)² / Σ (t − mean t)²;  MAE = mean |v − t|"
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers = result.numbers
+    whole = f"the {'query ' if numbers['on'] == 'query' else ''}pictures whose value is known"
+    figures, metrics = [], []
+    for place, found in enumerate(numbers["values"]):
+        if found["n"]:
+            figures += [
+                _against(result, context, place, found, whole),
+                _residuals(result, context, place, found, whole),
+            ]
+            metrics += _metrics(found, len(numbers["values"]))
+        else:
+            figures.append(_spread(result, context, place, found))
+    for place, found in enumerate(numbers["values"]):
+        indices = result.arrays["worst"][place]
+        group = "Furthest off" if len(numbers["values"]) == 1 else f"Furthest off: {found['name']}"
+        figures += _cards(result, context, indices[indices >= 0].tolist(), f"worst-{place}", group)
+    probes = result.arrays["probes"][:MOST_PROBES].tolist()
+    figures += _cards(result, context, probes, "probes", "Probe pictures")
+    known = any(found["n"] for found in numbers["values"])
+    return {
+        "figures": tuple(figures),
+        "tables": (_table(numbers["values"], whole),) if known else (),
+        "metrics": (*metrics, Metric("pictures_judged", numbers["labelled"])),
+        "about": (_about(result, context),),
+        "question": "How near do the network's values come to the truth?",
+        "how_to_read": HOW_TO_READ
+        if known
+        else "No true value is known of these pictures, so nothing can be said about errors. The first figures show "
+        "how the network's values spread; below are its values for each probe picture.",
+        "do_not_conclude": DO_NOT_CONCLUDE,
+        "equation": EQUATION if known else "",
+        "papers": (),
+    }
+
+
+def conclusion(found: dict) -> str:
+    """R², the error and the control, with what may be said of them, in a sentence or two."""
+    r2 = "not defined, as all true values are the same" if found["r2"] is None else f"{found['r2']:.2f}"
+    between = f" ({_pair(found['r2_interval'])})" if found["r2"] is not None and "r2_interval" in found else ""
+    mae = f" ({_pair(found['mae_interval'])})" if "mae_interval" in found else ""
+    low, high = found.get("gain_interval", (-1, 1))
+    better = "nearer to the truth than" if low > 0 else "further from the truth than" if high < 0 else ""
+    said = (
+        f"the network is {better} that"
+        if better
+        else "whether the network is nearer than that cannot be told from these"
+    )
+    return (
+        f"R² {r2}{between}. Mean absolute error {number(found['mae'])}{mae}; always the mean has "
+        f"{number(found['control_mae'])}: {said}."
+    )
+
+
+def _pair(interval: list[float]) -> str:
+    return f"{interval[0]:.3g} to {interval[1]:.3g}"
+
+
+def _metrics(found: dict, values: int) -> list[Metric]:
+    name = "" if values == 1 else "".join(c if c.isalnum() else "_" for c in found["name"].casefold()) + "_"
+    interval = {key: tuple(found[key]) if key in found else None for key in ("r2_interval", "mae_interval")}
+    r2 = [] if found["r2"] is None else [Metric(f"{name}r2", found["r2"], "", "higher", interval["r2_interval"])]
+    return [
+        *r2,
+        Metric(f"{name}mean_absolute_error", found["mae"], "", "lower", interval["mae_interval"]),
+        Metric(f"{name}always_the_mean", found["control_mae"]),
+    ]
+
+
+def _table(values: list[dict], whole: str) -> Table:
+    def of(found: dict, key: str) -> str:
+        if found.get(key) is None:
+            return "not defined"
+        return number(found[key]) + (f" ({_pair(found[key + '_interval'])})" if f"{key}_interval" in found else "")
+
+    return Table(
+        "values",
+        f"Each value, over {whole}. Always the mean: the mean absolute error of saying the mean of these true values "
+        "every time. Bias: predicted minus true, on average. In brackets 95 % intervals.",
+        ("value", "pictures", "R²", "mean absolute error", "always the mean", "bias"),
+        tuple(
+            (f["name"], f["n"], of(f, "r2"), of(f, "mae"), of(f, "control_mae"), of(f, "bias"))
+            for f in values
+            if f["n"]
+        ),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- plots
+
+
+def _some(result: Result, place: int) -> np.ndarray:
+    """The rows whose dots are drawn: all whose truth is known, or so many of them spread over the set."""
+    rows = np.flatnonzero(result.arrays["evaluated"][:, place])
+    return rows if len(rows) <= MOST_DOTS else rows[np.arange(MOST_DOTS) * len(rows) // MOST_DOTS]
+
+
+def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> bytes:
+    """Dots (n,) in a square whose sides are the ranges ``xs`` and ``ys``; a dashed line between two points."""
+    bottom = TOP + SIDE
+
+    def at(a, b) -> tuple:
+        return LEFT + (a - xs[0]) / (xs[1] - xs[0]) * SIDE, bottom - (b - ys[0]) / (ys[1] - ys[0]) * SIDE
+
+    (x0, y0), (x1, y1) = at(*line[0]), at(*line[1])
+    parts = [
+        f'<rect class="plate" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>',
+        f'<path class="line" stroke-dasharray="4 3" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>',
+    ]
+    for share in (0, 0.5, 1):
+        left, down = xs[0] + share * (xs[1] - xs[0]), ys[0] + share * (ys[1] - ys[0])
+        anchor = ("start", "middle", "end")[round(2 * share)]
+        parts.append(
+            f'<text class="small" text-anchor="{anchor}" x="{LEFT + share * SIDE:.0f}" y="{bottom + 17}">'
+            f"{number(left)}</text>"
+            f'<text class="small end" x="{LEFT - 6}" y="{bottom - share * SIDE + 4:.0f}">{number(down)}</text>'
+        )
+    a, b = at(x, y)
+    radius = 3 if len(x) < 300 else 2 if len(x) < 1500 else 1.5
+    dots = "".join(f'<circle cx="{p:.1f}" cy="{q:.1f}" r="{radius}"/>' for p, q in zip(a, b, strict=True))
+    parts.append(f'<g class="right" fill-opacity=".55">{dots}</g>')
+    parts.append(f'<text class="small middle" x="{LEFT + SIDE / 2}" y="{bottom + 36}">{escape(across)}</text>')
+    middle = TOP + SIDE / 2
+    parts.append(f'<text class="small middle" transform="translate(14 {middle}) rotate(-90)">{escape(up)}</text>')
+    return svg(LEFT + SIDE + 12, bottom + UNDER, parts)
+
+
+def limits(values: np.ndarray) -> tuple[float, float]:
+    """The range of some values, with a little room at both ends."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.04 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def _against(result: Result, context: Context, place: int, found: dict, whole: str) -> Figure:
+    rows = _some(result, place)
+    truth, value = result.arrays["truth"][rows, place], result.arrays["values"][rows, place]
+    ends, name = limits(np.concatenate([truth, value])), found["name"]
+    drawn = plot(truth, value, f"true {name}", f"predicted {name}", ends, ends, ((ends[0],) * 2, (ends[1],) * 2))
+    return context.figure(
+        f"against-{place}", f"against-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+        alt=f"Predicted against true {name}: {len(rows):,} dots. {conclusion(found)}",
+        caption=f"{name}, over {found['n']:,} of {whole}{_drawn(rows, found)}. {conclusion(found)}",
+        mapping=f"linear axes, both {number(ends[0])} … {number(ends[1])}; dashed: predicted is true",
+        data=f"values[:, {place}], truth[:, {place}]", subjects=_subjects(name), from_dataset=False,
+    )  # fmt: skip
+
+
+def _residuals(result: Result, context: Context, place: int, found: dict, whole: str) -> Figure:
+    rows = _some(result, place)
+    truth, name = result.arrays["truth"][rows, place], found["name"]
+    residual = result.arrays["values"][rows, place] - truth
+    across, up = limits(truth), limits(np.concatenate([residual, [0.0]]))
+    drawn = plot(truth, residual, f"true {name}", "predicted minus true", across, up, ((across[0], 0), (across[1], 0)))
+    slope = float(np.polyfit(truth, residual, 1)[0]) if np.ptp(truth) > 0 else 0.0
+    leaning = (
+        f" For each unit that the true value is larger, the residual changes by {slope:+.2f} on average."
+        if np.ptp(truth) > 0
+        else ""
+    )
+    return context.figure(
+        f"residuals-{place}", f"residuals-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+        alt=f"Residuals of {name} against its true value: on average {number(found['bias'])}.{leaning}",
+        caption=f"What is left: predicted minus true {name}{_drawn(rows, found)}; on average {number(found['bias'])}."
+        f"{leaning}",
+        mapping=f"linear axes, {number(across[0])} … {number(across[1])} and {number(up[0])} … {number(up[1])}; "
+        "dashed: no error",
+        data=f"values[:, {place}], truth[:, {place}]", subjects=_subjects(name), from_dataset=False,
+    )  # fmt: skip
+
+
+def _spread(result: Result, context: Context, place: int, found: dict) -> Figure:
+    """Where nothing is known: the network's values in order."""
+    values = np.sort(result.arrays["values"][:, place])
+    values = values if len(values) <= MOST_DOTS else values[np.arange(MOST_DOTS) * len(values) // MOST_DOTS]
+    share, ends, name = np.linspace(0, 1, len(values)), limits(values), found["name"]
+    drawn = plot(share, values, "share of the pictures below", name, (0, 1), ends, ((0, ends[0]), (0, ends[0])))
+    return context.figure(
+        f"spread-{place}", f"spread-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+        alt=f"The network's values of {name} in order, from {number(values[0])} to {number(values[-1])}.",
+        caption=f"{name}: the network's values in order, half of them below {number(float(np.median(values)))}.",
+        mapping=f"linear axes, {number(ends[0])} … {number(ends[1])}",
+        data=f"values[:, {place}]", subjects=_subjects(name), from_dataset=False,
+    )  # fmt: skip
+
+
+def _drawn(rows: np.ndarray, found: dict) -> str:
+    return f" ({len(rows):,} of them drawn)" if len(rows) < found["n"] else ""
+
+
+def _subjects(name: str) -> tuple[Subject, ...]:
+    return Subject("class", f"{name} up"), Subject("class", f"{name} down")
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def _cards(result: Result, context: Context, indices: list[int], which: str, group: str) -> list[Figure]:
+    figures = []
+    names = context.model["values"]
+    geometry = Preprocess(**result.numbers["geometry"]).geometry
+    pixels = context.image_set.arrays(geometry, indices, shown=True)
+    for i, shown in zip(indices, pixels, strict=True):
+        picture, values, truth = context.image_set.pictures[i], result.arrays["values"][i], result.arrays["truth"][i]
+        lines = [
+            (f"{name} {number(v)}", "" if np.isnan(t) else f"true {number(t)}")
+            for name, v, t in zip(names, values.tolist(), truth.tolist(), strict=True)
+        ]
+        drawn, height = card_of(shown, picture.name.rsplit("/", 1)[-1], lines)
+        said = "; ".join(f"{value}{f' ({true})' if true else ''}" for value, true in lines)
+        figures.append(
+            context.figure(
+                f"{which}-{picture.id}", f"{which}-{picture.id}.svg", drawn, CARD, height,
+                alt=f"{picture.name} over the network's values: {said}.",
+                caption=f"{picture.name}: {said}.",
+                mapping="the pixels the network saw",
+                data=f"values[{i}], truth[{i}]", group=group,
+                subjects=(Subject("image", picture.name),),
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _about(result: Result, context: Context) -> About:
+    names, columns = context.model["values"], []
+    for name in names:
+        columns += [f"predicted {name}", f"true {name}"]
+    rows = {}
+    for picture, values, truth in zip(
+        context.image_set.pictures, result.arrays["values"].tolist(), result.arrays["truth"].tolist(), strict=True
+    ):
+        cells = []
+        for v, t in zip(values, truth, strict=True):
+            cells += [float(f"{v:.4g}"), "not known" if np.isnan(t) else float(f"{t:.4g}")]
+        rows[picture.name] = tuple(cells)
+    return About("image", tuple(columns), rows, from_dataset=True)

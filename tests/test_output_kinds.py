@@ -1,0 +1,328 @@
+"""Networks that put out values, or a class for each pixel: every section is ok, or says why not, as the docs state."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
+
+from cnnviz import config, doors, facts, images, models, result
+from cnnviz.activations import regression, segmentation
+from cnnviz.errors import UserError
+from cnnviz.network import kinds
+from cnnviz.pictures import label_maps
+from tests.test_architectures import ROOT, SECTIONS, compute, draw
+
+NETS = '''
+import torch
+from torch import nn
+
+def body():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 1, 1), nn.ReLU())
+
+class Values(nn.Module):
+    """Two values; the second falls with what the first rises with."""
+    def __init__(self):
+        super().__init__()
+        self.features, self.head = body(), nn.Linear(8, 2)
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+
+class Pixels(nn.Module):
+    """Three classes at half the size, in a dict as torchvision's networks have it."""
+    def __init__(self):
+        super().__init__()
+        self.features, self.head = body(), nn.Conv2d(8, 3, 1)
+    def forward(self, x):
+        return {"out": self.head(self.features(x)), "aux": x}
+'''
+SIDE = 32
+# What a section does with a network that puts out something else does not hang on the kind here.
+SKIPPED = (
+    *("first_layer_filters", "layer_filters", "linear_templates", "maximal_patches", "unit_statistics", "tsne"),
+    *("tsne_grid", "unit_visualization", "diversity", "feature_inversion", "deepdream"),
+    *("texture_synthesis", "style_transfer"),
+)
+LEAST = SECTIONS | {name: False for name in SKIPPED} | {
+    "bias_probe": {}, "multifaceted": {"classes": 1, "facets": 1, "iterations": [1, 1, 1, 1]},
+    "class_visualization": {"classes": 2, "steps": 1, "settings_classes": 0},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Pictures with a bright square, in a table with two values and label maps: 1 at the square, 255 at the top."""
+    folder = tmp_path_factory.mktemp("kinds")
+    (folder / "nets.py").write_text(NETS)
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(14):
+        pixels, mask = rng.integers(0, 90, (SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
+        y, x = rng.integers(2, 18, 2)
+        pixels[y : y + 10, x : x + 10] += 120
+        mask[y : y + 10, x : x + 10], mask[0] = 1, 255
+        Image.fromarray(pixels).save(folder / f"p{i}.png")
+        Image.fromarray(mask).save(folder / f"m{i}.png")
+        rows.append([f"p{i}.png", f"m{i}.png", float(pixels.mean()), "" if i == 3 else i * 1.5])
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "mask", "brightness", "Number"], *rows])
+    return folder
+
+
+KINDS = {
+    "regression": {"factory": "Values", "outputs": {"kind": "regression", "values": ["number", "brightness"]}},
+    "segmentation": {"factory": "Pixels", "outputs": {"kind": "segmentation"}, "classes": ["ground", "square", "no"]},
+}  # fmt: skip
+TABLES = {"regression": {"target_columns": ["brightness", "Number"]}, "segmentation": {"mask_column": "mask"}}
+
+
+def run_all(kind, data, make_job, folder):
+    """Section → "ok" or the reason, the sections, and the inputs by name."""
+    pictures = {"kind": "csv", "path": str(data / "table.csv"), "label_column": None} | TABLES[kind]
+    block = KINDS[kind] | {"probes": 2, "preprocess": {"resize": [SIDE, SIDE], "mean": 0.5, "std": 0.25}}
+    block["factory"] = f"{data / 'nets.py'}:{block['factory']}"
+    sections = LEAST if kind == "regression" else LEAST | {"multifaceted": False}  # which asks for labels
+    full = config.complete({"image_sets": {"set": pictures}, "models": {"net": block}, "sections": sections})
+    listed = json.dumps(full["image_sets"]["set"])
+    command = [sys.executable, "-m", "cnnviz.images", "--config", listed, "--index", folder / "images.json"]
+    subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
+    models.main(make_job(block, image_set=pictures))
+    network = facts.read(folder / "network.json")
+    (folder / "model.json").write_text(json.dumps(network | {"chosen": network["default_layers"]}))
+    inputs = {name: folder / f"{name}.json" for name in ("network", "model", "images")}
+    inputs |= {name: folder / f"{name}.npy" for name in ("features", "logits", "thumbnails")}
+    inputs["forward"] = folder / "forward.npz"
+    job = make_job(block, image_set=pictures)
+    outputs = {"result": inputs["forward"], "features": inputs["features"], "logits": inputs["logits"]}
+    compute(replace(job, section="forward", parameters={"batch": 8, "top": 2}, inputs=inputs, outputs=outputs))
+    found, shown = {}, {}
+    for section, parameters in full["sections"].items():
+        path = folder / section / "result.npz"
+        parameters = {k: v for k, v in parameters.items() if k != "view"}
+        given = {k: v for k, v in inputs.items() if k in ("network", "images")} if section == "bias_probe" else inputs
+        compute(replace(job, section=section, parameters=parameters, inputs=given, outputs={"result": path}))
+        left = result.read(path)
+        inputs[section] = path
+        found[section] = "ok" if left.status == "ok" else left.reason
+        shown[section] = draw(section, full, inputs | {"result": path})
+        assert left.status != "ok" or shown[section].figures or shown[section].tables, section
+    return found, shown, inputs
+
+
+def stated():
+    """kind → section → why not, as docs/architectures.md has it."""
+    text = (ROOT / "docs" / "architectures.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(regression|segmentation)` \| (.+?) \|$", text, re.M)
+    return {kind: {s: why for s, k, why in rows if k == kind} for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def once():
+    """Kind → what run_all gave, so that the tests below share it."""
+    return {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_section_is_ok_or_says_why_not(kind, data, make_job, tmp_path, once):
+    found, shown, inputs = once[kind] = run_all(kind, data, make_job, tmp_path)
+    assert {s: why for s, why in found.items() if why != "ok"} == stated()[kind] == kinds.NOT_FOR[kind]
+    for section, drawn in shown.items():
+        words = json.dumps([f.caption for f in drawn.figures])
+        assert "p = " not in words and "probability" not in words, section
+
+
+def test_values_are_measured_against_the_table(once, data):
+    _, shown, inputs = once["regression"]
+    left, network = result.read(inputs["predictions"]), facts.read(inputs["network"])
+    table = list(csv.DictReader((data / "table.csv").open()))
+    assert network["values"] == ["number", "brightness"] and network["value_columns"] == [1, 0]
+    assert network["classes"] == ["number up", "brightness up", "number down", "brightness down"]
+    true = np.array([[float(row["Number"] or "nan"), float(row["brightness"])] for row in table])
+    np.testing.assert_allclose(left.arrays["truth"], true, rtol=1e-6)
+    rows = ~np.isnan(true[:, 0])
+    values = left.arrays["values"].astype(float)
+    number, brightness = left.numbers["values"]
+    assert (number["n"], brightness["n"]) == (13, 14)
+    assert number["r2"] == pytest.approx(r2_score(true[rows, 0], values[rows, 0]))
+    assert brightness["mae"] == pytest.approx(mean_absolute_error(true[:, 1], values[:, 1]))
+    assert brightness["control_mae"] == pytest.approx(np.abs(true[:, 1] - true[:, 1].mean()).mean())
+    worst = left.arrays["worst"][1][0]
+    assert abs(values - true)[worst, 1] == np.abs(values - true)[:, 1].max()
+    assert {m.name for m in shown["predictions"].metrics} >= {"number_r2", "brightness_mean_absolute_error"}
+
+
+def test_pixels_are_measured_against_the_masks(once):
+    _, shown, inputs = once["segmentation"]
+    left = result.read(inputs["predictions"])
+    both, right, said = left.arrays["pixel_counts"].sum(0)
+    assert right.tolist() == [14 * (SIDE * (SIDE - 1) - 100), 14 * 100, 0]  # a row of each is ignored
+    assert left.numbers["pixel_accuracy"] == pytest.approx(both.sum() / right.sum())
+    assert left.numbers["control_pixel_accuracy"] == pytest.approx(right[0] / right.sum())
+    assert left.arrays["pixel_confusion"].sum(0).tolist() == said.tolist()
+    for k, probe in enumerate(left.arrays["probes"]):
+        counts = np.bincount(left.arrays["probe_maps"][k].ravel(), minlength=3) / SIDE**2
+        np.testing.assert_allclose(left.arrays["shares"][probe], counts, rtol=1e-6)
+        assert (left.arrays["probe_truths"][k] == label_maps.NOTHING).sum() == SIDE
+    probes = [f for f in shown["predictions"].figures if f.id.startswith("probes")]
+    assert len(probes) == 2 and all("of the pixels are right" in f.caption for f in probes)
+
+
+def test_up_and_down_are_opposite_and_shown_where_they_differ(once):
+    _, shown, inputs = once["regression"]
+    logits = np.load(inputs["logits"])
+    np.testing.assert_array_equal(logits[:, 2:], -logits[:, :2])
+    assert result.read(inputs["grad_cam"]).arrays["targets"].tolist() == [[0, 2, 1, 3]] * 2
+    saliency, occlusion = (result.read(inputs[name]) for name in ("saliency", "occlusion"))
+    assert saliency.arrays["targets"].tolist() == occlusion.arrays["targets"].tolist() == [[0, 1]] * 2
+    assert "value " in shown["occlusion"].figures[0].caption
+    made = result.read(inputs["class_visualization"])
+    assert len(made.arrays["targets"]) == 2 and made.arrays["ranks"].tolist() == [1, 1]
+
+
+# ------------------------------------------------------------------------------------------------------------- oracles
+
+
+def test_r2_and_its_interval_by_hand():
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=200)
+    found = regression.measured(truth, truth + rng.normal(size=200) * 0.5, np.random.default_rng(0))
+    assert found["r2_interval"][0] < found["r2"] < found["r2_interval"][1]
+    assert found["r2"] == pytest.approx(r2_score(truth, truth + np.random.default_rng(3).normal(size=400)[200:] * 0.5))
+    assert regression.verdict(found) == "yes"
+    noise = regression.measured(truth, rng.normal(size=200) * 3, np.random.default_rng(0))
+    assert noise["r2"] < 0 and regression.verdict(noise) == "no"
+    alike = regression.measured(np.full(9, 2.0), np.arange(9.0), np.random.default_rng(0))
+    assert alike["r2"] is None and "r2_interval" not in alike
+    few = regression.measured(truth[:3], truth[:3] + 1, np.random.default_rng(0))
+    assert "mae_interval" not in few and regression.verdict(few) == "cannot tell"
+
+
+def test_iou_by_counting_and_by_sklearn():
+    rng = np.random.default_rng(1)
+    truth, said = rng.integers(-1, 4, (3, 9, 11)), rng.integers(0, 3, (3, 9, 11))
+    table = segmentation.confusion(truth, said, 5)
+    counts = np.stack([table.diagonal(), table.sum(1), table.sum(0)])
+    iou = segmentation.ious(*counts)
+    for c in range(4):
+        known = truth >= 0
+        both, either = ((truth == c) & (said == c)).sum(), (known & ((truth == c) | (said == c))).sum()
+        assert iou[c] == pytest.approx(both / either)
+    assert np.isnan(iou[4])
+    flat = truth.ravel() >= 0
+    oracle = jaccard_score(truth.ravel()[flat], said.ravel()[flat], average="macro", labels=range(4))
+    assert segmentation.quality(*counts)[1] == pytest.approx(oracle)
+
+
+def test_a_class_scores_the_mean_over_its_pixels_or_over_all():
+    maps = torch.randn(3, 5, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    maps[:, 4] -= 50  # given no pixel
+    scores = kinds.by_pixels(maps)
+    for i, c in np.ndindex(3, 5):
+        own = maps[i].argmax(0) == c
+        expected = maps[i, c][own].mean() if own.any() else maps[i, c].mean()
+        assert scores[i, c] == pytest.approx(expected.item())
+    maps.requires_grad_()
+    kinds.by_pixels(maps)[0, 1].backward()
+    own = maps[0].argmax(0) == 1
+    assert maps.grad[0, 1][own].allclose((1 / own.sum()).double()) and not maps.grad[0, 1][~own].any()
+
+
+@pytest.mark.parametrize(
+    ("output", "block", "expected"),
+    [
+        (torch.zeros(2), {"kind": "regression"}, (2, 2)),
+        (torch.zeros(2, 3), {"kind": "regression"}, (2, 6)),
+        (torch.zeros(2, 3, 1, 1), {"kind": "regression"}, (2, 6)),
+        (torch.tensor(4.0), {"kind": "regression"}, (1, 2)),
+        (torch.zeros(2, 3, 7, 5), {"kind": "segmentation"}, (2, 3)),
+        (torch.zeros(2, 1, 7, 5), {"kind": "segmentation"}, (2, 2)),
+        (torch.zeros(2, 7, 5), {"kind": "segmentation"}, (2, 2)),
+        ({"aux": 1, "out": torch.zeros(2, 3, 7, 5)}, {"kind": "segmentation"}, (2, 3)),
+        ((0, {"maps": torch.zeros(2, 3, 7, 5)}), {"kind": "segmentation", "select": "1.maps"}, (2, 3)),
+        (torch.zeros(2, 3, 7, 5).softmax(1), {"kind": "segmentation", "returns": "probabilities"}, (2, 3)),
+    ],
+)
+def test_what_networks_return(output, block, expected):
+    block = {"select": None, "returns": "logits"} | block
+    assert doors._scores(block, "model m")(None, (), output).shape == expected
+
+
+def test_what_is_neither_says_so():
+    block = {"select": None, "returns": "logits"}
+    with pytest.raises(UserError, match="return \\(n, classes, height, width\\)"):
+        doors._scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 3))
+    with pytest.raises(UserError, match="return \\(n, values\\)"):
+        doors._scores(block | {"kind": "regression"}, "model m")(None, (), torch.zeros(2, 3, 4, 4))
+
+
+# ------------------------------------------------------------------------------------------------------------ the truth
+
+
+def test_masks_of_every_usual_form(tmp_path):
+    labels = np.array([[0, 1, 2], [2, 1, 255]], np.uint8)
+    palette = Image.fromarray(labels, "P")
+    palette.putpalette([*range(256)] * 3)
+    colours = [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+    painted = np.array([*colours, *[[9, 9, 9]] * 253], np.uint8)[labels]
+    Image.fromarray(labels).save(tmp_path / "grey.png")
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.stack([labels] * 3, -1)).save(tmp_path / "grey-in-colour.png")
+    np.save(tmp_path / "numbers.npy", labels)
+    Image.fromarray(painted).save(tmp_path / "painted.png")
+    expected = [[0, 1, 2], [2, 1, -1]]
+    for name in ("grey.png", "palette.png", "deep.png", "grey-in-colour.png", "numbers.npy"):
+        assert label_maps.numbers(tmp_path / name, 3).tolist() == expected, name
+    assert label_maps.numbers(tmp_path / "painted.png", 3, colours).tolist() == expected
+    Image.fromarray(np.uint8([[0, 255]])).save(tmp_path / "yes-or-no.png")
+    assert label_maps.numbers(tmp_path / "yes-or-no.png", 2).tolist() == [[0, 1]]
+    with pytest.raises(UserError, match="mask_colours"):
+        label_maps.numbers(tmp_path / "painted.png", 3)
+    with pytest.raises(UserError, match="number 2, and the network has 2 classes"):
+        label_maps.numbers(tmp_path / "grey.png", 2)
+    with pytest.raises(UserError, match="cannot be read"):
+        label_maps.numbers(tmp_path / "absent.png", 2)
+
+
+def test_a_folder_of_masks_beside_the_pictures(tmp_path):
+    for name in ("images/a/x.png", "images/y.png", "images/z.png", "images/masks/a/x.png", "images/masks/y_mask.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    block = {"kind": "folder", "path": f"{tmp_path}/images", "masks": f"{tmp_path}/images/masks"}
+    found = {row.name: row.mask for row in images.rows(block)}
+    assert found == {"a/x.png": "masks/a/x.png", "y.png": "masks/y_mask.png", "z.png": None}
+
+
+def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
+    for name in ("20/a.png", "35/b.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    assert kinds.truth_columns(None, ["20", "35"]) == ["label"] and kinds.truth_columns(None, ["20", "old"]) == []
+    pictures = tuple(images.Picture(n, n, i, 4, 4) for i, n in enumerate("ab"))
+    assert images.ImageSet({}, pictures, ("20", "35"), ()).targets().tolist() == [[20], [35]]
+    (tmp_path / "t.csv").write_text("path,age\n20/a.png,old\n")
+    with pytest.raises(UserError, match="line 2: age: 'old' is no number"):
+        images.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
+    (tmp_path / "t.csv").write_text("path;age\n20/a.png;20,5\n35/b.png;\n")
+    table = images.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
+    assert [row.targets for row in table] == [(20.5,), (None,)]
+
+
+PLAIN = {"path_column": "path", "label_column": "label", "label_separator": None}
+
+
+def test_names_of_values():
+    assert kinds.named_values(None, [], 1, "m") == ["value"]
+    assert kinds.columns_of(["height", "Age "], ["age", "height"]) == [1, 0]
+    assert kinds.columns_of(["a", "b"], ["x", "y"]) == [0, 1]
+    assert kinds.columns_of(["a", "x"], ["x", "y"]) == [None, 0]
+    with pytest.raises(UserError, match="lists 1 names, the network has 2 outputs"):
+        kinds.named_values(["age"], [], 2, "m")
