@@ -1,12 +1,14 @@
 """The one kind of error whose message is all a user needs: it is printed without a traceback."""
 
 import difflib
+import os
 import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+LOG = "CNNVIZ_LOG"  # names the file that a job's log goes to
 OUT_OF_MEMORY = (
     "Where a cluster's limit was met, --retries 2 asks for more each time; else a smaller batch: or smaller limits: "
     "in the config needs less"
@@ -43,14 +45,35 @@ def in_a_line(error: BaseException, most: int = 300) -> str:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn a UserError into one message on standard error and exit status 1; say of memory what can be done."""
+    """Turn an error into one message on standard error and exit status 1; say of memory what can be done.
+
+    Of an error that no user can mend the message says where it came from, and the log, if there is one, how.
+    """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except (MemoryError, RuntimeError) as error:  # torch has a RuntimeError for each of its kinds of memory
+        said = str(error)
+    except Exception as error:  # whatever libraries, or a user's own code, raise
+        how = _logged(traceback.format_exc())
         if isinstance(error, MemoryError) or re.search("out of memory|n't allocate memory", str(error), re.IGNORECASE):
-            print(f"{traceback.format_exc()}error: out of memory. {OUT_OF_MEMORY}", file=sys.stderr)
-            sys.exit(1)
-        raise
+            said = f"out of memory. {OUT_OF_MEMORY}"
+        else:
+            said = f"{in_a_line(error)}. {how}"
+    else:
+        return
+    print(f"error: {said}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _logged(story: str) -> str:
+    """Write a traceback into the job's log, past the terminal, which shows the rest of the log; say where it is."""
+    path = os.environ.get(LOG)
+    if path and os.path.isfile(path):
+        sys.stdout.flush()
+        with open(path, "a", encoding="utf-8", errors="replace") as log:
+            log.write(story)
+        return f"How it came about is in {path}"
+    return "It came about " + " < ".join(
+        f"in {frame.name} ({os.path.basename(frame.filename)}:{frame.lineno})"
+        for frame in traceback.extract_tb(sys.exc_info()[2])[:-4:-1]
+    )

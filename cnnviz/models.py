@@ -108,7 +108,10 @@ class Model:
         """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
         if any(a.dtype != np.uint8 for a in arrays):  # a set may mix files of 8 and of 16 bits
             arrays = [np.float32(a) / 255 if a.dtype == np.uint8 else a for a in arrays]
-        stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
+        n, h, w, c = stacked.shape
+        # One channel lies both first and last; viewed, its strides say first, by which convolutions go.
+        stacked = stacked.view(n, 1, h, w) if c == 1 else stacked.permute(0, 3, 1, 2)
         return stacked.float() if stacked.is_floating_point() else stacked.float().div_(255)
 
     def layer(self, name: str) -> Layer:

@@ -8,20 +8,25 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
-# nothing for itself, so the shell does, in the log, whose name is what comes after the command's last "| tee".
+# nothing for itself, so the shell does, in the log, whose name is what comes after the command's last "| tee". How an
+# error came about a job writes into the log itself, so tee has to leave what it finds there.
 shell.prefix(
     f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    'export CNNVIZ_LOG="${{BASH_EXECUTION_STRING##*| tee }}"; tee() {{ : > "$1"; command tee -a "$1"; }}; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
-    """echo "killed by signal $((s - 128)): at a limit of memory or time, or by somebody" """
-    """>> "${{BASH_EXECUTION_STRING##*| tee }}"; fi' EXIT; """
+    """case $((s - 128)) in 4|6|7|8|11) why="a crash in compiled code, not in Python";; """
+    """9) why="most likely at a limit of memory";; *) why="at a limit of time, or by somebody";; esac; """
+    """echo "killed by signal $((s - 128)): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
 )
 
 from cnnviz.alone import at_work
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash, source_hash
+from cnnviz.run.failures import told_in_a_sentence
 from snakemake.exceptions import WorkflowError
 
+told_in_a_sentence()
 if workflow.is_main_process:
     at_work()
 

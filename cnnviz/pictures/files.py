@@ -235,8 +235,11 @@ def _stored_as(picture: Image.Image) -> tuple[int, int]:
 
 
 def _beyond_pillow(picture: Image.Image, bands: int, bits: int) -> bool:
-    """Would pillow drop bands or bits of a TIFF file, or take an array whose rows became pages for a stack?"""
+    """Would pillow drop bands, bits or signs of a TIFF file, or take an array whose rows became pages for a stack?"""
     lost = bands > len(picture.getbands()) and picture.mode not in ("P", "1")
+    unsigned = picture.tag_v2.get(339, (1,))
+    if bits == 32 and picture.mode == "I" and unsigned in (1, (1,) * bands):  # for pillow every such number is signed
+        return True
     return lost or (bands > 1 and bits > 8) or (picture.width <= 16 and _frames(picture) > 1)
 
 

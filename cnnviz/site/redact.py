@@ -24,7 +24,10 @@ def redact(value):
 
 
 def log_end(path: Path | None, lines: int = 15) -> str:
-    """The last lines of a log, redacted; of a progress bar only its last state. "" where there is no log."""
+    """The last lines of a log, redacted; of a progress bar only its last state. "" where there is no log.
+
+    Where the log ends with an error in words, these alone.
+    """
     if path is None or not path.is_file():
         return ""
     with open(path, "rb") as file:
@@ -32,5 +35,7 @@ def log_end(path: Path | None, lines: int = 15) -> str:
         text = file.read().decode("utf-8", "replace")
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
     last = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip()[:400] for line in text.rstrip().split("\n")]
-    clean = "".join(c for c in "\n".join(last[-lines:]) if c in "\n\t" or c.isprintable())
+    words = [i for i, line in enumerate(last) if line.startswith("error: ")]
+    last = last[words[-1] :] if words else last[-lines:]
+    clean = "".join(c for c in "\n".join(last) if c in "\n\t" or c.isprintable())
     return redact(clean)

@@ -66,7 +66,7 @@ def said_by(call: Callable[[], object], seconds: float) -> str:
 
 def plain(message: str) -> str:
     """The message, where it is short, printable words. Raises Wrong."""
-    if not (10 < len(message) <= LETTERS and len(message.splitlines()) <= LINES):
+    if not (5 < len(message) <= LETTERS and len(message.splitlines()) <= LINES):
         raise Wrong(f"a message of {len(message)} letters in {len(message.splitlines())} lines: {message[:300]!r}")
     if "Traceback" in message or not all(c.isprintable() or c == "\n" for c in message):
         raise Wrong(f"no plain message: {message[:300]!r}")

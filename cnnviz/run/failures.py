@@ -1,0 +1,34 @@
+"""What a run says of a job that failed: a sentence and where its log is, instead of the whole command."""
+
+import logging
+import re
+from pathlib import Path
+
+_FAILED = re.compile(r"CalledProcessError in file .*\| tee ([^\s']+)' (returned non-zero|died with)", re.DOTALL)
+
+
+def told_in_a_sentence() -> None:
+    """From here on, Snakemake in this process says so little of a failed job."""
+    from snakemake.logging import logger
+
+    if not any(isinstance(f, _Sentence) for f in logger.filters):
+        logger.addFilter(_Sentence())
+
+
+class _Sentence(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if found := _FAILED.search(record.getMessage()):
+            record.msg, record.args = sentence(Path(found[1])), ()
+        return True
+
+
+def sentence(log: Path) -> str:
+    """Which job failed, the last thing that its log says, and where the log is."""
+    try:
+        text = log.read_text("utf-8", "replace").rstrip()
+    except OSError:
+        text = ""
+    last = text.rsplit("\n", 1)[-1].rsplit("\r", 1)[-1].strip().removeprefix("error: ")[:1000]
+    _, _, place = log.with_suffix("").as_posix().rpartition("/logs/")
+    job = place.replace(".view", ", its figures").replace("/", " · ")
+    return f"{job} failed: {last or 'its log is empty'}" + (f"\nIts log: {log}" if str(log) not in last else "")
