@@ -11,10 +11,10 @@ import importlib.util
 import json
 import os
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -336,13 +336,14 @@ def _loader(place: str) -> Callable[[str], object]:
 class _Look:
     """What the first look at a picture found: what its :class:`Picture` says beside the row, or why there is none.
 
-    thumbnail: (64, 64, 3) uint8. ends: the smallest and largest value in a file without a window, and the two values
-    that are black and white; None for 8-bit pictures.
+    channels: how many the file holds. thumbnail: (64, 64, 3) uint8. ends: the smallest and largest value in a file
+    without a window, and the two values that are black and white; None for 8-bit pictures.
     """
 
     row: Row
     reason: str = ""
     size: tuple[int, int] = (0, 0)
+    channels: int = 0
     thumbnail: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     ends: tuple[float, float, float, float] | None = None
@@ -354,6 +355,7 @@ def _look(config: dict, row: Row) -> _Look:
         ends = None
         if isinstance(stored, np.ndarray) and not config.get("window"):
             ends = (stored.min().item(), stored.max().item(), *_ends(stored.dtype))
+        channels = stored.shape[2] if isinstance(stored, np.ndarray) else len(stored.getbands())
         picture = _shown(_windowed(stored, config.get("window")), config.get("show"))
         thumbnail = np.asarray(ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS))
     except UserError:
@@ -374,7 +376,39 @@ def _look(config: dict, row: Row) -> _Look:
         except Exception as error:
             notes.append(f"its mask {row.mask} is left out: {reason(error)}")
             row = row._replace(mask=None)
-    return _Look(row, "", picture.size, thumbnail, tuple(notes), ends)
+    return _Look(row, "", picture.size, channels, thumbnail, tuple(notes), ends)
+
+
+def _looks(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: int) -> list[_Look]:
+    """A look at every picture. ``thumbnails`` then begins with those of the pictures that can be used."""
+    from tqdm import tqdm
+
+    looks = []
+    for look in tqdm(_ahead(functools.partial(_look, config), rows, threads), "pictures", len(rows), mininterval=1):
+        if look.thumbnail is not None:
+            thumbnails[len(looks)] = look.thumbnail
+        looks.append(replace(look, thumbnail=None))
+    looks = _of_one_kind(looks)
+    for place, i in enumerate(i for i, look in enumerate(looks) if not look.reason):
+        if place != i:
+            thumbnails[place] = thumbnails[i]
+    return looks
+
+
+def _of_one_kind(looks: list[_Look]) -> list[_Look]:
+    """Without the few pictures that no network takes that takes the others: those of another number of channels.
+
+    Grey and coloured pictures go together.
+    """
+    counts = Counter(3 if look.channels == 1 else look.channels for look in looks if not look.reason)
+    usual = max(counts, key=lambda channels: (counts[channels], channels == 3), default=3)
+    words = "1 or 3" if usual == 3 else str(usual)
+
+    def judged(look: _Look) -> _Look:
+        fits = look.reason or look.channels == usual or (look.channels == 1 and usual == 3)
+        return look if fits else replace(look, reason=f"it has {look.channels} channels, most of this set have {words}")
+
+    return [judged(look) for look in looks]
 
 
 def _advice(ends: list[tuple[float, float, float, float]]) -> str:
@@ -400,8 +434,6 @@ def _entry(look: _Look, index_of: dict[str, int]) -> dict:
 def main() -> None:
     import argparse
 
-    from tqdm import tqdm
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=json.loads, required=True, help="the set's config block, as JSON")
     parser.add_argument("--threads", type=int, default=2)
@@ -417,24 +449,21 @@ def main() -> None:
     if config.get("loader"):
         _loader(config["loader"])  # once, before the threads ask
 
-    pictures, skipped, notes, ends = [], [], [], []
     with atomic.replacing(options.thumbnails) as temporary:
-        thumbnails = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(listed.rows), THUMBNAIL, THUMBNAIL, 3))
-        looks = _ahead(functools.partial(_look, config), listed.rows, options.threads)
-        for look in tqdm(looks, "pictures", len(listed.rows), mininterval=1):
-            if look.reason:
-                skipped.append({"name": look.row.name, "reason": look.reason})
-                continue
-            thumbnails[len(pictures)] = look.thumbnail
-            pictures.append(_entry(look, index_of))
-            notes += [{"name": look.row.name, "reason": note} for note in look.notes]
-            ends += [look.ends] if look.ends else []
+        shape = len(listed.rows), THUMBNAIL, THUMBNAIL, 3
+        thumbnails = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        looks = _looks(config, listed.rows, thumbnails, options.threads)
         del thumbnails
-        if not pictures:
+        good = [look for look in looks if not look.reason]
+        skipped = [{"name": look.row.name, "reason": look.reason} for look in looks if look.reason]
+        if not good:
             reasons = "; ".join(f"{s['name']}: {s['reason']}" for s in skipped[:3])
-            raise UserError(f"none of the {len(listed.rows)} pictures could be read ({reasons})")
+            raise UserError(f"none of the {len(looks)} pictures could be read ({reasons})")
         if skipped:
-            _shorten(temporary, len(pictures))
+            _shorten(temporary, len(good))
+    pictures = [_entry(look, index_of) for look in good]
+    notes = [{"name": look.row.name, "reason": note} for look in good for note in look.notes]
+    ends = [look.ends for look in good if look.ends]
     if ends and (advice := _advice(ends)):
         notes.insert(0, {"name": "window", "reason": advice})
         print(f"note: {advice}")
@@ -442,8 +471,6 @@ def main() -> None:
     data |= {"skipped": skipped, "notes": notes, "told": listed.told}
     data |= {"others": [other._asdict() for other in listed.others]}
     atomic.write_text(options.index, json.dumps(data))
-    for told in listed.told:
-        print(f"note: {told}")
     print(f"{len(pictures)} pictures in {len(listed.classes)} classes, {len(skipped)} skipped, {len(notes)} notes")
 
 

@@ -1,9 +1,11 @@
 """What an image set holds, by its list and by a look at a few of its pictures."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from cnnviz import images
 from cnnviz.check.report import Line, some
 from cnnviz.errors import UserError
 from cnnviz.images import ImageSet, Picture
+from cnnviz.pictures.places import root_of
+from cnnviz.pictures.rows import Found, in_order
 
 SAMPLE = 24
 
@@ -61,7 +65,8 @@ def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
     pictures = image_set.pictures
     labels = [len(p.labels) for p in pictures]
     without, most = labels.count(0), max(labels)
-    words = f"{len(pictures):,}"
+    found = images.found(image_set.config)
+    words = f"{len(pictures):,}" + (f" of {found.total:,} (limit)" if len(pictures) < found.total else "")
     if image_set.classes:
         words += f" in {len(image_set.classes)} classes: {some(image_set.classes)}"
     words += f"; up to {most} labels each" if most > 1 else ""
@@ -70,17 +75,58 @@ def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
     if roles["query"]:
         words += f"; {roles['query']:,} queries, {roles['reference']:,} references"
     yield Line("✓", "pictures", words)
-    sample = chosen(image_set, SAMPLE)
+    yield from listing(found, image_set.config)
+    sample = of_each_ending(image_set, SAMPLE)
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda i: read(sample, i, form), range(len(sample))))
-    forms = [f for f in found if not isinstance(f, Exception)]
-    bad = [f"{p.name}: {reason(f)}" for p, f in zip(sample.pictures, found, strict=True) if isinstance(f, Exception)]
-    words = f"{len(forms)} of {len(found)} could be read"
+        seen = list(pool.map(lambda i: read(sample, i, form), range(len(sample))))
+    forms = [f for f in seen if not isinstance(f, Exception)]
+    bad = [f"{p.name}: {reason(f)}" for p, f in zip(sample.pictures, seen, strict=True) if isinstance(f, Exception)]
+    words = f"{len(forms)} of {len(seen)} could be read"
     if forms:
         small, large = (f"{f[0]} × {f[1]}" for f in (min(forms, key=_area), max(forms, key=_area)))
         words += f"; {small}" + (f" to {large}" if large != small else "") + " pixels"
         words += f", {' and '.join(sorted({kind for *_, kind in forms}))}"
     yield Line("✗" if not forms else "!" if bad else "✓", "a sample", words, tuple(bad[:3]))
+
+
+def listing(found: Found, config: dict) -> Iterator[Line]:
+    """What was assumed of a table or folder, and what became of the files that are none of its pictures."""
+    for told in found.told:
+        yield Line("·", "read as", told)
+    if config["kind"] == "folder" and sorted(found.classes) != list(in_order(found.classes, numbers=True)):
+        words = (
+            "the folders' names are numbers; their classes are in the order of text, as torchvision's ImageFolder has"
+        )
+        yield Line("!", "order", f"{words} them ({some(found.classes, 4)}), not of value")
+    if config["kind"] == "folder":
+        endings = Counter(PurePosixPath(row.name).suffix.lower() or "without an ending" for row in found.rows)
+        yield Line("·", "files", ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(12)))
+    for other in (other for other in found.others if other.reason):
+        yield Line("!", "left out", f"{other.count:,} {other.kind}, such as {other.example}: {other.reason}")
+    if beside := [f"{other.count:,} {other.kind}" for other in found.others if not other.reason]:
+        yield Line("·", "no pictures", ", ".join(beside[:20]) + (", …" if len(beside) > 20 else ""))
+    if config["kind"] == "csv":
+        root = root_of(config)
+        missing = [row.name for row in found.rows if not os.path.exists(os.path.join(root, row.file or row.name))]
+        if missing:
+            words = (
+                f"{len(missing):,} of {len(found.rows):,} files do not exist below {root or 'the working directory'}"
+            )
+            yield Line("✗" if len(missing) == len(found.rows) else "!", "missing", f"{words}, such as {missing[0]}")
+
+
+def of_each_ending(image_set: ImageSet, most: int) -> ImageSet:
+    """Pictures to try, spread over the classes; a few of each kind of file among them."""
+    spread = chosen(image_set, most).pictures
+    endings = Counter()
+    few = []
+    for picture in image_set.pictures:
+        ending = PurePosixPath(picture.name).suffix.lower()
+        endings[ending] += 1
+        if endings[ending] <= 2 and len(endings) <= most // 2:
+            few.append(picture)
+    pictures = dict.fromkeys([*few, *spread]) if len(endings) > 1 else dict.fromkeys(spread)
+    return replace(image_set, pictures=tuple(pictures)[:most])
 
 
 def _area(form: tuple[int, int, str]) -> int:

@@ -25,10 +25,10 @@ NO_PICTURES = {
     *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".htm", ".py", ".ipynb"),
     *(".log", ".db", ".ini", ".doc", ".docx", ".xls", ".xlsx", ".cfg", ".toml", ".sh", ".bat", ".lnk", ".url", ".pyc"),
 }
-_CONVERT = "convert them to PNG or TIFF, or give the image set a loader:"
-_ARRAYS = "files of arrays: save each picture as .npy, or give the image set a loader:"
+_CONVERT = "convert them to PNG or TIFF, or write a loader"
+_ARRAYS = "files of arrays: save each picture as .npy, or write a loader"
 _LEFT_OUT = {
-    "DICOM is read by a loader: (pydicom's dcmread(path).pixel_array, say)": (".dcm", ".dicom", ".ima"),
+    "DICOM takes a loader of yours (pydicom's dcmread(path).pixel_array, say)": (".dcm", ".dicom", ".ima"),
     f"OpenEXR is not read; {_CONVERT}": (".exr",),
     f"camera raw files are not read; {_CONVERT}": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"),
     f"drawings are not read; {_CONVERT}": (".svg", ".eps", ".ai", ".ps", ".wmf", ".emf"),
@@ -111,6 +111,8 @@ def read(path: Path, alpha: str = "drop") -> tuple[Image.Image | np.ndarray, lis
         os.listdir(path)
         raise ValueError("a folder")
     if not path.is_file():
+        if path.is_symlink():
+            raise ValueError("a link to nothing")
         raise ValueError("a device" if path.exists() else "there is no such file, or its name is no UTF-8")
     if reason := LEFT_OUT.get(path.suffix.lower()):
         raise ValueError(reason)
@@ -272,7 +274,6 @@ def _opencv(path: Path) -> np.ndarray:
     """Colours of 16 bits, which pillow cuts down to 8: (h, w, 3 or 4)."""
     import cv2
 
-    cv2.setLogLevel(0)
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim == 2:
         raise ValueError(f"its 16-bit colours are packed in an uncommon way; {_CODECS}")

@@ -1,7 +1,7 @@
 """A folder of pictures: each of its files is a picture of the set, or is counted among the others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cnnviz.errors import UserError
@@ -26,7 +26,7 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
     """
     root, roles = config["path"], config.get("roles") or {}
     inside = {f"{folder.strip('/')}/": role for role, folders in roles.items() for folder in folders} or {"": ROLES[0]}
-    found, others, seen = [], {}, set()
+    found, others = [], {}
     masks = _masks(config)
     inner = os.path.relpath(config["masks"], root) + "/" if masks is not None else None  # they are no pictures
     for folder, role in inside.items():
@@ -40,14 +40,12 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
             else:
                 count, example = others.get((kind, reason), (0, file.name))
                 others[kind, reason] = count + 1, example
-            if deeper and kind != HIDDEN:
-                seen.add(label)
     others = [Other(kind, *counted, reason) for (kind, reason), counted in sorted(others.items())]
     if not found:
         kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(files.ENDINGS))})"
         where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
         raise UserError(f"{where}: no {kinds} in there{_instead(others)}")
-    return sorted(found, key=lambda row: row.name), others, _told(root, found, seen)
+    return sorted(found, key=lambda row: row.name), others, _told(root, inside, found, inner)
 
 
 def _masks(config: dict) -> dict[str, str] | None:
@@ -96,9 +94,11 @@ def _instead(others: list[Other]) -> str:
     return (f", but {counts}" if counts else "") + (f". {reasons[0]}" if reasons else "")
 
 
-def _told(root: str, found: list[Row], seen: set[str]) -> list[str]:
+def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None) -> list[str]:
     told = []
-    without = sorted(seen - {label for row in found for label in row.labels})
+    there = [(os.path.join(root, folder), name) for folder in inside for name in os.listdir(os.path.join(root, folder))]
+    folders = {_text(name) for above, name in there if name[0] != "." and os.path.isdir(os.path.join(above, name))}
+    without = sorted(folders - {label for row in found for label in row.labels} - {(masks or "").partition("/")[0]})
     if without:
         told.append(
             f"no pictures in the folder{'s' * (len(without) > 1)} {', '.join(without[:5])}: not among the classes"

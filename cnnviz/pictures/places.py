@@ -41,7 +41,7 @@ class Places:
             found = self._found(path, self.base, self.drop)
             if found is None:
                 return self._name(path), None if self._name(path) == path else path
-            self.completed += os.path.basename(found) != os.path.basename(path)
+            self.completed += not found.endswith("/".join(path.split("/")[self.drop :]).removeprefix("./"))
             file = found
         name = self._name(os.path.relpath(file, self.base) if self.drop or not os.path.isabs(path) else file)
         below = file if os.path.isabs(path) and not self.drop else os.path.relpath(file, self.root or ".")
@@ -50,7 +50,9 @@ class Places:
     def tell(self, told: list[str]) -> None:
         """What had to be done to names of files, once all were asked for."""
         if self.completed:
-            told.append(f"{self.completed} files were found by their names without the ending, or in other letters")
+            told.append(
+                f"{self.completed} files are found under nearly the same name: with an ending, or in other capitals"
+            )
 
     def _slashed(self, path: str) -> str:
         return path.strip().replace("\\", "/") if self.slashes else path.strip()
@@ -78,7 +80,7 @@ class Places:
         if self.base != self.root:
             told.append("paths are taken from the working directory")
         if self.drop:
-            told.append(f"paths are taken without their first part ({'/'.join(sample[0].split('/')[: self.drop])}/)")
+            told.append(f"paths are taken without their first {self.drop} folders, which are not here")
 
     def _found(self, path: str, base: str, drop: int) -> str | None:
         """The file below ``base``, whatever its ending, its capitals and the form of its accents; None without one."""

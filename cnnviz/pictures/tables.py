@@ -38,6 +38,10 @@ _DELIMITERS = (",", ";", "\t", "|", " ")
 # Of tables that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
 _ENCODINGS = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5")
 _SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
+_MARKS = (
+    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
+    *((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")),
+)
 _LIST = "\x1f"  # between the entries of a list in JSON
 _BINARY = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}
 
@@ -65,7 +69,9 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     width = max([*at.values(), *integers, *(c for c in config.get("box_columns") or [] if isinstance(c, int)), 0]) + 1
     uneven = [number for number, cells in lines if len(cells) != len(sheet.header or lines[0][1])]
     if uneven:
-        told.append(f"{len(uneven)} lines have more or fewer cells than the first one (line {uneven[0]})")
+        told.append(
+            f"{len(uneven)} of {len(lines)} lines have another number of cells than the first (line {uneven[0]})"
+        )
     lines = [(number, cells + [""] * (width - len(cells))) for number, cells in lines]
     places = Places(config, [cells[at["path"]] for _, cells in lines], told)
     labels = _labels(sheet, lines, at.get("label"), one_hot, config, told)
@@ -129,9 +135,10 @@ def _sheet(config: dict, told: list[str]) -> _Sheet:
 
 def _decoded(content: bytes, config: dict, told: list[str]) -> str:
     stated = config.get("encoding")
-    marks = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
-    marked = next((name for mark, name in marks if content.startswith(mark)), None)
-    if not (stated or marked) and b"\0" in content[:1000]:
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if not (stated or marked) and (zeros := content[:1000].count(0)):
+        if zeros < len(content[:1000]) / 4:
+            raise UserError(f"{config['path']} is not a table in text: it holds bytes that are 0")
         marked = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
         try:
@@ -180,7 +187,7 @@ def _from_text(text: str, config: dict, told: list[str]) -> _Sheet:
     if delimiter != ",":
         told.append(f"columns are parted by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
     if not lines:
-        return _Sheet([], [])
+        raise UserError(f"{config['path']} is empty")
     first = [cell.strip() for cell in lines[0][1]]
     if _names_a_picture(first, config):
         return _Sheet(None, lines)
@@ -262,6 +269,11 @@ def _guessed_labels(
         raise _no_column(sheet, column, config)
     if not others:
         told.append("there is no column of labels")
+        return at, []
+    if len(others) == 1 and len({cells[others[0]] for _, cells in sheet.lines if len(cells) > others[0]}) > max(
+        2, len(sheet.lines) / 2
+    ):
+        told.append(f"{_title(sheet, others[0])!r} has too many values to be the classes (label_column: says so)")
         return at, []
     if len(others) == 1:
         told.append(f"the column {_title(sheet, others[0])!r} is taken for the labels")
@@ -379,7 +391,7 @@ def _labels(
     ]
     gone = Counter(part for parts in parted for part in parts if part and part in none)
     for word, count in gone.most_common(3):
-        told.append(f"{count} labels {word!r} count as no label (missing_labels: [] makes it a class)")
+        told.append(f"the label {word!r} ({count} ×) counts as none (missing_labels: [] makes it a class)")
     kept = [[part for part in parts if part and part not in none] for parts in parted]
     whole = [part for parts in kept for part in parts]
     if any(part.endswith(".0") for part in whole) and all(

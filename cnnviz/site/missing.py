@@ -25,6 +25,9 @@ def words(models: list[dict], compared: list[dict], indices: dict[str, dict], pu
                 shown = found[:MOST] if publish == edition.EVERYTHING else []
                 sets.append({"name": name, "kind": kind, "count": len(found), "of": len(index["pictures"])})
                 sets[-1] |= {"anchor": f"{kind}-{slug(name)}", "pictures": shown}
+        if beside := _beside(index, publish):
+            sets.append({"name": name, "kind": "others", "count": len(beside), "anchor": f"others-{slug(name)}"})
+            sets[-1] |= {"pictures": beside}
     return {
         "unloaded": [model for model in models if model["status"] == "missing"],
         "failed": [row for row in rows if row["entry"]["status"] == "missing"],
@@ -32,6 +35,15 @@ def words(models: list[dict], compared: list[dict], indices: dict[str, dict], pu
         "unpublished": [row for row in rows if row["entry"]["notes"]],
         "sets": sets,
     }
+
+
+def _beside(index: dict, publish: str) -> list[dict]:
+    """What was assumed of a set's table or folder, and its files that are no pictures of the set, counted by kind."""
+    told = [{"name": "read as", "reason": redact(words)} for words in index.get("told", ())]
+    if publish != edition.EVERYTHING:
+        told = []
+    others = index.get("others", ())
+    return told + [{"name": f"{o['count']} {o['kind']}", "reason": o["reason"] or "no pictures"} for o in others]
 
 
 def anchor(model: str, section: str) -> str:

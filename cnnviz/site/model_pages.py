@@ -234,6 +234,7 @@ def _gaps(parts: list[Part], index: dict, image_set: str | None) -> list[tuple[s
     """What missing.html says of this model and its pictures: (words, address from the site's root)."""
     lines = [
         ("Pictures that could not be read", len(index.get("skipped", ())), f"skipped-{slug(image_set or '')}"),
+        ("Kinds of files beside the pictures", len(index.get("others", ())), f"others-{slug(image_set or '')}"),
         ("Notes on odd pictures", len(index.get("notes", ())), f"notes-{slug(image_set or '')}"),
         ("Sections that failed, or are not made yet", sum(part.status == "missing" for part in parts), "failed"),
         ("Sections that do not apply", sum(part.status == "not_applicable" for part in parts), "not-applicable"),
