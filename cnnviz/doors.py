@@ -154,7 +154,9 @@ def _factory(config: dict, where: str, state: dict | None) -> Built:
         if isinstance(function, nn.Module):
             made = function
         elif not callable(function):
-            raise UserError(f"{where} {place} is a {type(function).__name__}; name a function that returns the network")
+            raise UserError(
+                f"{where} {place} is no function but {type(function).__name__}; name one that returns the network"
+            )
         else:
             with user_code.guarded(place, where):
                 made = _called(function, place, arguments, state, where)

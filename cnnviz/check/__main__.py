@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def main() -> None:
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
     report = sys.stdout
+    warnings.simplefilter("ignore")
     with (
         contextlib.redirect_stdout(io.StringIO()),  # what a network prints is not part of the report
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,

@@ -103,7 +103,7 @@ def files(place: str) -> list[str]:
 @functools.cache
 def _reached(start: Module) -> tuple[Module, ...]:
     """``start`` and the modules of the user's own that it imports, directly or not, and the packages around them."""
-    if start.name.startswith("cnnviz."):  # the demo's; its package holds the version
+    if _installed(start.file) or start.name.startswith("cnnviz."):  # the demo's, whose package holds the version
         return (start,)
     folders = _folders(start)
     found: dict[str, Module] = {}
@@ -213,14 +213,14 @@ def _after_python() -> int:
 
 @contextlib.contextmanager
 def guarded(place: str, where: str) -> Iterator[None]:
-    """For code of the user's: it sees no command line, may change the folder and what is done about warnings, and fail.
+    """For code of the user's: it sees no command line, may change the folder, warn, print and fail.
 
     Raises UserError, in one line, for whatever it raises but Ctrl-C.
     """
     arguments, folder = sys.argv, os.getcwd()
     sys.argv = [place.rpartition(":")[0]]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):  # a report is free of both
             yield
     except (UserError, KeyboardInterrupt):
         raise
