@@ -49,7 +49,7 @@ class Checkpoint:
     described: str
 
 
-def read(path: str, where: str, key: str | None = None) -> Checkpoint:
+def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
     """The weights in the file at ``path``, without running anything of it.
 
     key: dotted path to the weights in the file (``model_ema``, ``teacher.backbone``); None takes the first of WRAPPERS
@@ -59,7 +59,7 @@ def read(path: str, where: str, key: str | None = None) -> Checkpoint:
     at = f"{where}: checkpoint {path}"
     path = files.chosen(path, at)
     content = files.content(path, at)
-    chosen, state, others = _choose(content, key, path, at)
+    chosen, state, others = _choose(content, None if key is None else str(key), path, at)
     spread = next((v.stands_for for v in state.values() if is_part(v)), None)
     if spread:
         raise UserError(_of_one_process(at, spread.rpartition(".")[2], path))
@@ -197,6 +197,13 @@ class _Found:
         return ".".join(self.steps)
 
     @property
+    def of_layers(self) -> bool:
+        """Whether it is a state dict with names such as fc.weight, or a model."""
+        return isinstance(self.node, StandIn) or any(
+            isinstance(name, str) and name.rpartition(".")[2] in _PARAMETERS for name in self.node
+        )
+
+    @property
     def rank(self) -> tuple:
         """Plain weights before averaged ones, then WRAPPERS' order on each level; unknown names last."""
         steps = [step.lower() for step in self.steps]
@@ -212,13 +219,14 @@ def _walk(node, steps: tuple[str, ...] = (), access: str = "", loose: bool = Fal
     """
     if isinstance(node, StandIn) and "_parameters" in node.attributes:
         yield _Found(steps, access, node, loose)
+        return
     if len(steps) > 5 or isinstance(node, dict) and "param_groups" in node:
         return
     node = _pairs(node)
     if isinstance(node, StandIn):
         within = [(key, f".{key}", value, True) for key, value in node.attributes.items() if key != "_parameters"]
     elif isinstance(node, dict):
-        within = [(key, f"[{key!r}]", value, loose) for key, value in node.items()]
+        within = [(str(k) if isinstance(k, int) else k, f"[{k!r}]", value, loose) for k, value in node.items()]
     elif isinstance(node, list | tuple):
         within = [(str(i), f"[{i}]", value, loose) for i, value in enumerate(node)]
     else:
@@ -263,6 +271,8 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
         order = sorted(states or found, key=lambda name: found[name].rank)
         chosen = order[0]
         equals = [name for name in order if found[name].rank == found[chosen].rank]
+        named = [name for name in equals if found[name].of_layers]  # the others are metrics, histories, …
+        chosen, equals = (named[0], named) if named else (chosen, equals)
         if len(equals) > 1 and not _AVERAGED.search(chosen):
             raise UserError(f"{at} holds weights of several networks; choose with checkpoint_key: {some(equals, 12)}")
     elif isinstance(content, list | tuple) and len(content) > 1 and all(isinstance(t, torch.Tensor) for t in content):
@@ -270,6 +280,10 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
     else:
         kind = content.stands_for if isinstance(content, StandIn) else type(content).__name__
         held = f" with {some(map(str, content), 8)}" if isinstance(content, dict) and content else ""
+        if isinstance(content, dict) and {"state", "param_groups"} <= content.keys():
+            held += ", the state of an optimizer"
+        if isinstance(content, dict) and any("Uninitialized" in getattr(v, "stands_for", "") for v in content.values()):
+            held += ", of lazy layers that have no values yet: send one picture through the network, and save it again"
         raise UserError(f"{at} holds no state dict (name → tensor), but {kind}{held}")
     if isinstance(found[chosen].node, StandIn):
         raise _pickled_model(at, path, found[chosen])

@@ -115,7 +115,9 @@ def content(path: str, at: str):
         ) from None
     except OSError as error:
         raise UserError(f"{at} cannot be opened: {error.strerror or error}") from error
-    except RecursionError as error:
+    except UserError:
+        raise
+    except Exception as error:  # arrays whose bytes do not suffice for their shape, and what else damage does
         raise _damaged(at, error) from error
 
 

@@ -86,6 +86,8 @@ CONTENTS = {
     ),
     "a subclass of dict": lambda s: {"epoch": 3, "model": Weights(s)},
     "an object's attribute": lambda s: {"epoch": 3, "trainer": Held(s)},
+    "beside measures": lambda s: {"mine": s, "measures": {"confusion": torch.ones(3, 3)}, "curve": [torch.ones(1)] * 2},
+    "by its fold": lambda s: {0: s},
     "wrapped twice": lambda s: {"trainer": {"model": (s, 7)}},
 }
 
@@ -239,13 +241,62 @@ def test_lines_that_convert_a_file_work_as_they_are_printed(path, state, capsys)
     made.load_state_dict(state)
     torch.jit.save(torch.jit.script(made.conv1), path)
     whole = path.with_name("whole: 2.pkl")
-    whole.write_bytes(pickle.dumps({"nets": [made.conv1]}))
+    whole.write_bytes(pickle.dumps({"best": Held([made])}))
     for file, kind in ((path, "TorchScript"), (whole, "pickled model")):
         message = refused(file)
         assert kind in message
         exec(shown(message, capsys), {})
         written = yaml.safe_load(re.search(r"checkpoint: .*$", message)[0])["checkpoint"]
-        assert torch.equal(checkpoints.read(written, "model m").state["weight"], state["conv1.weight"])
+        read = checkpoints.read(written, "model m").state
+        assert torch.equal(read["weight" if kind == "TorchScript" else "conv1.weight"], state["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (torch.optim.SGD(net().parameters(), 0.1).state_dict(), "the state of an optimizer"),
+        (nn.Sequential(nn.LazyConv2d(3, 3)).state_dict(), "lazy layers"),
+        ([torch.ones(2), torch.ones(3)], "of that shape nothing is left in the file"),
+        ([{"a.weight": torch.ones(2)}, {"a.weight": torch.ones(2)}], "choose with checkpoint_key: 0, 1"),
+    ],
+    ids=["optimizer", "lazy", "tensors of another network", "two networks"],
+)
+def test_what_holds_no_weights_of_one_network_says_so(path, content, said):
+    torch.save(content, path)
+    with pytest.raises(UserError, match=said):
+        reads(path, {})
+    if "checkpoint_key" in said:
+        assert checkpoints.read(str(path), "model m", 1).described == "1 of best 1.pt"
+
+
+@pytest.mark.parametrize("kind", ["pickle 0", "pickle 5", "npz", "tar"])
+def test_a_damaged_file_loads_or_is_told(path, state, kind):
+    """100 seeded corruptions: cut off, single bits, runs of random bytes, parts zeroed."""
+    plain, random, told = io.BytesIO(), np.random.default_rng(5), 0
+    if kind == "npz":
+        np.savez(plain, **arrays(state))
+    elif kind == "tar":
+        torch.save(arrays(state), plain)
+    good = pickle.dumps({"model": arrays(state)}, int(kind[-1])) if "pickle" in kind else plain.getvalue()
+    good = packed("tar", good) if kind == "tar" else good
+    for i in range(100):
+        bad = bytearray(good)
+        at = int(random.integers(len(good) if i % 2 else 1000))
+        match i % 4:
+            case 0:
+                bad = bad[:at]
+            case 1:
+                bad[at] ^= 1 << int(random.integers(8))
+            case 2:
+                bad[at : at + 20] = random.bytes(20)
+            case 3:
+                bad[at : at + 64] = bytes(64)
+        path.write_bytes(bad)
+        try:
+            checkpoints.fit(net(), checkpoints.read(str(path), "model m").state, "model m")
+        except UserError:
+            told += 1
+    assert 25 <= told < 100
 
 
 @pytest.mark.parametrize(
