@@ -23,12 +23,14 @@ class _Sentence(logging.Filter):
 
 
 def sentence(log: Path) -> str:
-    """Which job failed, the last thing that its log says, and where the log is."""
+    """Which job failed, the error that its log ends with, else its last line, and where the log is."""
     try:
         text = log.read_text("utf-8", "replace").rstrip()
     except OSError:
         text = ""
-    last = text.rsplit("\n", 1)[-1].rsplit("\r", 1)[-1].strip().removeprefix("error: ")[:1000]
+    lines = [line.rsplit("\r", 1)[-1].strip() for line in text.split("\n")]
+    told = [line for line in lines if line.startswith("error: ")]  # below it there may be lines to paste
+    last = (told[-1] if told and not lines[-1].startswith("killed by") else lines[-1]).removeprefix("error: ")[:1000]
     _, _, place = log.with_suffix("").as_posix().rpartition("/logs/")
     job = place.replace(".view", ", its figures").replace("/", " · ")
     return f"{job} failed: {last or 'its log is empty'}" + (f"\nIts log: {log}" if str(log) not in last else "")
