@@ -264,9 +264,37 @@ def selected(output, outputs: dict, where: str):
     select = outputs["select"]
     if select is None and outputs["kind"] == kinds.SEGMENTATION and isinstance(output, dict) and "out" in output:
         select = "out"  # as torchvision's return it
-    for step in [] if select is None else str(select).split("."):
+    if select is None:
+        return output if isinstance(output, torch.Tensor) else _only_tensor(output, where)
+    for step in str(select).split("."):
         output = _part(output, step, where)
     return output
+
+
+def _only_tensor(output, where: str) -> torch.Tensor:
+    """The one tensor in what a network returns. Raises UserError that says what there is where it is not alone."""
+    if isinstance(output, dict):
+        parts = {str(key): value for key, value in output.items()}
+    elif isinstance(output, list | tuple):
+        parts = {str(i): value for i, value in enumerate(output)}
+    else:
+        parts = getattr(output, "__dict__", {})
+    tensors = {key: value for key, value in parts.items() if isinstance(value, torch.Tensor)}
+    if len(tensors) == 1:
+        return next(iter(tensors.values()))
+    kind = type(output).__name__
+    if not tensors and not isinstance(output, dict | list | tuple):
+        more = ": leave out .numpy()" if kind == "ndarray" else ""
+        raise UserError(f"{where}: the network returns {kind}, not a tensor of class scores (n, classes){more}")
+    likely = next((key for key, value in tensors.items() if value.ndim == 2), next(iter(parts), "0"))
+    listed = ", ".join(
+        f"{key} {tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__}"
+        for key, value in [*parts.items()][:8]
+    )
+    raise UserError(
+        f"{where}: the network returns a {kind} of {listed or 'nothing'}, not class scores (n, classes). Say which "
+        f"part they are: outputs: {{select: {likely}}}"
+    )
 
 
 def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:

@@ -330,10 +330,7 @@ def _check_finite(net: nn.Module, where: str) -> None:
 def _no_scores(calls: dict[str, layers.Call]) -> str:
     """What the network returned for one picture instead of a row of scores."""
     if "" not in calls:
-        return (
-            "the network must return class scores (n, classes), not no tensor. Where it returns a tuple or a dict, say "
-            "which part: outputs: {select: 0} or {select: logits}"
-        )
+        return "the network must return class scores (n, classes), not something that is no tensor"
     shape = calls[""].output
     if len(shape) < 2:
         return (

@@ -11,8 +11,14 @@ from cnnviz import doors, models
 from cnnviz.errors import UserError
 
 FACTORY = """
+import dataclasses
 import torch
 from torch import nn
+
+@dataclasses.dataclass
+class Data:
+    loss: object
+    logits: object
 
 class Net(nn.Module):
     def __init__(self, outputs, form):
@@ -24,6 +30,8 @@ class Net(nn.Module):
             "plain": lambda: z, "tuple": lambda: (x, z), "dict": lambda: {"features": x, "heads": [z, x]},
             "object": lambda: type("Output", (), {"logits": z})(), "flat": lambda: z[:, 0],
             "map": lambda: z[..., None, None],
+            "alone": lambda: [z], "logits": lambda: {"logits": z, "loss": None}, "data": lambda: Data(None, z),
+            "nothing": lambda: None, "array": lambda: z.detach().numpy(), "none": lambda: {"a": [z], "b": "c"},
             "softmax": lambda: z.softmax(1), "sigmoid": lambda: z.sigmoid(),
         }
         return forms[self.form]()
@@ -55,7 +63,10 @@ def scores(block, x):
 
 @pytest.mark.parametrize(
     ("form", "select"),
-    [("tuple", 1), ("tuple", "-1"), ("dict", "heads.0"), ("object", "logits"), ("map", None)],
+    [
+        *[("tuple", 1), ("tuple", "-1"), ("dict", "heads.0"), ("object", "logits"), ("map", None)],
+        *[("alone", None), ("logits", None), ("data", None)],  # one tensor only
+    ],
 )
 def test_a_selector_finds_the_scores(block, form, select):
     x = torch.randn(2, 3, 8, 8)
@@ -70,8 +81,11 @@ def test_a_selector_finds_the_scores(block, form, select):
         ("dict", "head", "'heads'"),
         ("tuple", 4, "returns 2 things"),
         ("object", "logit", "outputs.select"),
-        ("tuple", None, r"outputs: \{select: 0\}"),
-        ("flat", None, "must return class scores"),
+        ("tuple", None, r"tuple of 0 \(1, 3, 8, 8\), 1 \(1, 3\).*outputs: \{select: 1\}"),
+        ("flat", None, "squeeze"),
+        ("nothing", None, "returns NoneType, not a tensor"),
+        ("array", None, r"returns ndarray.*\.numpy\(\)"),
+        ("none", None, r"dict of a list, b str.*select: a\}"),
     ],
 )
 def test_a_wrong_selector_says_what_there_is(block, make_job, form, select, said):

@@ -132,7 +132,9 @@ def _another(
 ) -> tuple[int, tuple[int, int]] | None:
     """(channels, (height, width)) of pictures that the network does take, if some are found soon."""
     counts = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2]), 3, 1])
-    squares = [(round((n / c) ** 0.5), c, n) for c in counts for n in furthest.numbers]
+    rows = furthest.calls[""].output[0] if "" in furthest.calls else 1  # each may be a part of the picture
+    told = [*furthest.numbers, size[0] * size[1] * furthest.channels // max(1, rows)]
+    squares = [(round((n / c) ** 0.5), c, n) for c in counts for n in told]
     sizes = [size, *((side, side) for side, c, n in squares if side * side * c == n and 8 <= side <= 512)]
     until, seen = time.monotonic() + SECONDS, {(trial.channels, size) for trial in trials}
     for (height, width), count in product(dict.fromkeys([*sizes, *((side, side) for side in SIZES)]), counts):
