@@ -35,7 +35,9 @@ def measure(repeats: int = 4) -> list[tuple[str, float, float]]:
                 net(x)
 
     def ours():
-        with forward.ForwardPass(net, fields, maps, TOP, ("classifier.6", "input"), BATCH, BATCH * BATCHES) as step:
+        with forward.ForwardPass(
+            net, fields, maps, TOP, ("classifier.6", "input"), BATCH, BATCH * BATCHES, channels_last=True
+        ) as step:
             for x in nhwc:
                 step(x)
 

@@ -31,7 +31,9 @@ def measure(repeats: int = 2) -> list[tuple[str, float, float]]:
         )[:, 0]
 
     sides = {
-        "ours": lambda: occlusion(net, x, blank, torch.tensor([TARGET]), window=WINDOW, stride=STRIDE),
+        "ours": lambda: occlusion(
+            net, x, blank, torch.tensor([TARGET]), window=WINDOW, stride=STRIDE, channels_last=True
+        ),
         "captum, 64 masks at once": lambda: captum(64),
         "captum as it is by default": lambda: captum(1),
     }

@@ -249,12 +249,12 @@ def _scores(outputs: dict, where: str):
         if not isinstance(output, torch.Tensor):
             return output
         if outputs["kind"] == kinds.SEGMENTATION:
-            return kinds.by_pixels(pixel_scores(output, outputs, where))
+            return kinds.by_pixels(pixel_scores(output, outputs, where)).float()
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.flatten(1)
         if outputs["kind"] == kinds.REGRESSION:
-            return _values(output, where)
-        return _classes(output, outputs, where)
+            return _values(output, where).float()
+        return _classes(output, outputs, where).float()
 
     return hook
 
@@ -325,6 +325,7 @@ def _classes(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
     if output.ndim == 1 and kind == "binary":
         output = output[:, None]
     if outputs["returns"] == "probabilities":
+        output = output.float()  # those of 16 bits round to 1 too early
         single = kind == "sigmoid" or output.shape[1:] == (1,)
         output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
     if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":

@@ -1,4 +1,4 @@
-"""The one kind of error whose message is all a user needs: it is printed without a traceback."""
+"""Errors whose message is all that a user or a reader needs: no traceback is shown of them."""
 
 import difflib
 import os
@@ -17,6 +17,17 @@ OUT_OF_MEMORY = (
 
 class UserError(Exception):
     """Something in the config or in a file named there is wrong; the message says what, and what is valid."""
+
+
+class NotApplicable(Exception):
+    """A technique says nothing about this network; the message says why, for a reader of the gallery.
+
+    A job that ends so leaves a result that holds the reason: see :func:`cnnviz.job.perform`.
+    """
+
+    def __init__(self, reason: str, provenance: dict | None = None):
+        super().__init__(reason)
+        self.provenance = provenance or {}
 
 
 def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserError:

@@ -14,6 +14,10 @@ from cnnviz.errors import UserError, unknown
 from cnnviz.job import Job, run
 
 SCHEMA = 1
+UNTRIED = {"batch": [1, None], "channels_last": False, "step": 1, "gradients": ""} | {
+    "no_gradient": [],
+    "answers": [],
+}  # what is taken for granted of a network that an earlier version looked at, see cnnviz.network.trial
 
 
 def read(path: str | os.PathLike) -> dict:
@@ -21,7 +25,7 @@ def read(path: str | os.PathLike) -> dict:
     facts = json.loads(Path(path).read_text("utf-8"))
     if facts["schema"] != SCHEMA:
         raise UserError(f"{path}: schema {facts['schema']}, this code reads {SCHEMA}; run the pipeline again")
-    return facts
+    return {"trial": UNTRIED} | facts
 
 
 def find(facts: dict, name: str, key: str = "layer") -> dict:

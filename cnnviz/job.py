@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnviz import __version__, atomic, whole
-from cnnviz.errors import reporting
+from cnnviz.errors import NotApplicable, reporting
 from cnnviz.network import kinds
 from cnnviz.result import Result, write
 
@@ -95,7 +95,14 @@ def run(technique: Callable[[Job], None]) -> None:
     with reporting():
         atomic.sweep(job.outputs.values())
         whole.check(job.inputs.values())
+        perform(technique, job)
+
+
+def perform(technique: Callable[[Job], None], job: Job) -> None:
+    """Do the job; where the technique does not apply to the network, leave a result that says why."""
+    try:
         if reason := kinds.why_not(job.model.get("outputs", {}).get("kind", ""), job.section):
-            job.write({}, not_applicable=reason)
-        else:
-            technique(job)
+            raise NotApplicable(reason)
+        technique(job)
+    except NotApplicable as reason:
+        job.write({}, not_applicable=str(reason), provenance=reason.provenance)

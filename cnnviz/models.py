@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,11 +19,11 @@ from torch import nn
 from cnnviz import atomic, images, layers, trace
 from cnnviz import facts as known
 from cnnviz.doors import Built, build, pixel_scores, selected
-from cnnviz.errors import UserError, unknown
+from cnnviz.errors import NotApplicable, UserError, unknown
 from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
-from cnnviz.network import class_lists, class_names, fixed_inputs, inputs, kinds
+from cnnviz.network import batches, class_lists, class_names, fixed_inputs, inputs, kinds, trial
 from cnnviz.preprocess import Preprocess, complete, geometry
 
 
@@ -34,6 +35,7 @@ class Model:
     kind: "softmax" (one class a picture), "sigmoid" (any number of them), "regression" (values, see
     :mod:`cnnviz.network.kinds`) or "segmentation" (a class for each pixel). outputs: the block of that
     name, for the scores of pixels.
+    trial: what a few pictures told of how the network takes pictures, see :mod:`cnnviz.network.trial`.
     feature: (module, "input" or "output") whose flattened value is the feature vector.
     classes: a name for each output. label_to_output: for each class of the image set its output, or None.
     """
@@ -53,6 +55,7 @@ class Model:
     channels: int = 3
     kind: str = "softmax"
     outputs: dict = field(default_factory=dict)
+    trial: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fixed_inputs.prepare(
@@ -62,13 +65,25 @@ class Model:
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """Pictures in [0, 1], (n, c, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
 
-        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized where x has another size.
+        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized where x has another size. Contiguous, unless the
+        network is known to take pictures whose channels lie last in memory.
         """
-        p = self.preprocess
-        if p.channels == "BGR":
-            x = x.flip(1)
-        mean, std = (self._constant(v, x) for v in (p.mean, p.std))
-        return (x * p.range - mean) / std
+        z = normalised(self.preprocess, x)
+        return z if self.channels_last else z.contiguous()
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether pictures may lie in memory with their channels last, in which CPUs convolve faster."""
+        return self.trial.get("channels_last", False)
+
+    def laid_out(self, z: torch.Tensor) -> torch.Tensor:
+        """Normalised pictures as they lie in memory where the network is fastest."""
+        return z.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+
+    def fitting(self, side: float) -> int:
+        """The length next to ``side`` pixels that the network's input may have, as far as is known; 1 at least."""
+        step = max(1, self.trial.get("step", 1))
+        return max(1, round(side / step)) * step
 
     def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The values that black and white have in the network's input, (1, c, 1 or h, 1 or w) each."""
@@ -137,43 +152,63 @@ class Model:
         """The output index of a class given by name (or by the first of several names, or by index)."""
         return class_names.find(f"model {self.id}: class", name, self.classes)
 
-    def _constant(self, value: np.ndarray, x: torch.Tensor) -> torch.Tensor:
-        tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
-        if tensor.ndim == 3 and tensor.shape[1:] != x.shape[2:]:
-            tensor = nn.functional.interpolate(tensor[None], x.shape[2:], mode="bilinear", antialias=True)[0]
-        return tensor.reshape(1, -1, 1, 1) if tensor.ndim == 1 else tensor
+
+def normalised(preprocess: Preprocess, x: torch.Tensor) -> torch.Tensor:
+    """See :meth:`Model.normalise`."""
+    if preprocess.channels == "BGR":
+        x = x.flip(1)
+    mean, std = (_constant(v, x) for v in (preprocess.mean, preprocess.std))
+    return (x * preprocess.range - mean) / std
 
 
-def load(job: Job) -> Model:
+def _constant(value: np.ndarray, x: torch.Tensor) -> torch.Tensor:
+    tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if tensor.ndim == 3 and tensor.shape[1:] != x.shape[2:]:
+        tensor = nn.functional.interpolate(tensor[None], x.shape[2:], mode="bilinear", antialias=True)[0]
+    return tensor.reshape(1, -1, 1, 1) if tensor.ndim == 1 else tensor
+
+
+def load(job: Job, *, gradients: str = "") -> Model:
     """The model of a job, from its config block and the ``network.json`` that the model's first job left.
 
     ``chosen`` and ``feature`` are the config's where the job's block has those keys, else the network's own. Sets
     torch's threads and global seed.
+
+    gradients: with respect to the picture, of which values the job needs them: "scores", "layers" or none. Raises
+    NotApplicable where the network has none; of layers only those that have them are chosen.
     """
     _prepare_torch(job)
     facts = known.read(job.inputs["network"])
     feature = known.feature(facts, job.model.get("feature_layer", "auto"))
+    chosen = known.chosen(facts, job.model.get("layers", "default"))
     device = pick_device(job.device)
+    provenance = {
+        "checkpoint": facts["checkpoint"],
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+    if gradients == "layers":
+        chosen = [name for name in chosen if name not in facts["trial"]["no_gradient"]]
+    if facts["trial"]["gradients"] and (gradients == "scores" or (gradients == "layers" and not chosen)):
+        raise NotApplicable(facts["trial"]["gradients"], provenance)
     net = build(job.model, job.model_id, job.seed).net
+    batches.limit(net, *facts["trial"]["batch"])
     return Model(
         id=job.model_id,
         net=net.to(device),
         preprocess=preprocess(facts["preprocess"], facts["channels"]),
         layers=tuple(Layer(**layer) for layer in facts["layers"]),
-        chosen=tuple(known.chosen(facts, job.model.get("layers", "default"))),
+        chosen=tuple(chosen),
         feature=tuple(feature["at"]),
         feature_name=feature["name"],
         feature_size=feature["size"],
         classes=tuple(facts["classes"]),
         label_to_output=tuple(facts["label_to_output"]),
         device=device,
-        provenance={
-            "checkpoint": facts["checkpoint"],
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        },
+        provenance=provenance,
         channels=facts["channels"],
         kind=facts["kind"],
         outputs=job.model["outputs"],
+        trial=facts["trial"],
     )
 
 
@@ -256,14 +291,17 @@ def describe(
     given = config["preprocess"]
     guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
     size = geometry(complete(given, built.preprocess, 3)).size
-    trial = inputs.taken(net, size, where, given.get("input_channels"), guess, pictures)
-    channels, calls = trial.channels, trial.calls
+    with trial.undisturbed(net):
+        taken = inputs.taken(net, size, where, given.get("input_channels"), guess, pictures)
+    channels, calls = taken.channels, taken.calls
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)
     if "" not in calls or len(calls[""].output) != 2:
         raise UserError(f"{where}: {_no_scores(calls)}")
-    outputs = calls[""].output[1]
     found = layers.named(net, calls)
+    with trial.undisturbed(net):
+        tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
+    outputs = calls[""].output[1]
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
         named = _value_facts(config, target_columns, outputs // 2, set_classes, where)
@@ -282,6 +320,7 @@ def describe(
         "default_layers": layers.default(found),
         "feature": layers.feature(found, calls, outputs // 2 if kind == kinds.REGRESSION else outputs),
         **named,
+        "trial": tried,
         "torch": torch.__version__,
     }
 

@@ -1,30 +1,32 @@
 """Receptive fields: exactly which input pixels a neuron can see, as boxes in pixels of the network's input.
 
-Found by probing, not by a formula for known layer types: one row of the input is NaN ("not a number") at a time, and
-the neurons whose value turns NaN are those that see the row. NaN survives where gradients die (behind a ReLU, beside
-the winner of a max-pool), so the answer is exact for any net of convolutions, pools, activations, normalisations, sums
-and concatenations. Columns likewise, each on pictures as thin as the net takes. The field of neuron (y, x) is
-rows[y] × columns[x].
+Found by probing, not by a formula for known layer types: one row of the input is marked at a time, and the neurons
+whose value turns marked are those that see the row (:mod:`cnnviz.network.marks`). Marks survive where gradients die
+(behind a ReLU, beside the winner of a max-pool), so the answer is exact for any net of convolutions, pools,
+activations, normalisations, sums and concatenations. Columns likewise, each on pictures as thin as the net takes. The
+field of neuron (y, x) is rows[y] × columns[x]. To learn which fields hang over the picture's edge, one more pass pads
+with marks instead of zeros.
 
-Two operations are answered by their structure instead of their arithmetic (class _Probing). A convolution turns NaN
-where any NaN lies under its kernel: counted with one channel of ones, a hundred times cheaper than the real weights
-and safe from fast algorithms that smear NaN. And to learn which fields hang over the picture's edge, one more pass pads
-with NaN instead of zeros.
+What was found is then held against a picture of noise: changing some of its rows must change only neurons that see one
+of them. Where it changes others, thin pictures were too thin, and the layer is probed anew at full width; where that
+does not mend it, or an operator is not known to the marks, neurons may see the whole picture, and ``note`` says why.
 
 Measuring what a neuron sees: Zhou et al. 2015, "Object Detectors Emerge in Deep Scene CNNs". The arithmetic for plain
 nets: Araujo et al. 2019, "Computing Receptive Fields of Convolutional Neural Networks".
 """
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor, nn
 
-ROWS, COLUMNS = 0, 1
+from cnnviz.network.marks import COLUMNS, ROWS, Marks
+
+Maps = Callable[[Tensor], Tensor]
 _ACROSS = 256  # thin pictures a forward pass × their width: more no longer fits the CPU's cache
 
 
@@ -36,12 +38,14 @@ class Field:
     columns: (w, 2) int32, left and right likewise.
     rows_cross: (h,) bool, the unclipped field hangs over the upper or lower edge: the neuron sees padding.
     columns_cross: (w,) bool, over the left or right edge.
+    note: "", or why probing could not find them, so that each is the whole picture.
     """
 
     rows: np.ndarray
     columns: np.ndarray
     rows_cross: np.ndarray
     columns_cross: np.ndarray
+    note: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,12 +62,9 @@ class Field:
         return bool(self.rows_cross[y] or self.columns_cross[x])
 
 
-@torch.no_grad()  # not inference_mode: there, composite operations would not be split into those _Probing knows
+@torch.no_grad()  # not inference_mode: there, composite operations would not be split into those that marks know
 def receptive_fields(
-    net: nn.Module,
-    modules: Sequence[str] | Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-    size: tuple[int, int],
-    channels: int = 3,
+    net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], size: tuple[int, int], channels: int = 3
 ) -> dict[str, Field]:
     """The fields of all neurons of the modules (dotted names) for an input of ``size`` (height, width).
 
@@ -72,196 +73,253 @@ def receptive_fields(
     several times the last call counts. The net must be in eval mode. Raises ValueError for a module never called.
     """
     modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, _as_it_is)
-    like = next(net.parameters(), torch.zeros(()))
+    like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
     picture = torch.zeros(1, channels, *size, dtype=like.dtype, device=like.device)
-    with _Seen(net, modules) as seen, _Probing():
-        seen.run(net, picture)
-        missing = [name for name in modules if name not in seen.marks]
+    with _Outputs(net, modules) as outputs:
+        outputs.run(picture)
+        missing = [name for name in modules if name not in outputs.kept]
         if missing:
             raise ValueError(f"module {missing[0]} is not called, or returns no single tensor")
-        maps = {name: marks.shape[-2:] for name, marks in seen.marks.items() if marks.ndim == 3}
-    whole = Field(
-        np.array([[0, size[0]]], np.int32), np.array([[0, size[1]]], np.int32), np.zeros(1, bool), np.zeros(1, bool)
-    )
-    fields = dict.fromkeys(modules, whole)
-    if maps:
-        sides = [_side(net, modules, maps, picture, axis) for axis in (ROWS, COLUMNS)]
-        for name in maps:
-            (rows, rows_cross), (columns, columns_cross) = (side[name] for side in sides)
-            fields[name] = Field(rows, columns, rows_cross, columns_cross)
-    return fields
+        calls, shapes = outputs.calls, {name: tuple(maps.shape[2:]) for name, maps in outputs.kept.items()}
+    fields = {name: _whole(shape or (1, 1), size) for name, shape in shapes.items()}
+    left = {name: modules[name] for name in shapes if shapes[name]}
+    for thin in (True, False):
+        if left:
+            fields |= _Probe(net, left, calls, shapes, picture).fields(thin)
+            left = {name: left[name] for name in _contradicted(net, left, fields, picture)}
+    note = "a change of a trial picture reached further than probing found"
+    return fields | {name: _whole(shapes[name], size, note) for name in left}
 
 
-def _side(
-    net: nn.Module, modules: Mapping, maps: dict, picture: torch.Tensor, axis: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each module its (h, 2) rows of pixels seen and (h,) whether padding is, or the same for columns."""
-    with _Seen(net, {name: modules[name] for name in maps}) as seen, _Probing(pad_nan=axis):
-        seen.run(net, picture)
-        cross = {name: marks.any(2 - axis)[0].cpu().numpy() for name, marks in seen.marks.items()}
-
-    length = picture.shape[2 + axis]
-    hits = {name: np.zeros((length, shape[axis]), bool) for name, shape in maps.items()}
-
-    def probe(left: Sequence[str], rows: Sequence[int]) -> None:
-        with _Seen(net, {name: modules[name] for name in left}) as seen, _Probing():
-            thin = _thinnest(net, seen, {name: maps[name] for name in left}, picture, axis)
-            step = max(1, _ACROSS // thin)
-            for start in range(0, len(rows), step):
-                probed = list(rows[start : start + step])
-                x = picture.narrow(3 - axis, 0, thin).repeat(len(probed), 1, 1, 1)
-                for i, row in enumerate(probed):
-                    x[i].select(1 + axis, row).fill_(torch.nan)
-                seen.run(net, x)
-                for name, marks in seen.marks.items():
-                    hits[name][probed] = marks.any(2 - axis).cpu().numpy()
-
-    # Where every neuron sees the first and the last row there is nothing left to ask: deep layers, and tokens that
-    # attend to all others, would cost most of the time.
-    ends = sorted({0, length - 1})
-    probe(list(maps), ends)
-    left = [name for name, hit in hits.items() if not hit[ends].all()]
-    if left:
-        probe(left, [row for row in range(length) if row not in ends])
-    sides = {}
-    for name, hit in hits.items():
-        first, last = hit.argmax(0), length - hit[::-1].argmax(0)
-        sees = hit.any(0)  # a neuron whose whole field is padding sees nothing: an empty box
-        sides[name] = np.stack([first * sees, last * sees], 1).astype(np.int32), cross[name]
-    return sides
+def _whole(shape: Sequence[int], size: Sequence[int], note: str = "") -> Field:
+    """The field of a layer of ``shape`` (h, w) whose neurons may each see the whole picture."""
+    sides = (np.tile(np.array([[0, length]], np.int32), (n, 1)) for n, length in zip(shape, size, strict=True))
+    return Field(*sides, *(np.zeros(n, bool) for n in shape), note)
 
 
-def _thinnest(net: nn.Module, seen: "_Seen", maps: dict, picture: torch.Tensor, axis: int) -> int:
-    """The least width (a power of 2, or the full one) at which the net runs and its maps keep their height."""
-    across = picture.shape[3 - axis]
-    width = 1
-    while width < across:
+class _Probe:
+    """Finds by marks which pixels the neurons of some modules see.
+
+    modules: name → its maps. calls: how often each is called in a pass. shapes: (h, w) of the maps. picture: zeros,
+    (1, c, height, width).
+    """
+
+    def __init__(self, net: nn.Module, modules: Mapping[str, Maps], calls: Counter, shapes: dict, picture: Tensor):
+        self.net, self.modules, self.calls, self.shapes, self.picture = net, modules, calls, shapes, picture
+        self.refused: dict[str, str] = {}  # module → an operator before it that marks do not go through
+
+    def fields(self, thin: bool) -> dict[str, Field]:
+        """thin: ask on pictures as thin as the net takes, which is faster."""
+        size = self.picture.shape[2:]
+        names, failed = self._reached()
+        fields = {name: _whole(self.shapes[name], size, failed) for name in self.modules if name not in names}
+        if not names:
+            return fields
         try:
-            seen.run(net, picture.narrow(3 - axis, 0, width))
-        except Exception:  # whatever a net raises on a picture that is too thin for it
+            (rows, rows_cross), (columns, columns_cross) = (self._side(names, axis, thin) for axis in (ROWS, COLUMNS))
+        except Exception as error:  # whatever a net raises on pictures that are not real
+            return fields | {name: _whole(self.shapes[name], size, _said(error)) for name in names}
+        for name in names:
+            field = Field(rows[name], columns[name], rows_cross[name], columns_cross[name])
+            all_of_it = (field.rows == (0, size[0])).all() and (field.columns == (0, size[1])).all()
+            if name in self.refused and all_of_it:
+                note = f"what the operator {self.refused[name]} looks at cannot be found by probing"
+                field = _whole(self.shapes[name], size, note)
+            elif not (field.rows[:, 1].any() and field.columns[:, 1].any()):
+                field = _whole(self.shapes[name], size, "nothing in a picture was found to change it")
+            fields[name] = field
+        return fields
+
+    def _reached(self) -> tuple[list[str], str]:
+        """The modules that a pass on marks comes to, and why it does not come to the others."""
+        x = self.picture.clone()
+        x[:, :, x.shape[2] // 2] = torch.nan
+        failed = ""
+        with _Outputs(self.net, self.modules) as outputs:
+            try:
+                outputs.run(x, Marks())
+            except Exception as error:  # as above
+                failed = _said(error)
+            reached = [
+                name
+                for name in outputs.kept
+                if outputs.calls[name] == self.calls[name] and outputs.kept[name].shape[1:] == self.shapes[name]
+            ]
+        return reached, failed
+
+    def _side(self, names: list[str], axis: int, thin: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """For each module its (h, 2) rows of pixels seen and (h,) whether padding is, or the same for columns."""
+        with self._outputs(names) as outputs:
+            outputs.run(self.picture, Marks(pad_nan=axis))
+            cross = {name: seen.any(2 - axis)[0].cpu().numpy() for name, seen in outputs.kept.items()}
+
+        length, across = self.picture.shape[2 + axis], self.picture.shape[3 - axis]
+        width = self._thinnest(names, axis) if thin else across
+        hits = {name: np.zeros((length, self.shapes[name][axis]), bool) for name in names}
+
+        def probe(left: list[str], rows: list[int]) -> None:
+            for name, hit in self._hits(left, axis, rows, width).items():
+                hits[name][rows] = hit
+
+        # Where every neuron sees the first and the last row there is nothing left to ask: deep layers, and tokens that
+        # attend to all others, would cost most of the time.
+        ends = sorted({0, length - 1})
+        probe(names, ends)
+        left = [name for name, hit in hits.items() if not hit[ends].all()]
+        rest = [row for row in range(length) if row not in ends]
+        if left and rest:
+            probe(left, rest)
+        sides = {}
+        for name, hit in hits.items():
+            first, last = hit.argmax(0), length - hit[::-1].argmax(0)
+            sees = hit.any(0)  # a neuron whose whole field is padding sees nothing: an empty box
+            sides[name] = np.stack([first * sees, last * sees], 1).astype(np.int32)
+        return sides, cross
+
+    def _hits(self, names: list[str], axis: int, rows: list[int], width: int) -> dict[str, np.ndarray]:
+        """Module → (len(rows), h) bool, which of its rows of neurons see each of these rows of a picture of ``width``.
+
+        axis COLUMNS: the same of columns and height.
+        """
+        step = max(1, _ACROSS // width)
+        parts = [rows[start : start + step] for start in range(0, len(rows), step)]
+        try:
+            found = [self._asked(names, axis, part, width) for part in parts]
+        except Exception:  # a net may take only one picture at a time
+            if step == 1:
+                raise
+            found = [self._asked(names, axis, [row], width) for row in rows]
+        return {name: np.concatenate([hits[name] for hits in found]) for name in names}
+
+    def _asked(self, names: list[str], axis: int, rows: list[int], width: int) -> dict[str, np.ndarray]:
+        """The same by one forward pass, a picture for each row."""
+        x = self.picture.narrow(3 - axis, 0, width).repeat(len(rows), 1, 1, 1)
+        for picture, row in zip(x, rows, strict=True):
+            picture.select(1 + axis, row).fill_(torch.nan)
+        with self._outputs(names) as outputs:
+            outputs.run(x, Marks())
+        self.refused |= outputs.refused
+        return {name: seen.any(2 - axis).reshape(len(rows), -1).cpu().numpy() for name, seen in outputs.kept.items()}
+
+    def _thinnest(self, names: list[str], axis: int) -> int:
+        """The least width (a power of 2, or the full one) at which the net runs and some rows are seen as at the full.
+
+        A net that moves things sideways, or skips columns, may see nothing of a picture that is too thin.
+        """
+        length, across = self.picture.shape[2 + axis], self.picture.shape[3 - axis]
+        rows = sorted({length // 4, length // 2, (length + 1) // 2})
+        full = self._hits(names, axis, rows, across)
+        width = 1
+        while width < across:
+            try:
+                found = self._hits(names, axis, rows, width)
+                if all(np.array_equal(found[name], full[name]) for name in names):
+                    return width
+            except Exception:  # whatever a net raises on a picture that is too thin for it
+                pass
             width *= 2
-            continue
-        if all(seen.marks[name].shape[1 + axis] == shape[axis] for name, shape in maps.items()):
-            return width
-        width *= 2
-    return across
+        return across
+
+    def _outputs(self, names: list[str]) -> "_Outputs":
+        enough = sum(self.calls[name] for name in names)
+        return _Outputs(self.net, {name: self.modules[name] for name in names}, enough)
 
 
-class _Seen:
-    """Where the outputs of modules are NaN in the last forward pass: ``marks``, name → (n, h, w) or (n,) bool."""
+def _contradicted(net: nn.Module, modules: Mapping[str, Maps], fields: dict[str, Field], picture: Tensor) -> list[str]:
+    """The modules of which neurons change that, by their fields, see nothing of what was changed in a noise picture."""
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0)).to(picture)
+    wrong = set()
+    with _Outputs(net, modules) as outputs:
 
-    def __init__(self, net: nn.Module, modules: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]):
-        self.marks: dict[str, torch.Tensor] = {}
-        self._calls, self._enough = 0, None
-        self._handles = []
-        for name, maps in modules.items():
-            self._handles.append(net.get_submodule(name).register_forward_hook(self._keep(name, maps)))
+        def put_out(x: Tensor) -> dict[str, Tensor]:
+            outputs.run(x)
+            return dict(outputs.kept)
 
-    def __enter__(self):
+        try:
+            before = put_out(noise)
+            for axis in (ROWS, COLUMNS):
+                cut, length = round(0.4 * picture.shape[2 + axis]), picture.shape[2 + axis]
+                for first, last in ((0, cut), (cut, length)):
+                    x = noise.clone()
+                    x.narrow(2 + axis, first, last - first).mul_(-2).add_(1)
+                    for name, after in put_out(x).items():
+                        changes = (after - before[name]).abs().amax(1)[0]
+                        changed = (changes > 1e-4 * changes.max()).any(1 - axis).cpu().numpy()
+                        sides = (fields[name].rows, fields[name].columns)[axis]
+                        if (changed & ~((sides[:, 0] < last) & (sides[:, 1] > first))).any():
+                            wrong.add(name)
+            again = put_out(noise) if wrong else before
+            wrong = {name for name in wrong if torch.equal(again[name], before[name])}  # else it never answers alike
+        except Exception:  # noise is no picture, so a net may refuse it; then nothing is said against the fields
+            pass
+    return [name for name in modules if name in wrong]
+
+
+class _Outputs:
+    """What some modules put out in the last forward pass.
+
+    kept: name → maps (n, units, h, w), or vectors (n, units); of a pass on marks which of them are marked for any unit,
+    (n, h, w) or (n,) bool. calls: name → how often it was called. refused: name → an operator before it that marks do
+    not go through. enough: calls of them all after which a pass ends; 0 for never.
+    """
+
+    def __init__(self, net: nn.Module, modules: Mapping[str, Maps], enough: int = 0):
+        self.kept: dict[str, Tensor] = {}
+        self.calls: Counter = Counter()
+        self.refused: dict[str, str] = {}
+        self._net, self._enough, self._mode = net, enough, None
+        self._handles = [
+            net.get_submodule(name).register_forward_hook(self._keep(name, maps)) for name, maps in modules.items()
+        ]
+
+    def __enter__(self) -> "_Outputs":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error) -> None:
         for handle in self._handles:
             handle.remove()
 
-    def _keep(self, name: str, maps: Callable[[torch.Tensor], torch.Tensor]):
+    def run(self, x: Tensor, mode: Marks | None = None) -> None:
+        """One forward pass, on marks in that mode."""
+        self.kept.clear()
+        self.calls.clear()
+        self._mode = mode
+        with contextlib.suppress(_Deepest), mode or contextlib.nullcontext():
+            self._net(x)
+        if mode:  # only outside of it a mark is read as the NaN that it is
+            self.kept = {name: sums.isnan() for name, sums in self.kept.items()}
+
+    def _keep(self, name: str, maps: Maps):
         def hook(module, inputs, output):
-            if isinstance(output, torch.Tensor):
-                self.marks[name] = (output if output.ndim == 2 else maps(output)).sum(1).isnan()
-            self._calls += 1
-            if self._calls == self._enough:
+            self.calls[name] += 1
+            if isinstance(output, Tensor):
+                seen = output if output.ndim == 2 else maps(output)
+                self.kept[name] = self._marked(name, seen) if self._mode else seen.clone()
+            if self.calls.total() == self._enough:
                 raise _Deepest
 
         return hook
 
-    def run(self, net: nn.Module, x: torch.Tensor) -> None:
-        """One forward pass; from the second on only as deep as the deepest module."""
-        self.marks.clear()
-        self._calls = 0
-        try:
-            net(x)
-        except _Deepest:
-            return
-        self._enough = self._calls
+    def _marked(self, name: str, maps: Tensor) -> Tensor:
+        """(n, h, w) or (n,), NaN where any unit is marked."""
+        if self._mode.refused:
+            self.refused[name] = self._mode.refused[0]
+        sums = (maps if maps.is_floating_point() or maps.is_complex() else maps.float()).sum(1)
+        return torch.full_like(sums, torch.nan) if self._mode.left else sums
 
 
 class _Deepest(Exception):
     pass
 
 
-def _as_it_is(maps: torch.Tensor) -> torch.Tensor:
+def _said(error: Exception) -> str:
+    """What a net said of a picture of marks, as a reason."""
+    words = " ".join(str(error).split())
+    return f"the network does not run on a probing picture ({type(error).__name__}: {words[:100]})"
+
+
+def _as_it_is(maps: Tensor) -> Tensor:
     return maps
-
-
-class _Probing(TorchDispatchMode):
-    """Runs a net on marks: NaN where a neuron sees what is asked about, any number elsewhere.
-
-    pad_nan: None, or the axis (ROWS, COLUMNS) along which padding is NaN, so that seeing padding is seen.
-    """
-
-    def __init__(self, pad_nan: int | None = None):
-        super().__init__()
-        self.axis = pad_nan
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        aten = torch.ops.aten
-        kind = operation.overloadpacket
-        if kind is aten.convolution and args[0].ndim == 4:
-            return self._convolution(*args)
-        if kind is aten.where and len(args) == 3:  # a ReLU in disguise: the condition is false for NaN
-            result = operation(*args)
-            for branch in args[1:]:
-                if isinstance(branch, torch.Tensor):
-                    result = torch.where(branch.isnan(), torch.nan, result)
-            return result
-        if self.axis is not None:
-            if kind in (aten.max_pool2d_with_indices, aten.avg_pool2d):
-                return self._pool(kind, *args)
-            if kind in (aten.constant_pad_nd, aten.reflection_pad2d, aten.replication_pad2d):
-                # amounts come last side first; six of them pad a picture whose channels are last (Swin)
-                side = 1 - self.axis + (len(args[1]) == 6)
-                along = [p if i // 2 == side else 0 for i, p in enumerate(args[1])]
-                rest = [0 if i // 2 == side else p for i, p in enumerate(args[1])]
-                return F.pad(F.pad(args[0], along, value=torch.nan), rest)
-        return operation(*args, **(kwargs or {}))
-
-    def _convolution(self, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
-        """NaN where a NaN of any channel of the group is under the kernel, else 0; shapes as the real one's."""
-        marks = x.unflatten(1, (groups, -1)).sum(2).isnan().float()
-        padding = _pair(padding)
-        if self.axis is not None and not transposed:
-            marks = self._pad(marks, padding[self.axis], padding[self.axis], 1.0)
-            padding[self.axis] = 0
-        ones = torch.ones(groups, 1, *weight.shape[2:], device=x.device)
-        seen = torch.ops.aten.convolution(
-            marks, ones, None, stride, padding, dilation, transposed, output_padding, groups
-        )
-        units = weight.shape[1] if transposed else weight.shape[0] // groups
-        seen = torch.where(seen > 0.5, torch.nan, 0.0).to(x.dtype)
-        return seen.unsqueeze(2).expand(-1, -1, units, -1, -1).flatten(1, 2).contiguous()
-
-    def _pool(self, kind, x, kernel, stride=(), padding=0, *rest):
-        """The pool with its padding along the axis, also what rounding up adds, turned into NaN first."""
-        is_max = kind is torch.ops.aten.max_pool2d_with_indices
-        dilation = _pair(rest[0] if is_max and rest else 1)[self.axis]
-        ceil = bool(rest[1 if is_max else 0]) if len(rest) > (1 if is_max else 0) else False
-        padding, kernel, stride = _pair(padding), _pair(kernel), _pair(stride or kernel)
-        span = dilation * (kernel[self.axis] - 1) + 1
-        room = x.shape[2 + self.axis] + 2 * padding[self.axis] - span
-        over = -room % stride[self.axis] if ceil else 0
-        if over and room + over >= x.shape[2 + self.axis] + padding[self.axis]:
-            over = 0  # a window that would start beyond the picture is left out
-        x = self._pad(x, padding[self.axis], padding[self.axis] + over, torch.nan)
-        padding[self.axis] = 0
-        return kind(x, kernel, stride, padding, *rest)
-
-    def _pad(self, x, before: int, after: int, value: float):
-        return F.pad(x, (0, 0, before, after) if self.axis == ROWS else (before, after, 0, 0), value=value)
-
-
-def _pair(value) -> list[int]:
-    value = [value] if isinstance(value, int) else list(value)
-    return value * 2 if len(value) == 1 else value
 
 
 def _longest(sides: np.ndarray, cross: np.ndarray) -> int:

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from cnnviz.network.batches import Batches
+from cnnviz.network.precision import full
+
 
 class _Stop(Exception):
     pass
@@ -19,6 +22,45 @@ class Captured(dict):
 
 
 Maps = Callable[[torch.Tensor], torch.Tensor]
+
+
+def hook(net: nn.Module, name: str, read: Callable[[torch.Tensor], None], *, input: bool = False):
+    """Have ``read`` called with what comes out of a module, or with ``input`` goes in, each time; gives a handle.
+
+    Values of 16 bits come as float32. Where the network takes its pictures in parts (see
+    :mod:`cnnviz.network.batches`), read is called in the last part, with the rows of all pictures.
+    """
+    module = net.get_submodule(name)
+    take = read
+    if name and isinstance(net.forward, Batches):
+        take = _Rows(net.forward, read)
+    if input:
+        return module.register_forward_pre_hook(
+            lambda module, inputs, more: take(full(taken(inputs, more))), with_kwargs=True
+        )
+    return module.register_forward_hook(lambda module, inputs, output: take(full(output)))
+
+
+class _Rows:
+    """Puts together what a module gives in the parts of a pass, call by call."""
+
+    def __init__(self, parts: Batches, read: Callable[[torch.Tensor], None]):
+        self.parts, self.read = parts, read
+        self.at, self.calls, self.number = (0, -1), [], 0
+
+    def __call__(self, value: torch.Tensor) -> None:
+        parts = self.parts
+        if parts.at[0] != self.at[0]:
+            self.calls = []
+        if parts.at != self.at:
+            self.at, self.number = parts.at, 0
+        if self.number == len(self.calls):
+            self.calls.append([])
+        rows = self.calls[self.number]
+        rows.append(value[: parts.count].clone())  # an in-place operation may follow
+        self.number += 1
+        if parts.last:
+            self.read(torch.cat(rows))
 
 
 @contextmanager
@@ -35,16 +77,16 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
     handles = []
 
     def keep(name: str):
-        def hook(module, inputs, output):
+        def kept(output):
             captured[name] = modules[name](output).clone()  # an in-place ReLU may follow
             if stop and captured.stopping and len(captured) == len(modules):
                 raise _Stop
 
-        return hook
+        return kept
 
     try:
         for name in modules:
-            handles.append(net.get_submodule(name).register_forward_hook(keep(name)))
+            handles.append(hook(net, name, keep(name)))
         yield captured
     finally:
         for handle in handles:

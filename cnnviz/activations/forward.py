@@ -30,7 +30,8 @@ and of the predictions, for n pictures:
 top_classes, top_probabilities: (n, 5) int32 outputs and float32, best first, equal ones by index;
 label: (n,) int32, the output that is right (the first, where several are), or −1;
 histogram_edges: (86,) float32.
-Numbers: pictures, layers, size, top; geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
+Numbers: pictures, layers, size, top; unprobed: layer → why its fields are the whole picture, where probing failed;
+geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
 on, roles: see :func:`accuracies`; around: layer → what makes and what reads its values, see
 :mod:`cnnviz.activations.rectified`.
 """
@@ -46,12 +47,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from cnnviz import atomic, images, models, result
+from cnnviz import atomic, images, models, result, trace
 from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.receptive_field import Field, receptive_fields
-from cnnviz.trace import taken
 
 BEST = 5  # classes kept of each prediction
 SAMPLES = 16  # neurons of a map that go into the histograms, at most
@@ -202,8 +202,8 @@ class ForwardPass:
     the module puts out to maps (n, units, h, w), see models.Layer.maps. feature: (module, "input" or "output") of the
     feature vector: flattened, or of what comes out of a module the mean over positions. batch: pictures at a time at
     most; halved, with a message, when a GPU's memory does not suffice. pictures: how many there are in the set. first:
-    index of the first one to come. After the last step ``responses`` holds module name → Responses. Hooks are gone
-    after the ``with``.
+    index of the first one to come. channels_last: whether pictures may lie so in memory. After the last step
+    ``responses`` holds module name → Responses. Hooks are gone after the ``with``.
     """
 
     def __init__(
@@ -216,8 +216,10 @@ class ForwardPass:
         batch: int,
         pictures: int,
         first: int = 0,
+        channels_last: bool = False,
     ):
         self.net, self.maps, self.top, self.batch = net, maps, top, batch
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.interiors = {name: interior(field) for name, field in fields.items()}
         self.responses: dict[str, Responses] = {}
         self.samples = min(SAMPLES, -(-ENOUGH // pictures))
@@ -229,12 +231,10 @@ class ForwardPass:
 
     def __enter__(self) -> "ForwardPass":
         for name in self.interiors:
-            self._handles.append(self.net.get_submodule(name).register_forward_hook(self._reduce(name)))
-        module, side = self.net.get_submodule(self._feature[0]), self._feature[1]
-        if side == "input":
-            self._handles.append(module.register_forward_pre_hook(self._keep_input, with_kwargs=True))
-        else:
-            self._handles.append(module.register_forward_hook(self._keep_output))
+            self._handles.append(trace.hook(self.net, name, self._reduce(name)))
+        module, side = self._feature
+        keep = self._keep_input if side == "input" else self._keep_output
+        self._handles.append(trace.hook(self.net, module, keep, input=side == "input"))
         return self
 
     def __exit__(self, *error) -> None:
@@ -245,7 +245,7 @@ class ForwardPass:
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The next pictures, normalised, (n, c, h, w) → logits (n, classes) and features (n, d)."""
         if x.device.type == "cpu":
-            x = x.contiguous(memory_format=torch.channels_last)  # CPU convolutions are 1.4 to 2.5 times as fast so
+            x = x.contiguous(memory_format=self.layout)  # channels last, CPUs convolve 1.4 to 2.5 times as fast
         done = []
         while len(x):
             part = x[: self.batch]
@@ -270,17 +270,17 @@ class ForwardPass:
         return logits, self._features
 
     def _reduce(self, name: str):
-        def hook(module, inputs, output):
+        def reduce(output: torch.Tensor) -> None:
             maps = self.maps[name](output)
             before = self.responses.get(name) or Responses.none(maps, self.top)
             self._pending[name] = before.after(maps, self.seen, self.interiors[name], self.samples)
 
-        return hook
+        return reduce
 
-    def _keep_input(self, module, inputs, more):
-        self._features = taken(inputs, more).flatten(1).clone()  # an in-place operation may follow
+    def _keep_input(self, values: torch.Tensor) -> None:
+        self._features = values.flatten(1).clone()  # an in-place operation may follow
 
-    def _keep_output(self, module, inputs, output):
+    def _keep_output(self, output: torch.Tensor) -> None:
         self._features = self.maps[self._feature[0]](output).mean((2, 3))
 
 
@@ -402,7 +402,9 @@ def pass_over(
     with (
         atomic.replacing(job.outputs["features"]) as features_file,
         atomic.replacing(job.outputs["logits"]) as logits_file,
-        ForwardPass(model.net, of_modules, maps, top, model.feature, batch, n, indices.start) as step,
+        ForwardPass(
+            model.net, of_modules, maps, top, model.feature, batch, n, indices.start, model.channels_last
+        ) as step,
         tqdm(total=len(indices), desc=f"{model.id}: pictures", mininterval=1) as progress,
     ):
         features = np.lib.format.open_memmap(features_file, "w+", np.float32, (len(indices), model.feature_size))
@@ -537,6 +539,7 @@ def main(job: Job) -> None:
             "size": list(size),
             "top": min(job.parameters["top"], len(image_set)),
             "kind": model.kind,
+            "unprobed": {name: field.note for name, field in fields.items() if field.note},
             "geometry": {key: getattr(model.preprocess, key) for key in ("resize", "crop", "interpolation")},
             "around": {name: beside[module] for name, module in modules.items()},
         }

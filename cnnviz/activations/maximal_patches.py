@@ -4,6 +4,7 @@ p_i = max over (y, x) of a_u(i, y, x) for picture i; the k pictures with the lar
 (Girshick et al. 2014, §3.1; Zeiler & Fergus 2014, fig. 2). Neurons whose field lies inside the picture come first.
 Where a unit has too few of them (a field larger than the picture, say) the strongest others fill up, flagged, since
 their crop ends at the picture's edge and they also saw padding. Where the field is the whole picture, the patch is it.
+Neurons that see nothing but padding are left out.
 
 Reads what the forward pass kept, so it needs no network. Leaves for each layer L, all units, strongest patch first:
 L/image: (units, k) int32, index of the picture, or −1 for none. L/value: (units, k) float32, 0 for none.
@@ -49,6 +50,13 @@ def boxes(position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
     return np.where(y[..., None] < 0, 0, found).astype(np.int32)
 
 
+def seeing(image: np.ndarray, position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``image`` (units, k), but −1 for neurons that see nothing but padding; a unit that has no others keeps them."""
+    top, left, bottom, right = np.moveaxis(boxes(position, rows, columns), -1, 0)
+    sees = (top < bottom) & (left < right)
+    return np.where(sees | ~sees.any(1, keepdims=True), image, -1)
+
+
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
     height, width = forward.numbers["size"]
@@ -59,6 +67,7 @@ def main(job: Job) -> None:
         inside, everywhere = (
             {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
         )
+        everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
         picked = fill(inside, everywhere, k)
         box = boxes(picked["position"], kept["rows"], kept["columns"])
         y, x = picked["position"][..., 0], picked["position"][..., 1]
@@ -84,6 +93,7 @@ def main(job: Job) -> None:
                           int(widths[columns].max(initial=0)) or int(widths.max())],
                 "neurons": int(rows.size * columns.size),
                 "inside": int(rows.sum() * columns.sum()),
+                "unprobed": forward.numbers["unprobed"].get(name, ""),
             }
         )  # fmt: skip
     job.write(

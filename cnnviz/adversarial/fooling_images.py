@@ -137,7 +137,7 @@ def scores(model: Model, pictures: np.ndarray, size: int) -> Tensor:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job)
+    model = models.load(job, gradients="scores")
     if len(model.classes) < 3:
         reason = "A network of two classes has no class but the right one and the wrong one to choose a target from."
         return job.write({}, not_applicable=reason, provenance=model.provenance)

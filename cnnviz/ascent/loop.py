@@ -19,10 +19,12 @@ from cnnviz.ascent.objectives import Objective
 from cnnviz.ascent.parametrisations import Parametrisation
 from cnnviz.ascent.regularisers import Between
 from cnnviz.ascent.transforms import Transform
+from cnnviz.errors import NotApplicable
 from cnnviz.models import Model
 from cnnviz.trace import capture, forward
 
 TINY = 1e-30
+NO_GRADIENT = "What is to be raised here has no gradient with respect to the picture: the network's forward() stops it."
 Item, Found = TypeVar("Item"), TypeVar("Found")
 
 
@@ -106,13 +108,15 @@ def ascend(
                 generator.set_state(views)  # an optimiser that asks again within a step sees the same view
                 picture = start.picture(variable)
                 view = transform(picture, step / steps, generator) if transform else picture
-                forward(model.net, _laid_out(model.normalise(view)), captured)
+                forward(model.net, _laid_out(model, model.normalise(view)), captured)
                 gains = {name: objective.value(captured) for name, objective in objectives.items()}
                 costs = {name: penalty(picture) for name, penalty in penalties.items()}
                 for name, value in (gains | costs).items():
                     seen.setdefault(name, value.detach())
                 firm = min(1.0, step / (easing * steps)) if easing else 1.0
                 total = firm * sum(costs.values()) - sum(gains.values())  # of each picture
+                if not any(gain.requires_grad for gain in gains.values()):
+                    raise NotApplicable(NO_GRADIENT)
                 (variable.grad,) = torch.autograd.grad(total.sum(), variable)
                 return total.detach()
 
@@ -232,9 +236,9 @@ def _line(first: float, last: float | None) -> Callable[[float], float]:
     return lambda progress: first + (last - first) * progress
 
 
-def _laid_out(x: Tensor) -> Tensor:
-    """In NHWC layout on a CPU, whose convolutions and pools are faster so."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+def _laid_out(model: Model, z: Tensor) -> Tensor:
+    """As a CPU is fastest, whose convolutions and pools gain by it."""
+    return model.laid_out(z) if z.device.type == "cpu" else z
 
 
 @contextmanager

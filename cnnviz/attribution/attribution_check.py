@@ -40,7 +40,8 @@ from tqdm import tqdm
 from cnnviz import images, models, result
 from cnnviz.attribution import scores
 from cnnviz.attribution.masks import mask_of
-from cnnviz.attribution.probes import PREDICTED, Method, NotApplicable
+from cnnviz.attribution.probes import PREDICTED, Method
+from cnnviz.errors import NotApplicable
 from cnnviz.job import Job, run
 from cnnviz.models import Model
 

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cnnviz.attribution.probes import Left, Method, NotApplicable, attribute
+from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.attribution.projections import caveat, of_classes, shares, together
-from cnnviz.errors import UserError
+from cnnviz.errors import NotApplicable, UserError
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
@@ -49,16 +49,22 @@ class Evidence(NamedTuple):
 class _Onwards(TorchFunctionMode):
     """Follows what comes out of a module through operations that keep its shape, such as normalisation and ReLU.
 
-    came: the module's output; at: what has become of it. ``start`` is the module's forward hook.
+    came: the module's output; at: what has become of it. ``start`` is the module's forward hook. anew: gradients begin
+    there, which is all that is needed where the network's earlier layers have none.
     """
 
-    def __init__(self):
+    def __init__(self, anew: bool = False):
         super().__init__()
+        self.anew = anew
         self.came: Tensor | None = None
         self.at: Tensor | None = None
 
     def start(self, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        self.came, self.at = output, output.clone()
+        if self.anew:
+            output = output.detach().clone().requires_grad_(True)
+            self.came = self.at = output
+        else:
+            self.came, self.at = output, output.clone()
         return self.at  # the network goes on with the copy: an in-place ReLU then leaves ``came`` alone
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -97,7 +103,7 @@ def evidence(model: Model, x: Tensor, targets: Tensor, wanted: str = "auto") -> 
 
 def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) -> Evidence:
     """follow: of what comes out of the layer as it is when it is pooled or flattened, instead of as it comes out."""
-    onwards = _Onwards()
+    onwards = _Onwards(anew=bool(model.trial.get("gradients")))
     handle = model.net.get_submodule(layer.module).register_forward_hook(onwards.start)
     try:
         with onwards:
@@ -105,7 +111,12 @@ def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) ->
     finally:
         handle.remove()
     maps = onwards.at if follow else onwards.came
-    gradients = torch.cat([torch.autograd.grad(logits[c], maps, retain_graph=True)[0] for c in targets])
+    if not logits.requires_grad:
+        raise NotApplicable(model.trial["gradients"])
+    found = [torch.autograd.grad(logits[c], maps, retain_graph=True, allow_unused=True)[0] for c in targets]
+    if found[0] is None:
+        raise NotApplicable(model.trial["gradients"])
+    gradients = torch.cat([each[:1] for each in found])
     return Evidence(layer.maps(maps.detach())[0], layer.maps(gradients), logits.detach(), layer)
 
 
@@ -197,7 +208,7 @@ def main(job: Job) -> None:
         return together(guided, "guided", "guided_largest") if guided else {}, {"layer": layer}
 
     kept = {"grad_cam": heats, "guided_grad_cam": signed}
-    attribute(job, {name: replace(m, maps=kept.get(name, m.maps)) for name, m in METHODS.items()}, beside)
+    attribute(job, {name: replace(m, maps=kept.get(name, m.maps)) for name, m in METHODS.items()}, beside, gradients="")
 
 
 if __name__ == "__main__":

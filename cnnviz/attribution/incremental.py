@@ -282,12 +282,23 @@ class Masked:
     """A picture under a mask at each of rows × columns places, and what a network says of them.
 
     x, blank: what the network takes, (1, c, h, w); the mask's place shows ``blank``. rows, columns: (m, 2) and (k, 2)
-    int, [low, high) in pixels. ``clean``: logits (classes,) of x. ``incremental``: whether the quick way is taken.
+    int, [low, high) in pixels. channels_last: whether the network takes pictures that lie so in memory. ``clean``:
+    logits (classes,) of x. ``incremental``: whether the quick way is taken.
     """
 
     @torch.no_grad()
-    def __init__(self, net: nn.Module, x: Tensor, blank: Tensor, rows: np.ndarray, columns: np.ndarray):
+    def __init__(
+        self,
+        net: nn.Module,
+        x: Tensor,
+        blank: Tensor,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        *,
+        channels_last: bool = False,
+    ):
         self.net, self.x, self.blank = net, x, blank.expand_as(x)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.spans = rows, columns
         copy = x.clone()
         with _Watch(copy) as seen:
@@ -336,7 +347,7 @@ class Masked:
         for copy, (top, bottom), (left, right) in zip(copies, self.spans[0][row], self.spans[1][column], strict=True):
             copy[:, top:bottom, left:right] = self.blank[0, :, top:bottom, left:right]
         if copies.device.type == "cpu":
-            copies = copies.contiguous(memory_format=torch.channels_last)  # CPUs convolve faster so
+            copies = copies.contiguous(memory_format=self.layout)  # channels last, CPUs convolve faster
         return self.net(copies)
 
     # ------------------------------------------------------------------------------------------------ the quick way
@@ -369,6 +380,8 @@ class Masked:
         ends = np.flatnonzero((np.diff(kinds) != 0).any(0)) + 1
         parts = [self._group(*group) for group in zip(np.split(row, ends), np.split(column, ends), strict=True)]
         values = {k: torch.cat([part[k] for part in parts]) for k in self.live}
+        if self.layout is torch.contiguous_format:
+            values = {k: value.contiguous() for k, value in values.items()}
         nothing = [_nothing(self.x, len(row), shape) for shape in self.shapes]
         start = values.get(0, nothing[0])
         with _Resume(self.calls, start, values, nothing):

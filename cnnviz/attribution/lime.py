@@ -129,8 +129,7 @@ def masked_scores(
     @torch.inference_mode()
     def scores(some: torch.Tensor) -> torch.Tensor:
         pictures = torch.where(some[:, segments][:, None], z, other)
-        pictures = pictures.contiguous(memory_format=torch.channels_last)  # CPUs convolve faster so
-        return model.probabilities(net(pictures).float())[:, targets].cpu()
+        return model.probabilities(net(model.laid_out(pictures)).float())[:, targets].cpu()
 
     return torch.cat(list(in_batches(scores, shown, BATCH)))
 
@@ -193,7 +192,7 @@ def main(job: Job) -> None:
         arrays = {"segments": np.stack([e.segments for e in made]), "coefficients": coefficients}
         return arrays, {"r2": [e.r2.tolist() for e in made], "precision": [e.precision for e in made]}
 
-    attribute(job, {"lime": Method(maps, signed=True)}, beside)
+    attribute(job, {"lime": Method(maps, signed=True)}, beside, gradients="")
 
 
 if __name__ == "__main__":

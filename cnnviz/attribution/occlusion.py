@@ -59,14 +59,16 @@ def occlusion(
     stride: int,
     score: Callable[[Tensor], Tensor] = lambda logits: logits,
     batch: int = BATCH,
+    channels_last: bool = False,
 ) -> Tensor:
     """(t, h, w), signed. x: what the network takes of one picture, (1, c, h, w). blank: what the mask shows, likewise.
 
-    targets: (t,) outputs. window, stride: in pixels. score: logits (…, classes) → scores (…, classes).
+    targets: (t,) outputs. window, stride: in pixels. score: logits (…, classes) → scores (…, classes). channels_last:
+    whether the network takes pictures that lie so in memory.
     """
     size = x.shape[2], x.shape[3]
     rows, columns = (places(length, min(window, length), stride) for length in size)
-    masked = Masked(net, x, blank, rows, columns)
+    masked = Masked(net, x, blank, rows, columns, channels_last=channels_last)
     fall = score(masked.clean)[targets] - score(masked.logits(batch))[..., targets]
     return spread(fall, rows, columns, size)
 
@@ -97,7 +99,16 @@ def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: 
     colour = torch.tensor(used["colour"], dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
     score = model.probabilities if parameters["score"] == "probability" else lambda logits: logits
     z, blank = model.normalise(x), model.normalise(colour.expand_as(x))
-    return occlusion(model.net, z, blank, targets, window=used["window"], stride=used["stride"], score=score)
+    return occlusion(
+        model.net,
+        z,
+        blank,
+        targets,
+        window=used["window"],
+        stride=used["stride"],
+        score=score,
+        channels_last=model.channels_last,
+    )
 
 
 METHODS = {"occlusion": Method(maps, signed=True)}
@@ -119,7 +130,7 @@ def main(job: Job) -> None:
     preprocess = models.preprocess(known["preprocess"], known["channels"])
     image_set = images.read(job.inputs["images"], job.image_set)
     mean = mean_colour(image_set, preprocess.geometry, job.threads)
-    attribute(replace(job, parameters=settled(job.parameters, preprocess.size, mean)), METHODS)
+    attribute(replace(job, parameters=settled(job.parameters, preprocess.size, mean)), METHODS, gradients="")
 
 
 if __name__ == "__main__":

@@ -28,16 +28,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cnnviz import images, models
+from cnnviz.errors import NotApplicable
 from cnnviz.job import Job
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import label_maps
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
 VALUE, VALUE_DOWN = "value", "value_down"
-
-
-class NotApplicable(Exception):
-    """The method says nothing about this network; the message says why, for a reader of the gallery."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,17 @@ Left = tuple[dict[str, np.ndarray], dict]  # arrays and numbers, as a result hol
 
 
 def attribute(
-    job: Job, methods: dict[str, Method], beside: Callable[[models.Model], Left] = lambda model: ({}, {})
+    job: Job,
+    methods: dict[str, Method],
+    beside: Callable[[models.Model], Left] = lambda model: ({}, {}),
+    *,
+    gradients: str = "scores",
 ) -> None:
     """Every method on every probe picture. The job of an attribution technique.
 
-    beside: what the job leaves besides; asked last, and only where a method applies.
+    beside: what the job leaves besides; asked last, and only where a method applies. gradients: see models.load.
     """
-    model = models.load(job)
+    model = models.load(job, gradients=gradients)
     try:
         arrays, numbers = _explained(job, model, methods)
     except NotApplicable as reason:

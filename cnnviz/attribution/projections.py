@@ -12,7 +12,8 @@ L/value (u, k) float32 of it; L/box (u, k, 4), top, left, bottom, right of its f
 L/border (u, k) bool, the field hangs over the picture's edge; L/projection (u, k, H, W, c): its field, in the upper
 left corner, of the neuron's projection, which is 0 everywhere else; and L/largest (u, k).
 A projection is float16, each number a share of its largest magnitude, which is the float32 ``largest``. In the
-numbers: ``layers`` [{name, units, sites: ReLUs on the way}], ``size`` and ``geometry`` as the forward pass has them.
+numbers: ``layers`` [{name, units, sites: ReLUs on the way,
+unprobed: see the forward pass}], ``size`` and ``geometry`` as the forward pass has them.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cnnviz import images, result, trace
-from cnnviz.attribution.probes import Left, Method, NotApplicable, attribute
+from cnnviz.attribution.probes import Left, Method, attribute
+from cnnviz.errors import NotApplicable
 from cnnviz.job import Job
 from cnnviz.layers import Layer
 from cnnviz.models import Model
@@ -158,13 +160,15 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     for name, layer in tqdm(chosen.items(), f"{job.section}: layers", mininterval=1):
         sites = _project(model, pictures, model.layer(name), layer, rule)
         arrays |= {f"{name}/{what}": array for what, array in layer.items()}
-        layers.append({"name": name, "units": model.layer(name).units, "sites": sites})
+        unprobed = forward.numbers["unprobed"].get(name, "")
+        layers.append({"name": name, "units": model.layer(name).units, "sites": sites, "unprobed": unprobed})
     return arrays, {"layers": layers, "size": forward.numbers["size"], "geometry": forward.numbers["geometry"]}
 
 
 def _choose(kept: dict[str, np.ndarray], size: list[int], units: int, patches: int) -> dict[str, np.ndarray]:
     """The arrays of a layer but its projections: which units, and of each which neurons."""
     most = kept["all_image"].shape[1]
+    kept = kept | {"all_image": _seeing(kept)}
     best = [strongest(kept, unit, most) for unit in range(len(kept["peak"]))]
     weakest = np.array([min([n[3] for n in found] + [0.0] * (len(found) < most)) for found in best])
     unit = selective(weakest, kept["peak"], units)
@@ -186,6 +190,14 @@ def _choose(kept: dict[str, np.ndarray], size: list[int], units: int, patches: i
             layer["box"][u, p] = top, left, bottom, right
             layer["border"][u, p] = (kept["rows_cross"][y] or kept["columns_cross"][x]) and not whole
     return layer
+
+
+def _seeing(kept: dict[str, np.ndarray]) -> np.ndarray:
+    """all_image, but −1 for neurons that see nothing but padding; all of a unit's stay where it has no others."""
+    y, x = np.moveaxis(kept["all_position"], -1, 0)
+    rows, columns = (side[:, 0] < side[:, 1] for side in (kept["rows"], kept["columns"]))
+    sees = rows[y] & columns[x]
+    return np.where(sees | ~sees.any(1, keepdims=True), kept["all_image"], -1)
 
 
 def _project(

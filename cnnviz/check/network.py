@@ -57,6 +57,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     images.check_probes(image_set.config, block["probes"])
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
+    yield from doubts(facts["trial"])
     if labelled:
         yield labels.matching(image_set.classes, facts)
 
@@ -113,6 +114,19 @@ def described(model: Model, facts: dict) -> Iterator[Line]:
     yield Line("·", "input", f"{size}: {in_words(facts['preprocess'], facts['channels'])}")
     kind = "any number of classes a picture" if model.kind == "sigmoid" else "one class a picture"
     yield Line("·", "outputs", f"{len(model.classes)}, {kind}: {some(model.classes)}")
+
+
+def doubts(trial: dict) -> Iterator[Line]:
+    """What a few pictures told of the network that a reader of its pages must know."""
+    for words in trial["answers"]:
+        yield Line("!", "answers", words)
+    if trial["gradients"]:
+        yield Line("!", "gradients", f"{trial['gradients']} Sections that need gradients will say so, the others work")
+    if trial["batch"] != [1, None]:
+        least, most = trial["batch"]
+        words = f"exactly {least}" if least == most else f"at least {least}"
+        words = "picture by picture" if most == 1 else f"{words} at a time; fewer are filled up with copies"
+        yield Line("·", "batch", f"the network takes pictures {words}")
 
 
 def in_words(block: dict, channels: int) -> str:

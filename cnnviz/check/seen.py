@@ -67,6 +67,7 @@ def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -
         channels=facts["channels"],
         kind=facts["kind"],
         outputs=block["outputs"],
+        trial=facts["trial"],
     )
 
 

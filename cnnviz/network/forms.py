@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 
 from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import inputs
+from cnnviz.network import inputs, precision
 
 REBUILD = (
     "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "
@@ -152,7 +152,7 @@ def given_sizes(
 
 
 def settled(net: nn.Module) -> nn.Module:
-    """``net`` on the CPU, in float32 and eval mode, frozen, not compiled; its weights are those that are computed with.
+    """``net`` on the CPU, taking float32, in eval mode, frozen, not compiled; its weights are those it computes with.
 
     Whatever the network's own methods make of ``eval()``, ``float()`` and the like. Call it when all weights are in.
     """
@@ -170,7 +170,7 @@ def settled(net: nn.Module) -> nn.Module:
         _fold(module)
     _plain_tensors(net)
     _take_positional(net)
-    return net
+    return precision.settle(net)
 
 
 def _fold(module: nn.Module) -> None:
@@ -190,18 +190,16 @@ def _fold(module: nn.Module) -> None:
 
 
 def _plain_tensors(net: nn.Module) -> None:
-    """Parameters and buffers of 32 bits on the CPU, without gradients and not made in inference mode."""
+    """Parameters and buffers on the CPU, without gradients and not made in inference mode."""
 
     def plain(tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
+        tensor = tensor.to("cpu")
         return tensor.clone() if tensor.is_inference() else tensor
 
     for module in net.modules():
         for name, tensor in module._parameters.items():
             if tensor is not None and (tensor.is_inference() or tensor.device.type != "cpu"):
                 module._parameters[name] = nn.Parameter(plain(tensor), requires_grad=False)
-            elif tensor is not None and tensor.dtype != torch.float32:
-                tensor.data = plain(tensor.data)
         for name, tensor in module._buffers.items():
             if tensor is not None:
                 module._buffers[name] = plain(tensor)

@@ -15,6 +15,7 @@ from torch import nn
 
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.layers import Call, watched
+from cnnviz.network import batches
 
 MOST = 16  # channels that are tried one after the other where nothing tells their number
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
@@ -79,6 +80,9 @@ def taken(
             trials.append(attempt(net, channels, size))
             if trials[-1].fits:
                 return trials[-1]
+    for channels in [trial.channels for trial in trials[:3]]:  # it may want another number of pictures
+        if batches.fit(net, lambda count, c=channels: torch.rand(count, c, *size)) != (1, None):
+            return attempt(net, channels, size)
     ran = next((trial for trial in trials if trial.ran), None)
     if ran is None or ("" in ran.calls and len(ran.calls[""].output) == 2):
         raise _refused(net, size, where, trials if ran is None else [ran])

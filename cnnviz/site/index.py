@@ -80,7 +80,7 @@ def render(
         "publish": publish,
         "models": [
             {k: m[k] for k in ("id", "title", "status", "accuracy")}
-            | {"near_chance": bool(m["near_chance"])}
+            | {"near_chance": bool(m["near_chance"]), "answers": m["answers"]}
             | {
                 "sections": [
                     {k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in m["sections"]
@@ -133,6 +133,7 @@ def _publish_compared(
             "model": {"id": OWNER, "title": "All models", "page": "../../index.html"},
             "image_set": None,
             "near_chance": None,
+            "answers": [],
             "family": "",
             "others": alone,
             "before": None,
@@ -169,7 +170,7 @@ def _publish_credits(site: Publication, template, words: dict, indices: dict[str
 def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
-        "accuracy": {}, "near_chance": None, "cover": None, "sections": [], "pictures": {}, "said": {},
+        "accuracy": {}, "near_chance": None, "answers": [], "cover": None, "sections": [], "pictures": {}, "said": {},
         "named": {"layer": [], "class": []}, "log": "",
     }  # fmt: skip
 

@@ -92,7 +92,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "model.log")
-    chance = near_chance(accuracy, facts)
+    chance, answers = near_chance(accuracy, facts), facts.get("trial", {}).get("answers", [])
     by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
     shown = [
         (part.section, part.address, f"{folder}/figures/{slug(part.id)}")
@@ -122,6 +122,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "model": {"id": config["model"], "title": title, "page": "../index.html"},
                 "image_set": _credited(part, config.get("image_set"), index),
                 "near_chance": chance,
+                "answers": answers,
                 "made_from": _made_from(facts, index),
                 "family": _family(config, part.id),
                 "others": _others(config, part.id),
@@ -145,6 +146,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "input": facts.get("input"),
             "accuracy": accuracy,
             "near_chance": chance,
+            "answers": answers,
             "log": log,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,

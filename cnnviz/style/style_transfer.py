@@ -246,7 +246,7 @@ def light(start: Tensor, channels: int) -> Parametrisation:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job)
+    model = models.load(job, gradients="layers")
     if reason := why_not(model):
         return job.write({}, not_applicable=reason, provenance=model.provenance)
     at, over = layers(model, p["content_layer"], p["style_layers"])

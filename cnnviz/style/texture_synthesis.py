@@ -81,7 +81,7 @@ def errors(model: Model, pictures: Tensor, exemplars: Tensor, layers: Sequence[s
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job)
+    model = models.load(job, gradients="layers")
     if reason := why_not(model):
         return job.write({}, not_applicable=reason, provenance=model.provenance)
     layers = depths(model, p["layers"])

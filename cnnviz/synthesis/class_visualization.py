@@ -333,7 +333,7 @@ def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, 
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = models.load(job, gradients="scores")
     targets = chosen(model, job.parameters["classes"])
     views = job.seed_for("views")
 

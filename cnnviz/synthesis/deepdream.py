@@ -142,7 +142,7 @@ def opened(given: dict) -> Image.Image:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job)
+    model = models.load(job, gradients="layers")
     shown = places(model, p["layers"])
     if not shown:
         return job.write({}, not_applicable="This network has no layer with feature maps to dream on.")

@@ -105,7 +105,7 @@ def several(
 
 def main(job: Job) -> None:
     p = job.parameters
-    model, forward = models.load(job), result.read(job.inputs["forward"])
+    model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     layer = pick(model, p["layer"])
     if layer is None:
         return job.write(

@@ -70,7 +70,9 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
     if isinstance(wanted, int):
         named = {model.layer(name).name for name in model.chosen}
         named |= {layer.name for layer in model.layers if layer.kind == "Linear" and layer.height * layer.width == 1}
-        names = [name for name in order if name in named and not gives_scores(model, name)] + [SCORES]
+        named -= set(model.trial.get("no_gradient", ()))
+        names = [name for name in order if name in named and not gives_scores(model, name)]
+        names += [SCORES] if not model.trial.get("gradients") else []
         few = max(1, min(wanted, len(names)))
         names = [names[round(i * (len(names) - 1) / max(few - 1, 1))] for i in range(few)]
     else:
@@ -188,7 +190,7 @@ def _distance(a: Tensor, b: Tensor) -> np.ndarray:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job)
+    model = models.load(job, gradients="layers")
     image_set = images.read(job.inputs["images"], job.image_set)
     chosen = image_set.probes(job.model["probes"])[: p["pictures"]]
     every = places(model, p["layers"])

@@ -124,7 +124,7 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = models.load(job, gradients="scores")
     if model.kind == "sigmoid":
         reason = (
             "Each class of this network has a probability of its own, which rises exactly as its score does: "

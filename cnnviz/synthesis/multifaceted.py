@@ -44,7 +44,7 @@ from cnnviz.ascent.transforms import in_turn, jitter, resize
 from cnnviz.job import Job, run
 from cnnviz.models import Model
 from cnnviz.synthesis.class_visualization import judge
-from cnnviz.trace import taken
+from cnnviz.trace import hook
 
 COMPONENTS = 50
 NEAREST = 15  # pictures whose mean starts a facet
@@ -200,11 +200,11 @@ def feature_vectors(model: Model) -> Iterator[dict[str, Tensor]]:
     name, side = model.feature
     kept: dict[str, Tensor] = {}
 
-    def hook(module, inputs, more, output):
-        value = taken(inputs, more) if side == "input" else model.maps_of([name])[name](output)
+    def keep(value: Tensor) -> None:
+        value = value if side == "input" else model.maps_of([name])[name](value)
         kept["vector"] = value.flatten(1).clone() if side == "input" or value.ndim == 2 else value.mean((2, 3))
 
-    handle = model.net.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
+    handle = hook(model.net, name, keep, input=side == "input")
     try:
         yield kept
     finally:
@@ -221,7 +221,7 @@ def features_of(model: Model, pictures: np.ndarray) -> np.ndarray:
 def main(job: Job) -> None:
     p = job.parameters
     features, logits = (np.load(job.inputs[name], mmap_mode="r") for name in ("features", "logits"))
-    model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
+    model, image_set = models.load(job, gradients="scores"), images.read(job.inputs["images"], job.image_set)
     outputs = ([model.label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
     labels = [[output for output in found if output is not None] for found in outputs]
     classes = largest_classes(model, labels, p["classes"])

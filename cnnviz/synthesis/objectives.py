@@ -118,7 +118,7 @@ def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = models.load(job, gradients="scores")
     wanted = job.parameters["class"]
     (target,) = chosen(model, 1 if wanted is None else [wanted])
     name = model.classes[target]

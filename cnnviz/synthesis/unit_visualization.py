@@ -159,7 +159,7 @@ def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str,
 
 def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dict]:
     """Every ``count``-th batch from batch ``number`` on, "batch/what" → array; and the model's provenance."""
-    model, forward = models.load(job), result.read(job.inputs["forward"])
+    model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     wanted = job.parameters["units"]
     kept = {name: of_layer(forward, name) for name in model.chosen}
     chosen = {n: selective(k, len(k["peak"]) if wanted == "all" else wanted) for n, k in kept.items()}
@@ -191,6 +191,8 @@ def main(job: Job) -> None:
         arrays, provenance = shard(job, *job.parameters["shard"])
         return job.write(arrays, provenance=provenance)
     parts = [result.read(path) for name, path in job.inputs.items() if name.startswith("shard")]
+    if parts and parts[0].status != "ok":
+        return job.write({}, not_applicable=parts[0].reason, provenance=result.inherited(parts[0], "shard"))
     if parts:
         shards = [part.arrays for part in parts]
         provenance = {key: value for key, value in parts[0].provenance.items() if key != "code"}

@@ -154,7 +154,7 @@ def view(result: Result, context: Context) -> dict:
                 (
                     name,
                     layer["units"],
-                    f"{layer['field'][0]} × {layer['field'][1]}",
+                    "the whole picture" if layer["unprobed"] else f"{layer['field'][0]} × {layer['field'][1]}",
                     f"{layer['inside'] / layer['neurons']:.0%}",
                     f"{border.mean():.0%}",
                     int((largest <= 0).sum()),
@@ -167,7 +167,7 @@ def view(result: Result, context: Context) -> dict:
         "tables": (
             Table(
                 "layers",
-                "What the neurons of each layer can see, in pixels of the network's input.",
+                "What the neurons of each layer can see, in pixels of the network's input." + unprobed(layers),
                 (
                     "layer",
                     "units",
@@ -186,6 +186,16 @@ def view(result: Result, context: Context) -> dict:
             Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
+
+
+def unprobed(layers: list[dict]) -> str:
+    """Of which layers it is not known what their neurons see, and why; a sentence each, "" where there is none."""
+    return "".join(
+        f" Of {layer['name']} it is not known which part of the picture a neuron sees, so the whole is shown: "
+        f"{layer['unprobed']}."
+        for layer in layers
+        if layer["unprobed"]
+    )
 
 
 def _about(result: Result, context: Context, name: str) -> About:

@@ -9,7 +9,7 @@ from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour
 from cnnviz.views.attributions import WHY, sheet
-from cnnviz.views.maximal_patches import block, cell, patches_that_excite
+from cnnviz.views.maximal_patches import block, cell, patches_that_excite, unprobed
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
@@ -58,6 +58,7 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
         for layer in layers
     }
     deep = [made for made in figures.values() if made][-2:-1] or [made for made in figures.values() if made]
+    notes = (do_not_conclude, method["caveat"], left_out, unprobed(layers).strip())
     nothing = result.arrays["largest"][result.arrays["targets"] >= 0] == 0
     return {
         "figures": (*(figure for made in figures.values() for figure in made), *classes),
@@ -66,7 +67,7 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
             Metric("units", sum(len(made) for made in figures.values())),
             Metric("class_projections_empty", float(nothing.mean()), "share", "lower"),
         ),
-        "do_not_conclude": " ".join(filter(None, (do_not_conclude, method["caveat"], left_out))),
+        "do_not_conclude": " ".join(filter(None, notes)),
     }
 
 
@@ -142,12 +143,13 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     across = ceil(len(kept["image"]) ** 0.5)
     side = (WIDTH - GAP) // (2 * across) - 3
     pair = np.zeros((2, len(kept["image"]), side, side, 4), np.uint8)
-    shares = []
+    shares, seen = [], []
     for p in found:
         top, left, bottom, right = kept["box"][p]
-        shares.append(kept["projection"][p, : bottom - top, : right - left].astype(np.float32))
-        if not shares[-1].size:  # a neuron that sees nothing but padding
+        if top == bottom or left == right:  # a neuron that sees nothing but padding
             continue
+        seen.append(p)
+        shares.append(kept["projection"][p, : bottom - top, : right - left].astype(np.float32))
         patch = patches[int(kept["image"][p])][top:bottom, left:right]
         for half, crop in enumerate((patch, coloured(shares[-1], percentile, show))):
             pair[half, p] = cell(crop, side, bool(kept["border"][p]))
@@ -169,7 +171,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
         caption=f"{name}, unit {unit}. Left, {some} it most{', strongest first' if len(found) > 1 else ''} "
         f"({values}); right, in the same places, the projection of the neuron that won there. It sees up to {heights} "
         f"× {widths} pixels.{plain}{notes}",
-        mapping="projections: " + range_words(shares, kept["largest"][found], percentile) + " (values of the neuron "
+        mapping="projections: " + range_words(shares, kept["largest"][seen], percentile) + " (values of the neuron "
         "per unit of pixel value); patches: the input's own pixels",
         data=f"{name}/projection[{u}], {name}/largest[{u}], {name}/box[{u}]",
         subjects=(

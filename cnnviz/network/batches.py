@@ -1,0 +1,94 @@
+"""Networks that take only some numbers of pictures at a time: one alone, at least two, or always eight.
+
+``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` wants eight. Such a
+network's forward pass is done in parts of a size that it takes, the last one filled up with copies of its last picture.
+Who calls it need not know. Who reads its modules does so by :func:`cnnviz.trace.hook`, which puts the parts together.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+EXACT = (4, 8, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
+
+
+class Batches:
+    """A forward pass in parts of ``least`` to ``most`` pictures (None: any number).
+
+    While it runs: ``at``, (number of the pass, number of the part); ``count``, the pictures of the part that are no
+    copies; ``last``, whether the part is the last one.
+    """
+
+    def __init__(self, forward: Callable, least: int, most: int | None):
+        self.forward = self.__wrapped__ = forward  # whoever asks for its arguments is told forward's
+        self.least, self.most = least, most
+        self.at, self.count, self.last = (0, 0), 0, True
+
+    def __call__(self, *inputs, **more):
+        """What is given may be several tensors: those with as many rows as the first go into the parts."""
+        given, structure = tree_flatten((inputs, more))
+        size = next(len(value) for value in given if isinstance(value, Tensor) and value.ndim)
+        step = self.most or max(1, size)
+        found = []
+        for number, first in enumerate(range(0, max(1, size), step)):
+            self.at, self.count = (self.at[0] + (number == 0), number), min(step, size - first)
+            self.last = first + step >= size
+            rows = max(self.count, self.least)
+
+            def part(value, first=first, rows=rows):
+                if not (isinstance(value, Tensor) and value.ndim and len(value) == size):
+                    return value
+                value = value[first : first + self.count]
+                return torch.cat([value, value[-1:].expand(rows - len(value), *value.shape[1:])])
+
+            args, names = tree_unflatten([part(value) for value in given], structure)
+            found.append((self.forward(*args, **names), self.count, rows))
+        return _together(found)
+
+
+def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | None]:
+    """Make ``net`` take any number of pictures, where it takes some numbers only: those that it does, least and most.
+
+    pictures: a number → so many of them, (n, c, h, w). A network that takes no number stays as it is; whoever looks at
+    its output says what is wrong.
+    """
+    if isinstance(net.forward, Batches):
+        return net.forward.least, net.forward.most
+
+    def goes(count: int) -> bool:
+        with contextlib.suppress(Exception), torch.no_grad():  # whatever a network raises
+            scores = net(pictures(count))
+            return isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == count
+        return False
+
+    if goes(1):
+        found = (1, None) if goes(2) else (1, 1)
+    elif goes(2) and goes(3):
+        found = (2, None)
+    else:
+        found = next(((count, count) for count in EXACT if goes(count)), (1, None))
+    limit(net, *found)
+    return found
+
+
+def limit(net: nn.Module, least: int, most: int | None) -> None:
+    """Make ``net`` take batches of any size, where it takes ``least`` to ``most`` pictures by itself."""
+    if (least, most) != (1, None) and not isinstance(net.forward, Batches):
+        net.forward = Batches(net.forward, least, most)
+
+
+def _together(found: list[tuple]):
+    """What the parts gave, (output, pictures that count, pictures) each, as one output of the same structure.
+
+    Of tensors with a row for each picture the rows that count, one part after the other; all else is the first part's.
+    """
+    flat = [tree_flatten(output) for output, _, _ in found]
+    first, structure = flat[0]
+    joined = list(first)
+    for i, leaf in enumerate(first):
+        if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == found[0][2]:
+            joined[i] = torch.cat([leaves[i][:count] for (leaves, _), (_, count, _) in zip(flat, found, strict=True)])
+    return tree_unflatten(joined, structure)

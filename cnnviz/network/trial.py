@@ -1,0 +1,196 @@
+"""A few pictures sent through a network before anything else, to learn what may be asked of it.
+
+Not what a network says of pictures is of interest here, but how it takes them: how many at a time, in which layout of
+memory and of which sizes; whether its scores are the same each time, and the same alone as beside other pictures; and
+whether they have a gradient. The pictures are noise and a ramp of grey, always the same ones. What they change in the
+network (running statistics, counters) and in the state of random generators is put back.
+
+What was found is ``trial`` in network.json:
+batch: [least, most] pictures at a time, most null where any number goes; see :mod:`cnnviz.network.batches`.
+channels_last: whether it takes that layout of memory, in which CPUs are faster, and gives the same scores.
+step: its input's sides may be other multiples of so many pixels; 0: no size but its own was taken.
+gradients: "", or why the scores have no gradient with respect to the picture, in words.
+no_gradient: names of the layers whose values have none either.
+answers: sentences about scores that are not the same each time, or depend on the other pictures of a batch.
+"""
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnnviz.errors import in_a_line
+from cnnviz.layers import Layer
+from cnnviz.network import batches
+from cnnviz.trace import capture
+
+Feed = Callable[[Tensor], Tensor]  # pictures in [0, 1], (n, c, h, w) → what the network takes
+
+STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
+SMALLER = 0.55  # of the own size: where other sizes are tried
+TRIES = 10  # of a network that draws random numbers
+SAME = 1e-4  # relative difference of scores that the same numbers may have
+ALIKE = 0.03  # … and that a batch may make: kernels of bfloat16 differ by nearly as much
+NOT_TWICE = (
+    "The network does not give the same picture the same scores twice: they differ by up to {:.0%}. Something random "
+    "is at work in forward(), such as dropout that is not turned off, noise or a random crop. What is shown here is "
+    "one of many answers."
+)
+NOT_ALONE = (
+    "The scores of a picture depend on the other pictures in its batch: beside another one they differ by up to "
+    "{:.0%}. So it is where batch normalisation takes the mean and variance of the batch. What is shown here depends "
+    "on which pictures were scored together."
+)
+NO_GRADIENT = (
+    "The class scores of this network have no gradient with respect to the picture, and this section needs gradients: "
+    "{}. torch.no_grad(), torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
+)
+
+
+def pictures(count: int, channels: int, size: tuple[int, int]) -> Tensor:
+    """The trial's pictures in [0, 1], (count, channels, *size): noise, a ramp of grey, and more noise."""
+    generator = torch.Generator().manual_seed(0)
+    made = torch.stack([torch.rand(channels, *size, generator=generator) for _ in range(count)])
+    if count > 1:
+        down, right = (torch.linspace(0, 0.5, side) for side in size)
+        made[1] = down[:, None] + right
+    return made
+
+
+@contextlib.contextmanager
+def undisturbed(net: nn.Module) -> Iterator[None]:
+    """Put back afterwards what forward passes change: buffers of the network, and where random generators stand."""
+    kept = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    numbers, state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        try:
+            yield
+        finally:
+            np.random.set_state(numbers)
+            random.setstate(state)
+            with torch.no_grad():
+                for buffer, before in kept:
+                    buffer.copy_(before)
+
+
+def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer]) -> dict:
+    """What the module's docstring lists. layers: all that have a name. ``net`` then takes any number of pictures."""
+    with torch.no_grad():
+        batch = batches.fit(net, lambda count: feed(pictures(count, channels, size)).contiguous())
+        x = feed(pictures(2, channels, size)).contiguous()
+        scores, one = net(x), net(x[:1])
+        channels_last = _takes_channels_last(net, x, scores)
+        if channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        reason, without = _gradients(net, x, scores, layers)
+        return {
+            "batch": list(batch),
+            "channels_last": channels_last,
+            "step": _step(net, feed, channels, size, scores.shape[1]),
+            "gradients": reason,
+            "no_gradient": without,
+            "answers": _answers(net, x, scores, one),
+        }
+
+
+def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
+    with contextlib.suppress(Exception):  # view() on memory that is not contiguous
+        return difference(net(x.contiguous(memory_format=torch.channels_last)), scores) <= SAME
+    return False
+
+
+def difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference of scores a and b (n, classes), as a share of how far those of b lie apart."""
+    if a.shape != b.shape:
+        return math.inf
+    return float((a - b).abs().max() / (b - b.mean()).abs().max().clamp(min=1e-12))
+
+
+def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str]:
+    """What is to be said of scores that differ: those of pictures x (2, c, h, w), once more, and of the first alone."""
+    before = _generators()
+    off = difference(net(x), scores)
+    if _generators() != before:  # a random number was drawn: it may be the same one twice, or matter seldom
+        off = max([off, *(difference(net(x), scores) for _ in range(TRIES))])
+    if off > SAME:
+        return [NOT_TWICE.format(off)]
+    off = difference(one, scores[:1])
+    return [NOT_ALONE.format(off)] if off > ALIKE else []
+
+
+def _generators() -> tuple:
+    numbers = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), numbers[1].tobytes(), numbers[2], random.getstate()
+
+
+def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer]) -> tuple[str, list[str]]:
+    """Why the scores have no gradient with respect to a picture, "" where they have; and the layers that have none."""
+    x = x[:1].detach().clone().requires_grad_()
+    everywhere = [layer.name for layer in layers]
+    with torch.enable_grad(), capture(net, [layer.module for layer in layers]) as captured:
+        try:
+            own = net(x)
+        except Exception as error:  # whatever a network raises when gradients are asked for
+            return NO_GRADIENT.format(f"a pass that records them fails ({in_a_line(error)})"), everywhere
+        values = {layer.name: captured[layer.module] for layer in layers if layer.module in captured}
+        reached = [name for name, value in values.items() if value.requires_grad]
+        without = [name for name in everywhere if name not in reached]
+        ends = f"they end after {reached[-1]}" if reached else "they end before the first layer"
+        if not own.requires_grad:
+            return NO_GRADIENT.format(ends), without
+        try:
+            slope = _slope(own, x)
+        except Exception as error:
+            return NO_GRADIENT.format(f"they cannot be computed ({in_a_line(error)})"), without
+        if slope is None:
+            return NO_GRADIENT.format(ends), without
+        if not slope.isfinite().all():
+            return NO_GRADIENT.format("they are no finite numbers"), without
+        if slope.any() or torch.equal(scores[0], scores[-1]) or _elsewhere(net, x):
+            return "", without
+        return NO_GRADIENT.format("they are 0 everywhere"), [
+            name for name in everywhere if name in without or not _moves(values[name], x)
+        ]
+
+
+def _slope(values: Tensor, x: Tensor) -> Tensor | None:
+    """The gradient of some sum of the values with respect to x; None where they do not depend on it."""
+    weights = torch.rand(values.shape, generator=torch.Generator().manual_seed(0)).to(values)
+    return torch.autograd.grad((values * weights).sum(), x, retain_graph=True, allow_unused=True)[0]
+
+
+def _moves(values: Tensor, x: Tensor) -> bool:
+    with contextlib.suppress(Exception):
+        slope = _slope(values, x)
+        return slope is not None and bool(slope.any())
+    return False
+
+
+def _elsewhere(net: nn.Module, x: Tensor) -> bool:
+    """Whether weaker pictures have a gradient: where the scores are saturated, it may be 0 by rounding."""
+    for share in (0.1, 0.01):
+        weaker = (share * x.detach()).requires_grad_()
+        if _moves(net(weaker), weaker):
+            return True
+    return False
+
+
+def _step(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], classes: int) -> int:
+    """The smallest of STEPS for which pictures of smaller sides that are odd multiples of it give class scores."""
+    for step in STEPS:
+        if any(side % step for side in size):
+            continue
+        smaller = tuple(step * (2 * max(0, round((SMALLER * side / step - 1) / 2)) + 1) for side in size)
+        if smaller == tuple(size):
+            break
+        with contextlib.suppress(Exception):
+            if net(feed(pictures(1, channels, smaller)).contiguous()).shape == (1, classes):
+                return step
+    return 0

@@ -1,0 +1,287 @@
+"""What a few pictures tell of a network, on networks as people write them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cnnviz import config, doors, models
+
+SIZE = (32, 32)
+
+
+class Net(nn.Module):
+    """Two convolutions and a linear layer; the members below differ in what their forward() does between them."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two = nn.Conv2d(channels, 6, 3, padding=1), nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        self.fc = nn.Linear(8, 5)
+
+    def maps(self, x):
+        return torch.relu(self.two(torch.relu(self.one(x))))
+
+    def forward(self, x):
+        return self.fc(self.maps(x).mean((2, 3)))
+
+
+def member(forward, base=Net, **more):
+    """A network of ``base`` whose forward is ``forward(net, x)``."""
+    return type("Member", (base,), {"forward": forward} | more)
+
+
+@pytest.fixture
+def described(tmp_path, monkeypatch):
+    """described(class or function, size) → the facts, and the network, of a factory that makes it."""
+
+    def describe(make, size=SIZE):
+        block = {"factory": f"{__file__}:Net", "preprocess": {"resize": list(size), "mean": 0.5, "std": 0.5}}
+        full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": block}})["models"]["m"]
+        monkeypatch.setitem(doors._DOORS, "factory", lambda *_: doors.Built(make(), "a net", {}))
+        built = doors.build(full, "m", 0)
+        return models.describe(built, full, "m", ()), built.net
+
+    return describe
+
+
+def flat(net, x):
+    x = F.adaptive_max_pool2d(net.maps(x), 2)
+    return net.fc(x.view(x.size(0), -1)[:, :8])
+
+
+def strided(net, x):
+    """Reads memory as it lies: no error where channels lie last, but other numbers."""
+    x = net.maps(x)
+    return net.fc(x.as_strided((len(x), 8), (8 * 16 * 16, 256)))
+
+
+CONTIGUOUS_ONLY = [flat, strided, lambda net, x: net.fc(net.maps(x).view(-1, 8 * 256)[:, ::256])]
+
+
+@pytest.mark.parametrize("forward", CONTIGUOUS_ONLY)
+def test_channels_last_only_where_the_network_takes_it_and_says_the_same(described, forward):
+    facts, _ = described(member(forward))
+    assert not facts["trial"]["channels_last"]
+    assert facts["trial"]["gradients"] == "" and facts["trial"]["answers"] == []
+
+
+def test_a_plain_network_passes(described):
+    facts, net = described(Net)
+    assert facts["trial"] == {
+        "batch": [1, None], "channels_last": True, "step": 1, "gradients": "", "no_gradient": [], "answers": [],
+    }  # fmt: skip
+
+
+class Drawn(Net):
+    def forward(self, x):
+        shift = int(torch.randint(4, ()))
+        return super().forward(x[:, :, shift : shift + 24, shift : shift + 24])
+
+
+RANDOM = [
+    lambda net, x: net.fc(F.dropout(net.maps(x).mean((2, 3)))),
+    lambda net, x: Net.forward(net, x + 0.1 * torch.randn_like(x)),
+    lambda net, x: Net.forward(net, x) * (torch.rand(len(x), 1) > 0.5),  # stochastic depth
+    lambda net, x: Net.forward(net, x + 0.1 * torch.from_numpy(np.random.rand(*x.shape)).float()),
+    Drawn.forward,
+]
+
+
+@pytest.mark.parametrize("forward", RANDOM)
+def test_scores_that_change_each_time_are_noticed_and_no_generator_is_moved(described, forward):
+    torch.manual_seed(7), np.random.seed(7)
+    wanted = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(7), np.random.seed(7)
+    facts, _ = described(member(forward, Drawn))
+    (words,) = facts["trial"]["answers"]
+    assert "same scores twice" in words
+    assert torch.equal(torch.rand(3), wanted[0]) and np.array_equal(np.random.rand(3), wanted[1])
+
+
+BESIDE = [
+    lambda net, x: net.fc(F.batch_norm(net.maps(x).mean((2, 3)), None, None, training=True)),
+    lambda net, x: net.fc(net.maps(x).mean((2, 3)) / net.maps(x).mean()),
+    lambda net, x: Net.forward(net, x).softmax(0),
+]
+
+
+@pytest.mark.parametrize("forward", BESIDE)
+def test_scores_that_depend_on_the_batch_are_noticed(described, forward):
+    facts, _ = described(member(forward))
+    (words,) = facts["trial"]["answers"]
+    assert "other pictures in its batch" in words
+
+
+def test_running_statistics_stay_as_they_were(described):
+    class Running(Net):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(6, momentum=0.5)
+
+        def maps(self, x):
+            self.norm.train()
+            return torch.relu(self.two(self.norm(self.one(x))))
+
+    facts, net = described(Running)
+    assert torch.equal(net.norm.running_mean, torch.zeros(6)) and int(net.norm.num_batches_tracked) == 0
+    assert len(facts["trial"]["answers"]) == 1
+
+
+def no_grad(net, x):
+    with torch.no_grad():
+        return Net.forward(net, x)
+
+
+def inference(net, x):
+    with torch.inference_mode():
+        return Net.forward(net, x)
+
+
+def late(net, x):
+    """The gradient reaches the maps, not what is made of them."""
+    return net.fc(net.maps(x).mean((2, 3)).detach())
+
+
+def middle(net, x):
+    with torch.no_grad():
+        x = torch.relu(net.one(x))
+    return net.fc(torch.relu(net.two(x)).mean((2, 3)))
+
+
+def chosen(net, x):
+    return net.fc(F.one_hot(net.maps(x).mean((2, 3)).argmax(1), 8).float())
+
+
+def in_place(net, x):
+    x = torch.sigmoid(net.maps(x))
+    y = x.mean((2, 3))
+    x.mul_(2)
+    return net.fc(y)
+
+
+WITHOUT = {
+    no_grad: ["conv1", "conv2", "fc1"],
+    inference: ["conv1", "conv2", "fc1"],
+    lambda net, x: Net.forward(net, x).detach(): [],
+    lambda net, x: net.fc(net.maps(x).mean((2, 3)).detach_()): ["fc1"],
+    late: ["fc1"],
+    middle: ["conv1", "conv2", "fc1"],
+    chosen: ["fc1"],
+    lambda net, x: net.fc(torch.round(4 * net.maps(x)).mean((2, 3))): ["fc1"],
+    lambda net, x: net.fc((net.maps(x) > 0.1).float().mean((2, 3))): ["fc1"],
+    lambda net, x: torch.from_numpy(Net.forward(net, x).detach().numpy()): [],
+}
+
+
+@pytest.mark.parametrize("forward", WITHOUT)
+def test_where_gradients_end_is_known(described, forward):
+    facts, _ = described(member(forward))
+    assert "gradient" in facts["trial"]["gradients"]
+    assert facts["trial"]["no_gradient"] == WITHOUT[forward]
+    assert facts["trial"]["answers"] == []
+
+
+@pytest.mark.parametrize(
+    "forward", [lambda net, x: Net.forward(net, x).softmax(1) * 0, lambda net, x: 1e-3 * flat(net, x)]
+)
+def test_scores_that_are_constant_or_small_are_no_lack_of_gradients(described, forward):
+    facts, _ = described(member(forward))
+    assert facts["trial"]["gradients"] == ""
+
+
+def alone(net, x):
+    assert len(x) == 1
+    return Net.forward(net, x)
+
+
+BATCHES = {
+    lambda net, x: net.fc(F.adaptive_avg_pool2d(net.maps(x), 1).squeeze()): [2, None],
+    alone: [1, 1],
+    lambda net, x: net.fc(net.maps(x[:1]).mean((2, 3))): [1, 1],
+    lambda net, x: net.fc(net.maps(x).mean((2, 3)).view(8, -1)): [8, 8],
+    lambda net, x: net.fc(torch.stack([net.maps(x).mean((2, 3))[i] for i in range(4)])): [4, 4],
+}
+
+
+@pytest.mark.parametrize("forward", BATCHES)
+def test_a_network_for_some_numbers_of_pictures_takes_all_and_its_modules_are_read_rightly(described, forward):
+    from cnnviz.trace import capture
+
+    facts, net = described(member(forward))
+    assert facts["trial"]["batch"] == BATCHES[forward]
+    plain = Net().eval()
+    for count in (1, 2, 5, 9, 16):
+        x = torch.rand(count, 3, *SIZE, generator=torch.Generator().manual_seed(count))
+        with torch.no_grad(), capture(net, ["one", "two", ""]) as captured:
+            torch.testing.assert_close(net(x), plain(x))
+        torch.testing.assert_close(captured["two"], plain.two(torch.relu(plain.one(x))).detach())
+        torch.testing.assert_close(captured[""], plain(x).detach())
+
+
+def folded(net, x):
+    return Net.forward(net, F.pixel_unshuffle(x, 2)[:, :3])
+
+
+def halves(times):
+    def forward(net, x):
+        small = x
+        for _ in range(times):
+            small = F.max_pool2d(small, 2)
+        return Net.forward(net, x + F.interpolate(small, scale_factor=2**times))
+
+    return forward
+
+
+STEPS = {
+    (folded, SIZE): 2,
+    (halves(3), SIZE): 8,
+    (halves(3), (24, 40)): 8,
+    (lambda net, x: net.fc(net.maps(x).view(len(x), 8, 256).mean(2)), SIZE): 0,
+    (lambda net, x: Net.forward(net, F.pixel_unshuffle(x, 3)[:, :3]), (33, 27)): 3,
+    (Net.forward, (31, 33)): 1,
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_other_sizes_are_multiples_of_what_the_network_takes(described, case):
+    forward, size = case
+    facts, _ = described(member(forward), size)
+    assert facts["trial"]["step"] == STEPS[case]
+
+
+PRECISIONS = {
+    "autocast": lambda net, x: torch.autocast("cpu", torch.bfloat16)(Net.forward)(net, x),
+    "half scores": lambda net, x: Net.forward(net, x).half(),
+    "double scores": lambda net, x: Net.forward(net, x).double(),
+}
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_scores_come_as_float32(described, name):
+    facts, net = described(member(PRECISIONS[name]))
+    assert net(torch.rand(2, 3, *SIZE)).dtype == torch.float32
+    assert facts["trial"]["answers"] == [] and facts["trial"]["gradients"] == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("casts", [True, False])
+def test_weights_of_another_precision(described, dtype, casts):
+    """A network that casts its pictures keeps its weights' precision, another one's become float32."""
+    forward = (lambda net, x: Net.forward(net, x.to(dtype))) if casts else Net.forward
+    facts, net = described(lambda: member(forward)().to(dtype))
+    assert net(torch.rand(2, 3, *SIZE)).dtype == torch.float32
+    assert net.one.weight.dtype == (dtype if casts else torch.float32)
+    assert facts["trial"]["answers"] == []
+
+
+def test_a_backbone_of_16_bits_before_a_head_of_32(described):
+    def make():
+        net = member(lambda net, x: net.fc(net.maps(x.bfloat16()).mean((2, 3)).float()))()
+        net.one.bfloat16(), net.two.bfloat16()
+        return net
+
+    facts, net = described(make)
+    assert (net.one.weight.dtype, net.fc.weight.dtype) == (torch.bfloat16, torch.float32)
+    assert facts["trial"]["gradients"] == ""
