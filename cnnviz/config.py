@@ -200,7 +200,14 @@ def _check_image_set(where: str, block: dict) -> None:
     if block["kind"] == "folder" and not path.is_dir():
         raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
     if block["kind"] == "csv" and not path.is_file():
-        raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table, kind: folder a folder")
+        table = next((p for p in (path / "metadata.csv", path / "metadata.jsonl") if p.is_file()), None)
+        words = f"; write path: {table}" if table else ", kind: folder a folder"
+        raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table{words}")
+    if block["root"] is not None:
+        if block["kind"] != "csv":
+            raise UserError(f"{where}.root: for kind: csv only; the path of a folder is its root")
+        if not exists(f"{where}.root", block["root"]).is_dir():
+            raise UserError(f"{where}.root: {block['root']} is a file; a table's paths are relative to a folder")
     if block["masks"] is not None:
         if block["kind"] != "folder":
             raise UserError(f"{where}.masks: a folder of masks is for kind: folder; a table has a mask_column:")

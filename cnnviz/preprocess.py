@@ -99,10 +99,11 @@ class Preprocess:
             yield from (np.ascontiguousarray(picture[..., c]) for c in range(channels))
 
     def _misfit(self, channels: int) -> UserError:
-        return UserError(
-            f"it has {channels} channels and the network takes {self.inputs}; a loader: of the image set can give an "
-            f"array (height, width, {self.inputs})"
-        )
+        if (channels, self.inputs) == (3, 4):
+            words = "alpha: channel in the image set's block keeps the fourth band of a file that has one"
+        else:
+            words = f"a loader: of the image set can give an array (height, width, {self.inputs})"
+        return UserError(f"it has {channels} channels and the network takes {self.inputs}; {words}")
 
     def _cut(self, picture: Image.Image) -> np.ndarray:
         """Resize and crop in the picture's own mode: (height, width, 3) uint8, or (height, width) uint8 or float32."""

@@ -20,19 +20,8 @@ from cnnviz.pictures.rows import ROLES, Row, in_order
 COLUMNS = ("path", "label", "mask", "credit", "licence", "role")  # in the config: path_column and so on
 # What other people call these columns; tried where there is none of the default name.
 _USUAL = {
-    "path": (
-        "filename",
-        "file",
-        "image",
-        "img",
-        "imagepath",
-        "imgpath",
-        "filepath",
-        "imagename",
-        "imageid",
-        "imagefile",
-    ),
-    "label": ("labels", "class", "classname", "category", "target", "classid", "labelid"),
+    "path": ["filename", "file", "image", "img", "imagepath", "filepath", "imagename", "imageid", "imagefile"],
+    "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
 }
 _DELIMITERS = (",", ";", "\t", "|", " ")
 # Of tables that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
@@ -65,9 +54,8 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     lines = [(number, cells) for number, cells in sheet.lines if any(cell.strip() for cell in cells)]
     if not lines:
         raise UserError(f"{path}: no rows")
-    integers = [c for c in config.get("target_columns") or [] if isinstance(c, int)]
-    width = max([*at.values(), *integers, *(c for c in config.get("box_columns") or [] if isinstance(c, int)), 0]) + 1
-    uneven = [number for number, cells in lines if len(cells) != len(sheet.header or lines[0][1])]
+    width = len(sheet.header or lines[0][1])
+    uneven = [number for number, cells in lines if len(cells) != width]
     if uneven:
         told.append(
             f"{len(uneven)} of {len(lines)} lines have another number of cells than the first (line {uneven[0]})"
@@ -261,22 +249,22 @@ def _guessed_labels(
 ) -> tuple[dict[str, int], list[int]]:
     """Where no column is called so: the only other one, or all others if they hold 0 and 1."""
     others = [c for c in range(len(sheet.header or sheet.lines[0][1])) if c != at["path"]]
-    if (
-        column != "label"
-        or config.get("box_columns")
-        or any(config.get(f"{key}_column") is not None for key in COLUMNS if key not in ("path", "label"))
-    ):
+    if column == "label" and config.get("target_columns"):
+        return at, []
+    keys = [key for key in config if key.endswith(("_column", "_columns")) and config[key] is not None]
+    if column != "label" or set(keys) > {"path_column", "label_column"}:
         raise _no_column(sheet, column, config)
     if not others:
         told.append("there is no column of labels")
         return at, []
-    if len(others) == 1 and len({cells[others[0]] for _, cells in sheet.lines if len(cells) > others[0]}) > max(
-        2, len(sheet.lines) / 2
-    ):
-        told.append(f"{_title(sheet, others[0])!r} has too many values to be the classes (label_column: says so)")
-        return at, []
     if len(others) == 1:
-        told.append(f"the column {_title(sheet, others[0])!r} is taken for the labels")
+        title = _title(sheet, others[0])
+        if len({"".join(cells[others[0] : others[0] + 1]) for _, cells in sheet.lines}) > max(2, len(sheet.lines) / 2):
+            told.append(
+                f"{title!r} has too many values to be the classes (label_column: {title} takes them all the same)"
+            )
+            return at, []
+        told.append(f"the column {title!r} is taken for the labels")
         return at | {"label": others[0]}, []
     cells = [[cells[c].strip() if c < len(cells) else "" for c in others] for _, cells in sheet.lines]
     if all(_binary(cell) in _BINARY for row in cells for cell in row):
