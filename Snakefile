@@ -47,10 +47,15 @@ localrules:
     all,
 
 
-# A lost file that comes back with the same bytes makes nothing else run.
+# One run at a time; and a lost file that comes back with the same bytes makes nothing else run.
 onstart:
+    from cnnviz.alone import claim
     from cnnviz.lost import make_first
 
+    if workflow.execution_settings.lock and not claim(RESULTS):  # with --nolock it is a part of another run
+        sys.exit(
+            f"error: another run is at work on {RESULTS}. Wait for its end, or choose other results: in the config"
+        )
     make_first(workflow)
 
 

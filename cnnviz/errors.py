@@ -1,6 +1,8 @@
 """Errors whose message is all that a user or a reader needs: no traceback is shown of them."""
 
+import contextlib
 import difflib
+import faulthandler
 import os
 import re
 import sys
@@ -58,12 +60,18 @@ def in_a_line(error: BaseException, most: int = 300) -> str:
 def reporting() -> Iterator[None]:
     """Turn an error into one message on standard error and exit status 1; say of memory what can be done.
 
-    Of an error that no user can mend the message says where it came from, and the log, if there is one, how.
+    Of an error that no user can mend the message says where it came from, and the log, if there is one, how. Where a
+    library crashes, the log says from where it was called.
     """
+    with contextlib.suppress(KeyError, OSError):
+        faulthandler.enable(open(os.environ[LOG], "a"))  # noqa: SIM115 (it stays open)
     try:
         yield
     except UserError as error:
         said = str(error)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:  # whatever libraries, or a user's own code, raise
         how = _logged(traceback.format_exc())
         if isinstance(error, MemoryError) or re.search("out of memory|n't allocate memory", str(error), re.IGNORECASE):

@@ -381,10 +381,10 @@ def _look(config: dict, row: Row) -> _Look:
 
 def _looks(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: int) -> list[_Look]:
     """A look at every picture. ``thumbnails`` then begins with those of the pictures that can be used."""
-    from tqdm import tqdm
+    from cnnviz.run.progress import bar
 
     looks = []
-    for look in tqdm(_ahead(functools.partial(_look, config), rows, threads), "pictures", len(rows), mininterval=1):
+    for look in bar(_ahead(functools.partial(_look, config), rows, threads), "pictures", len(rows)):
         if look.thumbnail is not None:
             thumbnails[len(looks)] = look.thumbnail
         looks.append(replace(look, thumbnail=None))
@@ -434,6 +434,8 @@ def _entry(look: _Look, index_of: dict[str, int]) -> dict:
 def main() -> None:
     import argparse
 
+    from cnnviz.run.progress import belongs_to
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=json.loads, required=True, help="the set's config block, as JSON")
     parser.add_argument("--threads", type=int, default=2)
@@ -442,6 +444,7 @@ def main() -> None:
     parser.add_argument("--thumbnails", required=True, help="thumbnails.npy, to write")
     options = parser.parse_args()
     config = options.config
+    belongs_to("image set", Path(options.index).parent.name)
 
     atomic.sweep([options.index, options.thumbnails])
     listed = found(config)

@@ -17,6 +17,7 @@ from cnnviz import __version__, atomic, whole
 from cnnviz.errors import NotApplicable, reporting
 from cnnviz.network import kinds
 from cnnviz.result import Result, write
+from cnnviz.run.progress import belongs_to
 
 PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", "torchvision", "timm")
 
@@ -92,6 +93,7 @@ def run(technique: Callable[[Job], None]) -> None:
         inputs=paths(options.input),
         outputs=paths(options.output),
     )
+    belongs_to(job.model_id, job.section)
     with reporting():
         atomic.sweep(job.outputs.values())
         whole.check(job.inputs.values())

@@ -9,17 +9,24 @@ from types import SimpleNamespace
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
 # nothing for itself, so the shell does, in the log, whose name is what comes after the command's last "| tee". How an
-# error came about a job writes into the log itself, so tee has to leave what it finds there.
+# error came about a job writes into the log itself, so tee has to leave what it finds there. What the shell itself says of
+# a killed command, which is all of it, goes nowhere.
 shell.prefix(
-    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-    'export CNNVIZ_LOG="${{BASH_EXECUTION_STRING##*| tee }}"; tee() {{ : > "$1"; command tee -a "$1"; }}; '
+    f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    'export CNNVIZ_LOG="${{BASH_EXECUTION_STRING##*| tee }}"; tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
-    """case $((s - 128)) in 4|6|7|8|11) why="a crash in compiled code, not in Python";; """
-    """9) why="most likely at a limit of memory";; *) why="at a limit of time, or by somebody";; esac; """
-    """echo "killed by signal $((s - 128)): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
+    """n=$(kill -l "$s"); case $n in """
+    """KILL) why="a limit of memory was met, or somebody ended it";; """
+    """TERM) why="its time was over, or somebody ended it";; """
+    """INT) why="somebody pressed Ctrl-C";; """
+    """XCPU) why="a limit of processor time was met";; """
+    """XFSZ) why="a limit of the size of files was met";; """
+    """SEGV|BUS|ILL|FPE|ABRT|SYS|TRAP) why="a crash inside an operator of the network, or inside a library";; """
+    """*) why="somebody ended it";; esac; """
+    """echo "killed by signal $((s - 128)) (SIG$n): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
 )
 
-from cnnviz.alone import at_work
+from cnnviz.alone import clear
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
 from cnnviz.fingerprint import code_hash, content_hash, folder_hash, source_hash
@@ -28,7 +35,7 @@ from snakemake.exceptions import WorkflowError
 
 told_in_a_sentence()
 if workflow.is_main_process:
-    at_work()
+    clear()
 
 try:
     config = complete(config)

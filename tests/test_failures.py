@@ -70,6 +70,23 @@ def test_a_run_says_which_job_failed_why_and_where_its_log_is(tmp_path, file, te
     assert failures._Sentence().filter(other) and other.getMessage() == "Something else 100 %"
 
 
+def test_what_a_job_said_last_is_repeated_but_neither_tracebacks_nor_bars(tmp_path):
+    log = tmp_path / "logs/m/lime.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(
+        b"zero\none\n\ntwo\nm: 0%\rm: 100%\nout of memory: 8 pictures at a time from here on\n"
+        b"Traceback (most recent call last):\n  File x\nKeyError: 3\nerror: KeyError: 3\n"
+    )
+    three = ["    one", "    two", "    out of memory: 8 pictures at a time from here on"]
+    assert failures.sentence(log).splitlines() == ["m · lime failed: KeyError: 3", *three, f"Its log: {log}"]
+
+
+def test_ctrl_c_is_no_traceback(capsys):
+    with pytest.raises(SystemExit) as end:
+        raising(KeyboardInterrupt())
+    assert end.value.code == 130 and capsys.readouterr().err == "stopped\n"
+
+
 def test_a_page_shows_the_sentence_and_not_the_traceback(tmp_path):
     log = tmp_path / "a.log"
     log.write_text(

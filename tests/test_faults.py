@@ -88,8 +88,8 @@ FAULTS = {
 }
 SAID = {
     ("tiny", "saliency"): "ValueError: planted",
-    ("twin", "saliency"): "killed by signal 9",
-    ("twin", "pca"): "killed by signal 15",
+    ("twin", "saliency"): "killed by signal 9 (SIGKILL): a limit of memory was met",
+    ("twin", "pca"): "killed by signal 15 (SIGTERM): its time was over",
     ("tiny", "maximal_patches"): "error: out of memory",
 }
 
@@ -116,6 +116,17 @@ def test_the_rest_is_finished_and_the_exit_code_is_honest(broken):
     for model, failed in missing.items():
         assert statuses(checkout, model) == {s: "missing" if s in failed else "ok" for s in SECTIONS}
     assert set(statuses(checkout, "nan").values()) == {"missing"}
+
+
+def test_the_terminal_has_a_sentence_for_each_failure_and_neither_tracebacks_nor_commands(broken):
+    text = broken[1].stdout + broken[1].stderr
+    for (model, section), said in SAID.items():
+        assert f"{model} · {section} failed: {said.removeprefix('error: ')}" in text
+        assert f"results/logs/{model}/{section}.log" in text
+    assert "Traceback" not in text and "--job" not in text
+    assert "saliency · " not in text and "tiny · saliency: pictures" in text  # a bar says whose it is
+    log = (broken[0].folder / "results/logs/tiny/saliency.log").read_text()
+    assert "Traceback" in log
 
 
 @pytest.mark.parametrize(("place", "said"), SAID.items(), ids=["failing", "killed", "time limit", "out of memory"])

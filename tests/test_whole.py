@@ -1,14 +1,17 @@
 """Files cut short are told from whole ones and put aside; locks of the dead are told from those of the living."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnnviz import atomic, whole
+from cnnviz import alone, atomic, whole
 from cnnviz.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -53,41 +56,70 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"result.npz.kept", ".other.npz.12345678.npz"}
 
 
-HOLD = "from cnnviz.alone import at_work; at_work(); print('held', flush=True); input()"
+HOLD = "from cnnviz.alone import claim; assert claim(sys.argv[1]); print('held', flush=True); input()"
 
 
-def hold(folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {HOLD}"]
+def hold(folder: Path, results: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {HOLD}", results]
     held = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert held.stdout.readline() == "held\n"
     return held
 
 
-def test_a_lock_goes_only_when_nobody_is_at_work(tmp_path):
-    lock = tmp_path / ".snakemake/locks/0.output.lock"
+@pytest.fixture
+def notes(tmp_path) -> Path:
+    """A working folder in which Snakemake's locks of two runs lie: each reads the same checkpoint."""
+    folder = tmp_path / ".snakemake"
+    (folder / "locks").mkdir(parents=True)
+    for i, results in enumerate(("results-a", "results-b")):
+        (folder / f"locks/{i}.output.lock").write_text(f"{results}/index.html\n{results}/models/m.npz\n")
+        (folder / f"locks/{i}.input.lock").write_text(f"weights.pt\n{results}/models/m.npz\n")
+    return folder
 
-    def locked() -> None:
-        lock.parent.mkdir(exist_ok=True)
-        lock.write_text("results/a\n")
 
-    first = hold(tmp_path)
-    locked()
-    second = hold(tmp_path)
-    assert lock.is_file()
-    first.kill()
-    first.wait()
-    third = hold(tmp_path)
-    assert lock.is_file()  # the second, a dry run say, may have begun before the lock was made
-    for one in (second, third):
-        one.kill()
-        one.wait()
-    hold(tmp_path).kill()
-    assert not lock.exists()
+def locked(notes: Path) -> set[str]:
+    alone.clear(notes)
+    return {path.name[0] for path in notes.glob("locks/*")}
 
-    locked()
-    (tmp_path / ".snakemake/at-work").write_text("another-machine")
-    for _ in range(2):
-        held = hold(tmp_path)
-        held.kill()
-        held.wait()
-        assert lock.is_file()
+
+def test_of_two_runs_a_killed_ones_lock_goes_and_the_other_ones_stays(notes, tmp_path):
+    first, second = hold(tmp_path, "results-a"), hold(tmp_path, "./results-b/")
+    try:
+        assert locked(notes) == {"0", "1"}
+        first.kill()  # SIGKILL
+        first.wait()
+        assert locked(notes) == {"1"} and len(list(notes.glob("locks/*"))) == 2
+    finally:
+        second.kill()
+        second.wait()
+    assert locked(notes) == set()
+
+
+def test_results_are_claimed_by_one_run_at_a_time(notes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = hold(tmp_path, "results-a")
+    assert not alone.claim("results-a/", notes) and not alone.claim("./results-a", notes)
+    other.communicate("\n")  # it ends by itself
+    assert [path.read_text() for path in notes.glob("claims/*")] == [""]
+    again = hold(tmp_path, "results-a")
+    again.kill()
+    again.wait()
+    with hold(tmp_path, "results-a") as third:
+        third.kill()
+
+
+def test_a_lock_of_another_machine_stays(notes, tmp_path):
+    held = hold(tmp_path, "results-a")
+    held.kill()
+    held.wait()
+    for claim in notes.glob("claims/*"):
+        claim.write_text(claim.read_text().replace(socket.gethostname(), "another-machine"))
+    assert locked(notes) == {"0", "1"}  # whose the other one is nobody knows, and somebody is at work
+
+
+def test_a_lock_that_nobody_claims_goes_once_it_is_no_new_one(notes):
+    """A run claims its results just after Snakemake has locked them."""
+    assert locked(notes) == {"0", "1"}
+    for lock in notes.glob("locks/*"):
+        os.utime(lock, (0, time.time() - 100))
+    assert locked(notes) == set()

@@ -45,13 +45,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from cnnviz import atomic, images, models, result, trace
 from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.receptive_field import Field, receptive_fields
+from cnnviz.run.progress import bar
 
 BEST = 5  # classes kept of each prediction
 SAMPLES = 16  # neurons of a map that go into the histograms, at most
@@ -405,7 +405,7 @@ def pass_over(
         ForwardPass(
             model.net, of_modules, maps, top, model.feature, batch, n, indices.start, model.channels_last
         ) as step,
-        tqdm(total=len(indices), desc=f"{model.id}: pictures", mininterval=1) as progress,
+        bar(what="pictures", total=len(indices)) as progress,
     ):
         features = np.lib.format.open_memmap(features_file, "w+", np.float32, (len(indices), model.feature_size))
         all_logits = np.lib.format.open_memmap(logits_file, "w+", np.float32, (len(indices), classes))

@@ -14,11 +14,11 @@ from itertools import islice
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
 from cnnviz.pictures import label_maps
+from cnnviz.run.progress import bar
 
 BATCH = 8
 RESAMPLES = 1000
@@ -94,7 +94,7 @@ def measured(model: Model, image_set: ImageSet, probes: Sequence[int], judged_on
     wanted, size = set(judged_ones), model.preprocess.size
     maps, truths = np.zeros((2, len(probes), *size), np.int16)
     truths[:] = label_maps.NOTHING
-    found = tqdm(maps_of(model, image_set, range(n), job.threads), f"{model.id} · pixels", n, mininterval=1)
+    found = bar(maps_of(model, image_set, range(n), job.threads), "pixels", n)
     for i, predicted in enumerate(found):
         shares[i] = np.bincount(predicted.ravel(), minlength=classes) / predicted.size
         truth = None

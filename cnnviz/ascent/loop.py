@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cnnviz.ascent.objectives import Objective
 from cnnviz.ascent.parametrisations import Parametrisation
@@ -21,6 +20,7 @@ from cnnviz.ascent.regularisers import Between
 from cnnviz.ascent.transforms import Transform
 from cnnviz.errors import NotApplicable
 from cnnviz.models import Model
+from cnnviz.run.progress import bar
 from cnnviz.trace import capture, forward
 
 TINY = 1e-30
@@ -92,7 +92,7 @@ def ascend(
                 kept[step] = to_bytes(start.picture(variable))
 
     with frozen(model.net), capture(model.net, model.maps_of(modules), stop=True) as captured:
-        for step in tqdm(range(steps), progress, mininterval=1):
+        for step in bar(range(steps), progress):
             keep(step)
             before = variable.detach().clone() if until else None
             if until:

@@ -35,7 +35,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cnnviz import images, models, result
 from cnnviz.attribution import scores
@@ -44,6 +43,7 @@ from cnnviz.attribution.probes import PREDICTED, Method
 from cnnviz.errors import NotApplicable
 from cnnviz.job import Job, run
 from cnnviz.models import Model
+from cnnviz.run.progress import bar
 
 EDGES, CENTRE, UNIFORM, RANDOM = "edge detector", "centre blob", "uniform", "random"
 BASELINES = (EDGES, CENTRE, UNIFORM, RANDOM)
@@ -311,7 +311,7 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
     per_picture: dict[str, list] = {}
     boxes = 0
     source = {int(index): i for i, index in enumerate(one.arrays["index"])}
-    for p, index in enumerate(tqdm(probes, job.section, mininterval=1)):
+    for p, index in enumerate(bar(probes, "pictures")):
         i = source[index]
         picture, label = one.arrays["pictures"][i], int(one.arrays["label"][i])
         t = predicted(one, i)
@@ -361,7 +361,7 @@ def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: l
     asked = {m.name for m in methods} - set(job.parameters["not_randomised"])
     pictures = [model.pictures([found["pictures"][p]]) for p in chosen]
     steps = cascade(model, pictures[0], job.parameters["blocks"], job.seed_for)
-    for name, drawn in tqdm(steps, "random weights", job.parameters["blocks"], mininterval=1):
+    for name, drawn in bar(steps, "random weights", job.parameters["blocks"]):
         lowest.append(name)
         rank, magnitude = (np.full((len(chosen), len(methods)), np.nan) for _ in range(2))
         shown = np.zeros((len(methods), *found["pictures"].shape[1:3]), np.float16)

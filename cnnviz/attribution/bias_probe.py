@@ -26,7 +26,6 @@ accuracy_high}], ``asked`` [{class, background, n, mean, low, high, p, corrected
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from cnnviz import backgrounds, images, masks, models, result
 from cnnviz.attribution import scores
@@ -35,6 +34,7 @@ from cnnviz.attribution.probes import PREDICTED
 from cnnviz.images import ImageSet
 from cnnviz.job import Job, run
 from cnnviz.models import Model
+from cnnviz.run.progress import bar
 
 AS_IT_IS, GREY = "as it is", "plain grey"
 LEANS, HARDER, NOT_SHOWN = "leans on it", "harder on it", "not shown"
@@ -176,7 +176,7 @@ def measured(
     """``probability`` and ``right`` (o, b), ``class`` (o,) and ``example`` (c, b, h, w, channels); see the module."""
     probability, right, label, example = [], [], [], []
     for c, (output, things) in enumerate(found.items()):
-        for o, (index, pixels, mask) in enumerate(tqdm(things, model.classes[output], mininterval=1, leave=False)):
+        for o, (index, pixels, mask) in enumerate(bar(things, model.classes[output], leave=False)):
             grey = np.full_like(pixels, 128 if pixels.dtype == np.uint8 else 0.5)
             placed = [[pixels], [backgrounds.on(grey, pixels, mask)]]
             for own in grounds_of.values():

@@ -25,13 +25,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cnnviz import images, models
 from cnnviz.errors import NotApplicable
 from cnnviz.job import Job
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import label_maps
+from cnnviz.run.progress import bar
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
 VALUE, VALUE_DOWN = "value", "value_down"
@@ -129,7 +129,7 @@ def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Lef
     found |= {f"maps/{name}": [] for name in methods}
     kinds, caveats, not_applicable = [], {}, {}
     arrays = image_set.arrays(model.preprocess.geometry, probes, job.threads)
-    for i, picture in zip(probes, tqdm(arrays, job.section, len(probes), mininterval=1), strict=True):
+    for i, picture in zip(probes, bar(arrays, "pictures", len(probes)), strict=True):
         x = model.pictures([picture])
         with torch.no_grad():
             scores = model.logits(x)[0]

@@ -22,7 +22,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cnnviz import images, result, trace
 from cnnviz.attribution.probes import Left, Method, attribute
@@ -31,6 +30,7 @@ from cnnviz.job import Job
 from cnnviz.layers import Layer
 from cnnviz.models import Model
 from cnnviz.relu import ReluRule, leftover
+from cnnviz.run.progress import bar
 
 BATCH = 8  # neurons at a time: VGG-16 keeps some 100 MB for each
 
@@ -157,7 +157,7 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     image_set = images.read(job.inputs["images"], job.image_set)
     pictures = dict(zip(wanted, image_set.arrays(model.preprocess.geometry, wanted, job.threads), strict=True))
     arrays, layers = {}, []
-    for name, layer in tqdm(chosen.items(), f"{job.section}: layers", mininterval=1):
+    for name, layer in bar(chosen.items(), "layers"):
         sites = _project(model, pictures, model.layer(name), layer, rule)
         arrays |= {f"{name}/{what}": array for what, array in layer.items()}
         unprobed = forward.numbers["unprobed"].get(name, "")

@@ -41,8 +41,7 @@ def main() -> None:
     path = parser.parse_args().config
     started, marks = time.monotonic(), Counter()
     sys.stdout.reconfigure(errors="replace")
-    with reporting():
-        config = configs.complete(configs.read(configs.exists("the config", path)))
+    config = configs.complete(configs.read(configs.exists("the config", path)))
     configs.keep_weights(config["cache"])
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
@@ -64,4 +63,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reporting():
+        main()

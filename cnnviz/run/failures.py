@@ -6,6 +6,8 @@ from pathlib import Path
 
 _FAILED = re.compile(r"CalledProcessError in file .*\| tee ([^\s']+)' (returned non-zero|died with)", re.DOTALL)
 
+_ENDS = ("error: ", "killed by", "Traceback (most recent call last)", "Fatal Python error")
+
 
 def told_in_a_sentence() -> None:
     """From here on, Snakemake in this process says so little of a failed job."""
@@ -23,9 +25,9 @@ class _Sentence(logging.Filter):
 
 
 def sentence(log: Path) -> str:
-    """Which job failed, the error that its log ends with, else its last line, and where the log is."""
+    """Which job failed, the error that its log ends with, else its last line; what it said before; where its log is."""
     try:
-        text = log.read_text("utf-8", "replace").rstrip()
+        text = log.read_bytes().decode("utf-8", "replace").rstrip()
     except OSError:
         text = ""
     lines = [line.rsplit("\r", 1)[-1].strip() for line in text.split("\n")]
@@ -33,4 +35,12 @@ def sentence(log: Path) -> str:
     last = (told[-1] if told and not lines[-1].startswith("killed by") else lines[-1]).removeprefix("error: ")[:1000]
     _, _, place = log.with_suffix("").as_posix().rpartition("/logs/")
     job = place.replace(".view", ", its figures").replace("/", " · ")
-    return f"{job} failed: {last or 'its log is empty'}" + (f"\nIts log: {log}" if str(log) not in last else "")
+    failed = f"{job} failed: {last or 'its log is empty'}"
+    return "\n".join([failed, *_before(text)] + ([f"Its log: {log}"] if str(log) not in last else []))
+
+
+def _before(text: str) -> list[str]:
+    """The last three lines that a log has before an error, or before its last line; progress bars are none."""
+    lines = [line for line in text.split("\n")[:-1] if line.strip() and "\r" not in line]
+    ends = [i for i, line in enumerate(lines) if line.startswith(_ENDS)]
+    return [f"    {line[:200]}" for line in lines[: ends[0] if ends else None][-3:]]

@@ -1,0 +1,56 @@
+"""What the shell says of a job that was killed, and a progress bar of whose it is."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnviz.run import progress
+from cnnviz.run.failures import sentence
+
+ROOT = Path(__file__).parents[2]
+
+
+def prefix() -> str:
+    """What the rules put before each command."""
+    text = (ROOT / "rules/common.smk").read_text("utf-8")
+    code = re.search(r"^shell\.prefix\((.*?)^\)", text, re.M | re.S)[1]
+    return eval(f"({code})", {"shlex": shlex, "sys": sys, "Path": Path}).format()
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        ("KILL", "killed by signal 9 (SIGKILL): a limit of memory was met, or somebody ended it"),
+        ("TERM", "killed by signal 15 (SIGTERM): its time was over, or somebody ended it"),
+        ("SEGV", "(SIGSEGV): a crash inside an operator of the network, or inside a library"),
+        ("ABRT", "(SIGABRT): a crash inside"),
+        ("ILL", "(SIGILL): a crash inside"),
+        ("FPE", "(SIGFPE): a crash inside"),
+        ("XCPU", "(SIGXCPU): a limit of processor time was met"),
+        ("HUP", "(SIGHUP): somebody ended it"),
+    ],
+)
+def test_each_signal_is_said_in_the_log_and_the_shell_is_silent(tmp_path, signal, said):
+    log = tmp_path / "m/pca.log"
+    log.parent.mkdir()
+    work = f"echo at work; echo Fatal Python error: here >> $CNNVIZ_LOG; kill -{signal} $$"
+    command = f"{prefix()} sh -c '{work}' 2>&1 | tee {log}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode > 128 and (done.stdout, done.stderr) == ("at work\n", "")
+    *before, last = log.read_text().splitlines()
+    assert sorted(before) == ["Fatal Python error: here", "at work"] and said in last
+    assert last in sentence(log)
+
+
+def test_a_progress_bar_says_whose_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_whose", [])
+    assert list(progress.bar(range(2), "scores")) == [0, 1]
+    progress.belongs_to("alexnet", "lime")
+    list(progress.bar(range(2), "scores"))
+    list(progress.bar(range(2)))
+    told = capsys.readouterr().err
+    assert "\rscores: 100%" in told and "alexnet · lime: scores: 100%" in told and "alexnet · lime: 100%" in told
