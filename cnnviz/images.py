@@ -27,7 +27,7 @@ from cnnviz.network import kinds
 from cnnviz.pictures import files, folders, tables
 from cnnviz.pictures.files import reason
 from cnnviz.pictures.places import root_of
-from cnnviz.pictures.rows import Found, Row, in_order, limited
+from cnnviz.pictures.rows import Found, Row, doubtful_order, in_order, limited
 from cnnviz.slug import slug
 
 SCHEMA = 2
@@ -470,6 +470,8 @@ def main() -> None:
     if ends and (advice := _advice(ends)):
         notes.insert(0, {"name": "window", "reason": advice})
         print(f"note: {advice}")
+    if config["kind"] == "folder" and (doubt := doubtful_order(listed.classes)):
+        notes.insert(0, {"name": "order of the classes", "reason": doubt})
     data = {"schema": SCHEMA, "fingerprint": options.fingerprint, "classes": listed.classes, "pictures": pictures}
     data |= {"skipped": skipped, "notes": notes, "told": listed.told}
     data |= {"others": [other._asdict() for other in listed.others]}

@@ -14,7 +14,7 @@ from cnnviz.check.report import Line, some
 from cnnviz.errors import UserError
 from cnnviz.images import ImageSet, Picture
 from cnnviz.pictures.places import root_of
-from cnnviz.pictures.rows import Found, in_order
+from cnnviz.pictures.rows import Found, doubtful_order
 
 SAMPLE = 24
 
@@ -93,12 +93,9 @@ def listing(found: Found, config: dict) -> Iterator[Line]:
     """What was assumed of a table or folder, and what became of the files that are none of its pictures."""
     for told in found.told:
         yield Line("·", "read as", told)
-    if config["kind"] == "folder" and sorted(found.classes) != list(in_order(found.classes, numbers=True)):
-        words = (
-            "the folders' names are numbers; their classes are in the order of text, as torchvision's ImageFolder has"
-        )
-        yield Line("!", "order", f"{words} them ({some(found.classes, 4)}), not of value")
     if config["kind"] == "folder":
+        if doubt := doubtful_order(found.classes):
+            yield Line("!", "order", doubt)
         endings = Counter(PurePosixPath(row.name).suffix.lower() or "without an ending" for row in found.rows)
         yield Line("·", "files", ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(12)))
     for other in (other for other in found.others if other.reason):

@@ -18,6 +18,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import bdtrc, logsumexp, softmax
 from scipy.stats import binomtest
 
+from cnnviz.pictures.rows import in_order
+
 SURE = 0.001
 LEAST = 0.05  # of the pictures
 FEWEST = 20  # labelled pictures; fewer prove nothing either way
@@ -137,6 +139,7 @@ def orders(
         found += [
             ("that of the image set's classes by name", placed(list(set_classes))),
             ("that of the folders sorted as text (1, 10, 2; capitals first)", placed(sorted(set_classes))),
+            ("that of the folders' numbers by value", placed(in_order(set_classes, numbers=True))),
             ("that in which the classes come in the table", placed(list(appearance))),
         ]
     if len(set_classes) == count - 1:

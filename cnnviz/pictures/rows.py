@@ -70,6 +70,18 @@ def in_order(names: Iterable[str], numbers: bool) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def doubtful_order(names: Sequence[str]) -> str:
+    """A word where classes that are folders are numbers, whose order may be meant by value; else ""."""
+    by_value = in_order(names, numbers=True)
+    if tuple(names) == by_value:
+        return ""
+    few = ", ".join(names[:4])
+    return (
+        f"the folders are called by numbers; their classes are in the order of text ({few}, …), as torchvision's "
+        f"ImageFolder has them, and not of value ({', '.join(by_value[:4])}, …)"
+    )
+
+
 def is_number(name: str) -> bool:
     """Is it written in the digits 0 to 9? Others, such as ①, are names."""
     return re.fullmatch(r"[+-]?\d+(\.\d+)?", name, re.ASCII) is not None

@@ -131,6 +131,14 @@ def test_numbers_sorted_as_text_are_found():
     assert "sorted as text" in words and mapping == true
 
 
+def test_folders_of_numbers_in_the_order_of_value_are_found():
+    scores, labels = trained(classes=12, n=240)
+    folders = sorted(str(i) for i in range(1, 13))
+    true = [int(n) - 1 for n in folders]
+    words, mapping, _ = order_found(planted(scores, true), labels, list(range(12)), folders, folders)
+    assert "by value" in words and mapping == true
+
+
 def test_the_order_of_a_table_is_found():
     scores, labels = trained()
     table = [CLASSES[i] for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)]

@@ -89,6 +89,20 @@ def test_the_check_says_what_is_taken_and_what_is_not(mixed):
     assert "· no pictures: " in words and "1 .txt" in words and "2 hidden" in words
 
 
+def test_folders_called_by_numbers_are_doubted_in_the_check_and_in_the_gallery(tmp_path, monkeypatch):
+    root = tmp_path / "set"
+    for name in ("1", "2", "10"):
+        (root / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(root / name / "x.png")
+    found, index = look(root, tmp_path, monkeypatch)
+    assert found.classes == ("1", "10", "2")
+    assert index["notes"][0]["name"] == "order of the classes" and "(1, 2, 10, …)" in index["notes"][0]["reason"]
+    lines = list(check.about(check.listed({"kind": "folder", "path": str(root)}), 1))
+    assert [line.mark for line in lines if line.name == "order"] == ["!"]
+    (root / "10").rename(root / "3")
+    assert not look(root, tmp_path, monkeypatch)[1]["notes"]
+
+
 def test_a_folder_of_other_files_says_what_there_is(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.dcm").write_bytes(bytes(128) + b"DICM")
