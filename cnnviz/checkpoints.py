@@ -478,6 +478,12 @@ def _hint(state, own, match: _Match, missing: list[str], extra: list[str], wrong
         return "The file's network has more layers of the same names: it looks like a deeper variant."
     if missing and not extra and not wrong and {tops[name] for name in missing} & shared and parts:
         return "The network has more layers of the same names than the file's: that one looks like a shallower variant."
+    beside = dict.fromkeys(n.split(".")[0] for n in match.outside if state[n].ndim == 2 and not is_beside(n))
+    if missing and beside and not wrong:
+        return (
+            f"The file has the features and, beside them, {some(beside, _LISTED)}: build the network with the head "
+            "that you want by a factory:  factory: mynets.py:build"
+        )
     if missing == list(own)[-len(missing) :] and not extra and not wrong:
         return (
             "The file seems to hold the features without the last layer, the classifier. Without it there are no class "

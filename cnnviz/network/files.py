@@ -11,6 +11,7 @@ import io
 import lzma
 import pickle
 import pickletools
+import re
 import shlex
 import struct
 import tarfile
@@ -68,7 +69,6 @@ _FOLDERS = {  # by a name in them
     "_METADATA": "an Orbax checkpoint of JAX",
     "manifest.ocdbt": "an Orbax checkpoint of JAX",
     "_CHECKPOINT_METADATA": "an Orbax checkpoint of JAX",
-    "checkpoint": "a TensorFlow checkpoint",
 }
 
 
@@ -121,14 +121,19 @@ def content(path: str, at: str):
         raise _damaged(at, error) from error
 
 
-def refused(why: str, path: str, *lines: str, then: str = "Then write") -> UserError:
-    """lines: the program that writes ``converted(path)``; they stand alone, so that they can be pasted into Python."""
+def refused(why: str, path: str, *lines: str) -> UserError:
+    """lines: the program that writes ``converted(path)``."""
+    return UserError(f"{why}. Where you trust it, convert it once in Python:{_pasted(path, *lines)}")
+
+
+def _pasted(path: str, *lines: str) -> str:
+    """Lines of Python, on their own, so that they can be pasted, and what to write into the config then."""
     written = yaml.safe_dump({"checkpoint": converted(path)}, width=float("inf"), allow_unicode=True).strip()
-    code = "\n".join(lines)
-    return UserError(f"{why}. Where you trust it, convert it once in Python:\n\n{code}\n\n{then}  {written}")
+    return "\n\n" + "\n".join(lines) + f"\n\nThen write  {written}"
 
 
 def converted(path: str) -> str:
+    """The path of the plain state dict that is made of the file at ``path``."""
     return str(Path(path).with_suffix(".weights.pt"))
 
 
@@ -161,7 +166,7 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
         return _zip(file, path, at, inside)
     if head.startswith(b"\x93NUMPY"):
         return _npy(file, at)
-    if head.lstrip()[:1] == b"{" and b'"weight_map"' in file.read(1 << 16):
+    if not inside and head.lstrip()[:1] == b"{" and b'"weight_map"' in file.read(1 << 16):
         return _shards(Path(path), at)
     file.seek(0)
     if path.endswith(".safetensors") or head[8:9] == b"{":
@@ -172,7 +177,7 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
         load = f"content = torch.load({path!r}, map_location='cpu', weights_only=False)"
         why = f"{at} is a tar archive as torch.save wrote them before 2017, which only a full unpickling opens"
         raise refused(why, path, "import torch", load, f"torch.save(content, {converted(path)!r})")
-    if head[:1] == b"\x80" or head[:2] in (b"(d", b"(l", b"cc", b"cn", b"ct", b"co"):  # protocol 2 on, and older ones
+    if head[:1] in (b"\x80", b"}", b"]") or _protocol_0(head.decode("latin1")):  # newer pickles, and older ones
         return _pickle(file, path, at)
     raise _damaged(at, ValueError("its beginning is of no known kind"))
 
@@ -189,7 +194,11 @@ def _foreign(head: bytes, path: str) -> str | None:
     if head[4:8] == b"TFL3":
         return f"is a TensorFlow Lite model, a compiled network; {_OTHER}"
     suffix = Path(path).suffix.lower()
-    if suffix == ".onnx" or (head[:1] == b"\x08" and (b"pytorch" in head[:64] or b"onnx" in head[:256])):
+    if (
+        suffix == ".onnx"
+        and head[:1] in (b"\x08", b"\x0a")
+        or (head[:1] == b"\x08" and (b"pytorch" in head[:64] or b"onnx" in head[:256]))
+    ):
         return _onnx(path)
     if not head.strip(b"\0"):
         return "begins with nothing but zeros, like a download that was broken off. Copy or download it again"
@@ -211,24 +220,23 @@ def _foreign(head: bytes, path: str) -> str | None:
 
 def _protocol_0(text: str) -> bool:
     """Whether a text is a pickle of the oldest kind, which is written in letters."""
-    return text[:1] == "(" and text[1:2] in "dlt" or text.startswith("c") and text.count("\n") > 1
+    return re.match(r"\([dlt]|c[\w.]+\n[\w.]+\n", text) is not None
 
 
 def _onnx(path: str) -> str:
     """What to do about a file of ONNX."""
-    lines = (
+    lines = _pasted(
+        path,
         "import onnx, torch",
         "from onnx.numpy_helper import to_array",
         f"tensors = onnx.load({path!r}).graph.initializer",
         f"torch.save({{t.name: torch.tensor(to_array(t)) for t in tensors}}, {converted(path)!r})",
     )
-    why = (
+    return (
         f"is an ONNX graph; {_OTHER}. Best give the PyTorch file that it was exported from: an export often folds "
-        "batch normalisation into the convolutions and renames them, and then no network fits. Else convert it"
+        "batch normalisation into the convolutions and renames them, and then no network fits. Else convert it, with "
+        f"the package onnx (pip install onnx):{lines}"
     )
-    written = yaml.safe_dump({"checkpoint": converted(path)}, width=float("inf"), allow_unicode=True).strip()
-    code = "\n".join(lines)
-    return f"{why} (with the package onnx: pip install onnx):\n\n{code}\n\nThen write  {written}"
 
 
 def _zip(file: BinaryIO, path: str, at: str, inside: bool):
@@ -425,7 +433,7 @@ def _archive(file: BinaryIO, head: bytes) -> dict | None:
             return None
         file.seek(0)
         weights = [name for name in names if _looks_like_weights(name)]
-        of_torch = any(name.endswith(("data.pkl", ".npy", "model.json", "constants.pkl")) for name in names)
+        of_torch = any(name.endswith(("/data.pkl", ".npy", "models/model.json", "/constants.pkl")) for name in names)
         return (
             {name: lambda n=name: zipfile.ZipFile(file).read(n) for name in names} if weights and not of_torch else None
         )
@@ -472,6 +480,8 @@ def _check_folder(folder: Path, names: list[str], at: str) -> None:
             f"python {shlex.quote(str(folder / 'zero_to_fp32.py'))} {shlex.quote(str(folder))} {shlex.quote(made)}\n\n"
             f"Then write  checkpoint: {made}"
         )
+    if "checkpoint" in names and any(name.endswith(".index") for name in names):
+        raise UserError(f"{at} is a TensorFlow checkpoint; {_OTHER}")
     for sign, words in _FOLDERS.items():
         if sign in names:
             raise UserError(f"{at} is {words}; {_OTHER}")

@@ -129,7 +129,7 @@ def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, ou
     cut = len(place or "") + 1
     if not there:  # the head goes by another name, inside or outside of the rest
         aside = {n: inside[n] for n in other if n in theirs} | {n: n for n in outside if _counts(n)}
-        tops = {name.split(".")[0] for name in aside if not checkpoints.is_beside(name)}
+        tops = {n.split(".")[0] for n in aside if not checkpoints.is_beside(n) and not n.lower().startswith("proj")}
         place = next((p for p in places if all(n.startswith(f"{p}.") or n in aside for n in other)), None)
         if place is None or len(tops) != 1:
             return None

@@ -92,7 +92,7 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("how", ["torch.save", "pickle 2", "pickle 5"])
+@pytest.mark.parametrize("how", ["torch.save", "pickle 0", "pickle 2", "pickle 5"])
 @pytest.mark.parametrize("content", CONTENTS)
 def test_arrays_tuples_and_lists_are_read(path, state, content, how):
     made = CONTENTS[content](state)
@@ -172,8 +172,10 @@ def test_a_folder_needs_one_file_of_weights(path, state):
     for file in path.parent.iterdir():
         file.unlink()
     assert "no file of weights (empty)" in refused(path.parent)
-    (path.parent / "saved_model.pb").write_bytes(b"x")
-    assert "TensorFlow SavedModel" in refused(path.parent)
+    for name, said in (("zero_to_fp32.py", "DeepSpeed"), ("saved_model.pb", "TensorFlow SavedModel")):
+        (path.parent / name).write_bytes(b"x")
+        assert said in refused(path.parent)
+        (path.parent / name).unlink()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -145,6 +145,12 @@ def test_other_changes_are_never_called_another_depth_or_width(head, said):
     assert said in message and not any(word in message for word in ("variant", "width", "depth"))
 
 
+def test_of_several_heads_none_is_taken():
+    two = Around(nn.Linear(8, 4))
+    two.age = nn.Linear(8, 3)
+    assert "beside them, classifier, age: build" in told(two)
+
+
 def test_what_the_config_states_is_not_overruled():
     with pytest.raises(UserError, match="fc.weight"):
         adapted(Net(nn.Sequential(nn.Dropout(), nn.Linear(8, 4))), classes=5)
