@@ -194,11 +194,8 @@ def _foreign(head: bytes, path: str) -> str | None:
     if head[4:8] == b"TFL3":
         return f"is a TensorFlow Lite model, a compiled network; {_OTHER}"
     suffix = Path(path).suffix.lower()
-    if (
-        suffix == ".onnx"
-        and head[:1] in (b"\x08", b"\x0a")
-        or (head[:1] == b"\x08" and (b"pytorch" in head[:64] or b"onnx" in head[:256]))
-    ):
+    signed = head[:1] == b"\x08" and (b"pytorch" in head[:64] or b"onnx" in head[:256])
+    if signed or suffix == ".onnx" and head[:1] in (b"\x08", b"\x0a"):
         return _onnx(path)
     if not head.strip(b"\0"):
         return "begins with nothing but zeros, like a download that was broken off. Copy or download it again"
@@ -220,7 +217,7 @@ def _foreign(head: bytes, path: str) -> str | None:
 
 def _protocol_0(text: str) -> bool:
     """Whether a text is a pickle of the oldest kind, which is written in letters."""
-    return re.match(r"\([dlt]|c[\w.]+\n[\w.]+\n", text) is not None
+    return re.match(r"\([dlt(IFLNSVc]|c[\w.]+\n[\w.]+\n", text) is not None
 
 
 def _onnx(path: str) -> str:
