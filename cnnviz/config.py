@@ -214,7 +214,7 @@ def _check_image_set(where: str, block: dict) -> None:
         if not exists(f"{where}.masks", block["masks"]).is_dir():
             raise UserError(f"{where}.masks: {block['masks']} is a file, not a folder")
     if block["loader"]:
-        exists(f"{where}.loader", block["loader"].rpartition(":")[0])
+        _check_code(f"{where}.loader", block["loader"])
     if block["window"] and block["window"][0] == block["window"][1]:
         raise UserError(f"{where}.window: black and white are both {block['window'][0]}; give two different values")
     if block["roles"]:
@@ -233,6 +233,15 @@ def _check_image_set(where: str, block: dict) -> None:
             raise UserError(f"{where}.roles: {twice[0]} is named twice, or lies inside another of these folders")
 
 
+def _check_code(where: str, place: str) -> None:
+    """Raise UserError where there is no file or module of ``file.py:function`` or ``module:function``."""
+    path = place.rpartition(":")[0]
+    if path.endswith(".py"):
+        exists(where, path)
+    else:
+        user_code.located(place, where)
+
+
 def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
     doors = [key for key in ("torchvision", "timm", "factory") if key in block]
     if len(doors) != 1:
@@ -246,8 +255,8 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
         block["image_set"] = image_sets[0]
     if block["image_set"] not in image_sets:
         raise unknown(f"{where}: image_set", block["image_set"], image_sets)
-    if "factory" in block and not block["factory"].rpartition(":")[0].endswith(".py"):
-        user_code.located(block["factory"], f"{where}.factory")
+    if "factory" in block:
+        _check_code(where, block["factory"])
     for path in model_files(block):
         exists(where, path)
     p = block["preprocess"]

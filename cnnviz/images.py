@@ -7,7 +7,6 @@ pixel-space neighbours use. Everything later opens the set through :class:`Image
 
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import warnings
@@ -21,13 +20,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnnviz import atomic
-from cnnviz.errors import UserError, in_a_line, reporting, unknown
+from cnnviz.errors import UserError, reporting, unknown
 from cnnviz.fingerprint import content_hashes
 from cnnviz.network import kinds
 from cnnviz.pictures import files, folders, tables
 from cnnviz.pictures.files import reason
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.rows import Found, Row, doubtful_order, in_order, limited
+from cnnviz.run import user_code
 from cnnviz.slug import slug
 
 SCHEMA = 2
@@ -246,7 +246,7 @@ def _fingerprint(text: str) -> str:
         digest.update(json.dumps(files.readers({Path(path).suffix.lower() for path in paths})).encode())
         paths = [os.path.join(root_of(config), path) for path in paths]
         if config.get("loader"):
-            paths.append(config["loader"].rpartition(":")[0])
+            paths += user_code.files(config["loader"])
         digest.update(json.dumps(content_hashes(paths)).encode())
     return digest.hexdigest()[:16]
 
@@ -315,18 +315,11 @@ def _shown(pixels: Image.Image | np.ndarray, show: int | Sequence[int] | None) -
 
 @functools.cache
 def _loader(place: str) -> Callable[[str], object]:
-    """The user's function at ``file.py:function``. Its module is run. Raises UserError where there is none."""
-    path, _, name = place.rpartition(":")
-    spec = importlib.util.spec_from_file_location(f"cnnviz_loader_{Path(path).stem}", path)
-    try:
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is theirs to read
-        raise UserError(f"loader {place} failed: {in_a_line(error)}") from error
-    if not callable(getattr(module, name, None)):
-        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise unknown(f"loader {path}", name, functions)
-    return getattr(module, name)
+    """The user's function at ``place``. Its module is run. Raises UserError where there is none."""
+    found = user_code.function(place, "loader")
+    if not callable(found):
+        raise UserError(f"loader {place} is no function but {type(found).__name__}")
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ the first look

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from cnnviz import config, doors, fingerprint
+from cnnviz import config, doors, fingerprint, images
 from cnnviz.errors import UserError
 from cnnviz.run import user_code
 
@@ -214,3 +214,17 @@ def test_code_that_cannot_be_read_is_told_by_its_line(write):
     write({"net.py": "def build(:\n"})
     with pytest.raises(UserError, match=r"SyntaxError.*\(net.py, line 1\)"):
         built("net.py:build")
+
+
+def test_a_loader_of_pictures_may_import_what_is_beside_it(write, tmp_path):
+    write({"data/a/1.raw": "7", "data/b/2.raw": "9", "code/side.py": "SIDE = 4\n"})
+    write({"code/read.py": "import numpy\nimport side\ndef read(path):\n    return numpy.full((side.SIDE, 5), 7)\n"})
+    block = {"kind": "folder", "path": "data", "loader": "code/read.py:read"}
+    given = {"image_sets": {"s": block}, "models": {"m": {"torchvision": "x"}}, "sections": []}
+    full = config.complete(given)["image_sets"]["s"]
+    picture = images.ImageSet(full, (images.Picture("a/1.raw", "a/1.raw", 0, 5, 4),), ("a",), ()).pixels(0)
+    assert picture.shape == (4, 5, 1)
+    before = images.fingerprint(full)
+    write({"code/side.py": "SIDE = 44\n"})
+    images._fingerprint.cache_clear()
+    assert images.fingerprint(full) != before

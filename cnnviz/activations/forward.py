@@ -281,7 +281,8 @@ class ForwardPass:
         self._features = values.flatten(1).clone()  # an in-place operation may follow
 
     def _keep_output(self, output: torch.Tensor) -> None:
-        self._features = self.maps[self._feature[0]](output).mean((2, 3))
+        name = self._feature[0]  # "" is the network, whose scores are no maps
+        self._features = self.maps[name](output).mean((2, 3)) if name else output.clone()
 
 
 def interior(field: Field) -> tuple[slice, slice]:

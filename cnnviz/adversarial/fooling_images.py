@@ -67,8 +67,8 @@ def targets(model: Model, logits: Tensor, right: Sequence[Sequence[int]], names:
 
 def objective(model: Model, x: Tensor, classes: Sequence[int]) -> Objective:
     """The log-probabilities; where a class score is flat at x and the last layer has maps of classes, their mean."""
-    last = model.layers[-1]
-    if last.kind != "Conv2d" or last.units != len(model.classes):
+    last = model.layers[-1] if model.layers else None
+    if last is None or last.kind != "Conv2d" or last.units != len(model.classes):
         return probability(model, classes)
     x = x.detach().requires_grad_()
     with frozen(model.net):

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ from cnnviz.fingerprint import imports
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", "requirements.txt")  # of a project's top folder
 _ABOVE = 3  # folders that are looked through where there is none of these
 _INSTALLED = {os.path.realpath(sysconfig.get_paths()[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+_ALONE = threading.RLock()  # what it sets is the process's
 
 
 @dataclass(frozen=True)
@@ -217,23 +221,22 @@ def guarded(place: str, where: str) -> Iterator[None]:
 
     Raises UserError, in one line, for whatever it raises but Ctrl-C.
     """
-    arguments, folder = sys.argv, os.getcwd()
-    sys.argv = [place.rpartition(":")[0]]
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):  # a report is free of both
-            yield
-    except (UserError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        module = sys.modules.get(type(error).__module__)
-        if not isinstance(error, Exception | SystemExit | GeneratorExit) and not _users(
-            getattr(module, "__file__", "")
-        ):
+    with _ALONE:
+        arguments, folder = sys.argv, os.getcwd()
+        sys.argv = [place.rpartition(":")[0]]
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):  # a report is free of both
+                yield
+        except (UserError, KeyboardInterrupt):
             raise
-        raise UserError(f"{where} {place} failed: {_told(error)}") from error
-    finally:
-        sys.argv = arguments
-        os.chdir(folder)
+        except BaseException as error:
+            home = getattr(sys.modules.get(type(error).__module__), "__file__", "")
+            if not isinstance(error, Exception | SystemExit | GeneratorExit) and not _users(home):
+                raise
+            raise UserError(f"{where} {place} failed: {_told(error)}") from error
+        finally:
+            sys.argv = arguments
+            os.chdir(folder)
 
 
 def _told(error: BaseException) -> str:

@@ -96,6 +96,8 @@ def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective
 
 def has_maps(model: Model) -> bool:
     """Whether the last layer has a map for each class, before its ReLU: their means can stand in for the scores."""
+    if not model.layers:
+        return False
     last = model.layers[-1]
     return last.kind == "Conv2d" and last.units == len(model.classes)
 
