@@ -59,7 +59,7 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
         return net.forward.least, net.forward.most
 
     def goes(count: int) -> bool:
-        with contextlib.suppress(Exception), torch.no_grad():  # whatever a network raises
+        with contextlib.suppress(Exception, SystemExit), torch.no_grad():  # whatever a network raises
             scores = net(pictures(count))
             return isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == count
         return False
