@@ -1,5 +1,6 @@
 """A folder of pictures: each of its files is a picture of the set, or is counted among the others."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -96,8 +97,10 @@ def _instead(others: list[Other]) -> str:
 
 def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None) -> list[str]:
     told = []
-    there = [(os.path.join(root, folder), name) for folder in inside for name in os.listdir(os.path.join(root, folder))]
-    folders = {_text(name) for above, name in there if name[0] != "." and os.path.isdir(os.path.join(above, name))}
+    folders = set()
+    for above in (os.path.join(root, folder) for folder in inside):
+        with contextlib.suppress(OSError):  # one that cannot be opened is told of already
+            folders |= {_text(n) for n in os.listdir(above) if n[0] != "." and os.path.isdir(os.path.join(above, n))}
     without = sorted(folders - {label for row in found for label in row.labels} - {(masks or "").partition("/")[0]})
     if without:
         told.append(

@@ -36,6 +36,8 @@ class Places:
     def of(self, path: str) -> tuple[str, str | None]:
         """The picture's name, and its path below the root where that is another one."""
         path = _visible(self._slashed(path))
+        if self.plain and not os.path.isabs(path) and os.path.splitext(path)[1]:
+            return os.path.normpath(path), None
         file = self._below(path)
         if not (self.plain and "\0" not in path and os.path.splitext(path)[1]):
             found = self._found(path, self.base, self.drop)
