@@ -53,7 +53,7 @@ class Places:
         """What had to be done to names of files, once all were asked for."""
         if self.completed:
             told.append(
-                f"{self.completed} files are found under nearly the same name: with an ending, or in other capitals"
+                f"{self.completed} × the file has nearly the name in the table: with an ending, or in other capitals"
             )
 
     def _slashed(self, path: str) -> str:

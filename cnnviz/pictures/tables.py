@@ -13,14 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cnnviz.errors import UserError, unknown
+from cnnviz.errors import UserError, quoted, unknown
 from cnnviz.pictures.places import Places
 from cnnviz.pictures.rows import ROLES, Row, in_order
 
 COLUMNS = ("path", "label", "mask", "credit", "licence", "role")  # in the config: path_column and so on
 # What other people call these columns; tried where there is none of the default name.
 _USUAL = {
-    "path": ["filename", "file", "image", "img", "imagepath", "filepath", "imagename", "imageid", "imagefile"],
+    "path": [
+        *("filename", "file", "image", "img", "imagepath", "imgpath", "filepath", "imagename", "imgname", "imageid"),
+        *("imagefile", "fname", "filenames", "filepaths", "images", "photo", "picture", "id", "name"),
+    ],
     "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
 }
 _DELIMITERS = (",", ";", "\t", "|", " ")
@@ -131,13 +134,12 @@ def _decoded(content: bytes, config: dict, told: list[str]) -> str:
     for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
         try:
             text = content.decode(name)
-        except LookupError:
-            raise UserError(
-                f"{config['path']}: there is no encoding {name!r}; utf-8, cp1252 and utf-16 are usual"
-            ) from None
         except UnicodeError as error:
             problem = error
             continue
+        except (LookupError, ValueError):
+            words = f"there is no encoding {quoted(name)}; utf-8, cp1252 and utf-16 are usual"
+            raise UserError(f"{config['path']}: {words}") from None
         if name not in ("utf-8", "utf-8-sig", stated):
             told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: says another)")
         return text
@@ -241,7 +243,7 @@ def _columns(sheet: _Sheet, config: dict, told: list[str]) -> tuple[dict[str, in
         if place is None:
             raise _no_column(sheet, column, config)
         at[key] = place
-    return at, [_known(sheet, column, config) for column in listed or []]
+    return at, list(dict.fromkeys(_known(sheet, column, config) for column in listed or []))
 
 
 def _guessed_labels(
