@@ -189,7 +189,8 @@ def load(job: Job, *, gradients: str = "") -> Model:
     if gradients == "layers":
         chosen = [name for name in chosen if name not in facts["trial"]["no_gradient"]]
     if facts["trial"]["gradients"] and (gradients == "scores" or (gradients == "layers" and not chosen)):
-        raise NotApplicable(facts["trial"]["gradients"], provenance)
+        values = "scores" if gradients == "scores" else "values of the layers shown here"
+        raise NotApplicable(f"{facts['trial']['gradients']} This section needs gradients of {values}.", provenance)
     net = build(job.model, job.model_id, job.seed).net
     batches.limit(net, *facts["trial"]["batch"])
     return Model(

@@ -85,6 +85,7 @@ def random_view(
     shift: float,
     zoom: float,
     output: tuple[int, int] | None = None,
+    fitting: Callable[[float], int] = round,
 ) -> Transform:
     """One random resolution, rotation, shift and zoom a step, all drawn uniformly.
 
@@ -92,6 +93,7 @@ def random_view(
     the upper half in the second: a small view makes the whole object fit the network's eye, a large one draws detail.
     rotation: ± degrees. shift: ± share of the side. zoom: ± share. output: the view's size where the network takes only
     one (the picture is then shrunk within it, and reflected around), or None: the view is as large as its resolution.
+    fitting: a side's length in pixels → one near it that the network takes, see Model.fitting.
     """
     low, high = resolution
 
@@ -99,7 +101,7 @@ def random_view(
         u = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
         ratio = low + (high - low) * (u[0] + (progress >= 0.5)) / 2
         height, width = x.shape[2:]
-        size = output or (round(height * ratio), round(width * ratio))
+        size = output or (fitting(height * ratio), fitting(width * ratio))
         offset = (height * shift * (2 * u[1] - 1), width * shift * (2 * u[2] - 1))
         x = resize(x, size, scale=ratio * (1 + zoom * (2 * u[3] - 1)), shift=offset)
         return rotate(x, rotation * (2 * u[4] - 1))
@@ -150,8 +152,12 @@ def window(size: tuple[int, int]) -> Transform:
     return lambda x, progress, generator: resize(x, size, scale=1.0)
 
 
-def robust(size: tuple[int, int] | None = None, share: float = 1.0) -> Transform:
+def robust(
+    size: tuple[int, int] | None = None, share: float = 1.0, fitting: Callable[[float], int] = round
+) -> Transform:
     """Pad 12, jitter 8, scale 0.9 to 1.1, rotate ± 10°, jitter 4 (Olah et al. 2017); size: see :func:`window`.
+
+    fitting: see :func:`random_view`.
 
     All but the rotation are one product with one matrix a side; one after the other they took as long as a small net.
     share: of these pixels, for pictures smaller than the 128 pixels for which they are meant.
@@ -163,7 +169,7 @@ def robust(size: tuple[int, int] | None = None, share: float = 1.0) -> Transform
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         ratio = 0.9 + 0.2 * u
         shift = tuple(a + b / ratio for a, b in zip(first, then, strict=True))
-        view = size or tuple(round((side + 2 * edge) * ratio) for side in x.shape[2:])
+        view = size or tuple(fitting((side + 2 * edge) * ratio) for side in x.shape[2:])
         return rotate(resize(x, view, scale=ratio, shift=shift), 10 * (2 * v - 1))
 
     return transform

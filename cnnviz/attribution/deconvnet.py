@@ -12,11 +12,12 @@ so nothing of the picture enters but the pools' switches. Shapes, units, and wha
 
 from functools import partial
 
-from cnnviz.attribution.projections import main, method
+from cnnviz.attribution.projections import method, project
 from cnnviz.job import run
 from cnnviz.relu import DECONVNET
 
 METHODS = {"deconvnet": method(DECONVNET)}
+main = partial(project, name="deconvnet", rule=DECONVNET)
 
 if __name__ == "__main__":
-    run(partial(main, name="deconvnet", rule=DECONVNET))
+    run(main)

@@ -33,6 +33,7 @@ from cnnviz.errors import NotApplicable, UserError
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
+from cnnviz.network.precision import LOW, full
 from cnnviz.relu import GUIDED
 from cnnviz.trace import taken
 
@@ -116,8 +117,8 @@ def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) ->
     found = [torch.autograd.grad(logits[c], maps, retain_graph=True, allow_unused=True)[0] for c in targets]
     if found[0] is None:
         raise NotApplicable(model.trial["gradients"])
-    gradients = torch.cat([each[:1] for each in found])
-    return Evidence(layer.maps(maps.detach())[0], layer.maps(gradients), logits.detach(), layer)
+    gradients = torch.cat([full(each[:1]) for each in found])
+    return Evidence(layer.maps(full(maps.detach()))[0], layer.maps(gradients), logits.detach(), layer)
 
 
 def weighted(found: Evidence) -> Tensor:
@@ -172,12 +173,13 @@ def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
             "CAM is for networks whose scores are one linear layer of the means of their last maps, and this one ends "
             "in another way."
         )
-    weight = torch.cat([head.weight, -head.weight])[targets]  # of values the second half are their negatives
+    weight = full(torch.cat([head.weight, -head.weight])[targets])  # of values the second half are their negatives
     return torch.einsum("tk,khw->thw", weight, found.maps)
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() <= 1e-4 * b.abs().max())
+    close = 0.02 if a.dtype in LOW else 1e-4
+    return a.shape == b.shape and bool((full(a) - b).abs().max() <= close * b.abs().max())
 
 
 METHODS = {

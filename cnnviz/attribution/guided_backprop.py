@@ -11,11 +11,12 @@ units, and what the job leaves: :mod:`cnnviz.attribution.projections`.
 
 from functools import partial
 
-from cnnviz.attribution.projections import main, method
+from cnnviz.attribution.projections import method, project
 from cnnviz.job import run
 from cnnviz.relu import GUIDED
 
 METHODS = {"guided_backprop": method(GUIDED)}
+main = partial(project, name="guided_backprop", rule=GUIDED)
 
 if __name__ == "__main__":
-    run(partial(main, name="guided_backprop", rule=GUIDED))
+    run(main)

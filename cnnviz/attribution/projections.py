@@ -49,8 +49,10 @@ def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple
 def of_classes(model: Model, x: Tensor, targets: Tensor, rule: str) -> Tensor:
     """Projections (t, c, h, w) of a picture's logits, in logits per unit of pixel value. x (1, c, h, w), targets (t,).
 
-    Raises NotApplicable for a network without a ReLU that can be seen.
+    Raises NotApplicable for a network without gradients, or without a ReLU that can be seen.
     """
+    if model.trial.get("gradients"):
+        raise NotApplicable(model.trial["gradients"])
     x = x.expand(len(targets), *x.shape[1:])
     pixels, sites = to_pixels(lambda x: model.logits(x).gather(1, targets[:, None])[:, 0], x, rule)
     if not sites:
@@ -121,7 +123,7 @@ def caveat(model: Model, x: Tensor) -> str:
     )
 
 
-def main(job: Job, name: str, rule: str) -> None:
+def project(job: Job, name: str, rule: str) -> None:
     """Project the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units."""
     classes: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -158,7 +160,7 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     pictures = dict(zip(wanted, image_set.arrays(model.preprocess.geometry, wanted, job.threads), strict=True))
     arrays, layers = {}, []
     for name, layer in bar(chosen.items(), "layers"):
-        sites = _project(model, pictures, model.layer(name), layer, rule)
+        sites = _project_neurons(model, pictures, model.layer(name), layer, rule)
         arrays |= {f"{name}/{what}": array for what, array in layer.items()}
         unprobed = forward.numbers["unprobed"].get(name, "")
         layers.append({"name": name, "units": model.layer(name).units, "sites": sites, "unprobed": unprobed})
@@ -200,7 +202,7 @@ def _seeing(kept: dict[str, np.ndarray]) -> np.ndarray:
     return np.where(sees | ~sees.any(1, keepdims=True), kept["all_image"], -1)
 
 
-def _project(
+def _project_neurons(
     model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rule: str
 ) -> int:
     """Add to a layer's ``chosen`` neurons their projections, cut to their fields. Returns the ReLUs on the way."""

@@ -141,7 +141,8 @@ def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
 def unusable(features: np.ndarray, fewest: int) -> str:
     """Why these features have no geometry to show, in words for the page, or ""."""
     if len(features) < fewest:
-        return f"The image set has {len(features)} pictures; this needs at least {fewest}."
+        there_are = "1 picture" if len(features) == 1 else f"{len(features)} pictures"
+        return f"The image set has {there_are}; this needs at least {fewest}."
     bad = sum(int((~(np.abs(features[a : a + 1024]) < TOO_LARGE).all(1)).sum()) for a in range(0, len(features), 1024))
     if bad:
         return (

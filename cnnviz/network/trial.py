@@ -46,8 +46,8 @@ NOT_ALONE = (
     "on which pictures were scored together."
 )
 NO_GRADIENT = (
-    "The class scores of this network have no gradient with respect to the picture, and this section needs gradients: "
-    "{}. torch.no_grad(), torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
+    "The class scores of this network have no gradient with respect to the picture: {}. torch.no_grad(), "
+    "torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
 )
 
 

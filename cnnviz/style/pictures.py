@@ -1,6 +1,6 @@
 """What texture and style transfer share: the pictures they are given, noise to start from, layers with positions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,15 @@ from cnnviz.models import Model
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, the Y of YIQ
 
 
-def fitted(given: Mapping, side: int) -> np.ndarray:
+def fitted(given: Mapping, side: int, fitting: Callable[[float], int] = round) -> np.ndarray:
     """A given picture, upright, its long side ``side`` pixels: (h, w, 3) uint8. Raises UserError.
 
-    given: its ``path``, and its ``box`` (left, top, right, bottom) in pixels if only a part of it counts.
+    fitting: a length in pixels → one near it that the network takes, see Model.fitting. given: its ``path``, and its
+    ``box`` (left, top, right, bottom) in pixels if only a part of it counts.
     """
     image = _opened(given)
     ratio = side / max(image.size)
-    size = tuple(max(1, round(length * ratio)) for length in image.size)
+    size = tuple(max(1, fitting(length * ratio)) for length in image.size)
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 
@@ -84,6 +85,9 @@ def with_maps(model: Model) -> list[str]:
     return maps or [layer.name for layer in model.layers if layer.height > 1]
 
 
+SILENT = "All features of these pictures are 0 in the layers to be matched, so there is nothing to go by."
+
+
 def why_not(model: Model) -> str:
     """Why this network cannot judge texture, for a reader; "" where it can."""
     if model.channels not in (1, 3):
@@ -91,6 +95,13 @@ def why_not(model: Model) -> str:
     if not any(layer.height > 1 for layer in model.layers):
         return "This network has no layer with feature maps, so it sees no texture."
     return ""
+
+
+def silent(model: Model, x: Tensor, layers: Sequence[str]) -> set[str]:
+    """Names of the layers whose features of a picture of x are all 0 behind a ReLU: nothing can be matched there."""
+    modules = {name: model.layer(name).module for name in layers}
+    outputs = read(model, x, list(modules.values()))
+    return {name for name, module in modules.items() if (outputs[module] <= 0).flatten(1).all(1).any()}
 
 
 def own_size(model: Model, x: Tensor, layers: Sequence[str]) -> tuple[int, int] | None:

@@ -24,7 +24,7 @@ it: ``content_loss`` (steps,), ``style_losses`` (steps, layers).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -35,11 +35,25 @@ from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
 from cnnviz.ascent.objectives import Objective, gram, layer, match, read
 from cnnviz.ascent.parametrisations import Parametrisation, pixels
 from cnnviz.ascent.regularisers import total_variation
+from cnnviz.errors import NotApplicable
 from cnnviz.job import Job, run
 from cnnviz.models import Model
-from cnnviz.style.pictures import first_stride, fitted, luminance, middle, noise, own_size, seen, why_not, with_maps
+from cnnviz.style.pictures import (
+    SILENT,
+    first_stride,
+    fitted,
+    luminance,
+    middle,
+    noise,
+    own_size,
+    seen,
+    silent,
+    why_not,
+    with_maps,
+)
 
 STYLE_LAYERS = 5
+GIVEN = ("content", "style", "second_style")
 
 
 def layers(model: Model, content: str, style: str | list[str]) -> tuple[str, list[str]]:
@@ -164,8 +178,11 @@ class Variant:
     colour: str = "style"
 
 
-def rows(p: dict) -> dict[str, list[Variant]]:
-    """Row → its variants, in the order shown. The one that is as the main picture stands in each."""
+def rows(p: dict, channels: int = 3) -> dict[str, list[Variant]]:
+    """Row → its variants, in the order shown. The one that is as the main picture stands in each.
+
+    channels: the network's; one that sees grey makes grey pictures, which have no colours to keep.
+    """
     shares = p["mix"] if p["second_style"] else []
     found = {
         "weight": [Variant(weight=w) for w in sorted(p["ratios"])],
@@ -173,7 +190,7 @@ def rows(p: dict) -> dict[str, list[Variant]]:
         "share": [Variant(share=s) for s in sorted(shares, reverse=True)],
         "dream": [Variant(dream=d) for d in [0.0, *sorted(p["dream"])]] if p["dream"] else [],
         "start": [Variant(start=s) for s in ("content", "noise")],
-        "colour": [Variant(colour=c) for c in ("style", "content")],
+        "colour": [Variant(colour=c) for c in ("style", "content")] if channels == 3 else [],
     }
     return {name: row for name, row in found.items() if row}
 
@@ -192,7 +209,7 @@ class Asked:
 
     def picture(self, which: str, size: int) -> np.ndarray:
         """A given picture as it is seen: (h, w, 3) uint8, its long side ``size``, or what the network takes."""
-        return middle(self.p[which], self.own) if self.own else fitted(self.p[which], size)
+        return middle(self.p[which], self.own) if self.own else fitted(self.p[which], size, self.model.fitting)
 
     def make(self, variants: Sequence[Variant], size: int, steps: int) -> tuple[np.ndarray, np.ndarray, Ascent]:
         """Variants of one colour in one ascent: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent."""
@@ -244,32 +261,48 @@ def light(start: Tensor, channels: int) -> Parametrisation:
     return Parametrisation(luminance(start).clone(), lambda y: y.expand(-1, channels, -1, -1), (0.0, 1.0))
 
 
+def settled(model: Model, p: dict, seed: int) -> tuple[Asked, list[float]]:
+    """What the pictures have in common, and the style sizes that the network takes.
+
+    Style layers that do not answer to a style picture are left out. Raises NotApplicable where none is left, or where
+    the content layer does not answer to the content.
+    """
+    at, over = layers(model, p["content_layer"], p["style_layers"])
+    dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
+
+    def refused(which: str, side: int) -> tuple[int, int] | None:
+        x = seen(model, [fitted(p[which], side, model.fitting)])
+        return own_size(model, x, (at, *over, dream_layer))
+
+    named = [which for which in GIVEN if p[which]]
+    every = (refused(which, side) for which in named for side in (p["variant_size"], p["size"]))
+    asked = Asked(model, p, at, over, dream_layer, seed, next(filter(None, every), None))
+    content, *styles = (seen(model, [asked.picture(which, p["variant_size"])]) for which in named)
+    over = [name for name in over if not any(silent(model, x, [name]) for x in styles)]
+    if not over or silent(model, content, [at]):
+        raise NotApplicable(SILENT, model.provenance)
+    fit = [s for s in p["style_sizes"] if not asked.own and not refused("style", max(1, round(p["variant_size"] * s)))]
+    return replace(asked, over=over), fit
+
+
 def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job, gradients="layers")
     if reason := why_not(model):
         return job.write({}, not_applicable=reason, provenance=model.provenance)
-    at, over = layers(model, p["content_layer"], p["style_layers"])
-    dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
-    sizes = (p["variant_size"], p["variant_size"] + 16)  # what it takes at its own size says nothing of others
-    tried = next(x for x in (fitted(p["content"], s) for s in sizes) if x.shape[:2] != model.preprocess.size)
-    read_at = (at, *over, dream_layer)
-    own = own_size(model, seen(model, [tried]), read_at)
-    smaller = [fitted(p["style"], max(1, round(p["variant_size"] * scale))) for scale in p["style_sizes"]]
-    fit = [s for s, x in zip(p["style_sizes"], smaller, strict=True) if not own_size(model, seen(model, [x]), read_at)]
-    asked = Asked(model, p, at, over, dream_layer, job.seed_for("start"), own)
-
+    asked, fit = settled(model, p, job.seed_for("start"))
+    at, over = asked.at, asked.over
     (result,), ((content_loss, style_loss, *_),), ascent = asked.make(
         [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
     )
-    shown = rows(p | {"style_sizes": fit if len(fit) > 1 and not own else []})
+    shown = rows(p | {"style_sizes": fit if len(fit) > 1 else []}, model.channels)
     each = dict.fromkeys(v for row in shown.values() for v in row)  # not a set, whose order changes from run to run
     different = sorted(each, key=lambda v: (v.colour, v.start, v.dream))
     found = []
     for colour in ("content", "style"):
         these = [v for v in different if v.colour == colour]
         found += in_batches(lambda v: asked.make(v, p["variant_size"], p["variant_steps"])[:2], these, p["batch"])
-    given = {name: asked.picture(name, p["size"]) for name in ("content", "style", "second_style") if p[name]}
+    given = {name: asked.picture(name, p["size"]) for name in GIVEN if p[name]}
     x = seen(model, [given["content"]])
     style = grams(model, seen(model, [given["style"]]), over)
     job.write(
@@ -286,9 +319,9 @@ def main(job: Job) -> None:
         numbers={
             "content_layer": at,
             "style_layers": over,
-            "dream_layer": dream_layer,
+            "dream_layer": asked.dream_layer,
             "stride": first_stride(model),
-            "own_size": own,
+            "own_size": asked.own,
             "content_loss": float(content_loss),
             "style_loss": float(style_loss),
             "style_loss_of_content": float(losses(model, x, x, style, at)[1][0]),

@@ -28,7 +28,7 @@ from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.job import Job, run
 from cnnviz.models import Model
-from cnnviz.style.pictures import first_stride, middle, noise, own_size, seen, why_not, with_maps
+from cnnviz.style.pictures import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
 
 COLUMNS = 5
 WEIGHT = 1000.0  # of the whole error, as in style transfer: the optimiser's bound on curvature is absolute
@@ -85,9 +85,12 @@ def main(job: Job) -> None:
     if reason := why_not(model):
         return job.write({}, not_applicable=reason, provenance=model.provenance)
     layers = depths(model, p["layers"])
-    size = (p["size"], p["size"])
+    size = (model.fitting(p["size"]),) * 2
     size = own_size(model, seen(model, [middle(p["pictures"][0], size)]), layers) or size
     exemplars = [middle(each, size) for each in p["pictures"]]
+    layers = [name for name in layers if not silent(model, seen(model, exemplars), [name])]
+    if not layers:
+        return job.write({}, not_applicable=SILENT, provenance=model.provenance)
 
     def batch(numbers: Sequence[int]) -> dict[str, np.ndarray]:
         x = seen(model, [exemplars[i] for i in numbers])

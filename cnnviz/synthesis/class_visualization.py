@@ -146,7 +146,7 @@ def visualise(
         score, dead = score_at(model, classes, start.picture(start.variable))
     else:
         score = objective(model, classes, dead)
-    any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
+    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
     if parameters["score"] is not None:
         score = reach(score, parameters["score"])
@@ -169,6 +169,7 @@ def visualise(
                 shift=0.05,
                 zoom=0.08,
                 output=None if any_size else model.preprocess.size,
+                fitting=model.fitting,
             ),
             random_cast(CAST),
         ),
@@ -230,7 +231,9 @@ def drawn(
 def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
     """One ascent a class under each of the published settings: the arrays "settings/…" of the module's docstring."""
     grey = centre(model)
-    any_size = all(takes(model, tuple(round(side * times) for side in model.preprocess.size)) for times in (0.8, 1.4))
+    any_size = all(
+        takes(model, tuple(model.fitting(side * times) for side in model.preprocess.size)) for times in (0.8, 1.4)
+    )
     found: dict[str, list] = {name: [] for name in ("stages", "logits", "probabilities", "ranks", "distance")}
     for setting in SETTINGS:
         begin = published.start(model, setting.start, seeds, grey)

@@ -17,7 +17,7 @@ and after the steps of each octave, without a shift. In the numbers: ``layers``,
 ``names`` and ``index`` into the image set, or −1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +67,14 @@ def takes(model: Model, module: str, size: tuple[int, int]) -> bool:
     return True
 
 
-def sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
-    """(height, width) of the octaves from the smallest to ``size``; fewer where one would be tiny."""
-    every = [tuple(round(side / scale**i) for side in size) for i in range(octaves)]
+def sizes(
+    size: tuple[int, int], octaves: int, scale: float, fitting: Callable[[float], int] = round
+) -> list[tuple[int, int]]:
+    """(height, width) of the octaves from the smallest to ``size``; fewer where one would be tiny.
+
+    fitting: see Model.fitting.
+    """
+    every = dict.fromkeys([size, *(tuple(fitting(side / scale**i) for side in size) for i in range(1, octaves))])
     return [s for s in reversed(every) if min(s) >= SMALLEST or s == size]
 
 
@@ -95,7 +100,8 @@ def dream(
     if own_size:
         views.append(lambda x, progress, generator: resize(x, model.preprocess.size))
     detail, rises = None, []
-    for number, size in enumerate(sizes(tuple(photo.shape[2:]), octaves, scale)):
+    fitting = round if own_size else model.fitting
+    for number, size in enumerate(sizes(tuple(photo.shape[2:]), octaves, scale, fitting)):
         base = photo if size == tuple(photo.shape[2:]) else resize(photo, size)
         start = base if detail is None else (base + resize(detail, size)).clamp(0, 1)
         found = ascend(
@@ -125,7 +131,7 @@ def photo(model: Model, picture: Image.Image | np.ndarray, long: int | None) -> 
     if long is None:
         return model.preprocess.geometry(picture)
     height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
-    size = tuple(max(SMALLEST, round(side * long / max(height, width))) for side in (height, width))
+    size = tuple(model.fitting(max(SMALLEST, round(side * long / max(height, width)))) for side in (height, width))
     return replace(model.preprocess, resize=size, crop=None).geometry(picture)
 
 
@@ -155,8 +161,8 @@ def main(job: Job) -> None:
         names, files = [Path(given["path"]).stem for given in p["pictures"]], [opened(g) for g in p["pictures"]]
     own = model.preprocess.size
     long = p["size"] or round(LONG / SIDE * max(own))
-    other = tuple(round(side * 0.8) for side in own)
-    free = all(takes(model, place.module, size) for place in shown for size in (other, (long, round(long * 0.7))))
+    tried = [tuple(map(model.fitting, size)) for size in ([side * 0.8 for side in own], (long, long * 0.7))]
+    free = all(takes(model, place.module, size) for place in shown for size in tried)
     long = long if free else None
 
     def dreamt(i: int, x: Tensor, place: Place, octaves: int) -> tuple[Tensor, np.ndarray]:

@@ -71,13 +71,14 @@ def climb(
     watch: what else to note on the way, by name.
     """
     size = model.preprocess.size
-    any_size = takes(model, tuple(round(side * RESOLUTION[0]) for side in size))
+    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
     view = random_view(
         resolution=RESOLUTION if any_size else ZOOM,
         rotation=10,
         shift=0.05,
         zoom=0.08,
         output=None if any_size else size,
+        fitting=model.fitting,
     )
     varied = in_turn(view, random_cast(CAST))
     return ascend(

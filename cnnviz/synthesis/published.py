@@ -141,7 +141,7 @@ def climb(
         steps=steps,
         optimiser=optimiser(setting, times),
         between=operations(setting, centre, l2),
-        transform=robust(None if any_size else model.preprocess.size) if views else None,
+        transform=robust(None if any_size else model.preprocess.size, fitting=model.fitting) if views else None,
         seed=seed,
         snapshots={*stages, steps},
         progress=setting.name,

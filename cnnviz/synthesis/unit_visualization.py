@@ -86,6 +86,7 @@ def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wan
         return own
     sees = max(int((kept[side][:, 1] - kept[side][:, 0]).max()) for side in ("rows", "columns"))
     size = (wanted, wanted) if wanted else tuple(min(side, max(LEAST, 2 * sees)) for side in own)
+    size = tuple(map(model.fitting, size))
     return size if takes(model, layer, size) else own
 
 
@@ -96,8 +97,8 @@ def excited(layer: Layer, units: Sequence[int]) -> Objective:
 
 def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
     """Small random changes, ending at the network's own size where the layer takes no other."""
-    free = layer.height * layer.width > 1 and takes(model, layer, tuple(round(side * 1.25) for side in size))
-    return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST))
+    free = layer.height * layer.width > 1 and takes(model, layer, tuple(model.fitting(side * 1.25) for side in size))
+    return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST), model.fitting)
 
 
 def visualise(

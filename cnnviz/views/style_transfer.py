@@ -66,7 +66,8 @@ def view(result: Result, context: Context) -> dict:
     ]
     for name in (name for name in ROWS if name in numbers["rows"]):
         figures += _row(result, context, name, subjects)
-    figures.append(_losses(result, context, subjects))
+    if any((result.arrays[name] > 0).any() for name in ("content_loss", "style_losses")):
+        figures.append(_losses(result, context, subjects))
     rows = [
         (ROWS[name][0], _label(name, numbers["variants"][i], p), *(float(f"{v:.3g}") for v in values))
         for name in ROWS
