@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnnviz import trace
 from cnnviz.network.marks import COLUMNS, ROWS, Marks
 
 Maps = Callable[[Tensor], Tensor]
@@ -268,9 +269,7 @@ class _Outputs:
         self.calls: Counter = Counter()
         self.refused: dict[str, str] = {}
         self._net, self._enough, self._mode = net, enough, None
-        self._handles = [
-            net.get_submodule(name).register_forward_hook(self._keep(name, maps)) for name, maps in modules.items()
-        ]
+        self._handles = [trace.hook(net, name, self._keep(name, maps)) for name, maps in modules.items()]
 
     def __enter__(self) -> "_Outputs":
         return self
@@ -290,7 +289,7 @@ class _Outputs:
             self.kept = {name: sums.isnan() for name, sums in self.kept.items()}
 
     def _keep(self, name: str, maps: Maps):
-        def hook(module, inputs, output):
+        def keep(output) -> None:
             self.calls[name] += 1
             if isinstance(output, Tensor):
                 seen = output if output.ndim == 2 else maps(output)
@@ -298,7 +297,7 @@ class _Outputs:
             if self.calls.total() == self._enough:
                 raise _Deepest
 
-        return hook
+        return keep
 
     def _marked(self, name: str, maps: Tensor) -> Tensor:
         """(n, h, w) or (n,), NaN where any unit is marked."""

@@ -48,8 +48,10 @@ class _Rows:
         self.parts, self.read = parts, read
         self.at, self.calls, self.number = (0, -1), [], 0
 
-    def __call__(self, value: torch.Tensor) -> None:
+    def __call__(self, value) -> None:
         parts = self.parts
+        if not isinstance(value, torch.Tensor):
+            return self.read(value) if parts.last else None
         if parts.at[0] != self.at[0]:
             self.calls = []
         if parts.at != self.at:
@@ -59,8 +61,7 @@ class _Rows:
         rows = self.calls[self.number]
         rows.append(value[: parts.count].clone())  # an in-place operation may follow
         self.number += 1
-        if parts.last:
-            self.read(torch.cat(rows))
+        return self.read(torch.cat(rows)) if parts.last else None
 
 
 @contextmanager

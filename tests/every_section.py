@@ -28,7 +28,7 @@ LEAST = {
     "attribution_check": {"steps": 2, "randomised": 1, "blocks": 1, "resamples": 100},
     "bias_probe": {"resamples": 100, "pictures": 6, "placements": 2},
     "multifaceted": {"facets": 1, "iterations": [1, 1, 1, 1], "classes": 1},
-    "class_visualization": {"classes": 2, "steps": 2, "settings_classes": 1, "settings_share": 0.01},
+    "class_visualization": {"classes": 2, "steps": 2, "settings_classes": 0},
     "logit_vs_probability": {"classes": 1, "steps": 2},
     "objectives": {"steps": 2},
     "unit_visualization": {"units": 1, "steps": 2},
@@ -43,10 +43,10 @@ LEAST = {
 
 
 def arrays(folder: Path, channels: int, count: int = 24, classes: int = 4, side=(24, 24), black=False) -> dict:
-    """An image set of random pictures as arrays, a subfolder a class: its config block."""
+    """An image set of random pictures as arrays, a subfolder a class (0, 1, …): its config block."""
     rng = np.random.default_rng(0)
     for i in range(count):
-        path = folder / f"class{i % classes}" / f"{i:03d}.npy"
+        path = folder / f"{i % classes}" / f"{i:03d}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         plane = rng.random((*side, channels)) * 0.3 + 0.7 * rng.random(channels)
         np.save(path, np.float32(plane * (0 if black else 1)))

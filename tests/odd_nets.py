@@ -1,130 +1,73 @@
-"""Networks that take pictures or give scores in unusual ways, as small as they can be. Each is right about nothing."""
+"""One small network that takes pictures, and gives scores, in as many odd ways as its arguments say."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+SIZES = ("any", "folded", "eighths", "fixed")
+BATCHES = ("any", "squeezed", "one", "eight")
+NUMBERS = ("float32", "half", "autocast", "double")
+BETWEEN = ("", "no_grad", "inference_mode", "detach", "dropout", "dead", "constant")
 
-class Plain(nn.Module):
-    """Takes any size. dtype: its scores'."""
 
-    def __init__(self, channels=3, classes=4, dtype="float32"):
+class Odd(nn.Module):
+    """Two convolutions and a linear layer on the means of their maps; random weights, always the same.
+
+    sizes: "folded" (space to depth: even sides), "eighths" (joins what it halved three times to what it did not, as
+    U-Nets do: multiples of 8) or "fixed" (the number of places is written down, and view() wants contiguous memory).
+    batch: "squeezed" loses a batch of one, "one" and "eight" are the only number of pictures it takes. numbers: what it
+    calculates with. between: what happens between its maps and its scores.
+    """
+
+    def __init__(self, channels=3, classes=4, sizes="any", batch="any", numbers="float32", between="", side=(24, 24)):
         super().__init__()
         torch.manual_seed(0)
-        self.dtype = getattr(torch, dtype)
-        self.conv1, self.conv2 = nn.Conv2d(channels, 6, 3, padding=1), nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.fc = nn.Linear(8, classes)
+        self.sizes, self.batch, self.numbers, self.between = sizes, batch, numbers, between
+        self.places = (side[0] // 2) * (side[1] // 2)
+        self.conv1 = nn.Conv2d(channels * (4 if sizes == "folded" else 1), 6, 3, padding=1)
+        self.conv2, self.fc = nn.Conv2d(6, 8, 3, stride=2, padding=1), nn.Linear(8, classes)
+        if between == "dead":
+            self.conv1.bias.data.fill_(-1e3)
+        if between == "constant":
+            self.fc.weight.data.zero_()
+        self.to({"half": torch.bfloat16, "double": torch.float64}.get(numbers, torch.float32))
+
+    def forward(self, x):
+        if self.numbers == "autocast":
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.scores(x)
+        return self.scores(x.to(self.fc.weight.dtype))
+
+    def scores(self, x):
+        if self.batch == "one":
+            assert len(x) == 1, "one picture at a time"
+        if self.between in ("no_grad", "inference_mode"):
+            with getattr(torch, self.between)():
+                x = self.means(self.maps(x))
+        else:
+            x = self.means(self.maps(x))
+        x = F.dropout(x) if self.between == "dropout" else x
+        x = self.fc(x)
+        return x.detach() if self.between == "detach" else x
 
     def maps(self, x):
+        if self.sizes == "folded":
+            x = F.pixel_unshuffle(x, 2)
+        if self.sizes == "eighths":
+            small = F.max_pool2d(F.max_pool2d(F.max_pool2d(x, 2), 2), 2)
+            x = x + F.interpolate(small, scale_factor=8)
         return torch.relu(self.conv2(torch.relu(self.conv1(x))))
 
-    def scores(self, x):
-        return self.fc(self.maps(x).mean((2, 3)))
-
-    def forward(self, x):
-        return self.scores(x).to(self.dtype)
-
-
-class Autocast(Plain):
-    """Calculates with 16 bits inside."""
-
-    def forward(self, x):
-        with torch.autocast("cpu", torch.bfloat16):
-            return super().forward(x)
-
-
-class Half(Plain):
-    """Weights of 16 bits, and a cast of what comes in."""
-
-    def __init__(self, **more):
-        super().__init__(**more)
-        self.half()
-
-    def forward(self, x):
-        return super().forward(x.half()).half()
-
-
-class Double(Plain):
-    def __init__(self, **more):
-        super().__init__(**more)
-        self.double()
-
-    def forward(self, x):
-        return super().forward(x.double()).double()
-
-
-class Encoder(Plain):
-    """Joins what it halved three times to what it did not, as U-Nets do: sides are multiples of 8."""
-
-    def maps(self, x):
-        small = x
-        for _ in range(3):
-            small = F.max_pool2d(small, 2)
-        return super().maps(x + F.interpolate(small, scale_factor=8))
-
-
-class Folding(Plain):
-    """Space to depth: even sides only."""
-
-    def __init__(self, channels=3, **more):
-        super().__init__(channels=4 * channels, **more)
-
-    def maps(self, x):
-        return super().maps(F.pixel_unshuffle(x, 2))
-
-
-class Fixed(Plain):
-    """One size only: the number of places is written down, and what is flattened must be contiguous."""
-
-    def __init__(self, side=24, width=None, **more):
-        super().__init__(**more)
-        self.places = (side // 2) * ((width or side) // 2)
-
-    def scores(self, x):
-        x = self.maps(x).view(-1, 8 * self.places)
-        return self.fc(x.view(len(x), 8, -1).mean(2))
-
-
-class Squeezing(Plain):
-    def scores(self, x):
-        return self.fc(F.adaptive_avg_pool2d(self.maps(x), 1).squeeze())
-
-
-class Single(Plain):
-    def scores(self, x):
-        assert len(x) == 1, "one picture at a time"
-        return super().scores(x)
-
-
-class Eight(Plain):
-    def scores(self, x):
-        return self.fc(self.maps(x).view(8, 8, -1).mean(2))
-
-
-class NoGrad(Plain):
-    def maps(self, x):
-        with torch.no_grad():
-            return super().maps(x)
-
-
-class Inference(Plain):
-    def scores(self, x):
-        with torch.inference_mode():
-            return super().scores(x)
-
-
-class Detached(Plain):
-    def scores(self, x):
-        return super().scores(x).detach()
-
-
-class Dropping(Plain):
-    def scores(self, x):
-        return self.fc(F.dropout(self.maps(x).mean((2, 3))))
+    def means(self, maps):
+        if self.sizes == "fixed":
+            maps = maps.view(-1, 8 * self.places).view(len(maps), 8, -1, 1)
+        if self.batch == "squeezed":
+            return F.adaptive_avg_pool2d(maps, 1).squeeze()
+        return maps.mean((2, 3)).view(8, 8) if self.batch == "eight" else maps.mean((2, 3))
 
 
 class OneUnit(nn.Sequential):
-    """A layer of one unit, and one whose maps have one position."""
+    """A layer of one unit, one whose maps have one position, and one that nothing comes through."""
 
     def __init__(self, channels=3, classes=4):
         torch.manual_seed(0)
@@ -132,17 +75,3 @@ class OneUnit(nn.Sequential):
             nn.Conv2d(channels, 1, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Conv2d(1, 5, 4), nn.ReLU(), nn.Flatten(),
             nn.Linear(5, classes),
         )  # fmt: skip
-
-
-class Dead(Plain):
-    """Nothing comes through its first ReLU: the scores are the same for every picture."""
-
-    def __init__(self, **more):
-        super().__init__(**more)
-        self.conv1.bias.data.fill_(-1e3)
-
-
-class Constant(Plain):
-    def __init__(self, **more):
-        super().__init__(**more)
-        self.fc.weight.data.zero_()

@@ -42,7 +42,8 @@ class Batches:
                 if not (isinstance(value, Tensor) and value.ndim and len(value) == size):
                     return value
                 value = value[first : first + self.count]
-                return torch.cat([value, value[-1:].expand(rows - len(value), *value.shape[1:])])
+                missing = rows - len(value)
+                return torch.cat([value, *[value[-1:]] * missing]) if missing else value
 
             args, names = tree_unflatten([part(value) for value in given], structure)
             found.append((self.forward(*args, **names), self.count, rows))

@@ -19,9 +19,9 @@ def settle(net: nn.Module) -> nn.Module:
     return net
 
 
-def full(output: torch.Tensor) -> torch.Tensor:
-    """Values of 16 bits as float32, which numpy and the techniques take; others as they are."""
-    return output.float() if output.dtype in LOW else output
+def full(output):
+    """A tensor of 16 bits as float32, which numpy and the techniques take; all else as it is."""
+    return output.float() if isinstance(output, torch.Tensor) and output.dtype in LOW else output
 
 
 class _First:
