@@ -34,7 +34,8 @@ from cnnviz.pictures import label_maps
 from cnnviz.run.progress import bar
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
-VALUE, VALUE_DOWN = "value", "value_down"
+VALUE = "value"
+OF_PIXELS = {PREDICTED: "surest", TRUE: "true_by_mask"}  # what these mean where each pixel has a class
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple
         chosen = list(dict.fromkeys(model.output(name) for name in named))
     else:
         chosen = [c for value in range(model.heads) for c in ([value, value + model.heads] if one_sided else [value])]
-    return chosen, [VALUE if c < model.heads else VALUE_DOWN for c in chosen]
+    return chosen, [VALUE] * len(chosen)
 
 
 def present(image_set: images.ImageSet, index: int, model: models.Model) -> list[int]:
@@ -95,6 +96,16 @@ def present(image_set: images.ImageSet, index: int, model: models.Model) -> list
         return []
     counts = np.bincount(truth[truth >= 0].ravel(), minlength=len(model.classes))
     return [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
+
+
+def _explained_of(model, image_set, index: int, scores: Tensor, right: list[int], wanted, methods) -> tuple:
+    """:func:`targets` of a picture, or what takes their place where the network names no class of it."""
+    if model.kind == REGRESSION:
+        return values(model, wanted, any(method.one_sided for method in methods.values()))
+    if model.kind != SEGMENTATION:
+        return targets(model, scores, right, wanted)
+    outputs, why = targets(model, scores, right or present(image_set, index, model)[:1], wanted)
+    return outputs, [" and ".join(OF_PIXELS.get(word, word) for word in words.split(" and ")) for words in why]
 
 
 Left = tuple[dict[str, np.ndarray], dict]  # arrays and numbers, as a result holds them
@@ -134,12 +145,7 @@ def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Lef
         with torch.no_grad():
             scores = model.logits(x)[0]
         right = [o for o in (model.label_to_output[label] for label in image_set.pictures[i].labels) if o is not None]
-        if model.kind == REGRESSION:
-            outputs, why = values(model, job.parameters["targets"], any(m.one_sided for m in methods.values()))
-        else:
-            if model.kind == SEGMENTATION and not right:
-                right = present(image_set, i, model)[:1]
-            outputs, why = targets(model, scores, right, job.parameters["targets"])
+        outputs, why = _explained_of(model, image_set, i, scores, right, job.parameters["targets"], methods)
         most = max(most, len(outputs))
         kinds.append(why)
         at = torch.tensor(outputs, device=x.device)

@@ -31,6 +31,7 @@ from cnnviz.attribution.probes import Method, attribute
 from cnnviz.job import Job, run
 from cnnviz.masks import Mask
 from cnnviz.models import Model
+from cnnviz.network.kinds import SEGMENTATION
 
 RESAMPLES = 2000  # of the bootstrap
 
@@ -100,7 +101,10 @@ def main(job: Job) -> None:
 
     def beside(model: Model) -> tuple[dict, dict]:
         image_set = images.read(job.inputs["images"], job.image_set)
-        truths = [mask_of(image_set, i, model.preprocess.geometry) for i in image_set.probes(job.model["probes"])]
+        probes = image_set.probes(job.model["probes"])
+        truths = [mask_of(image_set, i, model.preprocess.geometry) for i in probes]
+        if model.kind == SEGMENTATION:  # these masks say what every pixel is, not where the thing is
+            truths = [None] * len(probes)
         rng = np.random.default_rng(job.seed_for("bootstrap"))
         return held_against(truths, made, rng)
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from cnnviz import doors, gpus, images, models
-from cnnviz.check import labels, pictures, preprocessing, suspicions
+from cnnviz.check import labels, pictures, preprocessing, suspicions, truth
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import MOST, Seen, look, opened, scores_of
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
+from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
 
 SECONDS = 45  # for all networks; reading the config and planning come on top
 FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the promising ones see more
@@ -49,7 +50,10 @@ def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[
 def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Generator[Line, None, Cost]:
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
-    facts = models.describe(built, block, id, image_set.classes, lambda: models.channels_of(image_set.config))
+    facts = models.describe(
+        *(built, block, id, image_set.classes, lambda: models.channels_of(image_set.config)),
+        image_set.config.get("target_columns"),
+    )
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:
@@ -58,13 +62,19 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
     yield from doubts(facts["trial"])
-    if labelled:
+    one_class = has_probabilities(model.kind)
+    if not one_class:
+        yield from truth.matching(facts, image_set)
+    elif labelled:
         yield labels.matching(image_set.classes, facts)
 
     def left() -> float:
         return seconds - (time.monotonic() - started)
 
-    sample = pictures.chosen(image_set, MOST if labelled else pictures.SAMPLE)
+    if one_class:
+        sample = pictures.chosen(image_set, MOST if labelled else pictures.SAMPLE)
+    else:
+        sample = truth.sample(image_set, model.kind, MOST)
     seen = look(model, block, facts, sample, config["threads"], max(5.0, left() / 3))
     cost = Cost(
         id,
@@ -86,6 +96,9 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     for words in odd:
         yield Line("✗", "scores", words)
     if not np.isfinite(seen.scores).all():
+        return cost
+    if not one_class:
+        yield from truth.judged(seen, left())
         return cost
     if not labelled:
         yield Line("!", "accuracy", "without labels nothing can be said about the preprocessing and the outputs")
@@ -112,8 +125,13 @@ def described(model: Model, facts: dict) -> Iterator[Line]:
     yield Line("·", "feature", f"{model.feature_size} numbers: {model.feature_name}")
     size = " × ".join(map(str, facts["input"]))
     yield Line("·", "input", f"{size}: {in_words(facts['preprocess'], facts['channels'])}")
-    kind = "any number of classes a picture" if model.kind == "sigmoid" else "one class a picture"
-    yield Line("·", "outputs", f"{len(model.classes)}, {kind}: {some(model.classes)}")
+    words = {
+        SIGMOID: "any number of classes a picture",
+        REGRESSION: "numbers",
+        SEGMENTATION: "a class for each pixel",
+    }.get(model.kind, "one class a picture")
+    names = facts.get("values", model.classes)
+    yield Line("·", "outputs", f"{len(names)}, {words}: {some(names)}")
 
 
 def doubts(trial: dict) -> Iterator[Line]:

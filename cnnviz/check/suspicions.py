@@ -76,6 +76,8 @@ def odd_scores(scores: np.ndarray, kind: str, returns: str) -> list[str]:
         return [f"{which} are not finite: the checkpoint is damaged, or the values fed are too large"]
     if len(scores) >= FEWEST and (np.ptp(scores, axis=0) <= 1e-6 * (1 + np.abs(scores).max(0))).all():
         return ["the scores are the same for every picture: dead units, or inputs far too large or small"]
+    if kind not in ("softmax", "sigmoid"):  # of values and of classes of pixels nothing more is known
+        return []
     single = scores.shape[1] == 2 and np.array_equal(scores[:, 0], -scores[:, 1])
     values = 2 * scores[:, 1] if single else scores
     if returns == "logits":

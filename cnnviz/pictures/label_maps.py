@@ -28,11 +28,17 @@ def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes:
     if name is None:
         return None
     path = Path(root_of(image_set.config), name)
-    return seen(numbers(path, classes, image_set.config.get("mask_colours")), preprocess)
+    config = image_set.config
+    return seen(numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore")), preprocess)
 
 
-def numbers(path: Path, classes: int, colours: Sequence[Sequence[int]] | None = None) -> np.ndarray:
-    """(h, w) int32: what the file at ``path`` says of each pixel, 0 … classes − 1 or NOTHING."""
+def numbers(
+    path: Path, classes: int, colours: Sequence[Sequence[int]] | None = None, ignore: int | None = None
+) -> np.ndarray:
+    """(h, w) int32: what the file at ``path`` says of each pixel, 0 … classes − 1 or NOTHING, which ``ignore`` becomes.
+
+    Raises UserError where it cannot be read, or holds another number.
+    """
     try:
         values = _stored(path)
     except Exception as error:  # a decoder raises whatever it likes on a broken file
@@ -45,15 +51,17 @@ def numbers(path: Path, classes: int, colours: Sequence[Sequence[int]] | None = 
             )
         return _of_colours(values[..., :3], colours)
     if values.dtype == bool:
-        values = values.astype(np.int32)
+        values = values.astype(np.uint8)
     values = values.astype(np.int32)
+    if ignore is not None:
+        values = np.where(values == ignore, NOTHING, values)
     found = np.unique(values)
     if classes == 2 and set(found.tolist()) <= {0, 255}:  # black and white: yes or no
         return (values > 0).astype(np.int32)
     if (odd := found[(found >= classes) & (found != IGNORED)]).size or found[0] < NOTHING:
         raise UserError(
             f"the mask {path} holds the number {odd[0] if odd.size else found[0]}, and the network has {classes} "
-            f"classes, 0 to {classes - 1} ({IGNORED} is ignored)"
+            f"classes, 0 to {classes - 1} ({IGNORED} is ignored; another such number says mask_ignore of the image set)"
         )
     return np.where(values >= classes, NOTHING, values)
 

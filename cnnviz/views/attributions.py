@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.kinds import REGRESSION
 from cnnviz.result import Result
 from cnnviz.views import colour
 from cnnviz.views.section import Context, Figure, Subject
@@ -11,9 +12,16 @@ WHY = {
     "predicted": "the predicted class",
     "true": "the true class",
     "runner_up": "the runner-up",
-    "value": "what raises it",
-    "value_down": "what lowers it",
+    "surest": "the class with the highest score",
+    "true_by_mask": "the commonest class of the mask",
+    "value": "",
 }
+
+
+def because(kind: str) -> str:
+    """Why an output is explained, to be put behind its name: ", the predicted class and the true class"."""
+    words = " and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and "))
+    return f", {words}" if words else ""
 
 
 def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
@@ -56,12 +64,19 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
         targets = arrays["targets"][i, : len(kinds)].tolist()
         names = [classes[target] for target in targets]
         maps = {name: arrays[f"maps/{name}"][i, : len(kinds)] for name in titles}
-        mappings = {name: mapping_of(maps[name], signed[name], show) for name in titles}
+        own = context.model.get("kind") == REGRESSION  # values differ in their units, so each has its own ranges
+        mappings = {
+            name: [
+                mapping_of(maps[name][t : t + 1] if own else maps[name], signed[name], show) for t in range(len(names))
+            ]
+            for name in titles
+        }
         shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
-        rows = [[None if t else shown, *(mappings[name](maps[name][t]) for name in titles)] for t in range(len(kinds))]
+        rows = [
+            [None if t else shown, *(mappings[name][t](maps[name][t]) for name in titles)] for t in range(len(kinds))
+        ]
         said = [
-            f"{name}, {' and '.join(WHY.get(k, 'a class asked for') for k in kind.split(' and '))} "
-            f"({context.says(target, p)})"
+            f"{name}{because(kind)} ({context.says(target, p)})"
             for target, name, kind, p in zip(targets, names, kinds, arrays["probabilities"][i], strict=False)
         ]
         label = arrays["label"][i]
@@ -73,8 +88,11 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
                 alt=f"{picture.name}, and maps of it for {', '.join(names)}: {', '.join(titles.values())}.",
                 caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} "
                 f"From left: {'; '.join(titles.values())}.",
-                mapping="; ".join(f"{title}: {mappings[name].words}" for name, title in titles.items())
-                + "; a method's maps of this picture share one range",
+                mapping="; ".join(
+                    f"{title}: {', then '.join(dict.fromkeys(m.words for m in mappings[name]))}"
+                    for name, title in titles.items()
+                )
+                + ("" if own else "; a method's maps of this picture share one range"),
                 data=", ".join(f"maps/{name}[{i}]" for name in titles),
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
             )

@@ -3,6 +3,7 @@
 import numpy as np
 from skimage.segmentation import find_boundaries
 
+from cnnviz.network.kinds import REGRESSION, SOFTMAX, has_probabilities
 from cnnviz.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
@@ -31,6 +32,7 @@ def outlined(pixels: np.ndarray, segments: np.ndarray, chosen: np.ndarray, colou
 def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     """A figure for each picture, with a row for each class; all superpixels of a picture share a range."""
     arrays, classes = result.arrays, context.model["classes"]
+    likely = has_probabilities(context.model.get("kind", SOFTMAX))
     scale = max(1, 192 // arrays["pictures"].shape[1])
     made = []
     for i, index in enumerate(arrays["index"]):
@@ -38,20 +40,20 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
         large, segments = (np.repeat(np.repeat(a, scale, 0), scale, 1) for a in (shown, arrays["segments"][i]))
         coefficients = arrays["coefficients"][i, : len(kinds), : segments.max() + 1]
-        mapping = colour.symmetric(coefficients, COLOURS)
+        own = context.model.get("kind") == REGRESSION  # values differ in their units, so each has its own range
+        mappings = [colour.symmetric(c if own else coefficients, COLOURS) for c in coefficients]
         rows, said, names = [], [], [classes[target] for target in arrays["targets"][i, : len(kinds)]]
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-            weights, r2 = coefficients[t], result.numbers["r2"][i][t]
+            mapping, weights, r2 = mappings[t], coefficients[t], result.numbers["r2"][i][t]
             top = np.argsort(-np.abs(weights), kind="stable")[: context.show["top"]]
             ends = mapping(np.where(weights[top] > 0, mapping.high, mapping.low))
             speaking = np.isin(segments, top[weights[top] > 0])
             alone = np.where(speaking[..., None], large, np.uint8(HIDDEN))
             tints = outlined(tinted(large, weights, segments, mapping), segments, top, ends)
             rows.append([None if t else large, tints, alone])
-            why = " and ".join(attributions.WHY.get(k, "a class asked for") for k in kind.split(" and "))
             poor = ", too low to believe" if r2 < LOW_FIT else ""
             score = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
-            said.append(f"{name}, {why} ({score}, R² = {r2:.2f}{poor})")
+            said.append(f"{name}{attributions.because(kind)} ({score}, R² = {r2:.2f}{poor})")
         label = arrays["label"][i]
         truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         made.append(
@@ -63,8 +65,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} From left: the picture; its "
                 f"{weights.size} superpixels for ({FOR}) and against ({AGAINST}), the {top.size} strongest outlined; "
                 "those of them that speak for the class.",
-                mapping=f"change of the probability by a superpixel, {mapping.words}, over the picture in grey; all "
-                "superpixels of this picture share one range",
+                mapping=f"change of the {'probability' if likely else 'score'} by a superpixel, "
+                f"{', then '.join(dict.fromkeys(m.words for m in mappings))}, over the picture in grey"
+                + ("" if own else "; all superpixels of this picture share one range"),
                 data=f"coefficients[{i}], segments[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
             )

@@ -68,7 +68,7 @@ def view(result: Result, context: Context) -> dict:
 
 def conclusion(found: dict) -> str:
     """R², the error and the control, with what may be said of them, in a sentence or two."""
-    r2 = "not defined, as all true values are the same" if found["r2"] is None else f"{found['r2']:.2f}"
+    r2 = "not defined, as all true values are the same" if found["r2"] is None else number(found["r2"])
     between = f" ({_pair(found['r2_interval'])})" if found["r2"] is not None and "r2_interval" in found else ""
     mae = f" ({_pair(found['mae_interval'])})" if "mae_interval" in found else ""
     low, high = found.get("gain_interval", (-1, 1))

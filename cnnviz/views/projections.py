@@ -8,7 +8,7 @@ from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour
-from cnnviz.views.attributions import WHY, sheet
+from cnnviz.views.attributions import because, sheet
 from cnnviz.views.maximal_patches import block, cell, patches_that_excite, unprobed
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
@@ -95,10 +95,10 @@ def classes_of(result: Result, context: Context, i: int) -> tuple[list[str], str
     kinds, classes = result.numbers["kinds"][i], context.model["classes"]
     targets = result.arrays["targets"][i, : len(kinds)].tolist()
     names = [classes[target] for target in targets]
-    why = [" and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and ")) for kind in kinds]
+    why = map(because, kinds)
     probabilities = result.arrays["probabilities"][i]
     said = "; ".join(
-        f"{n}, {w} ({context.says(t, p)})" for t, n, w, p in zip(targets, names, why, probabilities, strict=False)
+        f"{n}{w} ({context.says(t, p)})" for t, n, w, p in zip(targets, names, why, probabilities, strict=False)
     )
     label = result.arrays["label"][i]
     truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."

@@ -57,11 +57,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         rows, said = [], []
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             rows.append([None if t else large, *panels(result, large, i, t, mapping, scale)])
-            why = " and ".join(attributions.WHY.get(k, "a class asked for") for k in kind.split(" and "))
             score = f", IoU {result.numbers['iou'][i][t]:.2f}" if truth else ""
-            said.append(
-                f"{name}, {why} ({context.says(arrays['targets'][i, t], arrays['probabilities'][i, t])}{score})"
-            )
+            says = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
+            said.append(f"{name}{attributions.because(kind)} ({says}{score})")
         label, true = arrays["label"][i], ""
         known = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         if truth:

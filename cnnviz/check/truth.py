@@ -1,0 +1,201 @@
+"""Networks that put out values or label maps: how near to the truth, and does another preprocessing come nearer?"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import binomtest
+
+from cnnviz import models
+from cnnviz.activations import regression, segmentation
+from cnnviz.check import pictures, preprocessing, suspicions
+from cnnviz.check.report import Line, flow, some
+from cnnviz.check.seen import Seen, scores_of
+from cnnviz.images import ImageSet
+from cnnviz.models import Model
+from cnnviz.network.kinds import REGRESSION
+from cnnviz.pictures import label_maps
+
+FIRST = 24  # pictures that each other preprocessing is tried on
+BETTER = 0.8  # of the error, at most, is left where another preprocessing is clearly better
+GOOD = 0.1  # a smaller error cannot be much improved
+
+
+def sample(image_set: ImageSet, kind: str, most: int) -> ImageSet:
+    """Pictures whose truth is known, queries if there are any, spread over the set; any if none is known."""
+    if kind == REGRESSION:
+        known = np.isfinite(image_set.targets()).any(1) if len(image_set) else []
+    else:
+        known = [picture.mask is not None for picture in image_set.pictures]
+    chosen = tuple(picture for picture, has in zip(image_set.pictures, known, strict=True) if has)
+    chosen = tuple(picture for picture in chosen if picture.role == "query") or chosen
+    return pictures.chosen(replace(image_set, pictures=chosen) if chosen else image_set, most)
+
+
+def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
+    """Which values have a column with the truth."""
+    values, columns = facts.get("values"), facts.get("value_columns")
+    if not values:
+        return
+    names = [str(name) for name in image_set.config.get("target_columns") or ["label"]]
+    found = [f"{v} by {names[c]!r}" for v, c in zip(values, columns, strict=True) if c is not None]
+    without = [v for v, c in zip(values, columns, strict=True) if c is None]
+    if found:
+        words = f"the truth is known of {', '.join(found)}" + (f", not of {some(without)}" if without else "")
+        yield Line("!" if without else "✓", "values", words)
+
+
+def judged(seen: Seen, seconds: float) -> Iterator[Line]:
+    """How near the network comes, and whether another preprocessing comes clearly nearer."""
+    started = time.monotonic()
+    error = errors(seen, seen.model, seen.arrays)
+    known = np.flatnonzero(np.isfinite(error))
+    if not len(known):
+        words = "target_columns of a table" if seen.model.kind == REGRESSION else "masks"
+        yield Line("!", "accuracy", f"without the truth ({words}) nothing can be said about errors and preprocessing")
+        return
+    yield from (_values(seen) if seen.model.kind == REGRESSION else _pixels(seen))
+    if len(known) < suspicions.FEWEST:
+        words = f"with {len(known)} pictures whose truth is known little can be said; {suspicions.FEWEST} are the least"
+        yield Line("!", "few pictures", words)
+        return
+    yield from feeding(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
+
+
+def errors(seen: Seen, model: Model, arrays: Sequence[np.ndarray], places: Sequence[int] | None = None) -> np.ndarray:
+    """How wrong the network is on each picture, (n,), NaN where the truth is not known.
+
+    Of values the mean over them of |v − t| / deviation of t, of label maps the share of wrong pixels.
+    """
+    places = seen.places if places is None else places
+    if model.kind == REGRESSION:
+        away = np.abs(scores_of(model, arrays)[:, : model.heads] - truth(seen, places))
+        spread = np.nanstd(truth(seen, seen.places), axis=0)
+        with np.errstate(invalid="ignore"):
+            known = np.isfinite(away)
+            total = np.where(known, away / np.where(spread > 0, spread, 1), 0).sum(1)
+            return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
+    found = []
+    for table in tables(seen, model, arrays, places):
+        total = 0 if table is None else table.sum()
+        found.append(1 - table.trace() / total if total else np.nan)
+    return np.array(found)
+
+
+def truth(seen: Seen, places: Sequence[int]) -> np.ndarray:
+    """True values (n, values), NaN where one is not known."""
+    columns, known = seen.facts["value_columns"], seen.sample.targets()[list(places)]
+    missing = np.full(len(known), np.nan)
+    return np.stack([missing if column is None else known[:, column] for column in columns], 1)
+
+
+def tables(
+    seen: Seen, model: Model, arrays: Sequence[np.ndarray], places: Sequence[int]
+) -> Iterator[np.ndarray | None]:
+    """The confusion matrix of each picture's pixels; None without a mask."""
+    classes = len(model.classes)
+    for start in range(0, len(arrays), segmentation.BATCH):
+        some_arrays = arrays[start : start + segmentation.BATCH]
+        maps = segmentation.label_map(model, model.pictures(some_arrays))
+        for place, predicted in zip(places[start:], maps, strict=False):
+            right = label_maps.of_picture(seen.sample, place, model.preprocess, classes)
+            yield None if right is None else segmentation.confusion(right, predicted, classes)
+
+
+def _values(seen: Seen) -> Iterator[Line]:
+    known, rng = truth(seen, seen.places), np.random.default_rng(0)
+    for place, name in enumerate(seen.facts["values"]):
+        rows = np.isfinite(known[:, place])
+        if not rows.any():
+            continue
+        found = regression.measured(known[rows, place], seen.scores[rows, place].astype(float), rng)
+        r2 = "R² not defined (all true values are the same)" if found["r2"] is None else f"R² {found['r2']:.3g}"
+        if "r2_interval" in found:
+            low, high = found["r2_interval"]
+            r2 += f" ({low:.3g} to {high:.3g})"
+        words = f"{r2}, mean absolute error {found['mae']:.3g} of {found['n']} pictures"
+        words += f"; always the mean has {found['control_mae']:.3g}"
+        said = regression.verdict(found)
+        words += {"yes": "", "no": ": worse than that", "cannot tell": ": perhaps no better than that"}[said]
+        yield Line({"yes": "✓", "no": "✗", "cannot tell": "!"}[said], name[:13], words)
+
+
+def _pixels(seen: Seen) -> Iterator[Line]:
+    found = [t for t in tables(seen, seen.model, seen.arrays, seen.places) if t is not None and t.sum()]
+    counts = np.stack([np.stack([t.diagonal(), t.sum(1), t.sum(0)]) for t in found])
+    numbers = segmentation.judged(counts, np.random.default_rng(0))
+
+    def of(key: str) -> str:
+        low, high = numbers.get(f"{key}_interval", (None, None))
+        between = f" ({100 * low:.0f} to {100 * high:.0f})" if low is not None else ""
+        return f"{100 * numbers[key]:.0f} %{between}"
+
+    control = 100 * numbers["control_pixel_accuracy"]
+    words = f"{of('pixel_accuracy')} of the pixels of {len(found)} pictures are right, mean IoU {of('mean_iou')}; "
+    words += f"always {seen.model.classes[numbers['commonest']]}: {control:.0f} % and "
+    words += f"{100 * numbers['control_mean_iou']:.0f} %"
+    low, high = numbers.get("pixel_accuracy_interval", (0, 1))
+    mark = "✓" if 100 * low > control else "✗" if 100 * high < control else "!"
+    yield Line(mark, "pixels", words)
+
+
+def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> Iterator[Line]:
+    """Does another preprocessing come clearly nearer? known: rows with a known truth; old: their errors."""
+    if old.mean() < GOOD:
+        yield Line("✓", "preprocessing", "no other could be clearly better")
+        return
+    full, channels = seen.facts["preprocess"], seen.facts["channels"]
+    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
+    sizes = {f[:2] for f in forms if isinstance(f, tuple)}
+    changes = preprocessing.alternatives(full, channels, seen.model.preprocess.size, sizes)
+    started = time.monotonic()
+
+    def error(change: dict, rows: np.ndarray) -> np.ndarray | None:
+        try:
+            tried = replace(seen.model, preprocess=models.preprocess(full | change, channels))
+            arrays = [seen.arrays[i] for i in rows]
+            if {"resize", "crop"} & change.keys():
+                arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in rows]
+            found = errors(seen, tried, arrays, [seen.places[i] for i in rows])
+            return found if np.isfinite(found).all() else None
+        except Exception:  # whatever a network raises on pictures of a size that it does not take
+            return None
+
+    ranked, tried = [], 0
+    for i, change in enumerate(changes):
+        if time.monotonic() - started > 0.6 * seconds:
+            break
+        tried += 1
+        found = error(change, known[:FIRST])
+        if found is not None and found.mean() < old[:FIRST].mean():
+            ranked.append((float(found.mean()), len(change), i))
+    best = None
+    for *_, i in sorted(ranked)[:2]:
+        if time.monotonic() - started > seconds:
+            break
+        found = error(changes[i], known)
+        if found is not None and clearly_nearer(found, old if best is None else best[1]):
+            best = changes[i], found
+    words = f"{tried} others tried in {time.monotonic() - started:.0f} s"
+    words += f" (no time for {len(changes) - tried})" if tried < len(changes) else ""
+    if best is None:
+        yield Line("✓" if tried else "!", "preprocessing", f"{words}: none is clearly better")
+        return
+    change, new = best
+    said = f"{100 * new.mean():.0f} % instead of {100 * old.mean():.0f} %"
+    if seen.model.kind == REGRESSION:
+        said = f"the error is {said} of the true values' deviation with {flow(change)[1:-1]}"
+    else:
+        said = f"{said} of the pixels are wrong with {flow(change)[1:-1]}"
+    written = {key: value for key, value in full.items() if key in seen.block["preprocess"]} | change
+    lines = (f"write under models.{seen.model.id}:", f"  preprocess: {flow(written)}")
+    yield Line("✗", "preprocessing", f"{said} ({words})", lines)
+
+
+def clearly_nearer(new: np.ndarray, old: np.ndarray) -> bool:
+    """Of errors (n,) on the same pictures: at most BETTER of the old ones on average, and so by a sign test."""
+    smaller, larger = int((new < old).sum()), int((new > old).sum())
+    if not smaller or new.mean() > BETTER * old.mean():
+        return False
+    return binomtest(smaller, smaller + larger, alternative="greater").pvalue < suspicions.SURE
