@@ -75,11 +75,18 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
     import torchvision.models as zoo
 
     name, weights = config["torchvision"], config["weights"]
-    valid = zoo.list_models(module=zoo)
+    of_pixels = zoo.list_models(module=zoo.segmentation)
+    valid = [*zoo.list_models(module=zoo), *of_pixels]
     if name not in valid:
         raise unknown(f"{where}: torchvision", name, valid)
     published = list(zoo.get_model_weights(name))
     arguments = dict(config["arguments"])
+    if name in of_pixels:
+        if config["outputs"]["kind"] != kinds.SEGMENTATION:
+            raise UserError(f"{where}: {name} gives a class to each pixel; write  outputs: {{kind: segmentation}}")
+        arguments.setdefault("weights_backbone", None)  # else torchvision downloads some
+        if state is not None and any(key.startswith("aux_classifier.") for key in state):
+            arguments.setdefault("aux_loss", True)
     if name in ("googlenet", "inception_v3"):
         arguments.setdefault("init_weights", weights == "random" and state is None)
     if state is None and weights != "random":
@@ -108,9 +115,10 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
 
 def _torchvision_preprocess(weights) -> dict:
     how = weights.transforms()
+    side = how.resize_size[0]
     return {
-        "resize": how.resize_size[0],
-        "crop": how.crop_size[0],
+        "resize": side if hasattr(how, "crop_size") else [side, side],  # for segmentation the whole picture counts
+        "crop": how.crop_size[0] if hasattr(how, "crop_size") else None,
         "interpolation": how.interpolation.value,
         "mean": list(how.mean),
         "std": list(how.std),

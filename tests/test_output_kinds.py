@@ -15,6 +15,7 @@ from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
 
 from cnnviz import config, doors, facts, images, models, result
 from cnnviz.activations import regression, segmentation
+from cnnviz.check import network as check_network
 from cnnviz.errors import UserError
 from cnnviz.network import kinds
 from cnnviz.pictures import label_maps
@@ -326,3 +327,60 @@ def test_names_of_values():
     assert kinds.columns_of(["a", "x"], ["x", "y"]) == [None, 0]
     with pytest.raises(UserError, match="lists 1 names, the network has 2 outputs"):
         kinds.named_values(["age"], [], 2, "m")
+
+
+# ------------------------------------------------------------------------------------------------------------ the check
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """checked(kind, preprocess) → the check's lines on 30 pictures whose truth follows from their brightness."""
+    rows = []
+    for i in range(30):
+        pixels = np.full((8, 8, 3), 40 + 6 * i, np.uint8)
+        pixels[:4] = 10
+        Image.fromarray(pixels).save(tmp_path / f"p{i}.png")
+        Image.fromarray(np.uint8(np.arange(8) > 3)[:, None].repeat(8, 1)).save(tmp_path / f"m{i}.png")
+        rows.append([f"p{i}.png", f"m{i}.png", pixels.mean() / 255])
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "mask", "light"], *rows])
+    (tmp_path / "n.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Light(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.c = nn.Conv2d(3, 1, 1)\n"
+        "        nn.init.constant_(self.c.weight, 1 / 3)\n        nn.init.zeros_(self.c.bias)\n"
+        "class Value(Light):\n    def forward(self, x):\n        return self.c(x).mean((2, 3))\n"
+        "class Map(Light):\n    def forward(self, x):\n        return self.c(x) - 0.1\n"
+    )
+
+    def lines(kind, preprocess):
+        table = {"kind": "csv", "path": f"{tmp_path}/t.csv"} | (
+            {"target_columns": ["light"]} if kind == "regression" else {"mask_column": "mask"}
+        )
+        net = {"factory": f"{tmp_path}/n.py:{'Value' if kind == 'regression' else 'Map'}", "outputs": {"kind": kind}}
+        net |= {"preprocess": {"resize": [8, 8]} | preprocess}
+        return list(check_network.check(config.complete({"image_sets": {"s": table}, "models": {"m": net}})))
+
+    return lines
+
+
+def marked(lines):
+    return {line.name: line for line in lines if line.mark}
+
+
+def test_the_check_measures_values_and_names_the_preprocessing(checked):
+    found = marked(checked("regression", {"mean": 0, "std": 1}))
+    assert (
+        found["light"].mark == "✓" and "R² 1 " in found["light"].text and "always the mean has" in found["light"].text
+    )
+    assert found["preprocessing"].mark == "✓" and found["values"].mark == "✓"
+    found = marked(checked("regression", {"mean": 0, "std": 1, "range": 255}))
+    assert found["light"].mark == "✗" and found["preprocessing"].mark == "✗"
+    assert "range: 1" in found["preprocessing"].more[1]
+
+
+def test_the_check_measures_pixels_and_names_the_preprocessing(checked):
+    found = marked(checked("segmentation", {"mean": 0, "std": 1}))
+    assert found["pixels"].mark == "✓" and "100 %" in found["pixels"].text and "always" in found["pixels"].text
+    found = marked(checked("segmentation", {"mean": 0, "std": 1, "range": 255}))
+    assert found["pixels"].text.startswith("50 %") and found["preprocessing"].mark == "✗"
