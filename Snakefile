@@ -27,6 +27,7 @@ include: "rules/allocations.smk"
 OF_MODEL = [
     *rules.network.output,
     *rules.model.output,
+    *rules.early_look.output,
     *rules.forward.output,
     *rules.model_pages.output,
     *expand([f"{SECTION}/result.npz", *rules.view.output], section=SECTIONS, allow_missing=True),

@@ -259,6 +259,7 @@ def main(job: Job) -> None:
         job.parameters["set_classes"],
         lambda: channels_of(job.image_set),
         job.image_set.get("target_columns"),
+        job.parameters.get("picture_size"),
     )
     facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
@@ -281,19 +282,29 @@ def describe(
     set_classes: Sequence[str],
     pictures: Callable[[], int | None] = lambda: None,
     target_columns: Sequence[str] | None = None,
+    picture_size: Sequence[int] | None = None,
 ) -> dict:
     """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
     config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken.
-    target_columns: of the set's table, those that hold the truth of values. Raises UserError for what does not fit.
+    target_columns: of the set's table, those that hold the truth of values. picture_size: (height, width) of the set's
+    pictures where all are small and alike; a factory's network is fed with them as they are if it takes them and the
+    config states no size. Raises UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
     given = config["preprocess"]
     guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
-    size = geometry(complete(given, built.preprocess, 3)).size
+    stated = given.get("input_channels"), guess, pictures
+    taken = None
     with trial.undisturbed(net):
-        taken = inputs.taken(net, size, where, given.get("input_channels"), guess, pictures)
+        if picture_size and not built.preprocess and not {"resize", "crop"} & given.keys():
+            with contextlib.suppress(UserError):
+                taken = inputs.taken(net, tuple(picture_size), where, *stated)
+        if taken and taken.fits:
+            given = given | {"resize": list(picture_size), "crop": None}
+        else:
+            taken = inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated)
     channels, calls = taken.channels, taken.calls
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)

@@ -41,6 +41,7 @@ try:
     config = complete(config)
 
     from cnnviz import images  # only now: a wrong key need not wait for numpy
+    from cnnviz.pictures import sizes
 
     for model in config["models"].values():
         images.check_probes(config["image_sets"][model["image_set"]], model["probes"])
@@ -171,6 +172,13 @@ def given_pictures(section):
 
 def image_set_of(wildcards):
     return config["image_sets"][config["models"][wildcards.model]["image_set"]]
+
+
+def picture_size(wildcards):
+    """(height, width) of the set's pictures, for a factory's network whose config states no size; else None."""
+    model = config["models"][wildcards.model]
+    stated = {"resize", "crop"} & model["preprocess"].keys()
+    return sizes.common(image_set_of(wildcards)) if "factory" in model and not stated else None
 
 
 def choices(wildcards):

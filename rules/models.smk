@@ -21,7 +21,11 @@ rule network:
     params:
         job=job(
             "network",
-            parameters=lambda w: {"checkpoint": network_hash(w), "set_classes": images.classes(image_set_of(w))},
+            parameters=lambda w: {
+                "checkpoint": network_hash(w),
+                "set_classes": images.classes(image_set_of(w)),
+                "picture_size": picture_size(w),
+            },
         ),
         code=code_hash("cnnviz.models"),
     shell:
@@ -51,3 +55,35 @@ rule model:
     shell:
         "python -m cnnviz.facts --job {params.job:q} --code {params.code}"
         " --input network={input} --output model={output} 2>&1 | tee {log}"
+
+
+# A glance at few labelled pictures, before hours of work: warnings that the terminal shows at once, and the pages.
+rule early_look:
+    input:
+        network=f"{RESULTS}/models/{{model}}/network.json",
+        files=ancient(network_files),
+    output:
+        f"{RESULTS}/models/{{model}}/look.json",
+    log:
+        f"{LOG}/look.log",
+    benchmark:
+        f"{BENCHMARK}/look.tsv"
+    priority: 100
+    conda:
+        "../environment.yaml"
+    threads: THREADS
+    resources:
+        device=DEVICE,
+        torch_threads=THREADS,
+        gpu=GPU,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=10,
+    params:
+        job=job("early_look", parameters=lambda w: {}),
+        files=network_hash,
+        pictures=lambda w: images.fingerprint(image_set_of(w)),
+        code=code_hash("cnnviz.check.early"),
+    shell:
+        "python -m cnnviz.check.early --job {params.job:q} --code {params.code}"
+        " --device {resources.device} --threads {resources.torch_threads}"
+        " --input network={input.network} --output look={output} 2>&1 | tee {log}"

@@ -33,6 +33,7 @@ rule view:
 rule model_pages:
     input:
         model=f"{RESULTS}/models/{{model}}/model.json",
+        look=f"{RESULTS}/models/{{model}}/look.json",
         images=of_image_set("images.json"),
         forward=f"{RESULTS}/models/{{model}}/forward/result.npz",
         sections=expand(f"{SECTION}/section.json", section=SECTIONS, allow_missing=True),

@@ -21,12 +21,27 @@ from cnnviz.errors import reporting
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 
 
-def lines(config: dict, dry_run: subprocess.Popen, output: IO[str]) -> Iterator[Line]:
+# Seconds from the start until the networks, and then Snakemake's plan, have to be done: less than a minute under load.
+NETWORKS, PLAN = 45, 55
+LEAST = 10, 5  # that they have all the same where the machine is so busy that starting took most of the minute
+
+
+def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: float) -> Iterator[Line]:
+    """started: by the monotonic clock."""
     from cnnviz.check import network, plan  # torch takes seconds, in which Snakemake plans
 
-    costs = yield from network.check(config)
+    def left(until: float, least: float) -> float:
+        return max(least, started + until - time.monotonic())
+
+    costs = yield from network.check(config, left(NETWORKS, LEAST[0]))
     yield Line("", "Plan", "")
-    failed = dry_run.wait()
+    try:
+        failed = dry_run.wait(left(PLAN, LEAST[1]))
+    except subprocess.TimeoutExpired:
+        dry_run.kill()
+        words = "no time left for Snakemake's plan;  .venv/bin/snakemake -n --configfile CONFIG  lists the jobs"
+        yield Line("!", "jobs", words)
+        return
     output.seek(0)
     said = output.read()
     if failed:
@@ -43,6 +58,7 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")
     config = configs.complete(configs.read(configs.exists("the config", path)))
     configs.keep_weights(config["cache"])
+    print(f"Checking {path}: this takes up to a minute.")
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
     report = sys.stdout
@@ -52,7 +68,7 @@ def main() -> None:
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as dry_run,
     ):
-        for line in lines(config, dry_run, output):
+        for line in lines(config, dry_run, output, started):
             marks[line.mark] += 1
             with contextlib.redirect_stdout(report):
                 show(line)

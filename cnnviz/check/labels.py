@@ -41,7 +41,7 @@ def matching(set_classes: Sequence[str], facts: dict) -> Line:
         reasons.setdefault(why or "no output is called so", []).append(name)
     words += f". Not {some([name for name, _ in without])}: pictures of those do not count"
     if len(reasons) == 1:
-        return Line("!", "labels", f"{words}. {next(iter(reasons))}")
+        return Line("!", "labels", f"{words} ({next(iter(reasons))})")
     more = [f"{some(of)}: {why}" for why, of in reasons.items()]
     return Line("!", "labels", words, (*more[:5], *(["…"] if len(more) > 5 else [])))
 
@@ -93,7 +93,9 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         return (None if sure else mapping), near and not sure
     if ordered:
         how, other, new = ordered
-        words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs {how}"
+        words = (
+            f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order: {how}"
+        )
     else:
         other, new = fitted
         words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order"

@@ -2,58 +2,82 @@
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from cnnviz import doors, gpus, images, models
-from cnnviz.check import labels, pictures, preprocessing, suspicions, truth
+from cnnviz.check import feeding, labels, pictures, suspicions, truth
+from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.plan import Cost
-from cnnviz.check.report import Line, flow, percent, some
-from cnnviz.check.seen import MOST, Seen, look, opened, scores_of
+from cnnviz.check.report import Line, some
+from cnnviz.check.seen import MOST, look, opened
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
+from cnnviz.pictures import sizes
 
-SECONDS = 45  # for all networks; reading the config and planning come on top
-FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the promising ones see more
+SECONDS = 40  # for all networks; starting and planning come on top
 
 
 def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[Cost]]:
-    """The report on the image sets and models of a complete config, line by line; gives back what models will cost."""
+    """The report on the image sets and models of a complete config, line by line; gives back what models will cost.
+
+    Each model has an equal share of the time that is left. Whatever one raises is a line, and the others go on.
+    """
     torch.set_num_threads(config["threads"])
-    sets, costs, started = {}, [], time.monotonic()
+    sets, costs, end = {}, [], time.monotonic() + seconds
     for place, (id, block) in enumerate(config["models"].items()):
-        name = block["image_set"]
-        try:
-            if name not in sets:
-                sets[name] = None
-                of_set = config["image_sets"][name]
-                yield Line("", f"Image set {name}", ", ".join(of_set[key] for key in ("kind", "path") if key in of_set))
-                sets[name] = pictures.listed(of_set)
-                yield from pictures.about(sets[name], config["threads"])
-            if sets[name] is None:  # it cannot be listed, and that is said already
-                continue
-            yield Line("", f"Model {id}", block["title"] or "")
-            left = seconds - (time.monotonic() - started)
-            costs.append((yield from _check(id, config, sets[name], left / (len(config["models"]) - place))))
-        except UserError as error:
-            yield Line("✗", "error", str(error))
-        except Exception as error:  # whatever a network raises: the other models go on
-            yield Line("✗", "error", f"model {id}: {in_a_line(error)}")
+        name, others = block["image_set"], len(config["models"]) - place
+        if name not in sets:
+            of_set = config["image_sets"][name]
+            yield Line("", f"Image set {name}", ", ".join(of_set[key] for key in ("kind", "path") if key in of_set))
+            missed = "its models are not looked at"
+            sets[name] = yield from _guarded(_listed(of_set), (end - time.monotonic()) / 2, missed)
+            if sets[name]:
+                about = pictures.about(sets[name], config["threads"])
+                yield from _guarded(about, (end - time.monotonic()) / 4, "its pictures are not looked at")
+        if sets[name] is None:  # it cannot be listed, and that is said already
+            continue
+        yield Line("", f"Model {id}", block["title"] or "")
+        share = max(end - time.monotonic(), 0) / others
+        most, missed = min(1.5 * share, end - time.monotonic()), "a config with fewer models gives each more"
+        cost = yield from _guarded(_check(id, config, sets[name], share), most, missed)
+        costs += [cost] if cost else []
     return costs
+
+
+def _guarded(lines: Generator, seconds: float, missed: str) -> Generator[Line, None, object]:
+    """The lines of one model or image set; what it raises is a line. Gives back what the lines do, or None then.
+
+    missed: what to say where the time is up.
+    """
+    started = time.monotonic()
+    try:
+        return (yield from within(lines, seconds))
+    except UserError as error:
+        yield Line("✗", "error", str(error))
+    except OutOfTime:
+        words = f"no time for more than {time.monotonic() - started:.0f} s of the minute that a check takes"
+        yield Line("!", "time", f"{words}; {missed}")
+    except (Exception, SystemExit) as error:  # whatever a network or its code raises: the others go on
+        yield Line("✗", "error", in_a_line(error))
+    return None
+
+
+def _listed(config: dict) -> Generator[Line, None, ImageSet]:
+    yield from ()
+    return pictures.listed(config)
 
 
 def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Generator[Line, None, Cost]:
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
-    facts = models.describe(
-        *(built, block, id, image_set.classes, lambda: models.channels_of(image_set.config)),
-        image_set.config.get("target_columns"),
-    )
+    channels, size = (lambda: models.channels_of(image_set.config)), sizes.common(image_set.config)
+    columns = image_set.config.get("target_columns")
+    facts = models.describe(built, block, id, image_set.classes, channels, columns, size)
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:
@@ -75,7 +99,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         sample = pictures.chosen(image_set, MOST if labelled else pictures.SAMPLE)
     else:
         sample = truth.sample(image_set, model.kind, MOST)
-    seen = look(model, block, facts, sample, config["threads"], max(5.0, left() / 3))
+    seen = look(model, block, facts, sample, config["threads"], left() / 3)
     cost = Cost(
         id,
         len(image_set),
@@ -107,7 +131,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     if mapping is None:
         yield Line("·", "preprocessing", "cannot be judged before labels and outputs fit")
     elif len(seen.places) >= suspicions.FEWEST:
-        explained = yield from feeding(seen, mapping, max(5.0, left()))
+        explained = yield from feeding.feeding(seen, mapping, left())
         if puzzling and not explained:
             words = (
                 "" if suspicions.enough_for_permutation(seen.labels) else " (hardly to be told: few pictures a class)"
@@ -166,49 +190,3 @@ def in_words(block: dict, channels: int) -> str:
     order = f"{block['channels']} " if channels == 3 else ""
     white, mean, std = (number(block[key]) for key in ("range", "mean", "std"))
     return ", ".join([*steps, f"{order}from 0 to {white}, minus {mean}, divided by {std}"])
-
-
-def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[Line, None, bool]:
-    """Does another preprocessing score clearly better? Gives back the answer."""
-    model, full, channels = seen.model, seen.facts["preprocess"], seen.facts["channels"]
-    right = suspicions.right_outputs(seen.labels, mapping)
-    kept = [i for i, outputs in enumerate(right) if outputs]
-    right, scores = [right[i] for i in kept], seen.scores[kept]
-    if len(kept) < suspicions.FEWEST:
-        yield Line("!", "preprocessing", "nothing can be said: too few pictures have a label with an output")
-        return False
-    if suspicions.hits(scores, right).mean() > 1 - suspicions.LEAST:
-        yield Line("✓", "preprocessing", "no other could be clearly better")
-        return False
-    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
-    sizes = {f[:2] for f in forms if isinstance(f, tuple)}
-    changes = preprocessing.alternatives(full, channels, model.preprocess.size, sizes)
-
-    def score(change: dict, start: int, stop: int) -> np.ndarray | None:
-        try:
-            tried = replace(model, preprocess=models.preprocess(full | change, channels))
-            arrays = [seen.arrays[i] for i in kept[start:stop]]
-            if {"resize", "crop"} & change.keys():
-                arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in kept[start:stop]]
-            return scores_of(tried, arrays)
-        except Exception:  # whatever a network raises on pictures of a size that it does not take
-            return None
-
-    started = time.monotonic()
-    first = int(np.clip(0.4 * seconds / (seen.passing + seen.decoding / 4) / len(changes), *FIRST))
-    found = preprocessing.search(
-        changes, score, scores, right, first, lambda share: time.monotonic() - started < share * seconds
-    )
-    tried = f"{found.tried} others tried in {time.monotonic() - started:.0f} s"
-    tried += f" (no time for {len(changes) - found.tried})" if found.tried < len(changes) else ""
-    if found.change is None:
-        yield Line("✓" if found.tried else "!", "preprocessing", f"{tried}: none is clearly better")
-        return False
-    new, old = found.new, found.old
-    words = (
-        f"{percent(new.mean())} instead of {percent(old.mean())} are right with {flow(found.change)[1:-1]} "
-        f"({(new & ~old).sum()} of {len(new)} pictures gained, {(old & ~new).sum()} lost; {tried})"
-    )
-    written = {key: value for key, value in full.items() if key in seen.block["preprocess"]} | found.change
-    yield Line("✗", "preprocessing", words, (f"write under models.{model.id}:", f"  preprocess: {flow(written)}"))
-    return True

@@ -18,6 +18,7 @@ _PRESETS = (  # range, mean, std in the order RGB: torchvision; TensorFlow, Ince
     (255, [123, 117, 104], 1),
     (255, 0, 1),
 )
+SMALL = 96  # pixels: pictures up to here, all of one size, are most likely what a network was trained on as they are
 _CIFAR = (1, [0.491, 0.482, 0.447], [0.247, 0.243, 0.262])
 _MNIST = (1, 0.1307, 0.3081)
 
@@ -87,30 +88,43 @@ def geometries(block: dict, size: tuple[int, int]) -> list[dict]:
 
 
 def alternatives(block: dict, channels: int, size: tuple[int, int], pictures: set[tuple[int, int]]) -> list[dict]:
-    """All changes worth a try, likely ones first.
+    """All changes worth a try: those that cost least first, and likely ones first among equals.
 
     size: (height, width) of the network's input. pictures: (width, height) of some of them; where all are alike and
-    smaller than that, the network may want them as they are.
+    smaller than that, the network may want them as they are; where they are as small as that, it may have been trained
+    on enlarged ones.
     """
     found = [*values(block, channels, max(size)), *geometries(block, size)]
     if len(pictures) == 1:
         ((width, height),) = pictures
+        native = {"resize": [height, width], "crop": None}
         if height < size[0] and width < size[1]:
-            found.insert(0, {"resize": [height, width], "crop": None})
-    return found
+            more = values(block, channels, max(height, width))
+            found = [native, *(native | change for change in more), *found]
+        elif max(height, width) <= SMALL and (height, width) == size:
+            found += [{"resize": [224, 224], "crop": None}, {"resize": 256, "crop": 224}]
+    return sorted(found, key=lambda change: _pixels(change, size))
+
+
+def _pixels(change: dict, size: tuple[int, int]) -> int:
+    """Of the network's input under a change that ``size`` was before."""
+    crop, resize = change.get("crop"), change.get("resize")
+    height, width = (crop, crop) if isinstance(crop, int) else resize if isinstance(resize, list) else size
+    return height * width
 
 
 @dataclass(frozen=True)
 class Search:
     """What came of trying other preprocessings. change: the clearly better one, or None; old, new: hits on the same
 
-    pictures with the block as it is, and with the change. tried: how many were.
+    pictures with the block as it is, and with the change. tried: how many were. untried: those there was no time for.
     """
 
     tried: int
     change: dict | None = None
     old: np.ndarray | None = None
     new: np.ndarray | None = None
+    untried: tuple[dict, ...] = ()
 
 
 def search(
@@ -120,13 +134,15 @@ def search(
     right: Sequence[Sequence[int]],
     first: int,
     within: Callable[[float], bool],
+    chunk: int = 24,
 ) -> Search:
     """Look for a change that is clearly better: all on ``first`` pictures, four on more, three of those on all.
 
     score: (change, start, stop) → scores of those pictures, or None where the network does not take them so.
-    scores: of all pictures as things are. within: is this share of the time not used up yet? Then it goes on.
+    scores: of all pictures as things are. within: is this share of the time not used up yet? Then it goes on. chunk:
+    pictures between two such questions.
     """
-    total, got, tried = len(right), {}, 0
+    total, got, tried = len(right), {}, set()
 
     def merit(found: np.ndarray) -> tuple[int, float]:
         """Hits; among equals, how probable the right outputs are."""
@@ -141,9 +157,9 @@ def search(
             share = 0.9 if stop == first and not ranked else share  # with nothing promising yet, all the time is theirs
             done = len(got.get(i, ()))
             if not done and within(share):
-                tried += 1
+                tried.add(i)
             while done < min(stop, total) and within(share):
-                more = score(changes[i], done, min(done + 24, stop, total))
+                more = score(changes[i], done, min(done + chunk, stop, total))
                 if more is None or not np.isfinite(more).all():
                     break
                 got[i] = np.concatenate([got[i], more]) if done else more
@@ -160,4 +176,5 @@ def search(
         n = min(len(new), len(best_new))
         if plausible(new, chance, 0.15) and clearly_better(new[:n], best_new[:n]):
             best, best_new = changes[i], new
-    return Search(tried, best, old[: len(best_new)], best_new)
+    untried = tuple(change for i, change in enumerate(changes) if i not in tried)
+    return Search(len(tried), best, old[: len(best_new)], best_new, untried)

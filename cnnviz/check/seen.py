@@ -77,14 +77,15 @@ def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int, seconds: float) -> Seen:
-    """Pictures through the network, until there are enough or the time is up."""
+    """Pictures through the network, until there are enough or the time is up. The first two say how long one takes."""
     places, arrays, scores, unreadable, decoding, passing = [], [], [], [], 0.0, 0.0
+    start, size = 0, 2
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(sample), BATCH):
+        while start < len(sample):
             if decoding + passing > (seconds / 5 if len(places) >= ENOUGH else seconds):
                 break
             before = time.monotonic()
-            batch = range(start, min(start + BATCH, len(sample)))
+            batch = range(start, min(start + size, len(sample)))
             made = list(pool.map(lambda i: pictures.read(sample, i, model.preprocess.geometry), batch))
             decoding, before = decoding + time.monotonic() - before, time.monotonic()
             good = [(i, array) for i, array in zip(batch, made, strict=True) if isinstance(array, np.ndarray)]
@@ -98,6 +99,8 @@ def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int,
                 arrays += [array for _, array in good]
                 scores.append(scores_of(model, arrays[-len(good) :]))
             passing += time.monotonic() - before
+            start = batch.stop
+            size = int(np.clip(seconds / 4 * start / (decoding + passing + 1e-9), 2, BATCH))
     n = max(1, len(places))
     found = np.concatenate(scores) if scores else np.empty((0, len(model.classes)), np.float32)
     return Seen(model, block, facts, sample, places, arrays, found, unreadable, decoding / n, passing / n)

@@ -81,6 +81,7 @@ def render(
         "models": [
             {k: m[k] for k in ("id", "title", "status", "accuracy")}
             | {"near_chance": bool(m["near_chance"]), "answers": m["answers"]}
+            | {"warnings": [f"{w['name']}: {w['text']}" for w in m["warnings"]]}
             | {
                 "sections": [
                     {k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in m["sections"]
@@ -134,6 +135,7 @@ def _publish_compared(
             "image_set": None,
             "near_chance": None,
             "answers": [],
+            "warnings": [],
             "family": "",
             "others": alone,
             "before": None,
@@ -170,8 +172,8 @@ def _publish_credits(site: Publication, template, words: dict, indices: dict[str
 def _missing(id: str) -> dict:
     return {
         "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
-        "accuracy": {}, "near_chance": None, "answers": [], "cover": None, "sections": [], "pictures": {}, "said": {},
-        "named": {"layer": [], "class": []}, "log": "",
+        "accuracy": {}, "near_chance": None, "answers": [], "warnings": [], "cover": None, "sections": [],
+        "pictures": {}, "said": {}, "named": {"layer": [], "class": []}, "log": "",
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from cnnviz.slug import slug
 from cnnviz.views import section as sections_on_disk
 from cnnviz.views.section import Figure, Section, Subject
 
-STAMP_SCHEMA = 2
+STAMP_SCHEMA = 3
 FILES = ("result.npz", "section.json", "figures.zip")  # of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
@@ -89,6 +89,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]
     accuracy = _accuracy(model_path.parent / "forward" / "result.npz")
+    warnings = _warnings(model_path.parent / "look.json", publish)
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "model.log")
@@ -123,6 +124,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
                 "image_set": _credited(part, config.get("image_set"), index),
                 "near_chance": chance,
                 "answers": answers,
+                "warnings": [warning for warning in warnings if warning["mark"] == "✗"],
                 "made_from": _made_from(facts, index),
                 "family": _family(config, part.id),
                 "others": _others(config, part.id),
@@ -147,6 +149,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "accuracy": accuracy,
             "near_chance": chance,
             "answers": answers,
+            "warnings": warnings,
             "log": log,
             "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
             "sections": entries,
@@ -224,6 +227,12 @@ def _accuracy(path: Path) -> dict:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return {}
     return {k: numbers[k] for k in ("top1", "top5", "pictures", "labelled") if isinstance(numbers.get(k), int | float)}
+
+
+def _warnings(path: Path, publish: str) -> list[dict]:
+    """What the early look found: mark (✗ or !), name, text, and more lines, which the derived edition leaves out."""
+    found = redact(_facts(path).get("warnings", []))
+    return [{**warning, "more": []} for warning in found] if publish == edition.DERIVED else found
 
 
 def _made_from(facts: dict, index: dict) -> dict:

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from cnnviz import config
-from cnnviz.check import network, pictures, preprocessing
+from cnnviz.check import feeding, network, pictures, preprocessing
 from cnnviz.demo.pictures import CLASSES, draw
 
 DEMO = {
@@ -67,7 +67,7 @@ def fewer(monkeypatch):
     """The five likeliest other preprocessings only, on few pictures at first: what else there is, is tested apart."""
     every = preprocessing.alternatives
     monkeypatch.setattr(preprocessing, "alternatives", lambda *args: every(*args)[:5])
-    monkeypatch.setattr(network, "FIRST", (12, 12))
+    monkeypatch.setattr(feeding, "FIRST", (12, 12))
 
 
 def checked(model, image_set=None, seconds=2000):

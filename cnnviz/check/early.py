@@ -1,0 +1,73 @@
+"""A look at a few labelled pictures before hours of work: what ``make check`` would call wrong, as warnings.
+
+``python -m cnnviz.check.early`` is a job of every report, right after the network's first one. It says at once in the
+terminal what it found, and leaves it for the model's pages. It never fails: a report is not stopped by a doubt.
+
+Leaves {"schema": 1, "pictures": how many were looked at, "warnings": [{"mark": "✗" or "!", "name", "text", "more"}]}.
+"""
+
+import json
+from collections.abc import Generator, Iterator
+
+import numpy as np
+
+from cnnviz import atomic, facts, models
+from cnnviz.check import feeding, labels, pictures, suspicions
+from cnnviz.check.limit import OutOfTime, within
+from cnnviz.check.report import Line
+from cnnviz.check.seen import Seen, look
+from cnnviz.images import ImageSet
+from cnnviz.job import Job, run
+
+SCHEMA = 1
+MOST = 64  # pictures
+SECONDS = 60  # at most; a network of usual size takes two or three
+
+
+def main(job: Job) -> None:
+    found, seen = [], 0
+    try:
+        for step in within(steps(job), SECONDS):
+            if isinstance(step, Seen):
+                seen = len(step.places)
+            elif step.mark == "✗" or (step.mark, step.name) == ("!", "labels"):
+                found.append(step)
+    except OutOfTime:
+        pass
+    except Exception as error:  # the jobs that need network or pictures say what is wrong with them
+        print(f"model {job.model_id}: not looked at beforehand ({type(error).__name__})")
+    for line in found:
+        print(f"WARNING: model {job.model_id}: {line.name}: {line.text}", *line.more, sep="\n    ", flush=True)
+    if found:
+        print("The report goes on. `make check` with the same config looks closer.", flush=True)
+    warnings = [{"mark": line.mark, "name": line.name, "text": line.text, "more": list(line.more)} for line in found]
+    text = json.dumps({"schema": SCHEMA, "pictures": seen, "warnings": warnings}, indent=1, ensure_ascii=False)
+    atomic.write_text(job.outputs["look"], text)
+
+
+def steps(job: Job) -> Iterator[Line | Seen]:
+    """What the check would say of a job's model on ``MOST`` pictures; and the pictures themselves, once seen."""
+    image_set, known = pictures.listed(job.image_set), facts.read(job.inputs["network"])
+    if known["kind"] not in ("softmax", "sigmoid") or not any(picture.labels for picture in image_set.pictures):
+        return
+    yield labels.matching(image_set.classes, known)
+    model = models.load(job)
+    seen = look(model, job.model, known, pictures.chosen(image_set, MOST), job.threads, SECONDS / 2)
+    yield seen
+    if len(seen.places) >= suspicions.FEWEST:
+        yield from _judged(seen, image_set)
+
+
+def _judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, None]:
+    """Scores that cannot be right; an accuracy of guessing; and, only then, another order or preprocessing."""
+    odd = suspicions.odd_scores(seen.scores, seen.model.kind, seen.block["outputs"]["returns"])
+    yield from (Line("✗", "scores", words) for words in odd)
+    if not np.isfinite(seen.scores).all():
+        return
+    mapping, puzzling = yield from labels.judged(seen, image_set)
+    if mapping is not None and puzzling:
+        yield from feeding.feeding(seen, mapping, SECONDS / 3)
+
+
+if __name__ == "__main__":
+    run(main)

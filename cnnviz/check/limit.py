@@ -1,0 +1,42 @@
+"""Work that has to end in time, whatever a network does in it."""
+
+import signal
+import threading
+import time
+from collections.abc import Generator
+
+
+class OutOfTime(BaseException):
+    """The time is up. No Exception, so that no code of a network takes it for one of its own."""
+
+
+def within(steps: Generator, seconds: float) -> Generator:
+    """The same generator, stopped by OutOfTime where its own work takes longer; what the caller does is not counted.
+
+    Python stops between two operations, so a single one can take longer. Without signals (in a thread, on Windows) it
+    stops between two steps only.
+    """
+    can_stop = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    left = seconds
+
+    def stop(*_) -> None:
+        raise OutOfTime
+
+    while True:
+        if left <= 0:
+            steps.close()
+            raise OutOfTime
+        before = signal.signal(signal.SIGALRM, stop) if can_stop else None
+        started = time.monotonic()
+        try:
+            if can_stop:
+                signal.setitimer(signal.ITIMER_REAL, left)
+            step = next(steps)
+        except StopIteration as stopped:
+            return stopped.value
+        finally:
+            if can_stop:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            left -= time.monotonic() - started
+        yield step

@@ -1,0 +1,42 @@
+"""The size of a set's pictures where they are all of one small size: what a network was most likely trained on."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from cnnviz import images
+
+SMALL = 96  # pixels
+MOST = 8  # pictures whose headers are read, spread over the set
+
+
+def common(config: dict) -> tuple[int, int] | None:
+    """(height, width) of a set's pictures if some of them, spread over the set, are all of one small size, else None.
+
+    Reads their headers only, so this is quick; where a loader makes pictures of files it is not known.
+    """
+    if config["kind"] == "demo":
+        return 64, 64
+    if config.get("loader"):
+        return None
+    rows = images.rows(config)
+    places = {i * (len(rows) - 1) // max(1, MOST - 1) for i in range(MOST)}
+    root = os.path.dirname(config["path"]) if config["kind"] == "csv" else config["path"]
+    found = {_size(os.path.join(root, rows[i].name)) for i in places} - {None}
+    size = found.pop() if len(found) == 1 else None
+    return size if size and max(size) <= SMALL else None
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    """Of the upright picture in a file; None where it cannot be told."""
+    try:
+        if path.lower().endswith(".npy"):
+            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            return height, width
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(0x0112, 1) > 4  # EXIF: on its side
+    except Exception:  # what is wrong with pictures is said where they are listed
+        return None
+    return (width, height) if turned else (height, width)
