@@ -80,7 +80,7 @@ def render(
         "publish": publish,
         "models": [
             {k: m[k] for k in ("id", "title", "status", "accuracy")}
-            | {"near_chance": bool(m["near_chance"]), "answers": m["answers"]}
+            | {"near_chance": bool(m["near_chance"]), "answers": m.get("answers", [])}
             | {"warnings": [f"{w['name']}: {w['text']}" for w in m["warnings"]]}
             | {
                 "sections": [

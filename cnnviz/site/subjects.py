@@ -143,6 +143,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             known_anything=bool(told) or bool(words.get("units")),
             scripts=SCRIPTS,
             unfolded=UNFOLDED,
+            answers=facts.get("trial", {}).get("answers", []),
             **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": []} | words,
         )
         site.write(f"{folder}/{address(kind, name, layer)}", html)

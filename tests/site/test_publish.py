@@ -198,6 +198,26 @@ def test_near_chance_is_said_on_the_models_pages_and_on_its_card_only(tmp_path):
     assert static.problems(tmp_path / "site") == []
 
 
+def test_answers_that_are_not_steady_are_said_on_every_page_of_the_model(tmp_path):
+    synthetic.make_results(tmp_path)
+    path = tmp_path / "models" / "nasty-1" / "model.json"
+    facts = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(facts | {"trial": {"answers": ["It says <this> once, that once."]}}))
+    manifest = synthetic.render(tmp_path)
+    assert [m["answers"] for m in manifest["models"]] == [[], ["It says <this> once, that once."]]
+    told = {
+        p.relative_to(tmp_path / "site").as_posix()
+        for p, page in static.pages(tmp_path / "site").items()
+        if "It says <this> once" in page.text
+    }
+    own = {p for p in told if p.startswith("models/nasty-1/")}
+    assert told - own == {"index.html"}
+    kinds = {p.split("/")[2] for p in own}
+    assert kinds >= {"index.html", "sections", "layers", "units", "classes"}
+    assert {f"models/nasty-1/sections/{id}.html" for id in synthetic.SECTIONS} <= own
+    assert static.problems(tmp_path / "site") == []
+
+
 # -------------------------------------------------------------------------------------------------------------- credits
 
 
