@@ -37,21 +37,24 @@ def build(width=8, classes=3):
 """
 
 
-def table(heading: str) -> dict[str, str]:
-    """you have → write, of the table under a heading."""
-    part = re.search(rf"^### {heading}\n(.*?)^#", TEXT, re.M | re.S)[1]
-    rows = re.findall(r"^\| (.*?) \| (.*) \|$", part, re.M)
-    assert rows[0] == ("you have", "write")
-    return dict(rows[1:])
+def table(head: str, number: int = 0) -> dict[str, str]:
+    """Its first column → its second, of the table with this head; of several, the one of that number."""
+    rows = re.findall(rf"^\| {head} \| write \|\n\|---\|---\|\n((?:\|.*\n)+)", TEXT, re.M)[number]
+    return dict(re.findall(r"^\| (.*?) \| (.*) \|$", rows, re.M))
+
+
+TABLES = {"Weights": table("you have"), "Pictures": table("you have", 1), "Outputs": table("your network puts out")}
+
+
+def spans(cell: str) -> list[dict]:
+    """The config that each code span of a cell says; not those that are no mapping (a command, the name of a key)."""
+    values = [yaml.safe_load(span) for span in re.findall(r"`([^`]+)`", cell) if ":" in span]
+    return [value for value in values if isinstance(value, dict)]
 
 
 def said(cell: str) -> dict:
-    """The config that a cell's code spans say; what is no mapping (a command, the name of a key) is left out."""
-    found = {}
-    for span in re.findall(r"`([^`]+)`", cell):
-        value = yaml.safe_load(span) if ":" in span else None
-        found |= value if isinstance(value, dict) else {}
-    return found
+    """All of a cell's config together; of a key that is there twice, the first."""
+    return {key: value for span in reversed(spans(cell)) for key, value in span.items()}
 
 
 def stand_in(row: str, functions: dict):
@@ -199,6 +202,13 @@ def your_own_network(folder, write, monkeypatch):
     state = net(**write["arguments"]).state_dict()
     torch.save(state, "w.pt")
     read(write | {"checkpoint": "w.pt"}, state)
+    factories = [span["factory"] for span in spans(TABLES["Weights"]["your own network"]) if "factory" in span]
+    (installed,) = (place for place in factories if ".py:" not in place)
+    package, _, module = installed.partition(":")[0].rpartition(".")
+    (folder / "site" / package).mkdir(parents=True)
+    (folder / "site" / package / f"{module}.py").write_text(NET)
+    monkeypatch.syspath_prepend(folder / "site")
+    read(write | {"factory": installed, "checkpoint": "w.pt"}, state)
 
 
 def a_network_of_torchvision(folder, write, monkeypatch):
@@ -226,9 +236,9 @@ WEIGHTS |= {f.__name__: f for f in (a_training_script, several_sets, your_own_ne
 WEIGHTS |= {f.__name__: f for f in (a_whole_pickled_model,)}
 
 
-@pytest.mark.parametrize("row", table("Weights"))
+@pytest.mark.parametrize("row", TABLES["Weights"])
 def test_each_row_about_weights(row, folder, monkeypatch):
-    stand_in(row, WEIGHTS)(folder, said(table("Weights")[row]), monkeypatch)
+    stand_in(row, WEIGHTS)(folder, said(TABLES["Weights"][row]), monkeypatch)
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -270,7 +280,7 @@ def a_table(write):
     plain = {key: write[key] for key in ("kind", "path", "path_column", "label_column")}
     columns = {key: key.removesuffix("_column") for key in ("mask_column", "role_column", "credit_column")}
     columns |= {"licence_column": "licence", "box_columns": ["x0", "y0", "x1", "y1"]}
-    missing = [key for key in columns if f"`{key}`" not in table("Pictures")["a table"]]
+    missing = [key for key in columns if f"`{key}`" not in TABLES["Pictures"]["a table"]]
     assert not missing
     Path(write["path"]).write_text("file,class\n1.png,cat;dog\n2.png,dog\n")
     index = looked_at(plain | {"label_separator": write["label_separator"]})
@@ -363,18 +373,73 @@ PICTURES |= {f.__name__: f for f in (a_column_of_0_and_1, heic, dicom, more_than
 PICTURES |= {"16_bit_or_float": _16_bit_or_float}
 
 
-@pytest.mark.parametrize("row", table("Pictures"))
+@pytest.mark.parametrize("row", TABLES["Pictures"])
 def test_each_row_about_pictures(row, folder):
     functions = {"a_table": a_table} if row == "a table" else PICTURES
-    stand_in(row, functions)(said(table("Pictures")[row]))
+    stand_in(row, functions)(said(TABLES["Pictures"][row]))
+
+
+# ------------------------------------------------------------------------------------------------------------- outputs
+
+PIXELS = """
+from torch import nn
+
+def build():
+    return nn.Conv2d(3, 4, 1)
+"""
+TWO = """
+import torch
+from torch import nn
+
+class build(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(7, 2)
+
+    def forward(self, picture, metadata):
+        return self.fc(torch.cat([self.conv(picture).mean((2, 3)), metadata.float().expand(len(picture), 3)], 1))
+"""
+
+
+def numbers_age(write):
+    draw("1.png", "2.png")
+    Path("table.csv").write_text(f"file,{','.join(write['target_columns'])}\n1.png,3,1.2\n2.png,30,1.7\n")
+    block = {"kind": "csv", "path": "table.csv", "path_column": "file", "target_columns": write["target_columns"]}
+    assert names(looked_at(block)) == {"1.png", "2.png"}
+    return OWN | {"arguments": {"classes": 2}, "outputs": write["outputs"]}, block, 4  # each value up and down
+
+
+def a_class_for_each_pixel(write):
+    draw("data/pictures/1.png")
+    Path(write["masks"]).mkdir()
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(30, 40) % 4).save(f"{write['masks']}/1.png")
+    block = {"kind": "folder", "path": "data/pictures", "masks": write["masks"], "mask_ignore": write["mask_ignore"]}
+    assert [bool(picture["mask"]) for picture in looked_at(block)["pictures"]] == [True]
+    Path("pixels.py").write_text(PIXELS)
+    return {"factory": "pixels.py:build", "outputs": write["outputs"]}, block, 4
+
+
+def classes_of_a_picture(write):
+    Path("two.py").write_text(TWO)
+    return {"factory": "two.py:build", "inputs": write["inputs"]}, None, 2
+
+
+OUTPUTS = {f.__name__: f for f in (numbers_age, a_class_for_each_pixel, classes_of_a_picture)}
+
+
+@pytest.mark.parametrize("row", TABLES["Outputs"])
+def test_each_row_about_outputs(row, folder):
+    block, image_set, count = stand_in(row, OUTPUTS)(said(TABLES["Outputs"][row]))
+    built = doors.build(complete(block, image_set)["models"]["m"], "m", 0)
+    assert built.net(torch.zeros(1, 3, 16, 16)).shape[:2] == (1, count)
 
 
 # -------------------------------------------------------------------------------------------------------------- blocks
 
 
 def test_no_stand_in_is_left_over():
-    for functions, heading in ((WEIGHTS, "Weights"), (PICTURES, "Pictures")):
-        rows = [re.sub(r"\W+", "_", row.lower()) for row in table(heading)]
+    for functions, heading in ((WEIGHTS, "Weights"), (PICTURES, "Pictures"), (OUTPUTS, "Outputs")):
+        rows = [re.sub(r"\W+", "_", row.lower()) for row in TABLES[heading]]
         assert not [name for name in functions if not any(row.startswith(name) for row in rows)]
 
 
