@@ -77,7 +77,7 @@ def reporting() -> Iterator[None]:
         if isinstance(error, MemoryError) or re.search("out of memory|n't allocate memory", str(error), re.IGNORECASE):
             said = f"out of memory. {OUT_OF_MEMORY}"
         else:
-            said = f"{in_a_line(error)}. {how}"
+            said = f"{in_a_line(error).rstrip('.')}. {how}"
     else:
         return
     print(f"error: {said}", file=sys.stderr)
