@@ -261,6 +261,11 @@ def main(job: Job) -> None:
         job.image_set.get("target_columns"),
         job.parameters.get("picture_size"),
     )
+    if not facts["trial"]["finite"]:
+        raise UserError(
+            f"model {job.model_id}: none of its scores is a finite number, whatever the picture. The network divides "
+            "by zero or overflows (in 16 bits, say), or the checkpoint belongs to another one"
+        )
     facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
     known.feature(facts, job.check.get("feature_layer", "auto"))

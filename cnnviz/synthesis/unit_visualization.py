@@ -209,6 +209,7 @@ def main(job: Job) -> None:
             "rectified": forward.numbers["around"][name]["made_by"].split(" and ")[0] in ("ReLU", "ReLU6"),
         }
         for name in forward.numbers["layers"]
+        if f"{name}/unit" in arrays  # not of layers that have no gradient
     ]
     numbers = {"layers": layers, **{key: forward.numbers[key] for key in ("size", "geometry", "pictures")}}
     return job.write(arrays, numbers=numbers, provenance=provenance)

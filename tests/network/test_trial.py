@@ -71,6 +71,7 @@ def test_a_plain_network_passes(described):
     facts, net = described(Net)
     assert facts["trial"] == {
         "batch": [1, None], "channels_last": True, "step": 1, "gradients": "", "no_gradient": [], "answers": [],
+        "finite": True,
     }  # fmt: skip
 
 
