@@ -103,6 +103,7 @@ class Preprocess:
             words = "alpha: channel in the image set's block keeps the fourth band of a file that has one"
         else:
             words = f"a loader: of the image set can give an array (height, width, {self.inputs})"
+            words += f"; if it takes {channels}, write preprocess: {{input_channels: {channels}}}"
         return UserError(f"it has {channels} channels and the network takes {self.inputs}; {words}")
 
     def _cut(self, picture: Image.Image) -> np.ndarray:

@@ -424,7 +424,7 @@ class HalfOfIt(Net):
     ("make", "size", "said"),
     [
         (lambda: LeNet(5), (64, 64), r"resize: \[32, 32\]\}$"),
-        (lambda: LeNet(4), (224, 224), r"resize: \[28, 28\]\}$"),
+        (lambda: LeNet(4), (50, 50), r"resize: \[28, 28\]\}$"),
         (lambda: OnPixels(1, 28), (16, 16), r"28 × 28 pixels and 1 channel; .*\[28, 28\], input_channels: 1\}$"),
         (lambda: OnPixels(3, 10), (20, 20), r"4 rows of scores for one picture.*resize: \[10, 10\]\}$"),
         (Clip, (16, 16), "signals, volumes or films"),

@@ -6,6 +6,7 @@ Who calls it need not know. Who reads its modules does so by :func:`cnnviz.trace
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 EXACT = (4, 8, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
+SECONDS = 3.0  # to try them
 
 
 class Batches:
@@ -70,7 +72,8 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
     elif goes(2) and goes(3):
         found = (2, None)
     else:
-        found = next(((count, count) for count in EXACT if goes(count)), (1, None))
+        until = time.monotonic() + SECONDS
+        found = next(((count, count) for count in EXACT if time.monotonic() < until and goes(count)), (1, None))
     limit(net, *found)
     return found
 

@@ -117,5 +117,5 @@ def own_size(model: Model, x: Tensor, layers: Sequence[str]) -> tuple[int, int] 
 
 def first_stride(model: Model) -> int:
     """By how many pixels the filters of the first convolution move on; 1 where there is none."""
-    convolution = next((m for m in model.net.modules() if isinstance(m, torch.nn.Conv2d)), None)
-    return max(convolution.stride) if convolution is not None else 1
+    modules = (model.module(layer.name) for layer in model.layers)
+    return next((max(module.stride) for module in modules if isinstance(module, torch.nn.Conv2d)), 1)
