@@ -307,6 +307,11 @@ def _only_tensor(output, where: str) -> torch.Tensor:
 
 def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
     """What a segmentation network returns → scores (n, classes, h, w); one map is a yes-or-no for each pixel."""
+    if not output.is_floating_point():
+        raise UserError(
+            f"{where}: the network returns whole numbers, the class of each pixel; the scores that they come from are "
+            "needed. Which part holds them says outputs.select"
+        )
     if output.ndim == 3:
         output = output[:, None]
     if output.ndim != 4:

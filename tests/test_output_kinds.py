@@ -260,6 +260,8 @@ def test_what_is_neither_says_so():
     block = {"select": None, "returns": "logits"}
     with pytest.raises(UserError, match="return \\(n, classes, height, width\\)"):
         doors._scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 3))
+    with pytest.raises(UserError, match="whole numbers"):
+        doors._scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 4, 4, dtype=torch.int64))
     with pytest.raises(UserError, match="return \\(n, values\\)"):
         doors._scores(block | {"kind": "regression"}, "model m")(None, (), torch.zeros(2, 3, 4, 4))
 
