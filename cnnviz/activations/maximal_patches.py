@@ -59,6 +59,12 @@ def seeing(image: np.ndarray, position: np.ndarray, rows: np.ndarray, columns: n
 
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
+    if not forward.numbers["layers"]:
+        return job.write(
+            {},
+            not_applicable="None of the network's layers is shown: there are no units.",
+            provenance=result.inherited(forward, "forward"),
+        )
     height, width = forward.numbers["size"]
     k = min(job.parameters["patches"], forward.numbers["top"])
     arrays, layers = {}, []

@@ -31,6 +31,12 @@ def states(mean: np.ndarray, largest: np.ndarray, rectified: bool) -> np.ndarray
 
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
+    if not forward.numbers["layers"]:
+        return job.write(
+            {},
+            not_applicable="None of the network's layers is shown: there are no units.",
+            provenance=result.inherited(forward, "forward"),
+        )
     arrays, layers = {"histogram_edges": forward.arrays["histogram_edges"]}, []
     for name in forward.numbers["layers"]:
         kept = {what: forward.arrays[f"{name}/{what}"] for what in ("mean", "max", "active", "histogram")}

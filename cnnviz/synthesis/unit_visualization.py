@@ -211,6 +211,10 @@ def main(job: Job) -> None:
         for name in forward.numbers["layers"]
         if f"{name}/unit" in arrays  # not of layers that have no gradient
     ]
+    if not layers:
+        return job.write(
+            {}, not_applicable="None of the network's layers is shown: there are no units.", provenance=provenance
+        )
     numbers = {"layers": layers, **{key: forward.numbers[key] for key in ("size", "geometry", "pictures")}}
     return job.write(arrays, numbers=numbers, provenance=provenance)
 
