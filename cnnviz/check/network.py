@@ -163,7 +163,7 @@ def doubts(trial: dict) -> Iterator[Line]:
     for words in trial["answers"]:
         yield Line("!", "answers", words)
     if trial["gradients"]:
-        yield Line("!", "gradients", f"{trial['gradients']} Sections that need gradients will say so, the others work")
+        yield Line("!", "gradients", f"{trial['gradients']} Sections that need gradients will say so; the others work.")
     if trial["batch"] != [1, None]:
         least, most = trial["batch"]
         words = f"exactly {least}" if least == most else f"at least {least}"

@@ -144,7 +144,7 @@ def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer
         values = {layer.name: captured[layer.module] for layer in layers if layer.module in captured}
         reached = [name for name, value in values.items() if value.requires_grad]
         without = [name for name in everywhere if name not in reached]
-        ends = f"they end after {reached[-1]}" if reached else "they end before the first layer"
+        ends = f"gradients end after {reached[-1]}" if reached else "gradients end before the first layer"
         if not own.requires_grad:
             return NO_GRADIENT.format(ends), without
         try:
