@@ -32,8 +32,7 @@ NO_MASKS = "No mask is known of these pictures, so nothing can be said about err
 DO_NOT_CONCLUDE = (
     "Numbers on these pictures are not numbers anywhere else: on pictures it was trained on they are flattering. A "
     "high share of right pixels says little where one class fills most of them: compare it with the control. Pixels of "
-    "one picture go together, so few pictures are few, however many pixels they have. In other sections a class's "
-    "score is the mean of its scores over the pixels that are given to it (over all pixels where it has none)."
+    "one picture go together, so few pictures are few, however many pixels they have."
 )
 EQUATION = "IoU_c = |ŷ = c and t = c| / |ŷ = c or t = c|;  S_c = mean over pixels given to c of its score"
 PAPER = Paper(
