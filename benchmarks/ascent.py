@@ -30,7 +30,7 @@ def alexnet() -> Model:
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     return Model(
         "alexnet", net, Preprocess(resize=SIZE, mean=mean, std=std), (), (), ("", "output"), "", 1000,
-        tuple(map(str, range(1000))), (), torch.device("cpu"), {},
+        tuple(map(str, range(1000))), (), torch.device("cpu"), {}, trial={"channels_last": True},
     )  # fmt: skip
 
 

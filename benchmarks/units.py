@@ -41,6 +41,7 @@ def squeezenet() -> Model:
         "squeezenet", net, Preprocess(resize=(224, 224), mean=mean, std=std),
         (Layer("fire5", FIRE5, "Fire", 256, 27, 27),),
         ("fire5",), ("", "output"), "", 1000, tuple(map(str, range(1000))), (), torch.device("cpu"), {},
+        trial={"channels_last": True},
     )  # fmt: skip
 
 
