@@ -1,6 +1,7 @@
 """Networks that take only some numbers of pictures at a time: one alone, at least two, or always eight.
 
-``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` wants eight. Such a
+``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` wants eight, and
+``[self.one(picture) for picture in x.split(1)]`` sends one at a time through its layers. Such a
 network's forward pass is done in parts of a size that it takes, the last one filled up with copies of its last picture.
 Who calls it need not know. Who reads its modules does so by :func:`cnnviz.trace.hook`, which puts the parts together.
 """
@@ -68,7 +69,7 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
         return False
 
     if goes(1):
-        found = (1, None) if goes(2) else (1, 1)
+        found = (1, None) if goes(2) and not _one_by_one(net, pictures(2)) else (1, 1)
     elif goes(2) and goes(3):
         found = (2, None)
     else:
@@ -76,6 +77,24 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
         found = next(((count, count) for count in EXACT if time.monotonic() < until and goes(count)), (1, None))
     limit(net, *found)
     return found
+
+
+def _one_by_one(net: nn.Module, x: Tensor) -> bool:
+    """Does the network take two pictures apart itself? Its layers then see one at a time, and are read like that."""
+    rows: dict[nn.Module, list[int]] = {}
+
+    def count(module, inputs, output):
+        rows.setdefault(module, []).append(len(output) if isinstance(output, Tensor) and output.ndim else 0)
+
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            net(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return any(seen == [1, 1] for seen in rows.values())
 
 
 def limit(net: nn.Module, least: int, most: int | None) -> None:

@@ -201,6 +201,7 @@ BATCHES = {
     lambda net, x: net.fc(F.adaptive_avg_pool2d(net.maps(x), 1).squeeze()): [2, None],
     alone: [1, 1],
     lambda net, x: net.fc(net.maps(x[:1]).mean((2, 3))): [1, 1],
+    lambda net, x: torch.cat([Net.forward(net, picture) for picture in x.split(1)]): [1, 1],
     lambda net, x: net.fc(net.maps(x).mean((2, 3)).view(8, -1)): [8, 8],
     lambda net, x: net.fc(torch.stack([net.maps(x).mean((2, 3))[i] for i in range(4)])): [4, 4],
 }
