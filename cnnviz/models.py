@@ -23,7 +23,7 @@ from cnnviz.errors import NotApplicable, UserError, unknown
 from cnnviz.gpus import pick_device
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
-from cnnviz.network import batches, class_lists, class_names, fixed_inputs, inputs, kinds, trial
+from cnnviz.network import batches, class_lists, class_names, fixed_inputs, inputs, kinds, precision, trial
 from cnnviz.preprocess import Preprocess, complete, geometry
 
 
@@ -193,9 +193,11 @@ def load(job: Job, *, gradients: str = "") -> Model:
         raise NotApplicable(f"{facts['trial']['gradients']} This section needs gradients of {values}.", provenance)
     net = build(job.model, job.model_id, job.seed).net
     batches.limit(net, *facts["trial"]["batch"])
+    net = net.to(device)
+    precision.decide(net, torch.zeros(2, *facts["input"], device=device))
     return Model(
         id=job.model_id,
-        net=net.to(device),
+        net=net,
         preprocess=preprocess(facts["preprocess"], facts["channels"]),
         layers=tuple(Layer(**layer) for layer in facts["layers"]),
         chosen=tuple(chosen),

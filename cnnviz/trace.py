@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from cnnviz.network.batches import Batches
+from cnnviz.network.batches import Batches, Enough
 from cnnviz.network.precision import full
 
 
@@ -85,9 +85,24 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
 
         return kept
 
+    seen = set()
+
+    def part(name: str):
+        """Of a pass in parts the earlier ones end as soon as the last one does."""
+
+        def after(module, inputs, output):
+            if captured.stopping and not net.forward.last:
+                seen.add((net.forward.at, name))
+                if sum(at == net.forward.at for at, _ in seen) == len(modules):
+                    raise Enough
+
+        return after
+
     try:
         for name in modules:
             handles.append(hook(net, name, keep(name)))
+            if stop and isinstance(net.forward, Batches):
+                handles.append(net.get_submodule(name).register_forward_hook(part(name)))
         yield captured
     finally:
         for handle in handles:

@@ -18,6 +18,10 @@ EXACT = (4, 8, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a netwo
 SECONDS = 3.0  # to try them
 
 
+class Enough(Exception):
+    """Raised by a hook in a part that is not the last one: all that is asked of this part has been seen."""
+
+
 class Batches:
     """A forward pass in parts of ``least`` to ``most`` pictures (None: any number).
 
@@ -49,7 +53,10 @@ class Batches:
                 return torch.cat([value, *[value[-1:]] * missing]) if missing else value
 
             args, names = tree_unflatten([part(value) for value in given], structure)
-            found.append((self.forward(*args, **names), self.count, rows))
+            output = None
+            with contextlib.suppress(Enough):
+                output = self.forward(*args, **names)
+            found.append((output, self.count, rows))
         return _together(found)
 
 

@@ -1,5 +1,6 @@
 """Networks whose weights are no float32: kept as they are where they take float32 pictures so, else made float32."""
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -17,6 +18,13 @@ def settle(net: nn.Module) -> nn.Module:
     if any(t.dtype != torch.float32 for t in _numbers(net)):
         net.forward = _First(net, net.forward)
     return net
+
+
+def decide(net: nn.Module, x: torch.Tensor) -> None:
+    """Have the network's first pass be this one, of pictures x: in a later one its operators may be stood in for."""
+    if any(t.dtype != torch.float32 for t in _numbers(net)):
+        with torch.no_grad(), contextlib.suppress(Exception):  # whatever a network raises; the next pass says it
+            net(x)
 
 
 def full(output):

@@ -287,3 +287,26 @@ def test_a_backbone_of_16_bits_before_a_head_of_32(described):
     facts, net = described(make)
     assert (net.one.weight.dtype, net.fc.weight.dtype) == (torch.bfloat16, torch.float32)
     assert facts["trial"]["gradients"] == ""
+
+
+def of_one_size_alone(net, x):
+    return net.fc(net.maps(x).reshape(1, 8, 16 * 16).mean(2))
+
+
+def test_a_pass_in_parts_that_ends_early_does_so_in_each_part(described):
+    from cnnviz.trace import capture, forward
+
+    facts, net = described(member(of_one_size_alone))
+    assert facts["trial"]["batch"] == [1, 1]
+    x = torch.rand(3, 3, 48, 48)  # of another size than the last layer takes
+    with torch.no_grad(), capture(net, ["one", "two"], stop=True) as captured:
+        assert forward(net, x, captured)["two"].shape == (3, 8, 24, 24)
+        torch.testing.assert_close(captured["one"], net.one(x))
+
+
+def test_weights_of_16_bits_are_settled_before_operators_are_stood_in_for():
+    from cnnviz.network import precision
+
+    net = precision.settle(Net().half())
+    precision.decide(net, torch.rand(2, 3, *SIZE))
+    assert {p.dtype for p in net.parameters()} == {torch.float32} and net.forward.settled
