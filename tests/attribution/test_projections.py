@@ -127,7 +127,7 @@ def left(tmp_path, make_job, index, model, monkeypatch):
     inputs, to = {"forward": files["result"]}, {"result": tmp_path / "patches.npz"}
     maximal_patches.main(replace(job, parameters={"patches": 9}, inputs=inputs, outputs=to))
     parameters = job.parameters | {"units": 3, "patches": 4}
-    projections.main(replace(job, parameters=parameters, inputs=job.inputs | inputs), "guided_backprop", GUIDED)
+    projections.project(replace(job, parameters=parameters, inputs=job.inputs | inputs), "guided_backprop", GUIDED)
     facts = {"classes": ["a", "b", "c"], "label_to_output": [0, 1, 2]}
     image_set = images.read(tmp_path / "images.json", job.image_set)
     context = Context(facts, {"percentile": 99.5}, image_set, None, {})
