@@ -317,10 +317,11 @@ def describe(
     prepared = preprocess(block, channels)
     if "" not in calls or len(calls[""].output) != 2:
         raise UserError(f"{where}: {_no_scores(calls)}")
+    if (offset := config["outputs"]["offset"]) >= (outputs := calls[""].output[1]):
+        raise UserError(f"{where}: it has {outputs} outputs, and outputs: {{offset: {offset}}} leaves none for a class")
     found = layers.named(net, calls)
     with trial.undisturbed(net):
         tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
-    outputs = calls[""].output[1]
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
         named = _value_facts(config, target_columns, outputs // 2, set_classes, where)

@@ -214,7 +214,8 @@ def of_plan(number: int, folder: Path) -> Journey:
 def sections_of(number: int) -> list[str]:
     """Three of the sections, so that each has its turn."""
     names = [name for name in config._schema()["properties"]["sections"]["properties"]]
-    return sorted({names[(3 * number + i) % len(names)] for i in range(3)}, key=names.index)
+    drawn = {names[(3 * number + i) % len(names)] for i in range(3)}
+    return sorted(drawn | ({"tsne"} if "tsne_grid" in drawn else set()), key=names.index)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from cnnviz import config, doors, images, models
 from tests.hostile import configs
 from tests.hostile.oracle import Wrong, said_by
 
-ALL, STEP = 500, 7  # every seventh, unless pytest is told --hostile-all
+ALL, STEP = 500, 13  # every thirteenth, unless pytest is told --hostile-all
 
 
 @pytest.fixture(scope="module")
