@@ -261,7 +261,7 @@ def _scores(outputs: dict, where: str):
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.flatten(1)
         if outputs["kind"] == kinds.REGRESSION:
-            return _values(output, where).float()
+            return _values(output, outputs, where).float()
         return _classes(output, outputs, where).float()
 
     return hook
@@ -325,11 +325,18 @@ def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tenso
     return torch.cat([-output / 2, output / 2], 1) if single else output
 
 
-def _values(output: torch.Tensor, where: str) -> torch.Tensor:
-    """(n,) or (n, k) values → (n, 2k): the values and their negatives."""
+def _values(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
+    """(n,) or (n, k) numbers → (n, 2k): the values, ``scale`` times the number plus ``shift``, and their negatives."""
     output = output.reshape(-1, 1) if output.ndim < 2 else output
     if output.ndim != 2:
         raise UserError(f"{where}: kind: regression is for networks that return (n, values), not {tuple(output.shape)}")
+    for key, change in (("scale", torch.mul), ("shift", torch.add)):
+        if (given := outputs.get(key)) is not None:
+            if isinstance(given, list) and len(given) != output.shape[1]:
+                raise UserError(
+                    f"{where}: outputs.{key} lists {len(given)} numbers, the network puts out {output.shape[1]}"
+                )
+            output = change(output, torch.tensor(given, dtype=output.dtype, device=output.device))
     return torch.cat([output, -output], 1)
 
 

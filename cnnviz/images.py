@@ -87,7 +87,7 @@ class ImageSet:
 
     def targets(self) -> np.ndarray:
         """The true values (n, columns) of the pictures, NaN where one is not known."""
-        if not self.config.get("target_columns") and kinds.truth_columns(None, self.classes):
+        if not self.config.get("target_columns") and kinds.truth_columns(self.config, self.classes):
             labels = [None if picture.label is None else self.classes[picture.label] for picture in self.pictures]
             return np.array(labels, np.float64)[:, None]
         columns = len(self.config.get("target_columns") or ())

@@ -260,7 +260,7 @@ def main(job: Job) -> None:
         job.model_id,
         job.parameters["set_classes"],
         lambda: channels_of(job.image_set),
-        job.image_set.get("target_columns"),
+        kinds.truth_columns(job.image_set, job.parameters["set_classes"]),
         job.parameters.get("picture_size"),
     )
     if not facts["trial"]["finite"]:
@@ -288,15 +288,15 @@ def describe(
     id: str,
     set_classes: Sequence[str],
     pictures: Callable[[], int | None] = lambda: None,
-    target_columns: Sequence[str] | None = None,
+    truth_columns: Sequence[str] = (),
     picture_size: Sequence[int] | None = None,
 ) -> dict:
     """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
     config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken.
-    target_columns: of the set's table, those that hold the truth of values. picture_size: (height, width) of the set's
-    pictures where all are small and alike; a factory's network is fed with them as they are if it takes them and the
-    config states no size. Raises UserError for what does not fit.
+    truth_columns: where the set says the truth of values, see kinds.truth_columns. picture_size: (height, width) of the
+    set's pictures where all are small and alike; a factory's network is fed with them as they are if it takes them and
+    the config states no size. Raises UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
@@ -324,7 +324,7 @@ def describe(
         tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
-        named = _value_facts(config, target_columns, outputs // 2, set_classes, where)
+        named = _value_facts(config, truth_columns, outputs // 2, set_classes, where)
     else:
         named = _class_facts(config, set_classes, outputs, built.classes, where)
     return {
@@ -356,14 +356,11 @@ def _class_facts(config: dict, set_classes: Sequence[str], outputs: int, publish
     }
 
 
-def _value_facts(
-    config: dict, target_columns: Sequence[str] | None, count: int, set_classes: Sequence[str], where: str
-) -> dict:
+def _value_facts(config: dict, columns: Sequence[str], count: int, set_classes: Sequence[str], where: str) -> dict:
     """Of a network with ``count`` values: their names, the column with the truth of each or None, and the outputs."""
-    columns = kinds.truth_columns(target_columns, set_classes)
     given = config["outputs"]["values"] or config["classes"]
     given = [names[-1] for names in class_lists.read(given, where)] if isinstance(given, str) else given
-    values = kinds.named_values(given, target_columns or (), count, where)
+    values = kinds.named_values(given, columns, count, where)
     return {
         "values": values,
         "value_columns": kinds.columns_of(values, columns),
@@ -403,7 +400,8 @@ def _no_scores(calls: dict[str, layers.Call]) -> str:
 def channels_of(config: dict) -> int | None:
     """Channels of an image set's first picture; None where it cannot be read."""
     try:
-        name = images.rows(config)[0].name
+        first = images.rows(config)[0]
+        name = first.file or first.name
         pixels = images.ImageSet(config, (images.Picture(name, name, None, 0, 0),), (), ()).pixels(0)
     except Exception:  # what is wrong with pictures is said where they are listed
         return None

@@ -10,15 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
 
 from cnnviz import config, doors, facts, images, models, result
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import network as check_network
+from cnnviz.check import truth
 from cnnviz.errors import UserError
 from cnnviz.network import kinds
 from cnnviz.pictures import label_maps
+from cnnviz.views import predicted_values
 from tests.test_architectures import ROOT, SECTIONS, compute, draw
 
 NETS = '''
@@ -308,7 +311,7 @@ def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
     for name in ("20/a.png", "35/b.png"):
         (tmp_path / name).parent.mkdir()
         Image.new("L", (4, 4)).save(tmp_path / name)
-    assert kinds.truth_columns(None, ["20", "35"]) == ["label"] and kinds.truth_columns(None, ["20", "old"]) == []
+    assert kinds.truth_columns({}, ["20", "35"]) == ["label"] and kinds.truth_columns({}, ["20", "old"]) == []
     pictures = tuple(images.Picture(n, n, i, 4, 4) for i, n in enumerate("ab"))
     assert images.ImageSet({}, pictures, ("20", "35"), ()).targets().tolist() == [[20], [35]]
     (tmp_path / "t.csv").write_text("path,age\n20/a.png,old\n")
@@ -322,7 +325,83 @@ def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
 PLAIN = {"path_column": "path", "label_column": "label", "label_separator": None}
 
 
+def test_numbers_as_people_write_them(tmp_path):
+    def read(text):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"  # what a table says is kept by its name
+        path.write_text(text)
+        return images.rows({"kind": "csv", "path": str(path), "target_columns": ["v"]} | PLAIN)[0].targets[0]
+
+    (tmp_path / "20").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "20" / "a.png")
+    assert read('path,v\n20/a.png,"1,234"\n') == 1234  # commas part the columns, so this one parts thousands
+    assert read('path,v\n20/a.png,"1,234.5"\n') == 1234.5 and read('path,v\n20/a.png,"0,5"\n') == 0.5
+    assert read("path;v\n20/a.png;1,234\n") == 1.234 and read("path;v\n20/a.png;1.234,5\n") == 1234.5
+    assert read("path;v\n20/a.png;1.234.567\n") == 1234567 and read("path;v\n20/a.png;\N{MINUS SIGN}3,5\n") == -3.5
+
+
+def test_values_on_another_scale_are_told_from_wrong_ones():
+    rng = np.random.default_rng(2)
+    truth = rng.normal(40, 20, 60)
+    standard = (truth - 41) / 19 + rng.normal(0, 0.1, 60)
+    line = regression.measured(truth, standard, rng)["line"]
+    assert line["scale"] == pytest.approx(19, rel=0.05) and line["shift"] == pytest.approx(41, rel=0.05)
+    assert line["r2"] > 0.95
+    assert "another scale" in predicted_values.conclusion(regression.measured(truth, standard, rng))
+    for value in (truth + rng.normal(0, 10, 60), rng.normal(0, 1, 60), np.full(60, 3.0)):
+        found = regression.measured(truth, value, rng)
+        assert "line" not in found and "another scale" not in predicted_values.conclusion(found)
+    assert regression.measured(truth, -truth, rng)["line"]["scale"] == pytest.approx(-1)
+
+
+def test_scale_and_shift_of_the_config():
+    block = {"select": None, "returns": "logits", "kind": "regression", "scale": [2, 10], "shift": 1}
+    found = doors._scores(block, "model m")(None, (), torch.tensor([[3.0, 4.0]]))
+    assert found.tolist() == [[7, 41, -7, -41]]
+    with pytest.raises(UserError, match="outputs.scale lists 2 numbers, the network puts out 1"):
+        doors._scores(block, "model m")(None, (), torch.zeros(4, 1))
+
+
+def test_masks_that_cannot_be_right_say_so(tmp_path):
+    colours = [[0, 0, 0], [200, 0, 0]]
+    blank = np.zeros((8, 8, 3), np.uint8)
+    Image.fromarray(blank + np.uint8([0, 90, 0])).save(tmp_path / "others.png")
+    with pytest.raises(UserError, match="none of the colours of mask_colours; it has \\[0, 90, 0\\]"):
+        label_maps.numbers(tmp_path / "others.png", 2, colours)
+    Image.fromarray(blank + np.uint8([0, 90, 0])).save(tmp_path / "coloured.jpg")
+    with pytest.raises(UserError, match="is a JPEG, which does not keep colours"):
+        label_maps.numbers(tmp_path / "coloured.jpg", 2, colours)
+    half = np.uint8(np.arange(8) > 3)[:, None].repeat(8, 1)
+    Image.fromarray(255 * half).save(tmp_path / "yes-or-no.jpg")
+    assert label_maps.numbers(tmp_path / "yes-or-no.jpg", 2).tolist() == half.tolist()
+    Image.fromarray(40 * half).save(tmp_path / "numbers.jpg")
+    with pytest.raises(UserError, match="is a JPEG, which does not keep numbers"):
+        label_maps.numbers(tmp_path / "numbers.jpg", 3)
+    Image.new("RGB", (8, 16)).save(tmp_path / "picture.png")
+    for width, fits in ((4, True), (8, True), (16, False)):
+        Image.new("L", (width, width if not fits else 2 * width)).save(tmp_path / "mask.png")
+        row = images.Picture("picture.png", "picture.png", None, 0, 0, mask="mask.png")
+        one = images.ImageSet({"kind": "folder", "path": str(tmp_path)}, (row,), (), ())
+        prepared = models.preprocess({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
+                                      "range": 1, "mean": 0, "std": 1})  # fmt: skip
+        if fits:
+            assert label_maps.of_picture(one, 0, prepared, 2).shape == (8, 8)
+        else:
+            with pytest.raises(UserError, match="16 × 16 pixels, and its picture 8 × 16"):
+                label_maps.of_picture(one, 0, prepared, 2)
+
+
+def test_masks_whose_classes_are_in_another_order_are_told():
+    table = np.array([[900, 10, 5], [4, 6, 80], [9, 70, 8]])
+    words = truth._another_order(table, ["ground", "disc", "square"])
+    assert "'disc' of the masks is mostly called 'square'" in words and "'square' of the masks" in words
+    assert not truth._another_order(table[:, [0, 2, 1]], ["ground", "disc", "square"])
+    assert not truth._another_order(np.diag([5, 0, 0]), ["ground", "disc", "square"])
+
+
 def test_names_of_values():
+    assert kinds.truth_columns({"kind": "csv", "label_column": "count"}, ["3", "5"]) == ["count"]
+    assert kinds.named_values(None, ["count"], 1, "m") == ["count"]
+    assert kinds.named_values(None, ["label"], 1, "m") == ["value"]
     assert kinds.named_values(None, [], 1, "m") == ["value"]
     assert kinds.columns_of(["height", "Age "], ["age", "height"]) == [1, 0]
     assert kinds.columns_of(["a", "b"], ["x", "y"]) == [0, 1]
@@ -355,11 +434,14 @@ def checked(tmp_path):
         "class Map(Light):\n    def forward(self, x):\n        return self.c(x) - 0.1\n"
     )
 
-    def lines(kind, preprocess):
+    def lines(kind, preprocess, outputs=()):
         table = {"kind": "csv", "path": f"{tmp_path}/t.csv"} | (
             {"target_columns": ["light"]} if kind == "regression" else {"mask_column": "mask"}
         )
-        net = {"factory": f"{tmp_path}/n.py:{'Value' if kind == 'regression' else 'Map'}", "outputs": {"kind": kind}}
+        net = {
+            "factory": f"{tmp_path}/n.py:{'Value' if kind == 'regression' else 'Map'}",
+            "outputs": {"kind": kind, **dict(outputs)},
+        }
         net |= {"preprocess": {"resize": [8, 8]} | preprocess}
         return list(check_network.check(config.complete({"image_sets": {"s": table}, "models": {"m": net}})))
 
@@ -379,6 +461,13 @@ def test_the_check_measures_values_and_names_the_preprocessing(checked):
     found = marked(checked("regression", {"mean": 0, "std": 1, "range": 255}))
     assert found["light"].mark == "✗" and found["preprocessing"].mark == "✗"
     assert "range: 1" in found["preprocessing"].more[1]
+
+
+def test_the_check_names_the_scale_of_standardised_values(checked):
+    found = marked(checked("regression", {"mean": 0, "std": 1}, {"scale": 5, "shift": -3}))
+    assert found["light"].mark == found["scale"].mark == "✗" and "cannot be judged" in found["preprocessing"].text
+    written = yaml.safe_load(found["scale"].more[1])["outputs"]
+    assert (written["scale"], written["shift"]) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
 
 
 def test_the_check_measures_pixels_and_names_the_preprocessing(checked):

@@ -12,12 +12,13 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from cnnviz import atomic, facts, models
-from cnnviz.check import feeding, labels, pictures, suspicions
+from cnnviz.check import feeding, labels, pictures, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.report import Line
 from cnnviz.check.seen import Seen, look
 from cnnviz.images import ImageSet
 from cnnviz.job import Job, run
+from cnnviz.network.kinds import has_probabilities
 
 SCHEMA = 1
 MOST = 64  # pictures
@@ -48,7 +49,15 @@ def main(job: Job) -> None:
 def steps(job: Job) -> Iterator[Line | Seen]:
     """What the check would say of a job's model on ``MOST`` pictures; and the pictures themselves, once seen."""
     image_set, known = pictures.listed(job.image_set), facts.read(job.inputs["network"])
-    if known["kind"] not in ("softmax", "sigmoid") or not any(picture.labels for picture in image_set.pictures):
+    if not has_probabilities(known["kind"]):
+        model = models.load(job)
+        sample = truth.sample(image_set, model.kind, MOST)
+        seen = look(model, job.model, known, sample, job.threads, SECONDS / 2)
+        yield seen
+        if seen.places and np.isfinite(seen.scores).all():
+            yield from truth.judged(seen, SECONDS / 3)
+        return
+    if not any(picture.labels for picture in image_set.pictures):
         return
     yield labels.matching(image_set.classes, known)
     model = models.load(job)

@@ -73,6 +73,8 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         words = f"with {len(labels)} labelled pictures nothing can be said about labels and preprocessing"
         yield Line("!", "few labels", f"{words}; {suspicions.FEWEST} are the least")
         return mapping, False
+    if not counted.any():  # the line on labels says so
+        return None, False
     if max(map(len, labels)) > 1 and model.kind == "softmax":
         words = "pictures have several, but the network is taken to name one class; if it can name several, write"
         yield Line("!", "labels", words, (f"under models.{model.id}:  outputs: {{kind: sigmoid}}",))

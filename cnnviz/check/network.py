@@ -16,6 +16,7 @@ from cnnviz.check.seen import MOST, look, opened
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
+from cnnviz.network import kinds
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
 from cnnviz.pictures import sizes
 
@@ -76,7 +77,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
     channels, size = (lambda: models.channels_of(image_set.config)), sizes.common(image_set.config)
-    columns = image_set.config.get("target_columns")
+    columns = kinds.truth_columns(image_set.config, image_set.classes)
     facts = models.describe(built, block, id, image_set.classes, channels, columns, size)
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
@@ -114,6 +115,9 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     if seen.unreadable:
         words = f"{len(seen.unreadable)} of {len(seen.unreadable) + len(seen.places)} tried cannot be used"
         yield Line("!" if seen.places else "✗", "pictures", words, tuple(seen.unreadable[:3]))
+    if not seen.places and not seen.unreadable:
+        words = "no time for a picture; a config with fewer models gives each more"
+        yield Line("!", "time", words)
     if not seen.places:
         return cost
     odd = suspicions.odd_scores(seen.scores, model.kind, block["outputs"]["returns"])

@@ -1,10 +1,11 @@
 """Networks that put out values or label maps: how near to the truth, and does another preprocessing come nearer?"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
 from cnnviz import models
@@ -14,11 +15,13 @@ from cnnviz.check.report import Line, flow, some
 from cnnviz.check.seen import Seen, scores_of
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
+from cnnviz.network import kinds
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.pictures import label_maps
 
 FIRST = 24  # pictures that each other preprocessing is tried on
 BETTER = 0.8  # of the error, at most, is left where another preprocessing is clearly better
+ORDER = 0.2  # gain in mean IoU from which on the classes are told to be in another order
 GOOD = 0.1  # a smaller error cannot be much improved
 
 
@@ -34,12 +37,21 @@ def sample(image_set: ImageSet, kind: str, most: int) -> ImageSet:
 
 
 def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
-    """Which values have a column with the truth."""
+    """Which values have a column with the truth, and of how many pictures it is known."""
     values, columns = facts.get("values"), facts.get("value_columns")
     if not values:
+        masks = sum(picture.mask is not None for picture in image_set.pictures)
+        if masks:
+            yield Line("✓", "masks", f"{masks} of {len(image_set)} pictures have one")
         return
-    names = [str(name) for name in image_set.config.get("target_columns") or ["label"]]
-    found = [f"{v} by {names[c]!r}" for v, c in zip(values, columns, strict=True) if c is not None]
+    names = kinds.truth_columns(image_set.config, image_set.classes)
+    known = np.isfinite(image_set.targets()).sum(0)
+
+    def where(value: str, column: int) -> str:
+        few = f" of {known[column]} of {len(image_set)} pictures" if known[column] < len(image_set) else ""
+        return f"{value} by {names[column]!r}{few}"
+
+    found = [where(v, c) for v, c in zip(values, columns, strict=True) if c is not None]
     without = [v for v, c in zip(values, columns, strict=True) if c is None]
     if found:
         words = f"the truth is known of {', '.join(found)}" + (f", not of {some(without)}" if without else "")
@@ -55,22 +67,36 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
         words = "target_columns of a table" if seen.model.kind == REGRESSION else "masks"
         yield Line("!", "accuracy", f"without the truth ({words}) nothing can be said about errors and preprocessing")
         return
-    yield from (_values(seen) if seen.model.kind == REGRESSION else _pixels(seen))
+    lines = yield from (_values(seen) if seen.model.kind == REGRESSION else _pixels(seen))
     if len(known) < suspicions.FEWEST:
         words = f"with {len(known)} pictures whose truth is known little can be said; {suspicions.FEWEST} are the least"
         yield Line("!", "few pictures", words)
         return
-    yield from feeding(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
+    found, left = feeding(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
+    if lines and left > GOOD and errors(seen, seen.model, seen.arrays, lines=lines)[known].mean() < BETTER * left:
+        yield _other_scale(seen, lines)
+        found = Line("·", "preprocessing", "cannot be judged before values and truth are on the same scale")
+    yield found
 
 
-def errors(seen: Seen, model: Model, arrays: Sequence[np.ndarray], places: Sequence[int] | None = None) -> np.ndarray:
+def errors(
+    seen: Seen,
+    model: Model,
+    arrays: Sequence[np.ndarray],
+    places: Sequence[int] | None = None,
+    lines: dict[int, dict] | None = None,
+) -> np.ndarray:
     """How wrong the network is on each picture, (n,), NaN where the truth is not known.
 
-    Of values the mean over them of |v − t| / deviation of t, of label maps the share of wrong pixels.
+    Of values the mean over them of |v − t| / deviation of t, of label maps the share of wrong pixels. lines: place of a
+    value → the scale that it is put on before, see :func:`regression.another_scale`.
     """
     places = seen.places if places is None else places
     if model.kind == REGRESSION:
-        away = np.abs(scores_of(model, arrays)[:, : model.heads] - truth(seen, places))
+        values = scores_of(model, arrays)[:, : model.heads].astype(float)
+        for place, line in (lines or {}).items():
+            values[:, place] = line["scale"] * values[:, place] + line["shift"]
+        away = np.abs(values - truth(seen, places))
         spread = np.nanstd(truth(seen, seen.places), axis=0)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(away)
@@ -103,8 +129,10 @@ def tables(
             yield None if right is None else segmentation.confusion(right, predicted, classes)
 
 
-def _values(seen: Seen) -> Iterator[Line]:
+def _values(seen: Seen) -> Generator[Line, None, dict[int, dict]]:
+    """How near each value comes. Gives back the lines of those that are on another scale than the truth."""
     known, rng = truth(seen, seen.places), np.random.default_rng(0)
+    lines = {}
     for place, name in enumerate(seen.facts["values"]):
         rows = np.isfinite(known[:, place])
         if not rows.any():
@@ -119,9 +147,34 @@ def _values(seen: Seen) -> Iterator[Line]:
         said = regression.verdict(found)
         words += {"yes": "", "no": ": worse than that", "cannot tell": ": perhaps no better than that"}[said]
         yield Line({"yes": "✓", "no": "✗", "cannot tell": "!"}[said], name[:13], words)
+        if "line" in found:
+            lines[place] = found["line"]
+    return lines
 
 
-def _pixels(seen: Seen) -> Iterator[Line]:
+def _other_scale(seen: Seen, lines: dict[int, dict]) -> Line:
+    """What to write where values follow the truth on another scale. lines: place of the value → see regression."""
+    values, outputs = seen.facts["values"], seen.block["outputs"]
+    scale, shift = (np.ones(len(values)) * (outputs[key] or 0) for key in ("scale", "shift"))
+    scale = scale if outputs["scale"] is not None else np.ones(len(values))
+    for place, line in lines.items():  # on top of what the config says already
+        scale[place], shift[place] = line["scale"] * scale[place], line["scale"] * shift[place] + line["shift"]
+    fits = " and ".join(f"{values[place]} with R² {line['r2']:.2g}" for place, line in lines.items())
+    words = (
+        f"the truth is {fits} once put on another scale. Was the network trained on standardised targets? Then take "
+    )
+    words += "deviation and mean from the training; as these pictures have it,"
+    given = {key: v for key, v in outputs.items() if v not in (None, 0, "logits")}
+    made = {"scale": _short(scale), "shift": _short(shift)}
+    return Line("✗", "scale", words, (f"write under models.{seen.model.id}:", f"  outputs: {flow(given | made)}"))
+
+
+def _short(values: np.ndarray) -> float | list[float]:
+    rounded = [float(f"{v:.4g}") for v in values]
+    return rounded if len(rounded) > 1 else rounded[0]
+
+
+def _pixels(seen: Seen) -> Generator[Line, None, None]:
     found = [t for t in tables(seen, seen.model, seen.arrays, seen.places) if t is not None and t.sum()]
     counts = np.stack([np.stack([t.diagonal(), t.sum(1), t.sum(0)]) for t in found])
     numbers = segmentation.judged(counts, np.random.default_rng(0))
@@ -138,13 +191,34 @@ def _pixels(seen: Seen) -> Iterator[Line]:
     low, high = numbers.get("pixel_accuracy_interval", (0, 1))
     mark = "✓" if 100 * low > control else "✗" if 100 * high < control else "!"
     yield Line(mark, "pixels", words)
+    if len(found) >= suspicions.FEWEST and (words := _another_order(sum(found), seen.model.classes)):
+        yield Line("✗", "label order", words)
 
 
-def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> Iterator[Line]:
-    """Does another preprocessing come clearly nearer? known: rows with a known truth; old: their errors."""
+def _another_order(table: np.ndarray, classes: Sequence[str]) -> str:
+    """Would the maps fit the masks much better with the classes in another order? table: right, predicted; or ""."""
+    either = table.sum(1)[:, None] + table.sum(0) - table
+    iou = table / np.maximum(either, 1)
+    right, said = linear_sum_assignment(iou, maximize=True)
+    occurring = table.sum(1) > 0
+    old, new = iou.diagonal()[occurring].mean(), iou[right, said][occurring].mean()
+    moved = [(classes[r], classes[s]) for r, s in zip(right, said, strict=True) if r != s and table[r, s]]
+    if new < old + ORDER or not moved:
+        return ""
+    pairs = ", ".join(f"{r!r} of the masks is mostly called {s!r}" for r, s in moved[:3])
+    return (
+        f"mean IoU would be {100 * new:.0f} % instead of {100 * old:.0f} % with the classes in another order: {pairs}. "
+        "Number i of a mask, or of mask_colours, is output i"
+    )
+
+
+def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> tuple[Line, float]:
+    """Does another preprocessing come clearly nearer? known: rows with a known truth; old: their errors.
+
+    Gives back what is to be said, and the mean error that is left with the best preprocessing.
+    """
     if old.mean() < GOOD:
-        yield Line("✓", "preprocessing", "no other could be clearly better")
-        return
+        return Line("✓", "preprocessing", "no other could be clearly better"), float(old.mean())
     full, channels = seen.facts["preprocess"], seen.facts["channels"]
     forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
     sizes = {f[:2] for f in forms if isinstance(f, tuple)}
@@ -180,8 +254,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> I
     words = f"{tried} others tried in {time.monotonic() - started:.0f} s"
     words += f" (no time for {len(changes) - tried})" if tried < len(changes) else ""
     if best is None:
-        yield Line("✓" if tried else "!", "preprocessing", f"{words}: none is clearly better")
-        return
+        return Line("✓" if tried else "!", "preprocessing", f"{words}: none is clearly better"), float(old.mean())
     change, new = best
     said = f"{100 * new.mean():.0f} % instead of {100 * old.mean():.0f} %"
     if seen.model.kind == REGRESSION:
@@ -190,7 +263,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> I
         said = f"{said} of the pixels are wrong with {flow(change)[1:-1]}"
     written = {key: value for key, value in full.items() if key in seen.block["preprocess"]} | change
     lines = (f"write under models.{seen.model.id}:", f"  preprocess: {flow(written)}")
-    yield Line("✗", "preprocessing", f"{said} ({words})", lines)
+    return Line("✗", "preprocessing", f"{said} ({words})", lines), float(new.mean())
 
 
 def clearly_nearer(new: np.ndarray, old: np.ndarray) -> bool:

@@ -33,8 +33,6 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
 
     Raises UserError where it does not fit the network's forward.
     """
-    if given is None:
-        return _alone(net, where)
     by_name = given if isinstance(given, dict) else {}
     by_place = given if isinstance(given, list) else []
     values = {name: _value(value, f"{where}: inputs.{name}") for name, value in by_name.items()}
@@ -43,7 +41,11 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
         raise UserError(f"{where}: inputs: the picture can stand in one place only")
     if by_place and not any(value is PICTURE for value in places):
         places.insert(0, PICTURE)
+    if not places and not any(value is PICTURE for value in values.values()):
+        values |= _picture_by_name(net, values)
     _check(net, places, values, where)
+    if not places and not values:
+        return
 
     def hook(module, args: tuple, kwargs: dict):
         picture = args[0] if args else kwargs.pop(next(iter(kwargs)))
@@ -54,7 +56,6 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
 
     net.register_forward_pre_hook(hook, with_kwargs=True)
     net.fixed_pictures = [value for value in (*places, *values.values()) if isinstance(value, OfModel)]
-    return None
 
 
 def prepare(net: nn.Module, prepared) -> None:
@@ -113,28 +114,37 @@ def _file(path: str, where: str):
     raise UserError(f"{where}: {path} is neither .npy, .pt nor a picture ({', '.join(_PICTURES)})")
 
 
-def _alone(net: nn.Module, where: str) -> None:
-    """Raise UserError where the forward asks for more than the picture."""
-    needed = [
-        p.name for p in _parameters(net) if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if len(needed) > 1:
-        first, *others = needed
-        block = ", ".join(f"{name}: {{zeros: [N]}}" for name in others)
-        raise UserError(
-            f"{where}: its forward takes {', '.join(needed)}. One picture goes in, as {first}; fix the others in the "
-            f"model's block, inputs: {{{block}}}, or by a file (.npy, .pt, or a picture where it compares two)"
-        )
+def _picture_by_name(net: nn.Module, values: dict) -> dict:
+    """{name: PICTURE} where forward takes the picture by a name only, and no other name is left for it; else {}."""
+    known = _parameters(net)
+    if any(p.kind is not p.KEYWORD_ONLY for p in known):
+        return {}
+    left = [p.name for p in known if p.default is p.empty and p.name not in values]
+    return {left[0]: PICTURE} if len(left) == 1 else {}
 
 
 def _check(net: nn.Module, places: Sequence, values: dict, where: str) -> None:
-    """Raise UserError for a name that forward does not have."""
+    """Raise UserError for a name that forward does not have, and for what it needs and nothing gives."""
     known = _parameters(net)
     names = [p.name for p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY)]
     if known and not any(p.kind == p.VAR_KEYWORD for p in known):
         for name in values:
             if name not in names:
                 raise unknown(f"{where}: inputs", name, names)
+    by_place = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    picture = any(value is PICTURE for value in values.values())
+    filled = {*values, *by_place[: len(places) or (0 if picture else 1)]}
+    needed = [p.name for p in known if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [name for name in needed if name not in filled]
+    if not missing:
+        return
+    first = "" if by_place or picture else f"{missing.pop(0)}: picture, "
+    block = ", ".join(f"{name}: {{zeros: [N]}}" for name in missing)
+    one = f"One picture goes in, as {by_place[0]}; fix" if by_place and not values and not places else "Fix"
+    raise UserError(
+        f"{where}: its forward takes {', '.join(needed)}. {one} the others in the model's block, inputs: "
+        f"{{{first}{block}}}, or by a file (.npy, .pt, or a picture where it compares two)"
+    )
 
 
 def _parameters(net: nn.Module) -> list[inspect.Parameter]:

@@ -14,6 +14,7 @@ from cnnviz.errors import UserError
 
 SOFTMAX, SIGMOID, REGRESSION, SEGMENTATION = "softmax", "sigmoid", "regression", "segmentation"
 UP, DOWN = "up", "down"
+LABEL = "label"  # what the default config calls a table's column of labels: no name for a value
 
 NOT_FOR = {
     REGRESSION: {
@@ -67,6 +68,7 @@ def directions(values: Sequence[str]) -> list[str]:
 
 def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int, where: str) -> list[str]:
     """Names of ``count`` values: those given, else the columns of the table that hold the truth, else numbers."""
+    columns = [column for column in columns if column != LABEL]
     if given is None:
         given = columns if len(columns) == count else ["value"] if count == 1 else [f"value {i}" for i in range(count)]
     if len(given) != count:
@@ -76,12 +78,18 @@ def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int
     return list(given)
 
 
-def truth_columns(target_columns: Sequence[str] | None, set_classes: Sequence[str]) -> list[str]:
-    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers."""
-    if target_columns or not set_classes:
-        return list(target_columns or ())
+def truth_columns(config: dict, set_classes: Sequence[str]) -> list[str]:
+    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers.
+
+    config: the set's block. A folder's labels, and a table's without a name, are "label".
+    """
+    columns = config.get("target_columns")
+    if columns or not set_classes:
+        return [str(column) for column in columns or ()]
+    label = config.get("label_column")
+    name = label if isinstance(label, str) and config.get("kind") == "csv" else LABEL
     try:
-        return ["label"] if all(isfinite(float(name)) for name in set_classes) else []
+        return [name] if all(isfinite(float(name)) for name in set_classes) else []
     except ValueError:
         return []
 

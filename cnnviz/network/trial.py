@@ -37,13 +37,13 @@ TRIES = 10  # of a network that draws random numbers
 SAME = 1e-4  # relative difference of scores that the same numbers may have
 ALIKE = 0.03  # … and that a batch may make: kernels of bfloat16 differ by nearly as much
 NOT_TWICE = (
-    "The network does not give the same picture the same scores twice: they differ by up to {:.0%}. Something random "
+    "The network does not give the same picture the same scores twice: they differ by {}. Something random "
     "is at work in forward(), such as dropout that is not turned off, noise or a random crop. What is shown here is "
     "one of many answers."
 )
 NOT_ALONE = (
-    "The scores of a picture depend on the other pictures in its batch: beside another one they differ by up to "
-    "{:.0%}. So it is where batch normalisation takes the mean and variance of the batch. What is shown here depends "
+    "The scores of a picture depend on the other pictures in its batch: beside another one they differ by {}. "
+    "So it is where batch normalisation takes the mean and variance of the batch. What is shown here depends "
     "on which pictures were scored together."
 )
 NO_GRADIENT = (
@@ -122,9 +122,13 @@ def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str
     if _generators() != before:  # a random number was drawn: it may be the same one twice, or matter seldom
         off = max([off, *(difference(net(x), scores) for _ in range(TRIES))])
     if off > SAME:
-        return [NOT_TWICE.format(off)]
+        return [NOT_TWICE.format(_amount(off))]
     off = difference(one, scores[:1])
-    return [NOT_ALONE.format(off)] if off > ALIKE else []
+    return [NOT_ALONE.format(_amount(off))] if off > ALIKE else []
+
+
+def _amount(share: float) -> str:
+    return f"up to {share:.0%}" if share >= 0.005 else "less than 1%"
 
 
 def _generators() -> tuple:

@@ -4,6 +4,7 @@ A file holds a whole number a pixel (grey, 8 or 16 bits, or .npy), a colour of a
 that the image set's ``mask_colours`` name. Number i is output i; ``IGNORED`` pixels count for nothing.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from PIL import Image
 
 from cnnviz.errors import UserError
 from cnnviz.images import ImageSet, reason
+from cnnviz.pictures import sizes
 from cnnviz.pictures.places import root_of
 from cnnviz.preprocess import Preprocess
 
 IGNORED = 255  # in files, where there are fewer classes
 NOTHING = -1  # what it becomes
+LOSSY = (".jpg", ".jpeg", ".jfif")
 
 
 def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes: int) -> np.ndarray | None:
@@ -27,9 +30,17 @@ def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes:
     name = image_set.pictures[index].mask
     if name is None:
         return None
-    path = Path(root_of(image_set.config), name)
-    config = image_set.config
-    return seen(numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore")), preprocess)
+    path = Path(os.path.normpath(os.path.join(root_of(image_set.config), name)))
+    config, picture = image_set.config, image_set.pictures[index]
+    labels = numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore"))
+    file = os.path.join(root_of(config), picture.file or picture.name)
+    size = (picture.height, picture.width) if picture.width else not config.get("loader") and sizes.of_file(file)
+    if size and not _alike(labels.shape, size):
+        raise UserError(
+            f"the mask {path} has {labels.shape[1]} × {labels.shape[0]} pixels, and its picture {size[1]} × {size[0]}: "
+            "they must have the same shape"
+        )
+    return seen(labels, preprocess)
 
 
 def numbers(
@@ -49,21 +60,36 @@ def numbers(
                 f"the mask {path} holds colours, not numbers of classes; name them in the image set, in the order of "
                 "the outputs: mask_colours: [[0, 0, 0], [128, 64, 128]]"
             )
-        return _of_colours(values[..., :3], colours)
+        if path.suffix.lower() in LOSSY:
+            raise UserError(f"the mask {path} is a JPEG, which does not keep colours exactly; save masks as PNG")
+        found = _of_colours(values[..., :3], colours)
+        if not (found != NOTHING).any():
+            seen_first = ", ".join(map(str, np.unique(values[..., :3].reshape(-1, 3), axis=0)[:3].tolist()))
+            raise UserError(f"the mask {path} has none of the colours of mask_colours; it has {seen_first}, …")
+        return found
     if values.dtype == bool:
         values = values.astype(np.uint8)
     values = values.astype(np.int32)
     if ignore is not None:
         values = np.where(values == ignore, NOTHING, values)
     found = np.unique(values)
+    if classes == 2 and path.suffix.lower() in LOSSY and found[-1] > 127:  # black and white, but for what a JPEG loses
+        return (values > 127).astype(np.int32)
     if classes == 2 and set(found.tolist()) <= {0, 255}:  # black and white: yes or no
         return (values > 0).astype(np.int32)
     if (odd := found[(found >= classes) & (found != IGNORED)]).size or found[0] < NOTHING:
+        if path.suffix.lower() in LOSSY:
+            raise UserError(f"the mask {path} is a JPEG, which does not keep numbers exactly; save masks as PNG")
         raise UserError(
             f"the mask {path} holds the number {odd[0] if odd.size else found[0]}, and the network has {classes} "
             f"classes, 0 to {classes - 1} ({IGNORED} is ignored; another such number says mask_ignore of the image set)"
         )
     return np.where(values >= classes, NOTHING, values)
+
+
+def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two sizes have one shape: a mask may be smaller than its picture, and is then rounded to pixels."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= (0.02 * max(a) + 1) * b[1]
 
 
 def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:

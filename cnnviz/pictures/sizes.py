@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz import images
+from cnnviz.pictures.places import root_of
 
 SMALL = 96  # pixels
 MOST = 8  # pictures whose headers are read, spread over the set
@@ -22,14 +23,13 @@ def common(config: dict) -> tuple[int, int] | None:
         return None
     rows = images.rows(config)
     places = {i * (len(rows) - 1) // max(1, MOST - 1) for i in range(MOST)}
-    root = os.path.dirname(config["path"]) if config["kind"] == "csv" else config["path"]
-    found = {_size(os.path.join(root, rows[i].name)) for i in places} - {None}
+    found = {of_file(os.path.join(root_of(config), rows[i].file or rows[i].name)) for i in places} - {None}
     size = found.pop() if len(found) == 1 else None
     return size if size and max(size) <= SMALL else None
 
 
-def _size(path: str) -> tuple[int, int] | None:
-    """Of the upright picture in a file; None where it cannot be told."""
+def of_file(path: str) -> tuple[int, int] | None:
+    """(height, width) of the upright picture in a file, by its header; None where it cannot be told."""
     try:
         if path.lower().endswith(".npy"):
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]

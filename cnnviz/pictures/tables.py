@@ -40,10 +40,14 @@ _BINARY = {"0": False, "1": True, "-1": False, "": False, "false": False, "true"
 
 @dataclass(frozen=True)
 class _Sheet:
-    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's."""
+    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's.
+
+    comma: whether commas part the columns, so that one in a number of four digits parts thousands.
+    """
 
     header: list[str] | None
     lines: list[tuple[int, list[str]]]
+    comma: bool = False
 
 
 def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
@@ -71,7 +75,7 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     found: dict[str, Row] = {}
     for (number, cells), of_line in zip(lines, labels, strict=True):
         row = _row(cells, of_line, at, boxes, places, f"{path}, line {number}", config)
-        targets = (_value(cells[place], f"{path}, line {number}: {name}") for name, place in values)
+        targets = (_value(cells[place], f"{path}, line {number}: {name}", sheet.comma) for name, place in values)
         row = row._replace(targets=tuple(targets))
         if row.name in found:
             row = row._replace(labels=tuple(dict.fromkeys([*found[row.name].labels, *row.labels])))
@@ -180,8 +184,8 @@ def _from_text(text: str, config: dict, told: list[str]) -> _Sheet:
         raise UserError(f"{config['path']} is empty")
     first = [cell.strip() for cell in lines[0][1]]
     if _names_a_picture(first, config):
-        return _Sheet(None, lines)
-    return _Sheet(first, lines[1:])
+        return _Sheet(None, lines, delimiter == ",")
+    return _Sheet(first, lines[1:], delimiter == ",")
 
 
 def _delimiter(text: str, config: dict) -> str:
@@ -409,17 +413,27 @@ def _binary(cell: str) -> str:
     return re.sub(r"\.0+$", "", cell.strip().casefold())
 
 
-def _value(cell: str, where: str) -> float | None:
-    text = cell.strip()
+def _value(cell: str, where: str, comma: bool) -> float | None:
+    """The number in a cell, None where it holds none: 1234.5, 1,234.5 and, as in German, 1.234,5 or 1234,5."""
+    text = cell.strip().replace("\N{MINUS SIGN}", "-")
     if text.casefold() in ("", "nan", "na", "n/a", "none", "null", "-"):
         return None
     try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 else text)
+        value = float(_plain_number(text, comma))
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(f"{where}: {text!r} is no number; leave the cell empty where the value is not known")
     return value
+
+
+def _plain_number(text: str, comma: bool) -> str:
+    """A number as people write it → as Python reads it. comma: see _Sheet."""
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text) and (comma or "." in text or text.count(",") > 1):
+        return text.replace(",", "")
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d+", text) or re.fullmatch(r"-?\d{1,3}(\.\d{3}){2,}", text):
+        return text.replace(".", "").replace(",", ".")
+    return text.replace(",", ".") if text.count(",") == 1 else text
 
 
 def _box(cells: list[str], where: str) -> tuple[float, ...] | None:

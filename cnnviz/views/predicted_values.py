@@ -78,9 +78,16 @@ def conclusion(found: dict) -> str:
         if better
         else "whether the network is nearer than that cannot be told from these"
     )
+    line = found.get("line")
+    scale = (
+        f" The values follow the truth on another scale: {number(line['scale'])} × value {line['shift']:+.3g} has R² "
+        f"{number(line['r2'])}. outputs.scale and outputs.shift of the config put that right."
+        if line
+        else ""
+    )
     return (
         f"R² {r2}{between}. Mean absolute error {number(found['mae'])}{mae}; always the mean has "
-        f"{number(found['control_mae'])}: {said}."
+        f"{number(found['control_mae'])}: {said}.{scale}"
     )
 
 

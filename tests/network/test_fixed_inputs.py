@@ -24,6 +24,10 @@ class Base(nn.Module):
     def features(self, x):
         return self.conv(x).relu().mean((2, 3))
 
+class Named(Base):
+    def forward(self, *, pixels, metadata):
+        return self.fc(torch.cat([self.features(pixels), metadata], 1))
+
 class Metadata(Base):
     def forward(self, image, metadata):
         return self.fc(torch.cat([self.features(image), metadata], 1))
@@ -67,6 +71,7 @@ def model(tmp_path):
     ("name", "inputs", "fixed"),
     [
         ("Metadata", {"metadata": [1, 2, 3]}, [1.0, 2, 3]),
+        ("Named", {"metadata": [1, 2, 3]}, [1.0, 2, 3]),
         ("Metadata", {"metadata": {"zeros": [3]}}, [0.0] * 3),
         ("Metadata", {"metadata": "three.npy"}, [1.0, 2, 3]),
         ("Metadata", [[1, 2, 3]], [1.0, 2, 3]),
@@ -103,6 +108,8 @@ def test_the_other_picture_is_prepared_as_the_first(model):
     [
         ("Metadata", None, r"forward takes image, metadata.*inputs: \{metadata: \{zeros: \[N\]\}\}"),
         ("Siamese", None, "a picture where it compares two"),
+        ("Named", None, r"inputs: \{pixels: picture, metadata: \{zeros: \[N\]\}\}"),
+        ("Metadata", {"image": "picture"}, r"inputs: \{metadata: \{zeros: \[N\]\}\}"),
         ("Metadata", {"meta": [1]}, "there is no 'meta'. Did you mean 'metadata'"),
         ("Metadata", {"metadata": "absent.npy"}, "does not exist"),
         ("Metadata", {"metadata": {"zeros": 3}}, r"neither \{zeros: \[sizes\]\} nor"),
