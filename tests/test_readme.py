@@ -409,6 +409,17 @@ def numbers_age(write):
     return OWN | {"arguments": {"classes": 2}, "outputs": write["outputs"]}, block, 4  # each value up and down
 
 
+def numbers_standardised(write):
+    built = doors.build(
+        complete(OWN | {"arguments": {"classes": 2}, "outputs": write["outputs"]})["models"]["m"], "m", 0
+    )
+    plain = doors.build(complete(OWN | {"arguments": {"classes": 2}})["models"]["m"], "m", 0)
+    x = torch.rand(1, 3, 16, 16)
+    scale, shift = (torch.tensor(write["outputs"][key]) for key in ("scale", "shift"))
+    torch.testing.assert_close(built.net(x)[:, :2], plain.net(x) * scale + shift)
+    return OWN | {"arguments": {"classes": 2}, "outputs": write["outputs"]}, None, 4
+
+
 def a_class_for_each_pixel(write):
     draw("data/pictures/1.png")
     Path(write["masks"]).mkdir()
@@ -424,7 +435,7 @@ def classes_of_a_picture(write):
     return {"factory": "two.py:build", "inputs": write["inputs"]}, None, 2
 
 
-OUTPUTS = {f.__name__: f for f in (numbers_age, a_class_for_each_pixel, classes_of_a_picture)}
+OUTPUTS = {f.__name__: f for f in (numbers_age, numbers_standardised, a_class_for_each_pixel, classes_of_a_picture)}
 
 
 @pytest.mark.parametrize("row", TABLES["Outputs"])
