@@ -68,11 +68,11 @@ def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
     except Exception as error:  # a damaged file can hold tensors that torch makes but cannot copy
         raise UserError(f"{at} holds tensors that cannot be used: {files.first_line(error)}") from error
 
-    facts = []
+    facts = [chosen] if chosen else []
     if isinstance(content, dict) and type(content.get("epoch")) is int:
         facts.append(f"epoch {content['epoch']}")
     facts += [f"not its {name}" for name in others if _AVERAGED.search(name)][:1]
-    described = (f"{chosen} of " if chosen else "") + Path(path).name + (f" ({'; '.join(facts)})" if facts else "")
+    described = Path(path).name + (f" ({'; '.join(facts)})" if facts else "")
     return Checkpoint(state, described)
 
 

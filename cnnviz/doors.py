@@ -64,7 +64,7 @@ def build(config: dict, id: str, seed: int) -> Built:
             sibling = _sibling(config, state)
             more = f"\nThe file is of another of that family: write  torchvision: {sibling}" if sibling else ""
             raise UserError(f"{error}{more}") from error
-        described += f", weights of {Path(path).name}" + (f" ({left_out})" if left_out else "")
+        described += f", weights of {checkpoint.described}" + (f" ({left_out})" if left_out else "")
     net = forms.settled(net)
     fixed_inputs.beside(net, config.get("inputs"), where)
     net.register_forward_hook(_scores(config["outputs"], where))

@@ -303,15 +303,20 @@ def describe(
     given = config["preprocess"]
     guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
     stated = given.get("input_channels"), guess, pictures
-    taken = None
+    taken = misfit = None
     with trial.undisturbed(net):
         if picture_size and not built.preprocess and not {"resize", "crop"} & given.keys():
-            with contextlib.suppress(UserError):
+            try:
                 taken = inputs.taken(net, tuple(picture_size), where, *stated)
+            except UserError as error:
+                misfit = error  # the network may have been trained on enlarged pictures
         if taken and taken.fits:
             given = given | {"resize": list(picture_size), "crop": None}
         else:
-            taken = inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated)
+            try:
+                taken = inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated)
+            except UserError as error:
+                raise misfit or error from error
     channels, calls = taken.channels, taken.calls
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)

@@ -207,7 +207,7 @@ def test_lightning(saved, state):
         "hyper_parameters": {"config": Fancy(), "lr": np.float32(1)},
     }
     path = saved(content, "best.ckpt")
-    assert checkpoints.read(path, "model m").described == "state_dict of best.ckpt (epoch 12)"
+    assert checkpoints.read(path, "model m").described == "best.ckpt (state_dict; epoch 12)"
     assert loads(path, state) == "names taken without the prefix model., passed over criterion.weight, train_acc.tp"
 
 
@@ -222,7 +222,7 @@ def other(state: dict) -> dict:
 @pytest.mark.parametrize("averaged", ["model_ema", "ema", "state_dict_ema", "ema_state_dict", "teacher", "swa_model"])
 def test_plain_weights_come_before_averaged_ones_and_key_chooses(saved, state, plain, averaged):
     path = saved({averaged: other(state), plain: state, "epoch": 2})
-    assert checkpoints.read(path, "model m").described == f"{plain} of w.pt (epoch 2; not its {averaged})"
+    assert checkpoints.read(path, "model m").described == f"w.pt ({plain}; epoch 2; not its {averaged})"
     loads(path, state)
     loads(path, other(state), key=averaged)
     loads(path, state, key=plain)

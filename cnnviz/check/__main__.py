@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 
 # Seconds from the start until the networks, and then Snakemake's plan, have to be done: less than a minute under load.
 NETWORKS, PLAN = 45, 55
+_FRAME = re.compile(r"\s*(File \".*, line \d+|\w+ in file \".*:$)")  # where in our code it was raised helps nobody
 LEAST = 10, 5  # that they have all the same where the machine is so busy that starting took most of the minute
 
 
@@ -45,7 +47,8 @@ def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: flo
     output.seek(0)
     said = output.read()
     if failed:
-        yield Line("✗", "jobs", "Snakemake cannot plan the run:", tuple(said.strip().splitlines()[-3:]))
+        words = [line for line in said.strip().splitlines() if not _FRAME.match(line)]
+        yield Line("✗", "jobs", "Snakemake cannot plan the run:", tuple(words[-3:]))
     else:
         yield from plan.plan(said, costs, config)
 

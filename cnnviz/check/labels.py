@@ -56,7 +56,7 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
     right = suspicions.right_outputs(labels, mapping)
     hit = suspicions.hits(seen.scores, right)
     counted = np.array([bool(outputs) for outputs in right])
-    few, near = counted.sum() < suspicions.FEWEST, True
+    few, near = counted.sum() < suspicions.FEWEST, bool(counted.any())
     if counted.any():
         chance = float(np.mean([len(outputs) for outputs in right if outputs])) / len(model.classes)
         near = suspicions.near_chance(hit[counted], chance)
@@ -83,7 +83,9 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         image_set.classes, list(dict.fromkeys([*first_seen, *image_set.classes])), model.classes, mapping
     )
     ordered = suspicions.better_order(seen.scores, labels, mapping, list(others))
-    fitted = None if ordered else suspicions.permutation(seen.scores, labels, mapping)
+    fitted = suspicions.permutation(seen.scores, labels, mapping)
+    if ordered and fitted and suspicions.explains_more(fitted[1], ordered[2]):
+        ordered = None  # a known order that is right for some classes by chance
     if not ordered and not fitted:
         sure = suspicions.sure_of_something_else(seen.scores, labels, mapping)
         if sure:
@@ -149,4 +151,6 @@ def mended(other: list, mapping: list, seen: Seen, set_classes: Sequence[str]) -
         return [under, f"  classes: {flow([named[i] for i in range(offset, count)])}"]
     if all(name.isdecimal() for name in set_classes) and other == [None if o is None else o - 1 for o in mapping]:
         return ["the labels seem to count from 1; they have to count from 0"]
-    return ["mend the list under `classes:`, or the labels"]
+    if seen.block["classes"] is None:
+        return [under, "  classes: [...], the names of all outputs in the order that your training script counted them"]
+    return ["put the names under `classes:` into the order of the outputs, or correct the labels"]

@@ -21,6 +21,7 @@ from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabil
 from cnnviz.pictures import sizes
 
 SECONDS = 40  # for all networks; starting and planning come on top
+IN_TIME = 0.8  # of a network's time is planned for: a step that takes longer than expected still ends with its line
 
 
 def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[Cost]]:
@@ -44,8 +45,9 @@ def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[
             continue
         yield Line("", f"Model {id}", block["title"] or "")
         share = max(end - time.monotonic(), 0) / others
-        most, missed = min(1.5 * share, end - time.monotonic()), "a config with fewer models gives each more"
-        cost = yield from _guarded(_check(id, config, sets[name], share), most, missed)
+        most, missed = min(1.5 * share, end - time.monotonic()), "what is not said above was not looked at"
+        missed += "; a config with fewer models gives each more" if len(config["models"]) > 1 else ""
+        cost = yield from _guarded(_check(id, config, sets[name], min(share, IN_TIME * most)), most, missed)
         costs += [cost] if cost else []
     return costs
 
@@ -136,14 +138,16 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         yield Line("·", "preprocessing", "cannot be judged before labels and outputs fit")
     elif len(seen.places) >= suspicions.FEWEST:
         explained = yield from feeding.feeding(seen, mapping, left())
-        if puzzling and not explained:
+        if puzzling and not explained and not odd:
             words = (
                 "" if suspicions.enough_for_permutation(seen.labels) else " (hardly to be told: few pictures a class)"
             )
             words = (
-                f"neither labels in another order{words} nor another preprocessing explain it. Is the network trained"
+                f"neither labels in another order{words} nor another preprocessing alone explains it. Is the network "
+                "trained, and are these the right weights (checkpoint_key: chooses among several in a file)? Were these"
             )
-            yield Line("!", "why", f"{words}, the checkpoint the right one, and were these its classes?")
+            words += " its classes? Where both are wrong, write classes: in the order of the training, and check again"
+            yield Line("!", "why", words)
     return cost
 
 

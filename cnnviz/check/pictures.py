@@ -14,7 +14,7 @@ from cnnviz.check.report import Line, some
 from cnnviz.errors import UserError
 from cnnviz.images import ImageSet, Picture
 from cnnviz.pictures.places import root_of
-from cnnviz.pictures.rows import Found, doubtful_order
+from cnnviz.pictures.rows import Found, doubtful_level, doubtful_order
 
 SAMPLE = 24
 
@@ -68,7 +68,7 @@ def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
     found = images.found(image_set.config)
     words = f"{len(pictures):,}" + (f" of {found.total:,} (limit)" if len(pictures) < found.total else "")
     if image_set.classes:
-        words += f" in {len(image_set.classes)} classes: {some(image_set.classes)}"
+        words += f" in {len(image_set.classes)} class{'es' * (len(image_set.classes) > 1)}: {some(image_set.classes)}"
     words += f"; up to {most} labels each" if most > 1 else ""
     words += "; without labels" if not most else f"; {without:,} without a label" if without else ""
     roles = Counter(p.role for p in pictures)
@@ -96,6 +96,8 @@ def listing(found: Found, config: dict) -> Iterator[Line]:
     if config["kind"] == "folder":
         if doubt := doubtful_order(found.classes):
             yield Line("!", "order", doubt)
+        if doubt := doubtful_level(config["path"], found):
+            yield Line("!", "classes", doubt)
         endings = Counter(PurePosixPath(row.name).suffix.lower() or "without an ending" for row in found.rows)
         yield Line("·", "files", ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(12)))
     for other in (other for other in found.others if other.reason):

@@ -166,6 +166,11 @@ def better_order(
     return best
 
 
+def explains_more(fitted: np.ndarray, ordered: np.ndarray) -> bool:
+    """Whether the hits of a fitted assignment are clearly more than those of a known order, on the same pictures."""
+    return len(fitted) == len(ordered) and clearly_better(fitted, ordered)
+
+
 def enough_for_permutation(labels: Sequence[Sequence[int]]) -> bool:
     """Are there pictures enough of each class to find their outputs anew?"""
     counts = Counter(of[0] for of in labels if len(of) == 1)

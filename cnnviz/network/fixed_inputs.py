@@ -55,6 +55,10 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
         return (*first, *new), named
 
     net.register_forward_pre_hook(hook, with_kwargs=True)
+    fixed = {str(name): v for name, v in (*enumerate(places), *values.items()) if isinstance(v, Tensor)}
+    net.fixed_sizes = ", ".join(
+        f"{name} of {' × '.join(map(str, v.shape)) or 'one number'}" for name, v in fixed.items()
+    )
     net.fixed_pictures = [value for value in (*places, *values.values()) if isinstance(value, OfModel)]
 
 

@@ -4,6 +4,7 @@ The first convolution among the modules does not tell. A network may fold its pi
 its grey, and the module made first may be called last.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from cnnviz.network import batches
 
 MOST = 16  # channels that are tried one after the other where nothing tells their number
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
+KEYS = ("image", "images", "pixel_values", "img", "x", "input")  # under which a network may want its pictures
 SECONDS = 3.0  # to look for a size that it takes, so that the message can name one
 
 
@@ -105,8 +107,33 @@ def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Tri
     return error
 
 
+def _otherwise(net: nn.Module, size: tuple[int, int], channels: int) -> str:
+    """What to write for a network that takes pictures in another form than (n, channels, height, width); else ""."""
+    x = torch.zeros(2, channels, *size, device=next((p.device for p in net.parameters()), None))
+    forms = [
+        ("with the channels last", "x.permute(0, 2, 3, 1)", x.permute(0, 2, 3, 1)),
+        ("as a list of tensors", "list(x)", list(x)),
+        *((f"in a dict, as {key!r}", f"{{{key!r}: x}}", {key: x}) for key in KEYS),
+    ]
+    for words, code, given in forms:
+        with contextlib.suppress(Exception), torch.no_grad():
+            scores = net(given)
+            if isinstance(scores, torch.Tensor) and scores.ndim == 2 and len(scores) == 2:
+                return (
+                    f"It takes pictures {words}. Add these lines to the file of your network:\n\n"
+                    "from torch import nn\nclass Turned(nn.Module):\n"
+                    "    def __init__(self):\n        super().__init__()\n"
+                    f"        self.net = {type(net).__name__}()  # as your script makes it\n\n"
+                    f"    def forward(self, x):\n        return self.net({code})\n\n"
+                    "Then write  factory: FILE:Turned  with the same checkpoint:"
+                )
+    return ""
+
+
 def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]) -> str:
     error, words = furthest.error, str(furthest.error)
+    if form := _otherwise(net, size, 3 if 3 in [trial.channels for trial in trials] else furthest.channels):
+        return form
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):
         return "Its code asks for a GPU by name; write x.device where it says cuda"
     if re.search(r"dtype|scalar type|should be the same", words):
@@ -125,6 +152,8 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
         write += [f"input_channels: {channels}"] * (channels != furthest.channels)
         also = f" and {channels} channel{'s' * (channels > 1)}" if channels != furthest.channels else ""
         return f"It takes {height} × {width} pixels{also}; write preprocess: {{{', '.join(write)}}}"
+    if beside := getattr(net, "fixed_sizes", ""):
+        return f"Perhaps it takes other numbers beside the picture than inputs: gives it, which are {beside}"
     return (
         "Write what it was trained on, such as preprocess: {resize: [32, 32]}, and input_channels: 4 inside the braces "
         "where its pictures have other than 1 or 3 channels"

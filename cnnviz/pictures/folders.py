@@ -106,9 +106,10 @@ def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None)
         told.append(
             f"no pictures in the folder{'s' * (len(without) > 1)} {', '.join(without[:5])}: not among the classes"
         )
-    for table in ("metadata.csv", "metadata.jsonl"):
-        if os.path.isfile(os.path.join(root, table)):
-            path = os.path.join(root, table)
+    tables = [os.path.join(root, f, t) for f in ("", *sorted(folders)) for t in ("metadata.csv", "metadata.jsonl")]
+    for path in tables:
+        if os.path.isfile(path):
+            table = os.path.relpath(path, root)
             told.append(f"the classes are those of the folders; those of {table}: {{kind: csv, path: {path}}}")
     return told
 

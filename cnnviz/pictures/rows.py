@@ -1,10 +1,12 @@
 """What is known of the pictures of a set before any of them is opened, and in what order their classes are."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 ROLES = ("reference", "query")
+_PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "trainset", "testset")
 
 
 class Row(NamedTuple):
@@ -80,6 +82,29 @@ def doubtful_order(names: Sequence[str]) -> str:
         f"the folders are called by numbers; their classes are in the order of text ({few}, …), as torchvision's "
         f"ImageFolder has them, and not of value ({', '.join(by_value[:4])}, …)"
     )
+
+
+def doubtful_level(root: str, found: Found) -> str:
+    """A word where the folders taken for classes are most likely one level too high; else "".
+
+    They are called like parts of a data set (train, val), or there is one and the pictures lie in several below it.
+    """
+    names = found.classes
+    if not names:
+        return ""
+    split = all(name.casefold() in _PARTS for name in names)
+    below = {row.name.split("/")[1] for row in found.rows if row.labels == names[:1] and row.name.count("/") > 1}
+    if not split and (len(names) > 1 or len(below) < 2):
+        return ""
+    path = os.path.join(root, names[0])
+    folders, taken = ("folders", "are taken for classes") if len(names) > 1 else ("folder", "is taken for a class")
+    words = (
+        f"the {folders} {', '.join(names[:4])} {taken}. If the classes are the folders in there, write  path: {path}"
+    )
+    if split and len(names) > 1:
+        roles = sorted(names, key=lambda name: not name.casefold().startswith("train"))
+        words += f"  or  roles: {{reference: [{roles[0]}], query: [{', '.join(roles[1:])}]}}"
+    return words
 
 
 def is_number(name: str) -> bool:

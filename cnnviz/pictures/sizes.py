@@ -1,21 +1,25 @@
 """The size of a set's pictures where they are all of one small size: what a network was most likely trained on."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from cnnviz import images
+from cnnviz.pictures import files
 from cnnviz.pictures.places import root_of
 
 SMALL = 96  # pixels
+LARGEST = 16 * 2**20  # bytes of a file that is read whole: SMALL × SMALL pixels of 8 bytes in more than 200 channels
 MOST = 8  # pictures whose headers are read, spread over the set
 
 
 def common(config: dict) -> tuple[int, int] | None:
     """(height, width) of a set's pictures if some of them, spread over the set, are all of one small size, else None.
 
-    Reads their headers only, so this is quick; where a loader makes pictures of files it is not known.
+    Reads headers, and of TIFF files and arrays, whose headers do not tell their axes, small ones whole, so this is
+    quick. Where a loader makes pictures of files it is not known.
     """
     if config["kind"] == "demo":
         return 64, 64
@@ -29,8 +33,11 @@ def common(config: dict) -> tuple[int, int] | None:
 
 
 def of_file(path: str) -> tuple[int, int] | None:
-    """(height, width) of the upright picture in a file, by its header; None where it cannot be told."""
+    """(height, width) of the upright picture in a file; None where it cannot be told."""
     try:
+        if path.lower().endswith((".npy", ".tif", ".tiff")) and os.path.getsize(path) <= LARGEST:
+            pixels, _ = files.read(Path(path))
+            return pixels.shape[:2] if isinstance(pixels, np.ndarray) else pixels.size[::-1]
         if path.lower().endswith(".npy"):
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
             return height, width

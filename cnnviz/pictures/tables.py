@@ -388,11 +388,9 @@ def _labels(
         told.append(f"the label {word!r} ({count} ×) counts as none (missing_labels: [] makes it a class)")
     kept = [[part for part in parts if part and part not in none] for parts in parted]
     whole = [part for parts in kept for part in parts]
-    if any(part.endswith(".0") for part in whole) and all(
-        re.fullmatch(r"[+-]?\d+\.0+", part, re.ASCII) for part in whole
-    ):
-        told.append(f"labels such as {whole[0]} are read as {whole[0].partition('.')[0]}")
-        kept = [[part.partition(".")[0] for part in parts] for parts in kept]
+    if whole and all(re.fullmatch(r"[+-]?\d+[.,]0+", part, re.ASCII) for part in whole):
+        told.append(f"labels such as {whole[0]} are read as {re.split('[.,]', whole[0])[0]}")
+        kept = [[re.split("[.,]", part)[0] for part in parts] for parts in kept]
     return [tuple(dict.fromkeys(parts)) for parts in kept]
 
 
@@ -410,7 +408,7 @@ def _hot(sheet: _Sheet, cells: list[str], columns: Iterable[int], where: str) ->
 
 
 def _binary(cell: str) -> str:
-    return re.sub(r"\.0+$", "", cell.strip().casefold())
+    return re.sub(r"[.,]0+$", "", cell.strip().casefold())  # a spreadsheet's decimal comma counts as a point
 
 
 def _value(cell: str, where: str, comma: bool) -> float | None:
@@ -440,7 +438,7 @@ def _box(cells: list[str], where: str) -> tuple[float, ...] | None:
     if not any(cell.strip() for cell in cells):
         return None
     try:
-        box = tuple(float(cell) for cell in cells)
+        box = tuple(float(_plain_number(cell.strip(), False)) for cell in cells)
     except ValueError:
         box = ()
     if not box or not all(map(math.isfinite, box)):

@@ -201,3 +201,12 @@ def test_file_names_speak_for_the_predictions():
     files = ["a/003_tiger-shark.jpg", "Golden_Retriever 2.png", "fox.jpg", "tiger.jpg"]
     agree, luck = suspicions.named_rightly(files, names, [0, 2, 1, 0])
     assert agree == [0, 1] and luck == pytest.approx((2 + 1) / 4)
+
+
+def test_a_known_order_gives_way_to_one_that_explains_clearly_more():
+    true, labels = [1, 2, 3, 0], [(i % 4,) for i in range(80)]
+    scores = np.eye(4)[[(i + 1) % 4 for i in range(80)]] * 5.0
+    some = np.arange(80) % 4 < 3  # one further is right for three of four classes
+    fitted, hit = suspicions.permutation(scores, labels, list(range(4)))
+    assert fitted == true and suspicions.explains_more(hit, hit & some)
+    assert not suspicions.explains_more(hit, hit) and not suspicions.explains_more(hit[:40], some)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from cnnviz.pictures.rows import Row, in_order, limited
+from cnnviz.pictures.rows import Found, Row, doubtful_level, in_order, limited
 
 
 def drawn(seed: int) -> tuple[list[Row], int]:
@@ -64,3 +64,22 @@ def test_classes_of_folders_are_in_the_order_of_image_folder(names, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").touch()
     assert in_order(names, numbers=False) == tuple(ImageFolder(str(tmp_path)).classes)
+
+
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        (["train/cat/1.png", "train/dog/2.png", "val/cat/3.png"], "{reference: [train], query: [val]}"),
+        (["Test/1.png", "Train/2.png"], "{reference: [Train], query: [Test]}"),
+        (["pictures/cat/1.png", "pictures/dog/2.png"], "path: data/pictures"),
+        (["train/1.png", "train/2.png"], "path: data/train"),
+        (["cat/1/a.png", "dog/1/b.png"], ""),
+        (["cat/1/a.png", "cat/1/b.png"], ""),
+        (["cat/1.png", "test/2.png"], ""),
+        (["1.png"], ""),
+    ],
+)
+def test_folders_one_level_too_high_are_told_from_classes(files, advice):
+    rows = tuple(Row(file, tuple(file.split("/")[:-1][:1])) for file in files)
+    told = doubtful_level("data", Found(rows, in_order([n for row in rows for n in row.labels], False), len(rows), ()))
+    assert told.endswith(advice) if advice else told == ""

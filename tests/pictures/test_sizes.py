@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from cnnviz import config, doors, models
@@ -49,6 +50,26 @@ def block(**keys):
 )
 def test_one_small_size_is_seen_and_nothing_else(tmp_path, shapes, kind, size):
     assert sizes.common(folder(tmp_path, *shapes, kind=kind)) == size
+
+
+@pytest.mark.parametrize("write", ["bands.tif", "first.npy", "last.npy"])
+def test_a_header_that_does_not_tell_the_bands_is_not_believed(tmp_path, write):
+    values = np.random.default_rng(0).integers(0, 4000, (40, 40, 13), np.uint16)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / write
+        if write.endswith(".tif"):
+            tifffile.imwrite(path, values)  # which says 40 pages of 40 × 13 pixels
+        else:
+            np.save(path, values.transpose(2, 0, 1) if write == "first.npy" else values)
+    assert sizes.common(block(path=str(tmp_path))) == (40, 40)
+
+
+def test_the_pictures_of_a_table_are_found_under_its_root_and_without_endings(tmp_path):
+    folder(tmp_path / "data", (24, 30), (24, 30))
+    (tmp_path / "table.csv").write_text("id,class\na/000,a\nb/001,b\n")
+    keys = {"path_column": "id", "label_column": "class", "root": str(tmp_path / "data")}
+    assert sizes.common(block(kind="csv", path=str(tmp_path / "table.csv"), **keys)) == (24, 30)
 
 
 def test_of_broken_files_and_loaders_nothing_is_said(tmp_path):

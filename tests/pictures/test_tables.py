@@ -182,3 +182,20 @@ def test_masks_are_found_as_the_pictures_are(place):
     got = found(place, content, mask_column="mask")
     assert {row.mask for row in got.rows} == {"shots/cat/0.png"}
     assert np.all([row.labels == ("a",) for row in got.rows])
+
+
+@pytest.mark.parametrize("one", ["1", "1,0", "1.00", "1,00"])
+def test_a_spreadsheets_decimal_comma_is_a_point(place, one):
+    none = one.replace("1", "0", 1)
+    hot = "".join(
+        f"{path}\t{one if label == 'cat' else none}\t{none if label == 'cat' else one}\n" for path, label in PAIRS
+    )
+    of_columns = found(
+        place, ("path\tcat\tdog\n" + hot).encode("utf-16"), label_column=["cat", "dog"], path_column="path"
+    )
+    assert [row.labels for row in of_columns.rows] == [(label,) for label in LABELS]
+    numbers = "".join(f"{path};{one if label == 'cat' else none}\n" for path, label in PAIRS)
+    assert found(place, "path;label\n" + numbers).classes == ("0", "1")
+    boxes = "".join(f"{path};{label};0,5;1;2,5;3\n" for path, label in PAIRS)
+    boxed = found(place, "path;label;a;b;c;d\n" + boxes, box_columns=["a", "b", "c", "d"])
+    assert {row.box for row in boxed.rows} == {(0.5, 1, 2.5, 3)}
