@@ -7,7 +7,7 @@ import numpy as np
 from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.views.colour import number
-from cnnviz.views.predictions import CARD, card_of, svg
+from cnnviz.views.predictions import CARD, card_of, short, svg
 from cnnviz.views.section import About, Context, Figure, Metric, Subject, Table
 
 MOST_DOTS = 3000
@@ -137,6 +137,7 @@ def _some(result: Result, place: int) -> np.ndarray:
 def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> bytes:
     """Dots (n,) in a square whose sides are the ranges ``xs`` and ``ys``; a dashed line between two points."""
     bottom = TOP + SIDE
+    across, up = (escape(short(words, 44)) for words in (across, up))
 
     def at(a, b) -> tuple:
         return LEFT + (a - xs[0]) / (xs[1] - xs[0]) * SIDE, bottom - (b - ys[0]) / (ys[1] - ys[0]) * SIDE
@@ -158,9 +159,9 @@ def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tupl
     radius = 3 if len(x) < 300 else 2 if len(x) < 1500 else 1.5
     dots = "".join(f'<circle cx="{p:.1f}" cy="{q:.1f}" r="{radius}"/>' for p, q in zip(a, b, strict=True))
     parts.append(f'<g class="right" fill-opacity=".55">{dots}</g>')
-    parts.append(f'<text class="small middle" x="{LEFT + SIDE / 2}" y="{bottom + 36}">{escape(across)}</text>')
+    parts.append(f'<text class="small middle" x="{LEFT + SIDE / 2}" y="{bottom + 36}">{across}</text>')
     middle = TOP + SIDE / 2
-    parts.append(f'<text class="small middle" transform="translate(14 {middle}) rotate(-90)">{escape(up)}</text>')
+    parts.append(f'<text class="small middle" transform="translate(14 {middle}) rotate(-90)">{up}</text>')
     return svg(LEFT + SIDE + 12, bottom + UNDER, parts)
 
 
