@@ -67,8 +67,14 @@ def build(config: dict, id: str, seed: int) -> Built:
         described += f", weights of {checkpoint.described}" + (f" ({left_out})" if left_out else "")
     net = forms.settled(net)
     fixed_inputs.beside(net, config.get("inputs"), where)
+    net.register_forward_pre_hook(_own_copy, prepend=True)
     net.register_forward_hook(_scores(config["outputs"], where))
     return replace(built, net=net, described=described)
+
+
+def _own_copy(module: nn.Module, given: tuple) -> tuple:
+    """Pictures of its own for a network that normalises or masks them in place: those given are used again."""
+    return tuple(value.clone() if isinstance(value, torch.Tensor) else value for value in given)
 
 
 def _torchvision(config: dict, where: str, state: dict | None) -> Built:
@@ -254,8 +260,9 @@ def _scores(outputs: dict, where: str):
 
     def hook(module, given, output):
         output = selected(output, outputs, where)
-        if not isinstance(output, torch.Tensor):
-            return output
+        if output.is_complex():
+            raise UserError(f"{where}: the network returns complex numbers; let it return their abs() or real part")
+        output = output.as_subclass(torch.Tensor)
         if outputs["kind"] == kinds.SEGMENTATION:
             return kinds.by_pixels(pixel_scores(output, outputs, where)).float()
         if output.ndim == 4 and output.shape[2:] == (1, 1):
@@ -276,11 +283,14 @@ def selected(output, outputs: dict, where: str):
         return output if isinstance(output, torch.Tensor) else _only_tensor(output, where)
     for step in str(select).split("."):
         output = _part(output, step, where)
-    return output
+    return output if isinstance(output, torch.Tensor) else _only_tensor(output, where, f"{select}.")
 
 
-def _only_tensor(output, where: str) -> torch.Tensor:
-    """The one tensor in what a network returns. Raises UserError that says what there is where it is not alone."""
+def _only_tensor(output, where: str, inside: str = "") -> torch.Tensor:
+    """The one tensor in what a network returns. Raises UserError that says what there is where it is not alone.
+
+    inside: the selector that led there, and a dot.
+    """
     if isinstance(output, dict):
         parts = {str(key): value for key, value in output.items()}
     elif isinstance(output, list | tuple):
@@ -301,7 +311,7 @@ def _only_tensor(output, where: str) -> torch.Tensor:
     )
     raise UserError(
         f"{where}: the network returns a {kind} of {listed or 'nothing'}, not class scores (n, classes). Say which "
-        f"part they are: outputs: {{select: {likely}}}"
+        f"part they are: outputs: {{select: {inside}{likely}}}"
     )
 
 

@@ -45,14 +45,26 @@ def unknown(what: str, name: str, valid: Iterable[str], most: int = 30) -> UserE
 
 def quoted(value: object, most: int = 100) -> str:
     """A value as Python writes it, for a message: in one line, its middle left out where it is long."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = printable(ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value))
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 3 :]}"
+
+
+def printable(text: str) -> str:
+    """The text with codes in place of what a terminal or page obeys or cannot show, such as colours or directions."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def words_of(error: BaseException) -> str:
+    """An exception's words, "" where its own code fails to say them."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def in_a_line(error: BaseException, most: int = 300) -> str:
     """An exception's kind and words, for a message: in one line, cut where it is long."""
-    words = " ".join(str(error).split())
+    words = printable(" ".join(words_of(error).split()))
     return f"{type(error).__name__}: {words[:most]}{' …' * (len(words) > most)}".removesuffix(": ")
 
 

@@ -59,13 +59,16 @@ class Call:
 
 
 def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseException | None]:
-    """(module name → its call, in order) in one forward pass of ``x``, and what the network raised, if anything."""
+    """(module name → its call, in order) in one forward pass of ``x``, and what the network raised, if anything.
+
+    Of modules that give a tensor of real numbers.
+    """
     calls: dict[str, Call] = {}
 
     def note(name: str):
         def hook(module, inputs, more, output):
             given = taken(inputs, more)
-            if given is not None and isinstance(output, torch.Tensor):
+            if given is not None and isinstance(output, torch.Tensor) and output.is_floating_point():
                 calls.pop(name, None)
                 calls[name] = Call(len(calls), tuple(given.shape), tuple(output.shape))
 

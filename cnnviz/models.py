@@ -321,11 +321,12 @@ def describe(
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)
     if "" not in calls or len(calls[""].output) != 2:
-        raise UserError(f"{where}: {_no_scores(calls)}")
+        raise UserError(f"{where}: {_no_scores(net, calls)}")
     if (offset := config["outputs"]["offset"]) >= (outputs := calls[""].output[1]):
         raise UserError(f"{where}: it has {outputs} outputs, and outputs: {{offset: {offset}}} leaves none for a class")
-    found = layers.named(net, calls)
     with trial.undisturbed(net):
+        calls = trial.by_picture(net, partial(normalised, prepared), channels, prepared.size, calls)
+        found = layers.named(net, calls)
         tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
@@ -388,8 +389,10 @@ def _check_finite(net: nn.Module, where: str) -> None:
         )
 
 
-def _no_scores(calls: dict[str, layers.Call]) -> str:
+def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
     """What the network returned for one picture instead of a row of scores."""
+    if "" not in calls and type(net).__call__ is not nn.Module.__call__:
+        return "it has a __call__ of its own, so nothing in it can be watched; call that method forward instead"
     if "" not in calls:
         return "the network must return class scores (n, classes), not something that is no tensor"
     shape = calls[""].output

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+from cnnviz.attribution.projections import to_pixels
+from cnnviz.errors import NotApplicable
 from cnnviz.relu import DECONVNET, GRADIENT, GUIDED, ReluRule, leftover
 
 
@@ -164,3 +167,9 @@ def test_a_net_without_relus_has_no_sites(x):
     torch.testing.assert_close(got, gradient(Net(lambda net, x: F.silu(x)), x)[0])
     with pytest.raises(ValueError, match="deconvnet"):
         ReluRule("guide")
+
+
+def test_a_network_that_computes_its_values_again_for_the_gradient_is_told():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.ReLU(), nn.Flatten())
+    with pytest.raises(NotApplicable, match="gradient checkpointing"):
+        to_pixels(lambda x: checkpoint(net, x, use_reentrant=False).sum(1), torch.randn(1, 3, 8, 8), GUIDED)

@@ -22,6 +22,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import CheckpointError
 
 from cnnviz import images, result, trace
 from cnnviz.attribution.probes import Left, Method, attribute
@@ -43,7 +44,13 @@ def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple
     x = x.detach().requires_grad_(True)
     with ReluRule(rule) as relus:
         total = values(x).sum()  # a picture's number depends on no other picture
-    return torch.autograd.grad(total, x)[0], relus.sites
+    try:
+        return torch.autograd.grad(total, x)[0], relus.sites
+    except CheckpointError:  # the second time its ReLUs are the usual ones
+        raise NotApplicable(
+            "The method changes what ReLUs send back, and this network computes its values a second time for the "
+            "gradient (torch.utils.checkpoint), past that change. Turn gradient checkpointing off in its factory."
+        ) from None
 
 
 def of_classes(model: Model, x: Tensor, targets: Tensor, rule: str) -> Tensor:

@@ -1,7 +1,9 @@
 """Each network: what was built, how right it is on a few labelled pictures, and whether something else fits better."""
 
+import contextlib
+import importlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +26,19 @@ SECONDS = 40  # for all networks; starting and planning come on top
 IN_TIME = 0.8  # of a network's time is planned for: a step that takes longer than expected still ends with its line
 
 
-def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[Cost]]:
+def check(
+    config: dict, seconds: float = SECONDS, run: Callable[[Generator, float], Generator] = lambda steps, seconds: steps
+) -> Generator[Line, None, list[Cost]]:
     """The report on the image sets and models of a complete config, line by line; gives back what models will cost.
 
     Each model has an equal share of the time that is left. Whatever one raises is a line, and the others go on.
+    run: (the steps of one model's check, its seconds) → the steps, as they are run; see apart.
     """
     torch.set_num_threads(config["threads"])
+    for package in ("torchvision", "timm"):  # once for all models, also where each has a process of its own
+        if any(package in block for block in config["models"].values()):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(package)
     sets, costs, end = {}, [], time.monotonic() + seconds
     for place, (id, block) in enumerate(config["models"].items()):
         name, others = block["image_set"], len(config["models"]) - place
@@ -47,19 +56,20 @@ def check(config: dict, seconds: float = SECONDS) -> Generator[Line, None, list[
         share = max(end - time.monotonic(), 0) / others
         most, missed = min(1.5 * share, end - time.monotonic()), "what is not said above was not looked at"
         missed += "; a config with fewer models gives each more" if len(config["models"]) > 1 else ""
-        cost = yield from _guarded(_check(id, config, sets[name], min(share, IN_TIME * most)), most, missed)
+        steps = _guarded(_check(id, config, sets[name], min(share, IN_TIME * most)), most, missed)
+        cost = yield from _guarded(run(steps, most), None, missed)
         costs += [cost] if cost else []
     return costs
 
 
-def _guarded(lines: Generator, seconds: float, missed: str) -> Generator[Line, None, object]:
+def _guarded(lines: Generator, seconds: float | None, missed: str) -> Generator[Line, None, object]:
     """The lines of one model or image set; what it raises is a line. Gives back what the lines do, or None then.
 
-    missed: what to say where the time is up.
+    seconds: None where the lines end by themselves. missed: what to say where the time is up.
     """
     started = time.monotonic()
     try:
-        return (yield from within(lines, seconds))
+        return (yield from (lines if seconds is None else within(lines, seconds)))
     except UserError as error:
         yield Line("✗", "error", str(error))
     except OutOfTime:

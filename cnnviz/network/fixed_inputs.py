@@ -64,7 +64,7 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
 
 def prepare(net: nn.Module, prepared) -> None:
     """Read the fixed pictures. prepared: a picture → what the network takes of it, (1, c, h, w)."""
-    for fixed in getattr(net, "fixed_pictures", ()):
+    for fixed in vars(net).get("fixed_pictures", ()):
         alone = ImageSet({"kind": "folder", "path": ""}, (Picture(fixed.path, fixed.path, None, 0, 0),), (), ())
         fixed.tensor = prepared(alone.pixels(0))
 

@@ -14,7 +14,7 @@ from itertools import product
 import torch
 from torch import nn
 
-from cnnviz.errors import UserError, in_a_line
+from cnnviz.errors import UserError, in_a_line, words_of
 from cnnviz.layers import Call, watched
 from cnnviz.network import batches
 
@@ -46,7 +46,7 @@ class Trial:
     @property
     def numbers(self) -> list[int]:
         """Those in what was raised: torch says so how many channels a layer takes."""
-        return list(dict.fromkeys(int(n) for n in re.findall(r"\d{1,9}", str(self.error or ""))))
+        return list(dict.fromkeys(int(n) for n in re.findall(r"\d{1,9}", words_of(self.error) if self.error else "")))
 
 
 def attempt(net: nn.Module, channels: int, size: tuple[int, int]) -> Trial:
@@ -131,7 +131,7 @@ def _otherwise(net: nn.Module, size: tuple[int, int], channels: int) -> str:
 
 
 def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]) -> str:
-    error, words = furthest.error, str(furthest.error)
+    error, words = furthest.error, words_of(furthest.error)
     if form := _otherwise(net, size, 3 if 3 in [trial.channels for trial in trials] else furthest.channels):
         return form
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):

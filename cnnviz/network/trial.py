@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnviz.errors import in_a_line
-from cnnviz.layers import Layer
+from cnnviz.layers import Call, Layer, watched
 from cnnviz.network import batches
 from cnnviz.trace import capture
 
@@ -35,16 +35,17 @@ STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 SMALLER = 0.55  # of the own size: where other sizes are tried
 TRIES = 10  # of a network that draws random numbers
 SAME = 1e-4  # relative difference of scores that the same numbers may have
+FLAT = 0.01  # of the scores' own size: the least that they are taken to lie apart, as float32 rounds by a millionth
 ALIKE = 0.03  # … and that a batch may make: kernels of bfloat16 differ by nearly as much
 NOT_TWICE = (
-    "The network does not give the same picture the same scores twice: they differ by {}. Something random "
-    "is at work in forward(), such as dropout that is not turned off, noise or a random crop. What is shown here is "
-    "one of many answers."
+    "The network does not give the same picture the same scores twice: they differ {}. Something random is at work "
+    "in forward(), such as dropout that is not turned off, noise or a random crop, or else a counter or the clock. "
+    "What is shown here is one of many answers."
 )
 NOT_ALONE = (
-    "The scores of a picture depend on the other pictures in its batch: beside another one they differ by {}. "
-    "So it is where batch normalisation takes the mean and variance of the batch. What is shown here depends "
-    "on which pictures were scored together."
+    "The scores of a picture depend on the other pictures in its batch: beside another one they differ {}. So it is "
+    "where batch normalisation takes the mean and variance of the batch. What is shown here depends on which pictures "
+    "were scored together."
 )
 NO_GRADIENT = (
     "The class scores of this network have no gradient with respect to the picture: {}. torch.no_grad(), "
@@ -81,10 +82,24 @@ def undisturbed(net: nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
 
 
+def by_picture(
+    net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], calls: dict[str, Call]
+) -> dict[str, Call]:
+    """The calls of modules that give a row for each picture: not one for each part of it, and nothing inside vmap().
+
+    ``net`` then takes any number of pictures.
+    """
+    least, most = batches.fit(net, lambda count: feed(pictures(count, channels, size)).contiguous())
+    rows = max(least, min(2, most or 2))  # that a module sees of two pictures
+    of_two, _ = watched(net, feed(pictures(2, channels, size)).contiguous())
+    other = {name for name, call in of_two.items() if name and call.output[:1] != (rows,)}
+    return {name: call for name, call in calls.items() if name not in other}
+
+
 def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer]) -> dict:
-    """What the module's docstring lists. layers: all that have a name. ``net`` then takes any number of pictures."""
+    """What the module's docstring lists. layers: all that have a name. Call :func:`by_picture` before."""
+    batch = (net.forward.least, net.forward.most) if isinstance(net.forward, batches.Batches) else (1, None)
     with torch.no_grad():
-        batch = batches.fit(net, lambda count: feed(pictures(count, channels, size)).contiguous())
         x = feed(pictures(2, channels, size)).contiguous()
         scores, one = net(x), net(x[:1])
         channels_last = _takes_channels_last(net, x, scores)
@@ -109,10 +124,25 @@ def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference of scores a and b (n, classes), as a share of how far those of b lie apart."""
-    if a.shape != b.shape:
+    """The largest difference of scores a and b (n, classes), as a share of how far those of b lie apart.
+
+    Scores that are infinite or NaN in both do not count. Those nearly all the same lie ``FLAT`` of their size apart.
+    """
+    finite = b.isfinite()
+    if a.shape != b.shape or not torch.equal(a.isfinite(), finite):
         return math.inf
-    return float((a - b).abs().max() / (b - b.mean()).abs().max().clamp(min=1e-12))
+    if not finite.any():
+        return 0.0
+    a, b = a[finite], b[finite]
+    apart = max((b - b.mean()).abs().max(), FLAT * b.abs().max())
+    return float((a - b).abs().max() / apart) if apart else math.inf if (a != b).any() else 0.0
+
+
+def _up_to(off: float) -> str:
+    """A difference in words, for NOT_TWICE and NOT_ALONE."""
+    if off == math.inf:
+        return "in which of them are finite numbers"
+    return f"by up to {off:.0%}" if off >= 0.01 else "by less than 1%"
 
 
 def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str]:
@@ -122,13 +152,9 @@ def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str
     if _generators() != before:  # a random number was drawn: it may be the same one twice, or matter seldom
         off = max([off, *(difference(net(x), scores) for _ in range(TRIES))])
     if off > SAME:
-        return [NOT_TWICE.format(_amount(off))]
+        return [NOT_TWICE.format(_up_to(off))]
     off = difference(one, scores[:1])
-    return [NOT_ALONE.format(_amount(off))] if off > ALIKE else []
-
-
-def _amount(share: float) -> str:
-    return f"up to {share:.0%}" if share >= 0.005 else "less than 1%"
+    return [NOT_ALONE.format(_up_to(off))] if off > ALIKE else []
 
 
 def _generators() -> tuple:
@@ -147,23 +173,30 @@ def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer
             return NO_GRADIENT.format(f"a pass that records them fails ({in_a_line(error)})"), everywhere
         values = {layer.name: captured[layer.module] for layer in layers if layer.module in captured}
         reached = [name for name, value in values.items() if value.requires_grad]
-        without = [name for name in everywhere if name not in reached]
-        ends = f"gradients end after {reached[-1]}" if reached else "gradients end before the first layer"
-        if not own.requires_grad:
-            return NO_GRADIENT.format(ends), without
-        try:
-            slope = _slope(own, x)
-        except Exception as error:
-            return NO_GRADIENT.format(f"they cannot be computed ({in_a_line(error)})"), without
-        if slope is None:
-            return NO_GRADIENT.format(ends), without
-        if not slope.isfinite().all():
-            return NO_GRADIENT.format("they are no finite numbers"), without
-        if slope.any() or torch.equal(scores[0], scores[-1]) or _elsewhere(net, x):
-            return "", without
-        return NO_GRADIENT.format("they are 0 everywhere"), [
-            name for name in everywhere if name in without or not _moves(values[name], x)
-        ]
+        why = _why_none(net, own, x, scores, reached)
+        if why:
+            return NO_GRADIENT.format(why), [
+                name for name in everywhere if name not in reached or not _moves(values[name], x)
+            ]
+        return "", [name for name in everywhere if name not in reached]
+
+
+def _why_none(net: nn.Module, own: Tensor, x: Tensor, scores: Tensor, reached: Sequence[str]) -> str:
+    """Why the scores ``own`` of x have no gradient, "" where they have. reached: layers whose values may have one."""
+    ends = f"gradients end after {reached[-1]}" if reached else "gradients end before the first layer"
+    if not own.requires_grad:
+        return ends
+    try:
+        slope = _slope(own, x)
+    except Exception as error:
+        return f"they cannot be computed ({in_a_line(error)})"
+    if slope is None:
+        return ends
+    if not slope.isfinite().all():
+        return "they are no finite numbers"
+    if slope.any() or torch.equal(scores[0], scores[-1]) or _elsewhere(net, x):
+        return ""
+    return "they are 0 everywhere"
 
 
 def _slope(values: Tensor, x: Tensor) -> Tensor | None:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnviz import config, doors, models
+from cnnviz.network import trial
 
 SIZE = (32, 32)
 
@@ -310,3 +311,101 @@ def test_weights_of_16_bits_are_settled_before_operators_are_stood_in_for():
     net = precision.settle(Net().half())
     precision.decide(net, torch.rand(2, 3, *SIZE))
     assert {p.dtype for p in net.parameters()} == {torch.float32} and net.forward.settled
+
+
+# ------------------------------------------------------------------------------- what a stranger's forward() may do
+
+
+def on_its_pictures(net, x):
+    x.sub_(0.5).mul_(2)
+    return Net.forward(net, x)
+
+
+def on_its_leaf(net, x):
+    x[:, :, 0] = 0
+    return Net.forward(net, x)
+
+
+def on_its_data(net, x):
+    x.data.mul_(0.5)
+    return Net.forward(net, x)
+
+
+@pytest.mark.parametrize("forward", [on_its_pictures, on_its_leaf, on_its_data])
+def test_a_network_that_changes_its_pictures_has_its_own_and_keeps_its_gradients(described, forward):
+    facts, net = described(member(forward))
+    assert facts["trial"]["answers"] == [] and facts["trial"]["gradients"] == ""
+    x = torch.rand(2, 3, *SIZE, requires_grad=True)
+    before = x.detach().clone()
+    scores = net(x)
+    assert torch.equal(x, before) and torch.equal(net(x), scores)
+    assert torch.autograd.grad(scores.sum(), x)[0].any()
+
+
+def tiles(net, x):
+    parts = F.unfold(x, 16, stride=16).transpose(1, 2).reshape(-1, 3, 16, 16)
+    return net.fc(net.maps(parts).mean((2, 3)).view(len(x), -1, 8).mean(1))
+
+
+def one_by_one(net, x):
+    return torch.vmap(lambda picture: net.fc(net.maps(picture[None]).mean((2, 3)))[0])(x)
+
+
+def with_nothing(net, x):
+    net.two(net.one(x)[:0])
+    return net.fc(net.one(x).mean((2, 3)).repeat(1, 2)[:, :8])
+
+
+class Waves(Net):
+    def __init__(self):
+        super().__init__()
+        self.two = nn.Conv2d(6, 8, 3, dtype=torch.complex64)
+
+    def forward(self, x):
+        return self.fc(self.two(self.one(x).to(torch.complex64)).abs().mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (member(tiles), ["fc1"]),
+        (member(one_by_one), []),
+        (member(with_nothing), ["conv1", "fc1"]),
+        (Waves, ["conv1", "fc1"]),
+    ],
+)
+def test_only_modules_with_a_row_of_real_numbers_for_each_picture_are_layers(described, make, left):
+    facts, net = described(make)
+    assert [layer["name"] for layer in facts["layers"]] == left
+    assert net(torch.rand(3, 3, *SIZE)).shape == (3, 5)
+
+
+class Signs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.sign()
+
+
+@pytest.mark.parametrize("net", [Signs.apply, torch.round, torch.sign])
+def test_layers_behind_an_operation_without_derivative_have_gradients_no_more_than_the_scores(described, net):
+    facts, _ = described(member(lambda self, x: self.fc(self.two(net(self.one(x))).mean((2, 3)))))
+    assert facts["trial"]["no_gradient"] == ["conv2", "fc1"] and "no gradient" in facts["trial"]["gradients"]
+
+
+def masked(net, x):
+    hidden = torch.tensor([True, False, False, False, False])
+    return Net.forward(net, x + 0.1 * torch.rand(x.shape)).masked_fill(hidden, -torch.inf)
+
+
+def test_scores_that_differ_are_told_beside_those_that_are_masked(described):
+    (words,) = described(member(masked))[0]["trial"]["answers"]
+    assert "same scores twice" in words and "by up to 0%" not in words
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_rounding_of_scores_that_are_nearly_alike_is_no_difference(scale):
+    b = scale * (100 + 1e-6 * torch.rand(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.double))
+    assert trial.difference(b * (1 + 1e-7), b) < trial.SAME
+    assert trial.difference(b * 1.01, b) > trial.ALIKE
+    assert trial.difference(torch.zeros(2, 5), torch.zeros(2, 5)) == 0
+    assert trial.difference(torch.ones(2, 5), torch.zeros(2, 5)) == trial.difference(b / 0, b) == torch.inf
