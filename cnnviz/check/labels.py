@@ -73,8 +73,6 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         words = f"with {len(labels)} labelled pictures nothing can be said about labels and preprocessing"
         yield Line("!", "few labels", f"{words}; {suspicions.FEWEST} are the least")
         return mapping, False
-    if not counted.any():  # the line on labels says so
-        return None, False
     if max(map(len, labels)) > 1 and model.kind == "softmax":
         words = "pictures have several, but the network is taken to name one class; if it can name several, write"
         yield Line("!", "labels", words, (f"under models.{model.id}:  outputs: {{kind: sigmoid}}",))
@@ -87,6 +85,8 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
     if ordered and fitted and suspicions.explains_more(fitted[1], ordered[2]):
         ordered = None  # a known order that is right for some classes by chance
     if not ordered and not fitted:
+        if not counted.any():  # the line on labels says so
+            return None, False
         sure = suspicions.sure_of_something_else(seen.scores, labels, mapping)
         if sure:
             words = (
