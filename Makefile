@@ -28,7 +28,7 @@ test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
 
 train: $(VENV)/.report  ## Train the demo's two nets again (6 CPU-minutes)
