@@ -81,10 +81,12 @@ def reporting() -> Iterator[None]:
         yield
     except UserError as error:
         said = str(error)
+    except SystemExit:
+        raise
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:  # whatever libraries, or a user's own code, raise
+    except BaseException as error:  # whatever libraries, or a user's own code, raise
         how = _logged(traceback.format_exc())
         if isinstance(error, MemoryError) or re.search("out of memory|n't allocate memory", str(error), re.IGNORECASE):
             said = f"out of memory. {OUT_OF_MEMORY}"

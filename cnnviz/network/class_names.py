@@ -105,8 +105,8 @@ def _unnamed(count: int, how: dict) -> list[str]:
 @functools.lru_cache(1 << 16)
 def plain(name: str) -> str:
     """A name whatever its case and accents' form, and as folders are often named: ``golden_retriever``."""
-    text = unicodedata.normalize("NFC", name).replace("\ufeff", "").replace("\u200b", "")
-    text = unicodedata.normalize("NFC", text.casefold())
+    text = "".join(c for c in name if unicodedata.category(c) != "Cf")  # marks that nobody sees, such as that of order
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return " ".join(text.replace("_", " ").replace("-", " ").split())
 
 
@@ -164,7 +164,7 @@ def match(classes: Sequence[str], outputs: Outputs) -> Matching:
     if outputs.source == "set":
         return Matching(tuple(range(offset, count)), "set", ())
     by_name = _by_name(classes, outputs.every) if outputs.source or count - offset == 2 else [None] * len(classes)
-    if any(output is not None for output in by_name):
+    if any(output is not None for output in by_name) or _shared(classes, outputs):
         return Matching(tuple(by_name), "name", _unmatched(classes, by_name, outputs))
     numbers = [_value(name) for name in classes]
     if classes and None not in numbers:
@@ -193,6 +193,14 @@ def _by_name(classes: Sequence[str], every: Sequence[Sequence[str]]) -> list[int
             if len(places) == 1 and output not in found:
                 found[places[0]] = output
     return found
+
+
+def _shared(classes: Sequence[str], outputs: Outputs) -> bool:
+    """Whether a class has a name of an output, be it one that several classes, or several outputs, have."""
+    if not outputs.source and len(outputs.names) - outputs.offset != 2:
+        return False
+    of_outputs = {plain(part) for names in outputs.every for name in names for part in (name, _first(name))}
+    return any(plain(name) in of_outputs and _value(name) is None for name in classes)
 
 
 def _value(name: str) -> int | None:

@@ -178,6 +178,18 @@ def test_where_one_name_fits_no_class_gets_a_place_in_the_order():
     assert found.outputs == (None, None, 2) and "'aeroplane'" in found.unmatched[0][1]
 
 
+@pytest.mark.parametrize("classes", [["Straße", "strasse"], ["STRASSE", "strasse"]])
+def test_a_name_that_two_classes_share_is_nobodys_and_sends_nobody_into_the_order(classes):
+    found = match(classes, listed("strasse", "weg"))
+    assert found.way == "name" and found.outputs[0] is None  # only the exact spelling may decide
+    assert found.outputs[1] == 0 and [name for name, _ in found.unmatched] == classes[:1]
+    assert match(classes, listed("Strasse", "weg")).outputs == (None, None)
+
+
+def test_marks_that_nobody_sees_are_no_part_of_a_name():
+    assert match(["\u202ecat\u202c", "d\u200bog"], listed("dog", "cat")).outputs == (1, 0)
+
+
 def test_without_any_name_that_fits_the_order_counts_and_is_said():
     found = match(["cat", "dog"], listed("Katze", "Hund"))
     assert (found.outputs, found.way, found.unmatched) == ((0, 1), "order", ())
