@@ -29,8 +29,8 @@ rule forward_shard:
     shell:
         "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images}"
-        " --output result={output.result} features={output.features} logits={output.logits} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q}"
+        " --output result={output.result:q} features={output.features:q} logits={output.logits:q} 2>&1 | tee {log:q}"
 
 
 rule forward:
@@ -68,8 +68,8 @@ rule forward:
     shell:
         "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} {params.shards}"
-        " --output result={output.result} features={output.features} logits={output.logits} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} {params.shards}"
+        " --output result={output.result:q} features={output.features:q} logits={output.logits:q} 2>&1 | tee {log:q}"
 
 
 # Of most networks it reads what the pass left; of one for segmentation it looks at each picture again.
@@ -102,8 +102,8 @@ rule predictions:
     shell:
         "python -m cnnviz.activations.predictions --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input forward={input.forward} logits={input.logits} network={input.network} images={input.images}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input forward={input.forward:q} logits={input.logits:q} network={input.network:q} images={input.images:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule activation_maps:
@@ -133,7 +133,7 @@ rule activation_maps:
     shell:
         "python -m cnnviz.activations.activation_maps --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule maximal_patches:
@@ -158,7 +158,7 @@ rule maximal_patches:
     shell:
         "python -m cnnviz.activations.maximal_patches --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input forward={input.forward} --output result={output} 2>&1 | tee {log}"
+        " --input forward={input.forward:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule unit_statistics:
@@ -183,4 +183,4 @@ rule unit_statistics:
     shell:
         "python -m cnnviz.activations.unit_statistics --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input forward={input.forward} --output result={output} 2>&1 | tee {log}"
+        " --input forward={input.forward:q} --output result={output:q} 2>&1 | tee {log:q}"

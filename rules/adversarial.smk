@@ -26,4 +26,4 @@ rule fooling_images:
     shell:
         "python -m cnnviz.adversarial.fooling_images --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"

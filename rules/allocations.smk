@@ -4,7 +4,7 @@ import time
 # Without a lock, since the models' runs make different files: what they share is made before, the front page after.
 INSIDE = (
     "python -m snakemake --nolock --cores {threads} --resources gpu={resources.gpu} mem_mb={resources.mem_mb}"
-    " {params.config} -- {params.targets} 2>&1 | tee {log}"
+    " {params.config} -- {params.targets:q} 2>&1 | tee {log:q}"
 )
 
 

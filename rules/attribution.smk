@@ -26,7 +26,7 @@ rule occlusion:
     shell:
         "python -m cnnviz.attribution.occlusion --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule saliency:
@@ -56,7 +56,7 @@ rule saliency:
     shell:
         "python -m cnnviz.attribution.saliency --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule deconvnet:
@@ -87,8 +87,8 @@ rule deconvnet:
     shell:
         "python -m cnnviz.attribution.deconvnet --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} forward={input.forward} --output result={output}"
-        " 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} forward={input.forward:q} --output result={output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule guided_backprop:
@@ -119,8 +119,8 @@ rule guided_backprop:
     shell:
         "python -m cnnviz.attribution.guided_backprop --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} forward={input.forward} --output result={output}"
-        " 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} forward={input.forward:q} --output result={output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule grad_cam:
@@ -150,7 +150,7 @@ rule grad_cam:
     shell:
         "python -m cnnviz.attribution.grad_cam --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule attribution_check:
@@ -184,8 +184,8 @@ rule attribution_check:
     shell:
         "python -m cnnviz.attribution.attribution_check --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} {params.explained} --output result={output}"
-        " 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} {params.explained} --output result={output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule bias_probe:
@@ -217,8 +217,8 @@ rule bias_probe:
     shell:
         "python -m cnnviz.attribution.bias_probe --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} {params.explained} --output result={output}"
-        " 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} {params.explained} --output result={output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule saliency_segmentation:
@@ -248,7 +248,7 @@ rule saliency_segmentation:
     shell:
         "python -m cnnviz.attribution.saliency_segmentation --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule lime:
@@ -278,4 +278,4 @@ rule lime:
     shell:
         "python -m cnnviz.attribution.lime --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"

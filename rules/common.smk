@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
-# nothing for itself, so the shell does, in the log, whose name is what comes after the command's last "| tee". How an
+# nothing for itself, so the shell does, in the log, whose name, quoted, comes after the command's last "| tee". How an
 # error came about a job writes into the log itself, so tee has to leave what it finds there. What the shell itself says of
 # a killed command, which is all of it, goes nowhere.
 shell.prefix(
     f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-    'export CNNVIZ_LOG="${{BASH_EXECUTION_STRING##*| tee }}"; tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
+    'export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
+    'tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
     """n=$(kill -l "$s"); case $n in """
     """KILL) why="a limit of memory was met, or somebody ended it";; """

@@ -25,8 +25,8 @@ rule nearest_neighbors:
     shell:
         "python -m cnnviz.features.nearest_neighbors --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} thumbnails={input.thumbnails} features={input.features}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} thumbnails={input.thumbnails:q} features={input.features:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule pca:
@@ -54,8 +54,8 @@ rule pca:
     shell:
         "python -m cnnviz.features.pca --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} features={input.features}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} features={input.features:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule tsne:
@@ -84,8 +84,8 @@ rule tsne:
     shell:
         "python -m cnnviz.features.tsne --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} thumbnails={input.thumbnails} features={input.features}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} thumbnails={input.thumbnails:q} features={input.features:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule tsne_grid:
@@ -114,5 +114,5 @@ rule tsne_grid:
     shell:
         "python -m cnnviz.features.tsne_grid --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} features={input.features} tsne={input.tsne}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} features={input.features:q} tsne={input.tsne:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"

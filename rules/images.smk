@@ -19,4 +19,4 @@ rule image_set:
         code=code_hash("cnnviz.images"),
     shell:
         "python -m cnnviz.images --config {params.config:q} --threads {threads} --fingerprint {params.fingerprint}"
-        " --index {output.index} --thumbnails {output.thumbnails} 2>&1 | tee {log}"
+        " --index {output.index:q} --thumbnails {output.thumbnails:q} 2>&1 | tee {log:q}"

@@ -31,7 +31,7 @@ rule network:
     shell:
         "python -m cnnviz.models --job {params.job:q} --code {params.code} --check {resources.check:q}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --output network={output} 2>&1 | tee {log}"
+        " --output network={output:q} 2>&1 | tee {log:q}"
 
 
 # The same facts with the layers as configured, for all that never opens the network.
@@ -54,7 +54,7 @@ rule model:
         code=code_hash("cnnviz.facts"),
     shell:
         "python -m cnnviz.facts --job {params.job:q} --code {params.code}"
-        " --input network={input} --output model={output} 2>&1 | tee {log}"
+        " --input network={input:q} --output model={output:q} 2>&1 | tee {log:q}"
 
 
 # A glance at few labelled pictures, before hours of work: warnings that the terminal shows at once, and the pages.
@@ -86,4 +86,4 @@ rule early_look:
     shell:
         "python -m cnnviz.check.early --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output look={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output look={output:q} 2>&1 | tee {log:q}"

@@ -26,8 +26,8 @@ rule view:
         code=lambda w: code_hash(f"cnnviz.views.{w.section}"),
     shell:
         "python -m cnnviz.views.{wildcards.section} --show {params.show:q} --image-set {params.image_set:q}"
-        " --input result={input.result} model={input.model} images={input.images} thumbnails={input.thumbnails}"
-        " --section {output.section} --figures {output.figures} 2>&1 | tee {log}"
+        " --input result={input.result:q} model={input.model:q} images={input.images:q} thumbnails={input.thumbnails:q}"
+        " --section {output.section:q} --figures {output.figures:q} 2>&1 | tee {log:q}"
 
 
 rule model_pages:
@@ -58,9 +58,9 @@ rule model_pages:
         code=code_hash("cnnviz.site.model_pages"),
         templates=folder_hash("templates"),
     shell:
-        "python -m cnnviz.site.model_pages --config {params.config:q} --model {input.model}"
-        " --sections {params.folder}/sections --out {params.site} --stamp {output.stamp}"
-        " --log-folder {params.logs} 2>&1 | tee {log}"
+        "python -m cnnviz.site.model_pages --config {params.config:q} --model {input.model:q}"
+        " --sections {params.folder:q}/sections --out {params.site:q} --stamp {output.stamp:q}"
+        " --log-folder {params.logs:q} 2>&1 | tee {log:q}"
 
 
 rule picture_pages:
@@ -88,8 +88,9 @@ rule picture_pages:
         code=code_hash("cnnviz.site.picture_pages"),
         templates=folder_hash("templates"),
     shell:
-        "python -m cnnviz.site.picture_pages --image-set {wildcards.image_set:q} --stamps {input.stamps}"
-        " --images {input.images} --thumbnails {input.thumbnails} --out {params.site} --stamp {output} 2>&1 | tee {log}"
+        "python -m cnnviz.site.picture_pages --image-set {wildcards.image_set:q} --stamps {input.stamps:q}"
+        " --images {input.images:q} --thumbnails {input.thumbnails:q} --out {params.site:q}"
+        " --stamp {output:q} 2>&1 | tee {log:q}"
 
 
 # One figure of all models. Like a view, but about the gallery: result, section and figures in one step.
@@ -116,7 +117,7 @@ rule first_layers:
         code=code_hash("cnnviz.views.first_layers"),
     shell:
         "python -m cnnviz.views.first_layers --models {params.models:q} --input {params.results:q}"
-        " --folder {params.folder} 2>&1 | tee {log}"
+        " --folder {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule index:
@@ -150,6 +151,6 @@ rule index:
         code=code_hash("cnnviz.site.index"),
         templates=folder_hash("templates"),
     shell:
-        "python -m cnnviz.site.index --config {params.config:q} --stamps {input.stamps} --images {input.images}"
-        " --gallery {params.gallery} --out {params.site} --manifest {output.manifest} --size {output.size}"
-        " --benchmarks {params.benchmarks} 2>&1 | tee {log}"
+        "python -m cnnviz.site.index --config {params.config:q} --stamps {input.stamps:q} --images {input.images:q}"
+        " --gallery {params.gallery:q} --out {params.site:q} --manifest {output.manifest:q} --size {output.size:q}"
+        " --benchmarks {params.benchmarks:q} 2>&1 | tee {log:q}"

@@ -27,7 +27,7 @@ rule texture_synthesis:
     shell:
         "python -m cnnviz.style.texture_synthesis --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule style_transfer:
@@ -58,4 +58,4 @@ rule style_transfer:
     shell:
         "python -m cnnviz.style.style_transfer --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"

@@ -26,7 +26,7 @@ rule class_visualization:
     shell:
         "python -m cnnviz.synthesis.class_visualization --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule logit_vs_probability:
@@ -55,7 +55,7 @@ rule logit_vs_probability:
     shell:
         "python -m cnnviz.synthesis.logit_vs_probability --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule objectives:
@@ -84,7 +84,7 @@ rule objectives:
     shell:
         "python -m cnnviz.synthesis.objectives --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule unit_visualization_shard:
@@ -114,7 +114,7 @@ rule unit_visualization_shard:
     shell:
         "python -m cnnviz.synthesis.unit_visualization --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} forward={input.forward} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} forward={input.forward:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule unit_visualization:
@@ -148,8 +148,8 @@ rule unit_visualization:
     shell:
         "python -m cnnviz.synthesis.unit_visualization --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} forward={input.forward} {params.shards}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} forward={input.forward:q} {params.shards}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule diversity:
@@ -179,8 +179,8 @@ rule diversity:
     shell:
         "python -m cnnviz.synthesis.diversity --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} forward={input.forward}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} forward={input.forward:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule multifaceted:
@@ -212,8 +212,8 @@ rule multifaceted:
     shell:
         "python -m cnnviz.synthesis.multifaceted --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} features={input.features} logits={input.logits}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} features={input.features:q} logits={input.logits:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule feature_inversion:
@@ -243,7 +243,7 @@ rule feature_inversion:
     shell:
         "python -m cnnviz.synthesis.feature_inversion --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule deepdream:
@@ -282,4 +282,4 @@ rule deepdream:
     shell:
         "python -m cnnviz.synthesis.deepdream --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} images={input.images} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} images={input.images:q} --output result={output:q} 2>&1 | tee {log:q}"

@@ -23,7 +23,7 @@ rule first_layer_filters:
     shell:
         "python -m cnnviz.weights.first_layer_filters --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 rule layer_filters:
@@ -51,7 +51,7 @@ rule layer_filters:
     shell:
         "python -m cnnviz.weights.layer_filters --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input network={input.network} --output result={output} 2>&1 | tee {log}"
+        " --input network={input.network:q} --output result={output:q} 2>&1 | tee {log:q}"
 
 
 # Weights of a classifier of its own, fitted to the pictures; the network's predictions stand beside. No torch.
@@ -80,5 +80,5 @@ rule linear_templates:
     shell:
         "python -m cnnviz.weights.linear_templates --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
-        " --input images={input.images} thumbnails={input.thumbnails} forward={input.forward}"
-        " --output result={output} 2>&1 | tee {log}"
+        " --input images={input.images:q} thumbnails={input.thumbnails:q} forward={input.forward:q}"
+        " --output result={output:q} 2>&1 | tee {log:q}"

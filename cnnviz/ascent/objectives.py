@@ -155,10 +155,13 @@ def match(module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = tor
 
     target: t, (n, …), or (1, …) for all. With ``as_seen=torch.relu`` it matches features; with :func:`gram` texture.
     """
+    # Only where squares overflow is anything divided, so that all other values stay the same in every bit.
+    scale = 1.0 if target.square().sum().isfinite() else float(target.abs().max())
+    target = target / scale
     norm = target.flatten(1).square().sum(1)
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
-        return -(as_seen(read[module]) - target).flatten(1).square().sum(1) / norm
+        return -(as_seen(read[module]) / scale - target).flatten(1).square().sum(1) / norm
 
     return Objective((module,), value)
 

@@ -208,7 +208,7 @@ def _slope(values: Tensor, x: Tensor) -> Tensor | None:
 def _moves(values: Tensor, x: Tensor) -> bool:
     with contextlib.suppress(Exception):
         slope = _slope(values, x)
-        return slope is not None and bool(slope.any())
+        return slope is not None and bool(slope.any() and slope.isfinite().all())
     return False
 
 

@@ -70,6 +70,8 @@ def test_match_is_relative(seen):
         match("two", target).value({"two": torch.zeros_like(target)}), -torch.ones(3, dtype=torch.float64)
     )
     assert float(match("two", target[:1]).value(seen)[0]) == 0
+    large = torch.full((2, 3), 1e30)  # its square is beyond float32
+    assert match("two", large).value({"two": large / 2}).tolist() == [-0.25, -0.25]
 
 
 def test_read_stops_before_the_rest_of_the_net(model):
