@@ -114,7 +114,13 @@ def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) ->
     maps = onwards.at if follow else onwards.came
     if not logits.requires_grad:
         raise NotApplicable(model.trial["gradients"])
-    found = [torch.autograd.grad(logits[c], maps, retain_graph=True, allow_unused=True)[0] for c in targets]
+    try:
+        found = [torch.autograd.grad(logits[c], maps, retain_graph=True, allow_unused=True)[0] for c in targets]
+    except RuntimeError as error:
+        if not model.trial.get("gradients"):
+            raise
+        # Not even from this layer on: an operator behind it has no backward pass.
+        raise NotApplicable(model.trial["gradients"]) from error
     if found[0] is None:
         raise NotApplicable(model.trial["gradients"])
     gradients = torch.cat([full(each[:1]) for each in found])

@@ -159,7 +159,7 @@ def together(kept: list[tuple[np.ndarray, np.ndarray]], *names: str) -> dict[str
 def _units(job: Job, model: Model, rule: str) -> Left:
     forward = result.read(job.inputs["forward"])
     chosen = {}
-    for name in model.chosen:
+    for name in (name for name in model.chosen if name not in model.trial.get("no_gradient", ())):
         kept = {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
         chosen[name] = _choose(kept, forward.numbers["size"], job.parameters["units"], job.parameters["patches"])
     wanted = sorted({int(i) for layer in chosen.values() for i in layer["image"].flat if i >= 0})

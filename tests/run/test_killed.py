@@ -35,10 +35,10 @@ def prefix() -> str:
     ],
 )
 def test_each_signal_is_said_in_the_log_and_the_shell_is_silent(tmp_path, signal, said):
-    log = tmp_path / "m/pca.log"
+    log = tmp_path / "my results/pca.log"
     log.parent.mkdir()
     work = f"echo at work; echo Fatal Python error: here >> $CNNVIZ_LOG; kill -{signal} $$"
-    command = f"{prefix()} sh -c '{work}' 2>&1 | tee {log}"
+    command = f"{prefix()} sh -c '{work}' 2>&1 | tee {shlex.quote(str(log))}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode > 128 and (done.stdout, done.stderr) == ("at work\n", "")
     *before, last = log.read_text().splitlines()
