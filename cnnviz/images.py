@@ -225,7 +225,7 @@ def _rows(text: str) -> Found:
         case "demo":
             from cnnviz.demo.pictures import CLASSES
 
-            drawn = ((i, CLASSES[i % len(CLASSES)]) for i in range(config["count"]))
+            drawn = ((i, CLASSES[i % len(CLASSES)]) for i in range(config.get("count", 0)))
             every = tuple(Row(f"{name}-{i:04d}", (name,)) for i, name in drawn)
             return Found(every, tuple(CLASSES), len(every))
         case "folder":

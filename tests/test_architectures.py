@@ -106,7 +106,7 @@ def draw(section, full, inputs):
 
 def committed():
     """net → section → "ok" or the reason, as docs/architectures.md has it."""
-    text = TABLE.read_text("utf-8")
+    text = TABLE.read_text("utf-8").split("\n## ")[0]
     notes = dict(re.findall(r"^\[\^(\d+)\]: (.+)$", text, re.MULTILINE))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     head, body = rows[0], rows[2:]

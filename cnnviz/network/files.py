@@ -28,10 +28,9 @@ import yaml
 
 from cnnviz.errors import UserError
 from cnnviz.network.pickles import HOSTILE, Hostile, Reader, as_tensor, objects, stand_in, with_arrays
-from cnnviz.network.shards import HUB, parts
+from cnnviz.network.shards import HUB, SUFFIXES, parts
 
 _OLD_FORMAT = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # torch.save's magic number before it wrote zip archives
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".npz", ".th", ".tar", ".pdparams")
 _PACKED = {b"\x1f\x8b": (gzip.open, "gzip"), b"BZh": (bz2.open, "bzip2"), b"\xfd7zXZ": (lzma.open, "xz")}
 # In folders of training runs, beside the weights.
 _BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args", "sampler")
@@ -445,7 +444,7 @@ def _of_tar(file: BinaryIO, member: tarfile.TarInfo) -> bytes:
 
 def _looks_like_weights(name: str) -> bool:
     last = Path(name).name
-    return last.endswith(_SUFFIXES) and not last.startswith((".", "_", *_BESIDE))
+    return last.endswith(SUFFIXES) and not last.startswith((".", "_", *_BESIDE))
 
 
 def _only_member(archive: dict, head: bytes, path: str, at: str):

@@ -268,7 +268,7 @@ def test_what_holds_no_weights_of_one_network_says_so(path, content, said):
     with pytest.raises(UserError, match=said):
         reads(path, {})
     if "checkpoint_key" in said:
-        assert checkpoints.read(str(path), "model m", 1).described == "1 of best 1.pt"
+        assert checkpoints.read(str(path), "model m", 1).described == "best 1.pt (1)"
 
 
 @pytest.mark.parametrize("kind", ["pickle 0", "pickle 5", "npz", "tar"])
@@ -335,7 +335,7 @@ def test_other_formats_are_named_in_one_sentence_or_two(path, name):
     content, said = FOREIGN[name]
     path.with_name(name).write_bytes(content)
     message = refused(path.with_name(name))
-    assert said in message and len(message) < 900
+    assert said in message and len(message.replace(str(path.parents[1]), "")) < 700
     assert ("import" in message) == ("Then write" in message)
 
 
