@@ -62,9 +62,10 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
     net.fixed_pictures = [value for value in (*places, *values.values()) if isinstance(value, OfModel)]
 
 
-def prepare(net: nn.Module, prepared) -> None:
+def prepare(net: nn.Module | None, prepared) -> None:
     """Read the fixed pictures. prepared: a picture → what the network takes of it, (1, c, h, w)."""
-    for fixed in vars(net).get("fixed_pictures", ()):
+    # not by getattr: a network may answer to any name
+    for fixed in getattr(net, "__dict__", {}).get("fixed_pictures", ()):
         alone = ImageSet({"kind": "folder", "path": ""}, (Picture(fixed.path, fixed.path, None, 0, 0),), (), ())
         fixed.tensor = prepared(alone.pixels(0))
 

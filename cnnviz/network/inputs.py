@@ -116,7 +116,7 @@ def _otherwise(net: nn.Module, size: tuple[int, int], channels: int) -> str:
         *((f"in a dict, as {key!r}", f"{{{key!r}: x}}", {key: x}) for key in KEYS),
     ]
     for words, code, given in forms:
-        with contextlib.suppress(Exception), torch.no_grad():
+        with contextlib.suppress(Exception, SystemExit), torch.no_grad():
             scores = net(given)
             if isinstance(scores, torch.Tensor) and scores.ndim == 2 and len(scores) == 2:
                 return (
