@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import yaml
+
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
 # nothing for itself, so the shell does, in the log, whose name, quoted, comes after the command's last "| tee". How an
@@ -168,7 +170,8 @@ def given_pictures(section):
     """The files of the pictures that the section's parameters name."""
     block = config["techniques"][section]
     named = [block[key] for key in ("content", "style", "second_style") if block.get(key)]
-    return [given["path"] for given in (*named, *block.get("pictures", ()))]
+    pictures = block.get("pictures", [])  # or how many of the image set's
+    return [given["path"] for given in (*named, *(pictures if isinstance(pictures, list) else []))]
 
 
 def image_set_of(wildcards):
@@ -193,13 +196,9 @@ def of_image_set(name):
     return lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
 
 
-# Sections that explain single pictures: their files list METHODS (see cnnviz/attribution/probes.py).
-EXPLAINING = [
-    section
-    for section in SECTIONS
-    if (file := Path(workflow.basedir, f"cnnviz/attribution/{section}.py")).is_file()
-    and "\nMETHODS" in file.read_text("utf-8")
-]
+# Section → its row, see there.
+TECHNIQUES = yaml.safe_load(Path(workflow.basedir, "rules/techniques.yaml").read_text("utf-8"))
+EXPLAINING = [name for name in SECTIONS if TECHNIQUES[name].get("explains") == "pictures"]
 
 
 def explained(wildcards):
@@ -207,18 +206,12 @@ def explained(wildcards):
     return {s: f"{RESULTS}/models/{wildcards.model}/sections/{s}/result.npz" for s in EXPLAINING}
 
 
-def family(section):
-    """The folder of a section's compute file: the heading it stands under in the gallery."""
-    files = Path(workflow.basedir, "cnnviz").glob(f"*/{section}.py")
-    return next(f.parent.name for f in files if f.parent.name not in ("views", "ascent")).capitalize()
-
-
 def pages_config(model):
     """What a model's pages need of the config, also to link to the same section of the other models."""
     titles = {name: block["title"] or name for name, block in config["models"].items()}
     families = {}
     for section in SECTIONS:
-        families.setdefault(family(section), []).append(section)
+        families.setdefault(TECHNIQUES[section]["room"].capitalize(), []).append(section)
     return {
         "model": model,
         "title": titles[model],

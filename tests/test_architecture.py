@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cnnviz import config
 
@@ -68,9 +69,19 @@ def test_every_section_has_its_compute_file_view_rule_and_test():
         "sections"
     ]
     rules = "".join(p.read_text() for p in Path("rules").glob("*.smk"))
+    techniques = yaml.safe_load(Path("rules/techniques.yaml").read_text())
+    assert set(techniques) == set(sections)
+    reads = {"network", "judge", "pictures", "facts", "images", "thumbnails", "forward", "features", "logits", "tsne"}
     for section in sections:
+        row = techniques[section]
         compute = [p for p in PACKAGE.glob(f"*/{section}.py") if p.parent.name in FAMILIES]
         assert len(compute) == 1, section
         assert (PACKAGE / "views" / f"{section}.py").is_file()
-        assert f"rule {section}:" in rules
+        assert row["room"] == compute[0].parent.name
+        assert ("\nMETHODS = {" in compute[0].read_text()) == (row.get("explains") == "pictures")
+        if row.get("rule") == "own":
+            assert row.keys() == {"room", "rule"} and f"rule {section}:" in rules
+        else:
+            assert row.keys() <= {"room", "reads", "of_model", "memory", "runtime", "threads", "device", "explains"}
+            assert set(row["reads"]) <= reads
         assert list(Path("tests", compute[0].parent.name).glob(f"test_{section}.py")), section

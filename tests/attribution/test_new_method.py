@@ -61,6 +61,8 @@ if __name__ == "__main__":
         papers=(Paper("H. Wang et al.", 2020, "Score-CAM", "CVPR workshop", "https://arxiv.org/abs/1910.01279"),),
     )
 '''
+ROW = "score_cam: {room: attribution, reads: [network, images], of_model: [probes], explains: pictures, runtime: 60}\n"
+
 CONFIG = {
     "threads": 1,
     "device": "cpu",
@@ -92,9 +94,8 @@ def folder(tmp_path_factory) -> Path:
         copy(ROOT / name, folder / name)
     (folder / "cnnviz/attribution/score_cam.py").write_text(COMPUTE.lstrip())
     (folder / "cnnviz/views/score_cam.py").write_text(VIEW.lstrip())
-    rules, schema = folder / "rules/attribution.smk", folder / "rules/schemas/config.schema.yaml"
-    saliency = rules.read_text().split("rule saliency:")[1].split("\n\n\n")[0]
-    rules.write_text(f"{rules.read_text()}\n\nrule score_cam:{saliency.replace('saliency', 'score_cam')}\n")
+    rows, schema = folder / "rules/techniques.yaml", folder / "rules/schemas/config.schema.yaml"
+    rows.write_text(f"{rows.read_text()}{ROW}")
     block = '      score_cam:\n        $ref: "#/$defs/section"\n        properties:\n'
     block += '          targets: { $ref: "#/$defs/targets" }\n          units: { type: integer, default: 16 }\n'
     block += '          view: { $ref: "#/$defs/attribution_view" }\n'
