@@ -13,48 +13,9 @@ L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's 
 L/max, L/peak: (units,), see the forward pass.
 """
 
-import numpy as np
-
 from cnnviz import result
 from cnnviz.job import Job, run
-
-
-def fill(inside: dict[str, np.ndarray], everywhere: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
-    """The first k of ``inside``, then of ``everywhere`` what shows other pictures.
-
-    Both hold, and this returns, image, value (units, k) and position (units, k, 2); image is −1 where there is none.
-    """
-    image = np.concatenate([inside["image"], everywhere["image"]], 1)
-    first = inside["image"].shape[1]
-    again = (image[:, first:, None] == image[:, None, :first]).any(2)
-    usable = image >= 0
-    usable[:, first:] &= ~again
-    order = np.argsort(~usable, axis=1, kind="stable")[:, :k]
-    picked = {
-        name: np.take_along_axis(
-            np.concatenate([inside[name], everywhere[name]], 1),
-            order.reshape(*order.shape, *[1] * (inside[name].ndim - 2)),
-            1,
-        )
-        for name in ("image", "value", "position")
-    }
-    none = ~np.take_along_axis(usable, order, 1)
-    picked["image"][none], picked["value"][none], picked["position"][none] = -1, 0, -1
-    return picked
-
-
-def boxes(position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(…, 2) y and x of neurons → (…, 4) top, left, bottom, right of their fields; position −1 gives zeros."""
-    y, x = position[..., 0], position[..., 1]
-    found = np.stack([rows[y, 0], columns[x, 0], rows[y, 1], columns[x, 1]], -1)
-    return np.where(y[..., None] < 0, 0, found).astype(np.int32)
-
-
-def seeing(image: np.ndarray, position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """``image`` (units, k), but −1 for neurons that see nothing but padding; a unit that has no others keeps them."""
-    top, left, bottom, right = np.moveaxis(boxes(position, rows, columns), -1, 0)
-    sees = (top < bottom) & (left < right)
-    return np.where(sees | ~sees.any(1, keepdims=True), image, -1)
+from cnnviz.network.units import of_layer, patches
 
 
 def main(job: Job) -> None:
@@ -65,26 +26,13 @@ def main(job: Job) -> None:
             not_applicable="None of the network's layers is shown: there are no units.",
             provenance=result.inherited(forward, "forward"),
         )
-    height, width = forward.numbers["size"]
     k = min(job.parameters["patches"], forward.numbers["top"])
     arrays, layers = {}, []
     for name in forward.numbers["layers"]:
-        kept = {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
-        inside, everywhere = (
-            {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
-        )
-        everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
-        picked = fill(inside, everywhere, k)
-        box = boxes(picked["position"], kept["rows"], kept["columns"])
-        y, x = picked["position"][..., 0], picked["position"][..., 1]
-        whole = (box == (0, 0, height, width)).all(-1)
-        border = (kept["rows_cross"][y] | kept["columns_cross"][x]) & (picked["image"] >= 0) & ~whole
+        kept = of_layer(forward, name)
+        picked = patches(kept, forward.numbers["size"], k)
         arrays |= {
-            f"{name}/image": picked["image"],
-            f"{name}/value": picked["value"],
-            f"{name}/position": picked["position"],
-            f"{name}/box": box,
-            f"{name}/border": border,
+            **{f"{name}/{what}": array for what, array in picked.items()},
             f"{name}/max": kept["max"],
             f"{name}/peak": kept["peak"],
         }
@@ -93,7 +41,7 @@ def main(job: Job) -> None:
         layers.append(
             {
                 "name": name,
-                "units": len(box),
+                "units": len(kept["peak"]),
                 # of a neuron that sees no padding; where all do, the largest there is
                 "field": [int(heights[rows].max(initial=0)) or int(heights.max()),
                           int(widths[columns].max(initial=0)) or int(widths.max())],
@@ -106,7 +54,7 @@ def main(job: Job) -> None:
         arrays,
         numbers={
             "layers": layers,
-            "size": [height, width],
+            "size": forward.numbers["size"],
             "pictures": forward.numbers["pictures"],
             "geometry": forward.numbers["geometry"],
         },

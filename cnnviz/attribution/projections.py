@@ -30,6 +30,7 @@ from cnnviz.errors import NotApplicable
 from cnnviz.job import Job
 from cnnviz.layers import Layer
 from cnnviz.models import Model
+from cnnviz.network.units import of_layer, patches, selective
 from cnnviz.relu import ReluRule, leftover
 from cnnviz.run.progress import bar
 
@@ -82,29 +83,6 @@ def of_neurons(model: Model, x: Tensor, layer: Layer, neurons: Tensor, rule: str
             x,
             rule,
         )
-
-
-def strongest(kept: dict[str, np.ndarray], unit: int, k: int) -> list[tuple[int, int, int, float]]:
-    """(picture, y, x, value) of a unit's k strongest neurons, as maximal_patches has them.
-
-    At most one a picture; those that see no padding first. kept: a layer's arrays of the forward pass, its name gone.
-    """
-    found: dict[int, tuple[int, int, int, float]] = {}
-    for where in ("inside", "all"):
-        image, position, value = (kept[f"{where}_{what}"][unit] for what in ("image", "position", "value"))
-        for i, (y, x), v in zip(image.tolist(), position.tolist(), value.tolist(), strict=True):
-            if i >= 0:
-                found.setdefault(i, (i, y, x, v))
-    return list(found.values())[:k]
-
-
-def selective(weakest: np.ndarray, peak: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` most selective units: by their weakest patch's value over what a usual picture excites them to.
-
-    weakest, peak: (units,). As maximal_patches shows them first.
-    """
-    ratio = np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf)
-    return np.argsort(-ratio, kind="stable")[:count]
 
 
 def shares(pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +138,7 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     forward = result.read(job.inputs["forward"])
     chosen = {}
     for name in (name for name in model.chosen if name not in model.trial.get("no_gradient", ())):
-        kept = {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+        kept = of_layer(forward, name)
         chosen[name] = _choose(kept, forward.numbers["size"], job.parameters["units"], job.parameters["patches"])
     wanted = sorted({int(i) for layer in chosen.values() for i in layer["image"].flat if i >= 0})
     image_set = images.read(job.inputs["images"], job.image_set)
@@ -174,39 +152,11 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     return arrays, {"layers": layers, "size": forward.numbers["size"], "geometry": forward.numbers["geometry"]}
 
 
-def _choose(kept: dict[str, np.ndarray], size: list[int], units: int, patches: int) -> dict[str, np.ndarray]:
+def _choose(kept: dict[str, np.ndarray], size: list[int], count: int, k: int) -> dict[str, np.ndarray]:
     """The arrays of a layer but its projections: which units, and of each which neurons."""
-    most = kept["all_image"].shape[1]
-    kept = kept | {"all_image": _seeing(kept)}
-    best = [strongest(kept, unit, most) for unit in range(len(kept["peak"]))]
-    weakest = np.array([min([n[3] for n in found] + [0.0] * (len(found) < most)) for found in best])
-    unit = selective(weakest, kept["peak"], units)
-    k = min(patches, most)
-    shape = len(unit), k
-    layer = {
-        "unit": unit.astype(np.int32),
-        "image": np.full(shape, -1, np.int32),
-        "position": np.full((*shape, 2), -1, np.int32),
-        "value": np.zeros(shape, np.float32),
-        "box": np.zeros((*shape, 4), np.int32),
-        "border": np.zeros(shape, bool),
-    }
-    for u, number in enumerate(unit):
-        for p, (image, y, x, value) in enumerate(best[number][:k]):
-            (top, bottom), (left, right) = kept["rows"][y], kept["columns"][x]
-            whole = (top, left, bottom, right) == (0, 0, *size)
-            layer["image"][u, p], layer["position"][u, p], layer["value"][u, p] = image, (y, x), value
-            layer["box"][u, p] = top, left, bottom, right
-            layer["border"][u, p] = (kept["rows_cross"][y] or kept["columns_cross"][x]) and not whole
-    return layer
-
-
-def _seeing(kept: dict[str, np.ndarray]) -> np.ndarray:
-    """all_image, but −1 for neurons that see nothing but padding; all of a unit's stay where it has no others."""
-    y, x = np.moveaxis(kept["all_position"], -1, 0)
-    rows, columns = (side[:, 0] < side[:, 1] for side in (kept["rows"], kept["columns"]))
-    sees = rows[y] & columns[x]
-    return np.where(sees | ~sees.any(1, keepdims=True), kept["all_image"], -1)
+    unit = selective(kept, size, count)
+    found = patches(kept, size, k)
+    return {"unit": unit.astype(np.int32)} | {what: array[unit] for what, array in found.items()}
 
 
 def _project_neurons(

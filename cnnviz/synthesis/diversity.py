@@ -29,13 +29,12 @@ from cnnviz.errors import UserError
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
+from cnnviz.network.units import of_layer, selective
 from cnnviz.synthesis.unit_visualization import (
     RATE,
     excited,
     largest,
-    of_layer,
     picture_size,
-    selective,
     views_of,
 )
 
@@ -112,7 +111,7 @@ def main(job: Job) -> None:
             {}, not_applicable="None of the chosen layers has feature maps, whose Gram matrices could be compared."
         )
     kept = of_layer(forward, layer.name)
-    chosen = [int(u) for u in selective(kept, p["units"])]
+    chosen = [int(u) for u in selective(kept, forward.numbers["size"], p["units"])]
     size = picture_size(model, layer, kept, p["size"])
     views = job.seed_for("views")
 

@@ -40,23 +40,12 @@ from cnnviz.ascent.transforms import Transform, robust
 from cnnviz.job import Job, run
 from cnnviz.layers import Layer
 from cnnviz.models import Model
+from cnnviz.network.units import boxes, of_layer, selective
 
 LEAST = 128  # pixels, for which the shifts of the views are stated; a picture's side, where the network takes so many
 RATE = 0.03  # Olah et al. take 0.05; small nets' pictures are then all black, white and pure colours
 
 Batch = tuple[str, list[int]]  # a layer's name and some of its units
-
-
-def selective(kept: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """The ``count`` most selective units of a layer: their weakest maximal patch over what a usual picture gives."""
-    weakest, peak = kept["all_value"].min(1), kept["peak"]
-    ratio = np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf)
-    return np.argsort(-ratio, kind="stable")[:count]
-
-
-def of_layer(forward: result.Result, name: str) -> dict[str, np.ndarray]:
-    """A layer's arrays of the forward pass, its name gone."""
-    return {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
 
 
 def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
@@ -148,12 +137,11 @@ def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple
 def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
     """What the forward pass found to excite the units most: best, image, box, border."""
     y, x = kept["all_position"][units, 0].T
-    box = np.stack([kept["rows"][y, 0], kept["columns"][x, 0], kept["rows"][y, 1], kept["columns"][x, 1]], 1)
     return {
         "unit": units.astype(np.int32),
         "best": kept["all_value"][units, 0],
         "image": kept["all_image"][units, 0],
-        "box": box.astype(np.int32),
+        "box": boxes(kept["all_position"][units, 0], kept["rows"], kept["columns"]),
         "border": kept["rows_cross"][y] | kept["columns_cross"][x],
     }
 
@@ -163,7 +151,8 @@ def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dic
     model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     wanted = job.parameters["units"]
     kept = {name: of_layer(forward, name) for name in model.chosen}
-    chosen = {n: selective(k, len(k["peak"]) if wanted == "all" else wanted) for n, k in kept.items()}
+    count, seen = (None if wanted == "all" else wanted), forward.numbers["size"]
+    chosen = {name: selective(k, seen, count) for name, k in kept.items()}
     batches = plan(chosen, job.parameters["batch"])
     sizes = {name: picture_size(model, model.layer(name), kept[name], job.parameters["size"]) for name in chosen}
     arrays = {}

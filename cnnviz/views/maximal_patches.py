@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.sparse import csr_array
 
+from cnnviz.network.units import choose
 from cnnviz.preprocess import Preprocess
 from cnnviz.result import Result
 from cnnviz.slug import slug
@@ -105,24 +106,6 @@ def boxes(count: int, height: int, width: int, gap: int = 12) -> list[tuple[int,
         (i % columns * (width + gap), i // columns * (LABEL + height + gap) + LABEL, width, height)
         for i in range(count)
     ]
-
-
-def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:
-    """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
-
-    index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
-    values over ``peak``, so by how much more than a usual picture excites it; a unit that only one picture excites, or
-    none, does not come first.
-    """
-    count = min(count, len(value))
-    weakest = value.min(1)
-    if order == "strongest":
-        return np.argsort(-weakest, kind="stable")[:count]
-    if order == "selective":
-        return np.argsort(-np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf), kind="stable")[:count]
-    if order != "index":
-        raise ValueError(f"order {order!r}: one of selective, strongest, index")
-    return np.linspace(0, len(value) - 1, count).round().astype(int)
 
 
 def view(result: Result, context: Context) -> dict:

@@ -11,30 +11,10 @@ from torch import nn
 
 from cnnviz import images, result
 from cnnviz.activations import forward, maximal_patches
-from cnnviz.activations.maximal_patches import boxes, fill
 from cnnviz.models import Layer, Model
 from cnnviz.preprocess import Preprocess
 from cnnviz.views import maximal_patches as drawn
 from cnnviz.views.section import Context
-
-
-def top(image, value):
-    image, value = np.array(image, np.int32), np.array(value, np.float32)
-    return {"image": image, "value": value, "position": np.stack([image, image], 2)}
-
-
-def test_border_neurons_fill_up_only_with_other_pictures():
-    inside = top([[3, 7, -1], [1, 2, 4], [-1, -1, -1]], [[9, 5, -np.inf], [3, 2, 1], [-np.inf] * 3])
-    everywhere = top([[8, 3, 7], [9, 8, 7], [5, -1, -1]], [[12, 11, 6], [9, 8, 7], [4, -np.inf, -np.inf]])
-    got = fill(inside, everywhere, 3)
-    assert got["image"].tolist() == [[3, 7, 8], [1, 2, 4], [5, -1, -1]]
-    assert got["value"].tolist() == [[9, 5, 12], [3, 2, 1], [4, 0, 0]]
-
-
-def test_boxes_are_rows_by_columns():
-    rows, columns = np.array([[0, 3], [2, 7]]), np.array([[0, 4], [1, 5], [2, 6]])
-    assert boxes(np.array([[[1, 2], [-1, -1]]]), rows, columns).tolist() == [[[2, 2, 7, 6], [0, 0, 0, 0]]]
-
 
 NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
 
@@ -150,15 +130,6 @@ def test_border_crops_get_a_frame_and_keep_their_shape():
     plain, framed = drawn.cell(crop, 56, False), drawn.cell(crop, 56, True)
     assert plain[..., 3].any(1).sum() == 28 and plain[..., 3].any(0).sum() == 56
     assert tuple(framed[14, 10, :3]) == drawn.FRAME and tuple(plain[14, 10, :3]) == (7, 7, 7)
-
-
-def test_selective_units_come_before_dead_ones_and_one_hit_wonders():
-    value = np.array([[9.0, 8, 8], [0, 0, 0], [50, 0, 0], [9, 8, 8]])
-    peak = np.array([4.0, 0, 0.5, 1.0])
-    assert drawn.choose("selective", 4, value, peak).tolist() == [3, 0, 2, 1]
-    assert drawn.choose("index", 2, value, peak).tolist() == [0, 3]
-    with pytest.raises(ValueError, match="selective"):
-        drawn.choose("best", 2, value, peak)
 
 
 @pytest.mark.parametrize("originals", [True, False])

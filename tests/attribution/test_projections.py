@@ -12,12 +12,12 @@ from torch import nn
 from cnnviz import images, models, result, trace
 from cnnviz.activations import forward, maximal_patches
 from cnnviz.attribution import projections
-from cnnviz.attribution.projections import of_neurons, selective, shares, strongest
+from cnnviz.attribution.projections import of_neurons, shares
 from cnnviz.models import Layer, Model
+from cnnviz.network.units import choose
 from cnnviz.preprocess import Preprocess
 from cnnviz.receptive_field import receptive_fields
 from cnnviz.relu import DECONVNET, GUIDED
-from cnnviz.views import maximal_patches as shown
 from cnnviz.views import projections as drawn
 from cnnviz.views.section import Context
 
@@ -138,7 +138,7 @@ def test_shows_the_units_and_patches_that_maximal_patches_shows_first(left):
     patches, made, _ = left
     for layer in LAYERS:
         kept = {what: patches.arrays[f"{layer.name}/{what}"] for what in ("value", "peak")}
-        units = shown.choose("selective", 3, **kept)
+        units = choose("selective", 3, **kept)
         np.testing.assert_array_equal(made.arrays[f"{layer.name}/unit"], units)
         for what in ("image", "position", "value", "box", "border"):
             np.testing.assert_array_equal(
@@ -192,13 +192,3 @@ def test_grey_is_0_and_few_pixels_that_are_not_are_still_seen():
     projection[3, 4] = 1, -1, 0
     pixels = drawn.coloured(projection, 99, None)
     assert pixels[3, 4].tolist() == [255, 0, 128] and (np.delete(pixels.reshape(-1, 3), 64, 0) == 128).all()
-
-
-def test_fewer_pictures_than_patches():
-    kept = {
-        **{"inside_image": np.array([[4, -1]]), "inside_position": np.array([[[1, 2], [-1, -1]]])},
-        **{"inside_value": np.array([[3.0, 0]]), "all_image": np.array([[4, 2]])},
-        **{"all_position": np.array([[[0, 0], [5, 6]]]), "all_value": np.array([[9.0, 8]])},
-    }
-    assert strongest(kept, 0, 2) == [(4, 1, 2, 3.0), (2, 5, 6, 8.0)]
-    assert selective(np.array([1.0, 3, 0]), np.array([1.0, 2, 0]), 2).tolist() == [1, 0]

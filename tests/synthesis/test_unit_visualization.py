@@ -20,7 +20,6 @@ from cnnviz.synthesis.unit_visualization import (
     main,
     picture_size,
     plan,
-    selective,
     takes,
     visualise,
 )
@@ -115,7 +114,6 @@ def test_best_patches_are_those_of_the_forward_pass():
         "rows_cross": np.array([True, False]),
         "columns_cross": np.array([False, False]),
     }
-    assert selective(kept, 2).tolist() == [1, 0]
     found = best_patches(kept, np.array([1, 0]))
     assert found["best"].tolist() == [7, 5] and found["image"].tolist() == [8, 3]
     assert found["box"].tolist() == [[2, 0, 8, 5], [0, 3, 4, 8]] and found["border"].tolist() == [False, True]
@@ -145,6 +143,7 @@ def test_shards_merge_to_the_bytes_of_one_job(make_job, tmp_path):
             f"{name}/rows_cross": np.zeros(side, bool),
             f"{name}/columns_cross": np.zeros(side, bool),
         }
+        arrays |= {f"{name}/inside_{what}": arrays[f"{name}/all_{what}"] for what in ("value", "image", "position")}
     around = {name: {"made_by": "convolution"} for name in ("conv1", "conv2")}
     numbers = {"layers": list(around), "size": [32, 32], "geometry": {}, "pictures": 9, "around": around}
     forward = tmp_path / "forward.npz"

@@ -1,0 +1,102 @@
+"""The units of a layer on the pictures of the image set: the patches that excite each most, and which units to show.
+
+Reads what the forward pass kept (:mod:`cnnviz.activations.forward`), so it needs no network.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cnnviz.result import Result
+
+Arrays = dict[str, np.ndarray]
+ORDERS = ("selective", "strongest", "index")
+
+
+def of_layer(forward: Result, name: str) -> Arrays:
+    """A layer's arrays of the forward pass, its name gone."""
+    return {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+
+
+def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None = None) -> Arrays:
+    """The ``k`` strongest neurons of each unit (None: all that were kept), strongest first, at most one a picture.
+
+    Those whose field lies inside the picture come first. Neurons that see nothing but padding are left out. kept: a
+    layer's arrays of the forward pass. size: (height, width) of the network's input.
+
+    image (units, k) int32, or −1 for none; value (units, k) float32, 0 for none; position (units, k, 2) int32, y and x;
+    box (units, k, 4) int32, top, left, bottom, right of its field in pixels of the network's input, half open;
+    border (units, k) bool: the field hangs over the picture's edge, and is not all of the picture.
+    """
+    inside, everywhere = (
+        {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
+    )
+    everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
+    picked = fill(inside, everywhere, everywhere["image"].shape[1] if k is None else k)
+    box = boxes(picked["position"], kept["rows"], kept["columns"])
+    y, x = picked["position"][..., 0], picked["position"][..., 1]
+    whole = (box == (0, 0, *size)).all(-1)
+    border = (kept["rows_cross"][y] | kept["columns_cross"][x]) & (picked["image"] >= 0) & ~whole
+    return {**picked, "box": box, "border": border}
+
+
+def selective(kept: Mapping[str, np.ndarray], size: Sequence[int], count: int | None = None) -> np.ndarray:
+    """The ``count`` most selective units of a layer, or all, in the order of :func:`choose`. kept, size: as above."""
+    peak = kept["peak"]
+    return choose("selective", len(peak) if count is None else count, patches(kept, size)["value"], peak)
+
+
+def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
+
+    index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
+    values over ``peak``, so by how much more than a usual picture excites it; a unit that only one picture excites, or
+    none, does not come first.
+    """
+    count = min(count, len(value))
+    weakest = value.min(1)
+    if order == "strongest":
+        return np.argsort(-weakest, kind="stable")[:count]
+    if order == "selective":
+        return np.argsort(-np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf), kind="stable")[:count]
+    if order != "index":
+        raise ValueError(f"order {order!r}: one of {', '.join(ORDERS)}")
+    return np.linspace(0, len(value) - 1, count).round().astype(int)
+
+
+def fill(inside: Arrays, everywhere: Arrays, k: int) -> Arrays:
+    """The first k of ``inside``, then of ``everywhere`` what shows other pictures.
+
+    Both hold, and this returns, image, value (units, k) and position (units, k, 2); image is −1 where there is none.
+    """
+    image = np.concatenate([inside["image"], everywhere["image"]], 1)
+    first = inside["image"].shape[1]
+    again = (image[:, first:, None] == image[:, None, :first]).any(2)
+    usable = image >= 0
+    usable[:, first:] &= ~again
+    order = np.argsort(~usable, axis=1, kind="stable")[:, :k]
+    picked = {
+        name: np.take_along_axis(
+            np.concatenate([inside[name], everywhere[name]], 1),
+            order.reshape(*order.shape, *[1] * (inside[name].ndim - 2)),
+            1,
+        )
+        for name in ("image", "value", "position")
+    }
+    none = ~np.take_along_axis(usable, order, 1)
+    picked["image"][none], picked["value"][none], picked["position"][none] = -1, 0, -1
+    return picked
+
+
+def boxes(position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(…, 2) y and x of neurons → (…, 4) top, left, bottom, right of their fields; position −1 gives zeros."""
+    y, x = position[..., 0], position[..., 1]
+    found = np.stack([rows[y, 0], columns[x, 0], rows[y, 1], columns[x, 1]], -1)
+    return np.where(y[..., None] < 0, 0, found).astype(np.int32)
+
+
+def seeing(image: np.ndarray, position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``image`` (units, k), but −1 for neurons that see nothing but padding; a unit that has no others keeps them."""
+    top, left, bottom, right = np.moveaxis(boxes(position, rows, columns), -1, 0)
+    sees = (top < bottom) & (left < right)
+    return np.where(sees | ~sees.any(1, keepdims=True), image, -1)
