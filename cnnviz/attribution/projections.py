@@ -154,7 +154,7 @@ def _units(job: Job, model: Model, rule: str) -> Left:
 
 def _choose(kept: dict[str, np.ndarray], size: list[int], count: int, k: int) -> dict[str, np.ndarray]:
     """The arrays of a layer but its projections: which units, and of each which neurons."""
-    unit = selective(kept, size, count)
+    unit = selective(kept, count)
     found = patches(kept, size, k)
     return {"unit": unit.astype(np.int32)} | {what: array[unit] for what, array in found.items()}
 

@@ -28,11 +28,7 @@ def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None =
     box (units, k, 4) int32, top, left, bottom, right of its field in pixels of the network's input, half open;
     border (units, k) bool: the field hangs over the picture's edge, and is not all of the picture.
     """
-    inside, everywhere = (
-        {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
-    )
-    everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
-    picked = fill(inside, everywhere, everywhere["image"].shape[1] if k is None else k)
+    picked = _neurons(kept, k)
     box = boxes(picked["position"], kept["rows"], kept["columns"])
     y, x = picked["position"][..., 0], picked["position"][..., 1]
     whole = (box == (0, 0, *size)).all(-1)
@@ -40,10 +36,18 @@ def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None =
     return {**picked, "box": box, "border": border}
 
 
-def selective(kept: Mapping[str, np.ndarray], size: Sequence[int], count: int | None = None) -> np.ndarray:
-    """The ``count`` most selective units of a layer, or all, in the order of :func:`choose`. kept, size: as above."""
-    peak = kept["peak"]
-    return choose("selective", len(peak) if count is None else count, patches(kept, size)["value"], peak)
+def selective(kept: Mapping[str, np.ndarray], count: int | None = None) -> np.ndarray:
+    """The ``count`` most selective units of a layer, or all, in the order of :func:`choose`. kept: as in patches."""
+    value, peak = _neurons(kept)["value"], kept["peak"]
+    return choose("selective", len(peak) if count is None else count, value, peak)
+
+
+def _neurons(kept: Mapping[str, np.ndarray], k: int | None = None) -> Arrays:
+    inside, everywhere = (
+        {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
+    )
+    everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
+    return fill(inside, everywhere, everywhere["image"].shape[1] if k is None else k)
 
 
 def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:

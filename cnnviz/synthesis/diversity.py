@@ -111,7 +111,7 @@ def main(job: Job) -> None:
             {}, not_applicable="None of the chosen layers has feature maps, whose Gram matrices could be compared."
         )
     kept = of_layer(forward, layer.name)
-    chosen = [int(u) for u in selective(kept, forward.numbers["size"], p["units"])]
+    chosen = [int(u) for u in selective(kept, p["units"])]
     size = picture_size(model, layer, kept, p["size"])
     views = job.seed_for("views")
 

@@ -151,8 +151,7 @@ def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dic
     model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     wanted = job.parameters["units"]
     kept = {name: of_layer(forward, name) for name in model.chosen}
-    count, seen = (None if wanted == "all" else wanted), forward.numbers["size"]
-    chosen = {name: selective(k, seen, count) for name, k in kept.items()}
+    chosen = {name: selective(k, None if wanted == "all" else wanted) for name, k in kept.items()}
     batches = plan(chosen, job.parameters["batch"])
     sizes = {name: picture_size(model, model.layer(name), kept[name], job.parameters["size"]) for name in chosen}
     arrays = {}

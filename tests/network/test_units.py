@@ -72,8 +72,8 @@ def test_patches_are_those_of_a_plain_loop(seed):
 def test_the_same_units_come_first_with_the_patches_as_with_the_forward_pass():
     layer = kept(np.random.default_rng(1))
     shown = patches(layer, (8, 8))
-    assert selective(layer, (8, 8), 7).tolist() == choose("selective", 7, shown["value"], layer["peak"]).tolist()
-    assert sorted(selective(layer, (8, 8))) == list(range(30))
+    assert selective(layer, 7).tolist() == choose("selective", 7, shown["value"], layer["peak"]).tolist()
+    assert sorted(selective(layer)) == list(range(30))
 
 
 def test_selective_units_come_before_dead_ones_and_one_hit_wonders():
