@@ -2,9 +2,13 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import pytest
+
+# Threads that wait must not keep a core busy: beside those of another worker, tests would take three times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 import torch
 
 from cnnviz import config

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")
     config = configs.complete(configs.read(configs.exists("the config", path)))
     configs.keep_weights(config["cache"])
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, threads that wait by spinning take minutes
     print(f"Checking {path}: this takes up to a minute.")
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
