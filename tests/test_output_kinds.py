@@ -76,6 +76,9 @@ def data(tmp_path_factory):
         Image.fromarray(pixels).save(folder / f"p{i}.png")
         Image.fromarray(mask).save(folder / f"m{i}.png")
         rows.append([f"p{i}.png", f"m{i}.png", float(pixels.mean()), "" if i == 3 else i * 1.5])
+    Image.fromarray(pixels).save(folder / "p14.png")
+    Image.fromarray(mask // 2 + 77).save(folder / "m14.png")  # no classes have such numbers
+    rows.append(["p14.png", "m14.png", float(pixels.mean()), 21.0])
     with (folder / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "mask", "brightness", "Number"], *rows])
     return folder
@@ -154,7 +157,7 @@ def test_values_are_measured_against_the_table(once, data):
     rows = ~np.isnan(true[:, 0])
     values = left.arrays["values"].astype(float)
     number, brightness = left.numbers["values"]
-    assert (number["n"], brightness["n"]) == (13, 14)
+    assert (number["n"], brightness["n"]) == (14, 15)
     assert number["r2"] == pytest.approx(r2_score(true[rows, 0], values[rows, 0]))
     assert brightness["mae"] == pytest.approx(mean_absolute_error(true[:, 1], values[:, 1]))
     assert brightness["control_mae"] == pytest.approx(np.abs(true[:, 1] - true[:, 1].mean()).mean())
@@ -169,6 +172,9 @@ def test_pixels_are_measured_against_the_masks(once):
     both, right, said = left.arrays["pixel_counts"].sum(0)
     assert right.tolist() == [14 * (SIDE * (SIDE - 1) - 100), 14 * 100, 0]  # a row of each is ignored
     assert left.numbers["pixel_accuracy"] == pytest.approx(both.sum() / right.sum())
+    assert left.numbers["unknown"] == pytest.approx(1 / SIDE) and left.arrays["evaluated"].tolist() == list(range(14))
+    assert "holds the number 77" in left.numbers["left_out"]["p14.png"]
+    assert [t.id for t in shown["predictions"].tables if t.from_dataset] == ["masks_left_out"]
     assert left.numbers["control_pixel_accuracy"] == pytest.approx(right[0] / right.sum())
     assert left.arrays["pixel_confusion"].sum(0).tolist() == said.tolist()
     for k, probe in enumerate(left.arrays["probes"]):
@@ -475,3 +481,17 @@ def test_the_check_measures_pixels_and_names_the_preprocessing(checked):
     assert found["pixels"].mark == "✓" and "100 %" in found["pixels"].text and "always" in found["pixels"].text
     found = marked(checked("segmentation", {"mean": 0, "std": 1, "range": 255}))
     assert found["pixels"].text.startswith("50 %") and found["preprocessing"].mark == "✗"
+
+
+def test_masks_that_cannot_be_used_are_counted_and_the_others_judged(checked, tmp_path, data):
+    lines = marked(checked("segmentation", {"mean": 0, "std": 1}))
+    assert "masks" in lines and lines["masks"].mark == "✓" and "unknown" not in lines
+    (tmp_path / "m3.png").write_bytes(b"no picture")
+    Image.fromarray(np.full((8, 8), 77, np.uint8)).save(tmp_path / "m4.png")
+    half = np.asarray(Image.open(tmp_path / "m5.png")).copy()
+    half[:4] = 255
+    Image.fromarray(half).save(tmp_path / "m5.png")
+    found = list(checked("segmentation", {"mean": 0, "std": 1}))
+    masks = next(line for line in found if line.name == "masks" and line.mark == "!")
+    assert "2 of" in masks.text and "77" in "".join(masks.more) and "m3.png cannot be read" in "".join(masks.more)
+    assert marked(found)["pixels"].mark == "✓" and marked(found)["unknown"].mark == "·"

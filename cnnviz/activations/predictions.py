@@ -212,10 +212,10 @@ def of_pixels(job: Job, forward: result.Result, image_set: images.ImageSet) -> N
     chosen = np.flatnonzero(masked & queries if on == "query" else masked).tolist()
     probes = image_set.probes(job.model["probes"])
     arrays, found = segmentation.measured(model, image_set, probes, chosen, job)
-    arrays |= {"probes": np.array(probes, np.int32), "evaluated": np.array(chosen, np.int32)}
+    arrays["probes"] = np.array(probes, np.int32)
     arrays |= {"predicted": arrays["shares"].argmax(1).astype(np.int32), "probability": arrays["shares"].max(1)}
     numbers = {"geometry": forward.numbers["geometry"], "on": on, "pictures": len(image_set)}
-    numbers |= {"kind": kinds.SEGMENTATION, "labelled": len(chosen) if found else 0} | found
+    numbers |= {"kind": kinds.SEGMENTATION, "labelled": len(arrays["evaluated"]) if "mean_iou" in found else 0} | found
     job.write(arrays, numbers=numbers, provenance=result.inherited(forward, "forward"))
 
 

@@ -16,7 +16,7 @@ from cnnviz.check.seen import Seen, scores_of
 from cnnviz.images import ImageSet
 from cnnviz.models import Model
 from cnnviz.network import kinds
-from cnnviz.network.kinds import REGRESSION
+from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import label_maps
 
 FIRST = 24  # pictures that each other preprocessing is tried on
@@ -61,6 +61,8 @@ def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
 def judged(seen: Seen, seconds: float) -> Iterator[Line]:
     """How near the network comes, and whether another preprocessing comes clearly nearer."""
     started = time.monotonic()
+    if seen.model.kind == SEGMENTATION:
+        yield from _unusable_masks(seen)
     error = errors(seen, seen.model, seen.arrays)
     known = np.flatnonzero(np.isfinite(error))
     if not len(known):
@@ -77,6 +79,15 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
         yield _other_scale(seen, lines)
         found = Line("·", "preprocessing", "cannot be judged before values and truth are on the same scale")
     yield found
+
+
+def _unusable_masks(seen: Seen) -> Iterator[Line]:
+    left_out, preprocess = {}, seen.model.preprocess
+    for place in seen.places:
+        label_maps.usable(seen.sample, place, preprocess, len(seen.model.classes), left_out)
+    if left_out:
+        words = f"{len(left_out)} of {len(seen.places)} tried cannot be used"
+        yield Line("✗" if len(left_out) == len(seen.places) else "!", "masks", words, tuple(left_out.values())[:3])
 
 
 def errors(
@@ -119,13 +130,13 @@ def truth(seen: Seen, places: Sequence[int]) -> np.ndarray:
 def tables(
     seen: Seen, model: Model, arrays: Sequence[np.ndarray], places: Sequence[int]
 ) -> Iterator[np.ndarray | None]:
-    """The confusion matrix of each picture's pixels; None without a mask."""
+    """The confusion matrix of each picture's pixels; None without a mask that can be used, see label_maps.usable."""
     classes = len(model.classes)
     for start in range(0, len(arrays), segmentation.BATCH):
         some_arrays = arrays[start : start + segmentation.BATCH]
         maps = segmentation.label_map(model, model.pictures(some_arrays))
         for place, predicted in zip(places[start:], maps, strict=False):
-            right = label_maps.of_picture(seen.sample, place, model.preprocess, classes)
+            right = label_maps.usable(seen.sample, place, model.preprocess, classes, {})
             yield None if right is None else segmentation.confusion(right, predicted, classes)
 
 
@@ -176,18 +187,25 @@ def _short(values: np.ndarray) -> float | list[float]:
 
 def _pixels(seen: Seen) -> Generator[Line, None, None]:
     found = [t for t in tables(seen, seen.model, seen.arrays, seen.places) if t is not None and t.sum()]
+    height, width = seen.model.preprocess.size
+    if unknown := 1 - sum(t.sum() for t in found) / (len(found) * height * width):
+        words = f"{unknown:.1%} of the pixels count for nothing: the masks leave them out"
+        yield Line("!" if unknown > 0.5 else "·", "unknown", words)
     counts = np.stack([np.stack([t.diagonal(), t.sum(1), t.sum(0)]) for t in found])
     numbers = segmentation.judged(counts, np.random.default_rng(0))
 
+    def percent(share: float) -> str:
+        return f"{100 * share:.1f}".removesuffix(".0")
+
     def of(key: str) -> str:
         low, high = numbers.get(f"{key}_interval", (None, None))
-        between = f" ({100 * low:.0f} to {100 * high:.0f})" if low is not None else ""
-        return f"{100 * numbers[key]:.0f} %{between}"
+        between = f" ({percent(low)} to {percent(high)})" if low is not None else ""
+        return f"{percent(numbers[key])} %{between}"
 
     control = 100 * numbers["control_pixel_accuracy"]
     words = f"{of('pixel_accuracy')} of the pixels of {len(found)} pictures are right, mean IoU {of('mean_iou')}; "
-    words += f"always {seen.model.classes[numbers['commonest']]}: {control:.0f} % and "
-    words += f"{100 * numbers['control_mean_iou']:.0f} %"
+    words += f"always {seen.model.classes[numbers['commonest']]}: {percent(control / 100)} % and "
+    words += f"{percent(numbers['control_mean_iou'])} %"
     low, high = numbers.get("pixel_accuracy_interval", (0, 1))
     mark = "✓" if 100 * low > control else "✗" if 100 * high < control else "!"
     yield Line(mark, "pixels", words)

@@ -43,6 +43,17 @@ def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes:
     return seen(labels, preprocess)
 
 
+def usable(
+    image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, left_out: dict[str, str]
+) -> np.ndarray | None:
+    """The same; a file that is no such label map goes into ``left_out``, picture → why, and gives None."""
+    try:
+        return of_picture(image_set, index, preprocess, classes)
+    except UserError as error:
+        left_out[image_set.pictures[index].id] = str(error)
+        return None
+
+
 def numbers(
     path: Path, classes: int, colours: Sequence[Sequence[int]] | None = None, ignore: int | None = None
 ) -> np.ndarray:

@@ -48,6 +48,8 @@ def view(result: Result, context: Context) -> dict:
     if judged:
         figures.insert(0, _confusion(result, context))
         tables.append(_classes(result, context))
+    if numbers.get("left_out"):
+        tables.append(_left_out(numbers["left_out"]))
     figures += _overlays(result, context)
     metrics = [Metric("pictures_judged", numbers["labelled"])]
     if judged:
@@ -64,11 +66,16 @@ def view(result: Result, context: Context) -> dict:
         "metrics": tuple(metrics),
         "about": (_about(result, context),),
         "question": "Which class does the network give to each pixel, and how often is that right?",
-        "how_to_read": HOW_TO_READ + (MASKS if judged else NO_MASKS),
+        "how_to_read": HOW_TO_READ + (MASKS + _unknown(numbers) if judged else NO_MASKS),
         "do_not_conclude": DO_NOT_CONCLUDE,
         "equation": EQUATION,
         "papers": (PAPER,),
     }
+
+
+def _unknown(numbers: dict) -> str:
+    share = numbers.get("unknown", 0)
+    return f" {share:.1%} of the pixels count for nothing: the masks leave them out." if share else ""
 
 
 def conclusion(numbers: dict, classes: list[str]) -> str:
@@ -222,6 +229,11 @@ def _classes(result: Result, context: Context) -> Table:
             for c in order
         ),
     )  # fmt: skip
+
+
+def _left_out(reasons: dict[str, str]) -> Table:
+    caption = "Masks that cannot be used. Their pictures count as pictures without a mask."
+    return Table("masks_left_out", caption, ("picture", "why"), tuple(reasons.items()), from_dataset=True)
 
 
 def _about(result: Result, context: Context) -> About:
