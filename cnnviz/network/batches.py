@@ -7,15 +7,13 @@ Who calls it need not know. Who reads its modules does so by :func:`cnnviz.trace
 """
 
 import contextlib
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-EXACT = (4, 8, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
-SECONDS = 3.0  # to try them
+EXACT = (8, 4, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
 
 
 class Enough(Exception):
@@ -69,19 +67,22 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
     if isinstance(net.forward, Batches):
         return net.forward.least, net.forward.most
 
-    def goes(count: int) -> bool:
-        with contextlib.suppress(Exception, SystemExit), torch.no_grad():  # whatever a network raises
-            scores = net(pictures(count))
-            return isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == count
-        return False
+    def goes(count: int) -> bool | None:
+        """None where the network put out something else than a row of scores for each picture."""
+        try:
+            with torch.no_grad():
+                scores = net(pictures(count))
+        except (Exception, SystemExit):  # whatever a network raises
+            return False
+        return True if isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == count else None
 
-    if goes(1):
+    one = goes(1)
+    if one:
         found = (1, None) if goes(2) and not _one_by_one(net, pictures(2)) else (1, 1)
     elif goes(2) and goes(3):
         found = (2, None)
-    else:
-        until = time.monotonic() + SECONDS
-        found = next(((count, count) for count in EXACT if time.monotonic() < until and goes(count)), (1, None))
+    else:  # what puts out something else for one picture is not asked for 64
+        found = next(((n, n) for n in EXACT if goes(n)), (1, None)) if one is False else (1, None)
     limit(net, *found)
     return found
 
