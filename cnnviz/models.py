@@ -300,23 +300,7 @@ def describe(
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
-    given = config["preprocess"]
-    guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
-    stated = given.get("input_channels"), guess, pictures
-    taken = misfit = None
-    with trial.undisturbed(net):
-        if picture_size and not built.preprocess and not {"resize", "crop"} & given.keys():
-            try:
-                taken = inputs.taken(net, tuple(picture_size), where, *stated)
-            except UserError as error:
-                misfit = error  # the network may have been trained on enlarged pictures
-        if taken and taken.fits:
-            given = given | {"resize": list(picture_size), "crop": None}
-        else:
-            try:
-                taken = inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated)
-            except UserError as error:
-                raise misfit or error from error
+    taken, given = _taken(built, config["preprocess"], where, pictures, picture_size)
     channels, calls = taken.channels, taken.calls
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)
@@ -349,6 +333,27 @@ def describe(
         "trial": tried,
         "torch": torch.__version__,
     }
+
+
+def _taken(
+    built: Built, given: dict, where: str, pictures: Callable[[], int | None], picture_size: Sequence[int] | None
+) -> tuple[inputs.Trial, dict]:
+    """What the network takes, and the preprocessing block with the size at which it does; see :func:`describe`."""
+    net, misfit = built.net, None
+    guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
+    stated = given.get("input_channels"), guess, pictures
+    with trial.undisturbed(net):
+        if picture_size and not built.preprocess and not {"resize", "crop"} & given.keys():
+            try:
+                taken = inputs.taken(net, tuple(picture_size), where, *stated)
+                if taken.fits:
+                    return taken, given | {"resize": list(picture_size), "crop": None}
+            except UserError as error:
+                misfit = error  # the network may have been trained on enlarged pictures
+        try:
+            return inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated), given
+        except UserError as error:
+            raise misfit or error from error
 
 
 def _class_facts(config: dict, set_classes: Sequence[str], outputs: int, published: Sequence[str], where: str) -> dict:
