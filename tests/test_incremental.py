@@ -97,7 +97,7 @@ def test_comments_docstrings_and_touched_files_rerun_nothing(checkout):
         checkout.edited(source, "\n\ndef gradient", "\n\n# a comment\ndef gradient"),
         checkout.edited("cnnviz/layers.py", '"""', '"""More words: '),
         checkout.edited("cnnviz/views/saliency.py", "\nfrom ", "\n# why\nfrom "),
-        checkout.edited("rules/attribution.smk", "rule saliency:", "# on a rule\nrule saliency:"),
+        checkout.edited("rules/attribution.smk", "rule bias_probe:", "# on a rule\nrule bias_probe:"),
         checkout.edited("tiny.yaml", "models:", "# about the models\nmodels:"),
     ):
         os.utime(checkout.folder / "weights.pt")
