@@ -47,8 +47,8 @@ localrules:
 
 # One run at a time; and a lost file that comes back with the same bytes makes nothing else run.
 onstart:
-    from cnnviz.alone import claim
-    from cnnviz.lost import make_first
+    from cnnviz.run.alone import claim
+    from cnnviz.run.lost import make_first
 
     if workflow.execution_settings.lock and not claim(RESULTS):  # with --nolock it is a part of another run
         sys.exit(

@@ -14,8 +14,8 @@ from cnnviz.ascent.loop import adam, ascend
 from cnnviz.ascent.objectives import logit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import random_view
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
 
 CLASSES = [1]
 SIZE = (224, 224)

@@ -11,7 +11,7 @@ import torch
 import torchvision
 
 from cnnviz.activations import forward
-from cnnviz.receptive_field import receptive_fields
+from cnnviz.network.receptive_field import receptive_fields
 
 BATCH, BATCHES, TOP = 32, 12, 9
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnviz import result
 from cnnviz.features import tsne_grid
+from cnnviz.run import result
 from cnnviz.site import model_pages
 from cnnviz.views import section
 from cnnviz.views import tsne_grid as view

@@ -22,11 +22,11 @@ CHILD = """
 import json, sys
 import numpy as np
 from PIL import Image
-from cnnviz import images
+from cnnviz.pictures import images
 pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 images.ImageSet.pixels = lambda self, index: Image.fromarray(np.roll(pixels, index, 1))
 from cnnviz.activations import forward
-from cnnviz.job import run
+from cnnviz.run.job import run
 run(forward.main)
 """
 
@@ -72,7 +72,7 @@ def peak(count: int) -> float:
             "--input",
             f"images={folder}/images.json",
         ]
-        model = [sys.executable, "-m", "cnnviz.models", *common, "--output", f"network={folder}/network.json"]
+        model = [sys.executable, "-m", "cnnviz.network.models", *common, "--output", f"network={folder}/network.json"]
         subprocess.run(model, check=True, stdout=subprocess.DEVNULL)
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, *common, f"network={folder}/network.json",

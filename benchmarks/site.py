@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.map import WORDS, make_results
-from cnnviz import config, result
+from cnnviz import config
 from cnnviz.check.plan import Cost
+from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.site.size import expected
 from cnnviz.views import section

@@ -18,9 +18,9 @@ import torch
 import torchvision
 
 from benchmarks.ascent import alexnet
-from cnnviz.layers import Layer
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.unit_visualization import visualise
 
 with warnings.catch_warnings():

@@ -24,7 +24,7 @@ class UserError(Exception):
 class NotApplicable(Exception):
     """A technique says nothing about this network; the message says why, for a reader of the gallery.
 
-    A job that ends so leaves a result that holds the reason: see :func:`cnnviz.job.perform`.
+    A job that ends so leaves a result that holds the reason: see :func:`cnnviz.run.job.perform`.
     """
 
     def __init__(self, reason: str, provenance: dict | None = None):

@@ -1,7 +1,7 @@
 """What a run would download, before it: for clusters whose nodes have no network, on one that has.
 
-``python -m cnnviz.fetch mine.yaml`` builds each network whose published weights the config names, which leaves them in
-the config's ``cache:``. Jobs then find them there and ask nobody.
+``python -m cnnviz.fetch mine.yaml`` builds each network whose published weights the config names, which leaves
+them in the config's ``cache:``. Jobs then find them there and ask nobody.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def fetch(config: dict) -> list[str]:
     if wanted and not config["cache"]:
         raise UserError(f"cache: name a folder for the weights of {', '.join(wanted)}; without one they are not kept")
     configs.keep_weights(config["cache"], fetching=True)
-    from cnnviz import doors  # only now: the hub's client looks at the environment when it is imported
+    from cnnviz.network import doors  # only now: the hub's client looks at the environment when it is imported
 
     for name, block in wanted.items():
         print(f"model {name}: {doors.build(block, name, config['seed']).described}", flush=True)

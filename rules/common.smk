@@ -29,10 +29,10 @@ shell.prefix(
     """echo "killed by signal $((s - 128)) (SIG$n): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
 )
 
-from cnnviz.alone import clear
+from cnnviz.run.alone import clear
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
-from cnnviz.fingerprint import code_hash, content_hash, folder_hash, source_hash
+from cnnviz.run.fingerprint import code_hash, content_hash, folder_hash, source_hash
 from cnnviz.run.failures import told_in_a_sentence
 from snakemake.exceptions import WorkflowError
 
@@ -43,7 +43,7 @@ if workflow.is_main_process:
 try:
     config = complete(config)
 
-    from cnnviz import images  # only now: a wrong key need not wait for numpy
+    from cnnviz.pictures import images  # only now: a wrong key need not wait for numpy
     from cnnviz.pictures import sizes
 
     for model in config["models"].values():

@@ -16,7 +16,7 @@ rule image_set:
     params:
         config=lambda w: json.dumps(config["image_sets"][w.image_set], sort_keys=True),
         fingerprint=lambda w: images.fingerprint(config["image_sets"][w.image_set]),
-        code=code_hash("cnnviz.images"),
+        code=code_hash("cnnviz.pictures.images"),
     shell:
-        "python -m cnnviz.images --config {params.config:q} --threads {threads} --fingerprint {params.fingerprint}"
+        "python -m cnnviz.pictures.images --config {params.config:q} --threads {threads} --fingerprint {params.fingerprint}"
         " --index {output.index:q} --thumbnails {output.thumbnails:q} 2>&1 | tee {log:q}"

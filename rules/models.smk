@@ -27,9 +27,9 @@ rule network:
                 "picture_size": picture_size(w),
             },
         ),
-        code=code_hash("cnnviz.models"),
+        code=code_hash("cnnviz.network.models"),
     shell:
-        "python -m cnnviz.models --job {params.job:q} --code {params.code} --check {resources.check:q}"
+        "python -m cnnviz.network.models --job {params.job:q} --code {params.code} --check {resources.check:q}"
         " --device {resources.device} --threads {resources.torch_threads}"
         " --output network={output:q} 2>&1 | tee {log:q}"
 
@@ -51,9 +51,9 @@ rule model:
         runtime=5,
     params:
         job=job("model", "layers", "feature_layer", parameters=lambda w: {}),
-        code=code_hash("cnnviz.facts"),
+        code=code_hash("cnnviz.network.facts"),
     shell:
-        "python -m cnnviz.facts --job {params.job:q} --code {params.code}"
+        "python -m cnnviz.network.facts --job {params.job:q} --code {params.code}"
         " --input network={input:q} --output model={output:q} 2>&1 | tee {log:q}"
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 import torch
 
 from cnnviz import config
-from cnnviz.job import Job
+from cnnviz.run.job import Job
 from tests.checkout import Finished
 
 ROOT = Path(__file__).parents[1]

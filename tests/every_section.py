@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnviz import config, facts, models, result
-from cnnviz.job import Job, perform
+from cnnviz import config
+from cnnviz.network import facts, models
+from cnnviz.run import result
+from cnnviz.run.job import Job, perform
 
 ROOT = Path(__file__).parents[1]
 ONE = {"targets": ["predicted"]}
@@ -63,7 +65,7 @@ def listed(block: dict, folder: Path) -> None:
         "--thumbnails",
         folder / "thumbnails.npy",
     ]
-    call("cnnviz.images", *words)
+    call("cnnviz.pictures.images", *words)
 
 
 def call(module: str, *arguments) -> None:

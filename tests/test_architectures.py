@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from cnnviz import config, facts, images, models, result
+from cnnviz import config
+from cnnviz.network import facts, models
+from cnnviz.pictures import images
+from cnnviz.run import result
 from cnnviz.site import model_pages
 from cnnviz.views.section import load
 
@@ -124,7 +127,7 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     full = config.complete({"image_sets": {"set": PICTURES}, "models": {"net": {"torchvision": "alexnet"}}})
     block = json.dumps(full["image_sets"]["set"])
-    command = [sys.executable, "-m", "cnnviz.images", "--config", block, "--index", folder / "images.json"]
+    command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", block, "--index", folder / "images.json"]
     subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
     return folder
 

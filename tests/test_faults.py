@@ -29,7 +29,7 @@ meant = [(module, model) for module, model in faults if f"-m {{module}} " in lin
 fault = faults[meant[0]] if meant else ""
 if fault:
     sys.path.insert(0, os.getcwd())
-    from cnnviz import job
+    from cnnviz.run import job
     run = job.run
 
     def broken(technique):

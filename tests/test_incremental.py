@@ -95,7 +95,7 @@ def test_comments_docstrings_and_touched_files_rerun_nothing(checkout):
     source = "cnnviz/attribution/saliency.py"
     with (
         checkout.edited(source, "\n\ndef gradient", "\n\n# a comment\ndef gradient"),
-        checkout.edited("cnnviz/layers.py", '"""', '"""More words: '),
+        checkout.edited("cnnviz/network/layers.py", '"""', '"""More words: '),
         checkout.edited("cnnviz/views/saliency.py", "\nfrom ", "\n# why\nfrom "),
         checkout.edited("rules/attribution.smk", "rule bias_probe:", "# on a rule\nrule bias_probe:"),
         checkout.edited("tiny.yaml", "models:", "# about the models\nmodels:"),
@@ -216,7 +216,7 @@ def test_what_older_code_computed_can_be_kept(checkout):
     with (
         checkout.edited("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)"),
         checkout.edited("cnnviz/views/colour.py", '"magma"', '"inferno"'),
-        checkout.edited("cnnviz/layers.py", "import ", "import os as more\nimport "),
+        checkout.edited("cnnviz/network/layers.py", "import ", "import os as more\nimport "),
         checkout.edited("tiny.yaml", "samples: 2", "samples: 3"),
         checkout.edited("tiny.yaml", "  occlusion: false", "  occlusion: {}"),
     ):

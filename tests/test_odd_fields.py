@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz.receptive_field import Field, receptive_fields
+from cnnviz.network.receptive_field import Field, receptive_fields
 
 torchvision = pytest.importorskip("torchvision")
 SIZE = (14, 11)

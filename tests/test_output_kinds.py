@@ -14,13 +14,16 @@ import yaml
 from PIL import Image
 from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
 
-from cnnviz import config, doors, facts, images, models, result
+from cnnviz import config
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import network as check_network
 from cnnviz.check import truth
 from cnnviz.errors import UserError
-from cnnviz.network import kinds
-from cnnviz.pictures import label_maps
+from cnnviz.network import doors, facts, kinds, models
+from cnnviz.pictures import images, label_maps
+from cnnviz.pictures.rows import truth_columns
+from cnnviz.run import result
+from cnnviz.run.applies import NOT_FOR
 from cnnviz.views import predicted_values
 from tests.test_architectures import ROOT, SECTIONS, compute, draw
 
@@ -99,7 +102,7 @@ def run_all(kind, data, make_job, folder):
     sections = LEAST if kind == "regression" else LEAST | {"multifaceted": False}  # which asks for labels
     full = config.complete({"image_sets": {"set": pictures}, "models": {"net": block}, "sections": sections})
     listed = json.dumps(full["image_sets"]["set"])
-    command = [sys.executable, "-m", "cnnviz.images", "--config", listed, "--index", folder / "images.json"]
+    command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", listed, "--index", folder / "images.json"]
     subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
     models.main(make_job(block, image_set=pictures))
     network = facts.read(folder / "network.json")
@@ -140,7 +143,7 @@ def once():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_section_is_ok_or_says_why_not(kind, data, make_job, tmp_path, once):
     found, shown, inputs = once[kind] = run_all(kind, data, make_job, tmp_path)
-    assert {s: why for s, why in found.items() if why != "ok"} == stated()[kind] == kinds.NOT_FOR[kind]
+    assert {s: why for s, why in found.items() if why != "ok"} == stated()[kind] == NOT_FOR[kind]
     for section, drawn in shown.items():
         words = json.dumps([f.caption for f in drawn.figures])
         assert "p = " not in words and "probability" not in words, section
@@ -317,7 +320,7 @@ def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
     for name in ("20/a.png", "35/b.png"):
         (tmp_path / name).parent.mkdir()
         Image.new("L", (4, 4)).save(tmp_path / name)
-    assert kinds.truth_columns({}, ["20", "35"]) == ["label"] and kinds.truth_columns({}, ["20", "old"]) == []
+    assert truth_columns({}, ["20", "35"]) == ["label"] and truth_columns({}, ["20", "old"]) == []
     pictures = tuple(images.Picture(n, n, i, 4, 4) for i, n in enumerate("ab"))
     assert images.ImageSet({}, pictures, ("20", "35"), ()).targets().tolist() == [[20], [35]]
     (tmp_path / "t.csv").write_text("path,age\n20/a.png,old\n")
@@ -405,7 +408,7 @@ def test_masks_whose_classes_are_in_another_order_are_told():
 
 
 def test_names_of_values():
-    assert kinds.truth_columns({"kind": "csv", "label_column": "count"}, ["3", "5"]) == ["count"]
+    assert truth_columns({"kind": "csv", "label_column": "count"}, ["3", "5"]) == ["count"]
     assert kinds.named_values(None, ["count"], 1, "m") == ["count"]
     assert kinds.named_values(None, ["label"], 1, "m") == ["value"]
     assert kinds.named_values(None, [], 1, "m") == ["value"]

@@ -22,8 +22,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from cnnviz import config, doors, images
+from cnnviz import config
 from cnnviz.errors import UserError
+from cnnviz.network import doors
+from cnnviz.pictures import images
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -250,7 +252,7 @@ def looked_at(image_set: dict, **more) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         arguments = ["--config", json.dumps(full), "--index", "images.json", "--thumbnails", "thumbnails.npy"]
         patch.setattr(sys, "argv", ["images", *arguments, "--threads", "1"])
-        runpy.run_module("cnnviz.images", run_name="__main__")
+        runpy.run_module("cnnviz.pictures.images", run_name="__main__")
     return json.loads(Path("images.json").read_text())
 
 

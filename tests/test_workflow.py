@@ -59,7 +59,7 @@ def test_a_second_run_has_nothing_to_do_and_where_to_look_is_said(checkout):
 
 
 def test_results_are_data_with_parameters_seed_and_code(checkout):
-    from cnnviz import result
+    from cnnviz.run import result
 
     left = result.read(checkout.folder / "results/models/tiny/sections/saliency/result.npz")
     assert left.parameters["samples"] == 2 and left.parameters["noise"] == 0.15 and "view" not in left.parameters

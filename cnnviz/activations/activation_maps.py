@@ -16,9 +16,10 @@ and reads their values (see rectified.py), and predicted, probability, a value f
 import numpy as np
 import torch
 
-from cnnviz import images, models, trace
 from cnnviz.activations.rectified import around
-from cnnviz.job import Job, run
+from cnnviz.network import hooks, models
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 
 def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,8 +47,8 @@ def main(job: Job) -> None:
     said = {"predicted": [], "probability": []}
     for picture in pictures:  # one at a time: maps of a wide net are large
         x = model.normalise(model.pictures([picture]))
-        with torch.inference_mode(), trace.capture(model.net, model.maps_of(modules), stop=True) as captured:
-            trace.forward(model.net, x, captured)
+        with torch.inference_mode(), hooks.capture(model.net, model.maps_of(modules), stop=True) as captured:
+            hooks.forward(model.net, x, captured)
         with torch.inference_mode():
             chances = model.probabilities(model.net(x))[0]
         said["predicted"].append(int(chances.argmax()))

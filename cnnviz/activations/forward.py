@@ -46,11 +46,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnviz import atomic, images, models, result, trace
 from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
-from cnnviz.job import Job, run
-from cnnviz.receptive_field import Field, receptive_fields
+from cnnviz.network import hooks, models
+from cnnviz.network.receptive_field import Field, receptive_fields
+from cnnviz.pictures import images
+from cnnviz.run import atomic, result
+from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
 
 BEST = 5  # classes kept of each prediction
@@ -231,10 +233,10 @@ class ForwardPass:
 
     def __enter__(self) -> "ForwardPass":
         for name in self.interiors:
-            self._handles.append(trace.hook(self.net, name, self._reduce(name)))
+            self._handles.append(hooks.hook(self.net, name, self._reduce(name)))
         module, side = self._feature
         keep = self._keep_input if side == "input" else self._keep_output
-        self._handles.append(trace.hook(self.net, module, keep, input=side == "input"))
+        self._handles.append(hooks.hook(self.net, module, keep, input=side == "input"))
         return self
 
     def __exit__(self, *error) -> None:

@@ -13,9 +13,9 @@ L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's 
 L/max, L/peak: (units,), see the forward pass.
 """
 
-from cnnviz import result
-from cnnviz.job import Job, run
 from cnnviz.network.units import of_layer, patches
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 
 def main(job: Job) -> None:

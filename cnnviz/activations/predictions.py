@@ -34,10 +34,11 @@ import numpy as np
 from scipy.special import expit, softmax
 from scipy.stats import binomtest
 
-from cnnviz import facts, images, result
 from cnnviz.activations import regression
-from cnnviz.job import Job, run
-from cnnviz.network import kinds
+from cnnviz.network import facts, kinds
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 
 def wilson(hits: int, total: int) -> list[float]:
@@ -202,8 +203,8 @@ def of_values(job: Job, network: dict, forward: result.Result, image_set: images
 
 def of_pixels(job: Job, forward: result.Result, image_set: images.ImageSet) -> None:
     """The result of a segmentation network, which looks at each picture again: the pass over them keeps no maps."""
-    from cnnviz import models  # torch, which nothing else here needs
     from cnnviz.activations import segmentation
+    from cnnviz.network import models  # torch, which nothing else here needs
 
     model = models.load(job)
     masked = np.array([picture.mask is not None for picture in image_set.pictures], bool)

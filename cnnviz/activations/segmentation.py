@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from cnnviz.errors import UserError
-from cnnviz.images import ImageSet
-from cnnviz.models import Model
+from cnnviz.network.models import Model
 from cnnviz.pictures import label_maps
+from cnnviz.pictures.images import ImageSet
 from cnnviz.run.progress import bar
 
 BATCH = 8

@@ -16,8 +16,8 @@ unit that lives, 1 dead, 2 constant; and histogram_edges (bins − 1,): bin b ho
 
 import numpy as np
 
-from cnnviz import result
-from cnnviz.job import Job, run
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 LIVES, DEAD, CONSTANT = 0, 1, 2
 

@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import images, models
 from cnnviz.ascent.loop import Ascent, ascend, frozen, in_batches, normalised, to_bytes
 from cnnviz.ascent.objectives import Objective, probability, unit
 from cnnviz.ascent.parametrisations import pixels
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 DRAWN, RUNNER_UP, LEAST_LIKELY = "drawn", "runner_up", "least_likely"
 

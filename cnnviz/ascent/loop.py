@@ -19,9 +19,9 @@ from cnnviz.ascent.parametrisations import Parametrisation
 from cnnviz.ascent.regularisers import Between
 from cnnviz.ascent.transforms import Transform
 from cnnviz.errors import NotApplicable
-from cnnviz.models import Model
+from cnnviz.network.hooks import capture, forward
+from cnnviz.network.models import Model
 from cnnviz.run.progress import bar
-from cnnviz.trace import capture, forward
 
 TINY = 1e-30
 NO_GRADIENT = "What is to be raised here has no gradient with respect to the picture: the network's forward() stops it."

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid, softplus
 
-from cnnviz.models import Model
-from cnnviz.trace import capture, forward
+from cnnviz.network.hooks import capture, forward
+from cnnviz.network.models import Model
 
 OUTPUT = ""  # the network itself, as a dotted module name
 

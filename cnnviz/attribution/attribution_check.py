@@ -36,13 +36,15 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from cnnviz import images, models, result
 from cnnviz.attribution import scores
 from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import PREDICTED, Method
 from cnnviz.errors import NotApplicable
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
 
 EDGES, CENTRE, UNIFORM, RANDOM = "edge detector", "centre blob", "uniform", "random"

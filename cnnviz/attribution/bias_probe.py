@@ -27,13 +27,15 @@ accuracy_high}], ``asked`` [{class, background, n, mean, low, high, p, corrected
 import numpy as np
 import torch
 
-from cnnviz import backgrounds, images, masks, models, result
 from cnnviz.attribution import scores
 from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import PREDICTED
-from cnnviz.images import ImageSet
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures import backgrounds, images, masks
+from cnnviz.pictures.images import ImageSet
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
 
 AS_IT_IS, GREY = "as it is", "plain grey"

@@ -13,8 +13,8 @@ so nothing of the picture enters but the pools' switches. Shapes, units, and wha
 from functools import partial
 
 from cnnviz.attribution.projections import method, project
-from cnnviz.job import run
-from cnnviz.relu import DECONVNET
+from cnnviz.network.relu import DECONVNET
+from cnnviz.run.job import run
 
 METHODS = {"deconvnet": method(DECONVNET)}
 main = partial(project, name="deconvnet", rule=DECONVNET)

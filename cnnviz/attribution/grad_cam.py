@@ -30,12 +30,12 @@ from torch.overrides import TorchFunctionMode
 from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.attribution.projections import caveat, of_classes, shares, together
 from cnnviz.errors import NotApplicable, UserError
-from cnnviz.job import Job, run
-from cnnviz.layers import Layer
-from cnnviz.models import Model
+from cnnviz.network.hooks import taken
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
 from cnnviz.network.precision import LOW, full
-from cnnviz.relu import GUIDED
-from cnnviz.trace import taken
+from cnnviz.network.relu import GUIDED
+from cnnviz.run.job import Job, run
 
 
 class Evidence(NamedTuple):

@@ -12,8 +12,8 @@ units, and what the job leaves: :mod:`cnnviz.attribution.projections`.
 from functools import partial
 
 from cnnviz.attribution.projections import method, project
-from cnnviz.job import run
-from cnnviz.relu import GUIDED
+from cnnviz.network.relu import GUIDED
+from cnnviz.run.job import run
 
 METHODS = {"guided_backprop": method(GUIDED)}
 main = partial(project, name="guided_backprop", rule=GUIDED)

@@ -28,8 +28,8 @@ from torch import nn
 
 from cnnviz.ascent.loop import in_batches
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network.models import Model
+from cnnviz.run.job import Job, run
 
 KERNEL_WIDTH, RIDGE = 0.25, 1.0
 COMPACTNESS, BLUR = 20.0, 1.0  # of SLIC: distance in pixels against colour; σ in pixels, or texture frays the patches

@@ -5,16 +5,16 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from cnnviz import masks
-from cnnviz.images import ImageSet
-from cnnviz.masks import Mask
+from cnnviz.pictures import masks
+from cnnviz.pictures.images import ImageSet
+from cnnviz.pictures.masks import Mask
 
 
 def mask_of(image_set: ImageSet, index: int, geometry: Callable[[Image.Image | np.ndarray], np.ndarray]) -> Mask | None:
     """The picture's mask, or its box filled, after the network's resize and crop: pixels are bool (h, w).
 
-    geometry: :meth:`cnnviz.preprocess.Preprocess.geometry`. A pixel is the thing's where more than half of it is. None
-    where nothing marks the thing, and where the crop leaves nothing of it.
+    geometry: :meth:`cnnviz.pictures.preprocess.Preprocess.geometry`. A pixel is the thing's where more than half of it
+    is. None where nothing marks the thing, and where the crop leaves nothing of it.
     """
     mask = masks.of_picture(image_set, index)
     if mask is None:

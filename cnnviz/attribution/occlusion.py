@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnviz import facts, images, models
 from cnnviz.attribution.incremental import Masked
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.errors import UserError
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import facts, models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 BATCH = 64
 SAMPLE = 256  # pictures whose mean is the set's mean colour

@@ -4,10 +4,10 @@ A method is a pure function of one picture and some of its classes:
 
     method(model, x, targets, parameters, generator) → maps
 
-model: :class:`cnnviz.models.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs. parameters: its
-section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one a class, of the
-class's logit unless its file says otherwise. It raises NotApplicable, with the reason in a reader's words, for a
-network that it says nothing about.
+model: :class:`cnnviz.network.models.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs.
+parameters: its section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one a
+class, of the class's logit unless its file says otherwise. It raises NotApplicable, with the reason in a reader's
+words, for a network that it says nothing about.
 
 A technique's file lists its methods in ``METHODS``, and its job is ``run(partial(attribute, methods=METHODS))``. Other
 files find them there (attribution_check compares them all), so nothing else has to be told of a new method.
@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import images, models
 from cnnviz.errors import NotApplicable
-from cnnviz.job import Job
+from cnnviz.network import models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
-from cnnviz.pictures import label_maps
+from cnnviz.pictures import images, label_maps
+from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"

@@ -2,8 +2,8 @@
 guided_backprop share.
 
 A projection is the gradient of one number with respect to the picture, where every ReLU sends back something else
-(:mod:`cnnviz.relu`). That number is a class's logit, or one neuron of a unit: in the classic figure (Zeiler & Fergus
-2014, fig. 2; Springenberg et al. 2015, fig. 3) the neuron that made a patch one of the unit's strongest.
+(:mod:`cnnviz.network.relu`). That number is a class's logit, or one neuron of a unit: in the classic figure (Zeiler &
+Fergus 2014, fig. 2; Springenberg et al. 2015, fig. 3) the neuron that made a patch one of the unit's strongest.
 
 A job leaves, beside what :mod:`cnnviz.attribution.probes` lists, ``projection`` (n, t, h, w, c) and ``largest`` (n, t)
 of the classes, and for each chosen layer L, u of its units (the most selective first) and k patches each:
@@ -24,14 +24,16 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import CheckpointError
 
-from cnnviz import images, result, trace
 from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.errors import NotApplicable
-from cnnviz.job import Job
-from cnnviz.layers import Layer
-from cnnviz.models import Model
+from cnnviz.network import hooks
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.network.relu import ReluRule, leftover
 from cnnviz.network.units import of_layer, patches, selective
-from cnnviz.relu import ReluRule, leftover
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
 BATCH = 8  # neurons at a time: VGG-16 keeps some 100 MB for each
@@ -40,7 +42,7 @@ BATCH = 8  # neurons at a time: VGG-16 keeps some 100 MB for each
 def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple[Tensor, int]:
     """The projection of ``values(x)`` (n,), one number a picture, to x (n, c, h, w): its shape, both signs.
 
-    Also the number of ReLUs on the way. rule: see :class:`cnnviz.relu.ReluRule`.
+    Also the number of ReLUs on the way. rule: see :class:`cnnviz.network.relu.ReluRule`.
     """
     x = x.detach().requires_grad_(True)
     with ReluRule(rule) as relus:
@@ -77,9 +79,9 @@ def of_neurons(model: Model, x: Tensor, layer: Layer, neurons: Tensor, rule: str
     x: pictures (n, c, h, w). neurons: (n, 3) unit, y and x within the layer's maps.
     """
     each, (unit, row, column) = torch.arange(len(x), device=x.device), neurons.T
-    with trace.capture(model.net, {layer.module: layer.maps}, stop=True) as captured:
+    with hooks.capture(model.net, {layer.module: layer.maps}, stop=True) as captured:
         return to_pixels(
-            lambda x: trace.forward(model.net, model.normalise(x), captured)[layer.module][each, unit, row, column],
+            lambda x: hooks.forward(model.net, model.normalise(x), captured)[layer.module][each, unit, row, column],
             x,
             rule,
         )

@@ -20,8 +20,8 @@ from functools import partial
 import torch
 
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.job import run
-from cnnviz.models import Model
+from cnnviz.network.models import Model
+from cnnviz.run.job import run
 
 Score = Callable[[torch.Tensor], torch.Tensor]
 

@@ -24,14 +24,14 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from cnnviz import images
 from cnnviz.attribution import saliency, scores
 from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.job import Job, run
-from cnnviz.masks import Mask
-from cnnviz.models import Model
 from cnnviz.network.kinds import SEGMENTATION
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.pictures.masks import Mask
+from cnnviz.run.job import Job, run
 
 RESAMPLES = 2000  # of the bootstrap
 

@@ -11,14 +11,15 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from cnnviz import atomic, facts, models
 from cnnviz.check import feeding, labels, pictures, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.report import Line
 from cnnviz.check.seen import Seen, look
-from cnnviz.images import ImageSet
-from cnnviz.job import Job, run
+from cnnviz.network import facts, models
 from cnnviz.network.kinds import has_probabilities
+from cnnviz.pictures.images import ImageSet
+from cnnviz.run import atomic
+from cnnviz.run.job import Job, run
 
 SCHEMA = 1
 MOST = 64  # pictures

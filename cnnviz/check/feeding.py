@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnnviz import models
 from cnnviz.check import pictures, preprocessing, suspicions
 from cnnviz.check.report import Line, flow, percent
 from cnnviz.check.seen import Seen, scores_of
+from cnnviz.network import models
 
 FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the promising ones see more
 

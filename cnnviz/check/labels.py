@@ -7,7 +7,7 @@ import numpy as np
 from cnnviz.check import suspicions
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen
-from cnnviz.images import ImageSet
+from cnnviz.pictures.images import ImageSet
 
 WAYS = {
     "name": "by name",

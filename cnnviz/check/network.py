@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cnnviz import doors, gpus, images, models
 from cnnviz.check import feeding, labels, pictures, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, some
 from cnnviz.check.seen import MOST, look, opened
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.images import ImageSet
-from cnnviz.models import Model
-from cnnviz.network import kinds
+from cnnviz.network import doors, gpus, models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
-from cnnviz.pictures import sizes
+from cnnviz.network.models import Model
+from cnnviz.pictures import images, sizes
+from cnnviz.pictures.images import ImageSet
+from cnnviz.pictures.rows import truth_columns
 
 SECONDS = 40  # for all networks; starting and planning come on top
 IN_TIME = 0.8  # of a network's time is planned for: a step that takes longer than expected still ends with its line
@@ -89,7 +89,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
     channels, size = (lambda: models.channels_of(image_set.config)), sizes.common(image_set.config)
-    columns = kinds.truth_columns(image_set.config, image_set.classes)
+    columns = truth_columns(image_set.config, image_set.classes)
     facts = models.describe(built, block, id, image_set.classes, channels, columns, size)
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cnnviz import images
 from cnnviz.check.report import Line, some
 from cnnviz.errors import UserError
-from cnnviz.images import ImageSet, Picture
+from cnnviz.pictures import images
+from cnnviz.pictures.images import ImageSet, Picture
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.rows import Found, doubtful_level, doubtful_order
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnviz import images
 from cnnviz.check.report import Line, duration, size
+from cnnviz.pictures import images
 from cnnviz.site.size import expected
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cnnviz import doors, models
-from cnnviz import facts as known
 from cnnviz.check import pictures
-from cnnviz.images import ImageSet, Picture
-from cnnviz.layers import Layer
-from cnnviz.models import Model
+from cnnviz.network import doors, models
+from cnnviz.network import facts as known
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.pictures.images import ImageSet, Picture
 
 ENOUGH, MOST = 200, 600  # labelled pictures; more than enough only where they take next to no time
 BATCH = 20

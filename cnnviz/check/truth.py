@@ -8,16 +8,16 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
-from cnnviz import models
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import pictures, preprocessing, suspicions
 from cnnviz.check.report import Line, flow, some
 from cnnviz.check.seen import Seen, scores_of
-from cnnviz.images import ImageSet
-from cnnviz.models import Model
-from cnnviz.network import kinds
+from cnnviz.network import models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
+from cnnviz.network.models import Model
 from cnnviz.pictures import label_maps
+from cnnviz.pictures.images import ImageSet
+from cnnviz.pictures.rows import truth_columns
 
 FIRST = 24  # pictures that each other preprocessing is tried on
 BETTER = 0.8  # of the error, at most, is left where another preprocessing is clearly better
@@ -44,7 +44,7 @@ def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
         if masks:
             yield Line("✓", "masks", f"{masks} of {len(image_set)} pictures have one")
         return
-    names = kinds.truth_columns(image_set.config, image_set.classes)
+    names = truth_columns(image_set.config, image_set.classes)
     known = np.isfinite(image_set.targets()).sum(0)
 
     def where(value: str, column: int) -> str:

@@ -22,8 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cnnviz import facts, images
-from cnnviz.job import Job, run
+from cnnviz.network import facts
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 BLOCK = 8 << 20  # numbers in one float32 block of a thread: 32 MB
 GROUP = 64  # queries whose scores are looked through together, while they are in the processor's cache

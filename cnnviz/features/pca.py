@@ -13,7 +13,7 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from cnnviz.features.nearest_neighbors import feature_name, unusable
-from cnnviz.job import Job, run
+from cnnviz.run.job import Job, run
 
 EXACT = 6000  # beyond so many pictures *and* features the components are those of a sample
 CHUNK = 1024

@@ -22,10 +22,10 @@ from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
-from cnnviz import images
 from cnnviz.features.nearest_neighbors import feature_name, labels_of, majority, nearest, pixels, sample, unusable
 from cnnviz.features.pca import principal_components
-from cnnviz.job import Job, run
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 FEWEST = 8
 FFT_FROM = 10_000

@@ -16,9 +16,9 @@ Leaves ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from cnnviz import result
 from cnnviz.features.nearest_neighbors import feature_name, unusable
-from cnnviz.job import Job, run
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 WINDOW = 16  # cells a side
 PASSES = 4

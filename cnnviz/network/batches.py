@@ -3,7 +3,8 @@
 ``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` wants eight, and
 ``[self.one(picture) for picture in x.split(1)]`` sends one at a time through its layers. Such a
 network's forward pass is done in parts of a size that it takes, the last one filled up with copies of its last picture.
-Who calls it need not know. Who reads its modules does so by :func:`cnnviz.trace.hook`, which puts the parts together.
+Who calls it need not know. Who reads its modules does so by :func:`cnnviz.network.hooks.hook`, which puts the parts
+together.
 """
 
 import contextlib

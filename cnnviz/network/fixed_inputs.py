@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnviz.errors import UserError, unknown
-from cnnviz.images import ImageSet, Picture
+from cnnviz.pictures.images import ImageSet, Picture
 
 PICTURE = "picture"
 _FILLED = {"zeros": torch.zeros, "ones": torch.ones}

@@ -14,9 +14,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
-from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import inputs, precision
+from cnnviz.network import checkpoints, inputs, precision
 
 REBUILD = (
     "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "

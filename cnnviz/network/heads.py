@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from cnnviz import checkpoints
 from cnnviz.errors import UserError
+from cnnviz.network import checkpoints
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError, in_a_line, words_of
-from cnnviz.layers import Call, watched
 from cnnviz.network import batches
+from cnnviz.network.layers import Call, watched
 
 MOST = 16  # channels that are tried one after the other where nothing tells their number
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)

@@ -1,4 +1,4 @@
-"""The four kinds of networks by what they put out, and which sections say nothing of a kind. No torch here.
+"""The four kinds of networks by what they put out. No torch here.
 
 - softmax: one class a picture (``outputs.kind`` softmax or binary); sigmoid: any number of classes.
 - regression: k named values v. Scores are (n, 2k): v, and −v. So "age up" and "age down" are things to explain and to
@@ -8,31 +8,12 @@
 """
 
 from collections.abc import Sequence
-from math import isfinite
 
 from cnnviz.errors import UserError
+from cnnviz.pictures.rows import LABEL
 
 SOFTMAX, SIGMOID, REGRESSION, SEGMENTATION = "softmax", "sigmoid", "regression", "segmentation"
 UP, DOWN = "up", "down"
-LABEL = "label"  # what the default config calls a table's column of labels: no name for a value
-
-NOT_FOR = {
-    REGRESSION: {
-        "logit_vs_probability": "A value has no probability, so there is nothing to compare its score with.",
-        "multifaceted": "Facets are the kinds of pictures in a class, and this network puts out values, not classes.",
-        "bias_probe": "This test asks whether a class depends on the background, and this network puts out values.",
-        "attribution_check": "Its tests follow the probability of a class while pixels go, and a value has none.",
-        "fooling_images": "A picture is fooled when it is taken for another class, and this network puts out values.",
-    },
-    SEGMENTATION: {
-        "logit_vs_probability": "This network gives a class to every pixel: a class has no single probability.",
-        "bias_probe": "This test asks for the one class of a picture, and this network gives a class to every pixel.",
-        "attribution_check": "Its tests follow the probability of a class while pixels go, and a class of this network "
-        "has none for the whole picture.",
-        "fooling_images": "A picture is fooled when its one class changes, and this network gives one to each pixel.",
-    },
-}
-
 
 _NOTES = {
     REGRESSION: " This network puts out values. Where this page says class, read: a value going up, or down; where it "
@@ -45,11 +26,6 @@ _NOTES = {
 def of(kind: str) -> str:
     """The kind of a network by ``outputs.kind`` of its config block."""
     return kind if kind in (SIGMOID, REGRESSION, SEGMENTATION) else SOFTMAX
-
-
-def why_not(kind: str, section: str) -> str:
-    """Why a section says nothing of a kind of network, for a reader of the gallery; "" where it does."""
-    return NOT_FOR.get(kind, {}).get(section, "")
 
 
 def note(kind: str, words: str) -> str:
@@ -78,22 +54,6 @@ def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int
     return list(given)
 
 
-def truth_columns(config: dict, set_classes: Sequence[str]) -> list[str]:
-    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers.
-
-    config: the set's block. A folder's labels, and a table's without a name, are "label".
-    """
-    columns = config.get("target_columns")
-    if columns or not set_classes:
-        return [str(column) for column in columns or ()]
-    label = config.get("label_column")
-    name = label if isinstance(label, str) and config.get("kind") == "csv" else LABEL
-    try:
-        return [name] if all(isfinite(float(name)) for name in set_classes) else []
-    except ValueError:
-        return []
-
-
 def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None]:
     """For each value the place of the column with its truth: of the same name; by place where no name is the same."""
     plain = [column.strip().casefold() for column in columns]
@@ -106,7 +66,8 @@ def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None
 def stated(kind: str, output: int, outputs: int, score: float) -> str:
     """What a network says of one of its outputs, in a caption: "p = 0.93", "value 31.2" or "score 7.1".
 
-    score: what :meth:`cnnviz.models.Model.probabilities` gives. A value is stated as such also where it was lowered.
+    score: what :meth:`cnnviz.network.models.Model.probabilities` gives. A value is stated as such also where it was
+    lowered.
     """
     if kind == REGRESSION:
         return f"value {score if output < outputs // 2 else -score:.3g}"

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from cnnviz.errors import in_a_line
-from cnnviz.layers import Call, Layer, watched
 from cnnviz.network import batches
-from cnnviz.trace import capture
+from cnnviz.network.hooks import capture
+from cnnviz.network.layers import Call, Layer, watched
 
 Feed = Callable[[Tensor], Tensor]  # pictures in [0, 1], (n, c, h, w) → what the network takes
 

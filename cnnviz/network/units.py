@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 
 Arrays = dict[str, np.ndarray]
 ORDERS = ("selective", "strongest", "index")

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.errors import UserError
-from cnnviz.images import ImageSet, reason
 from cnnviz.pictures import sizes
+from cnnviz.pictures.images import ImageSet, reason
 from cnnviz.pictures.places import root_of
-from cnnviz.preprocess import Preprocess
+from cnnviz.pictures.preprocess import Preprocess
 
 IGNORED = 255  # in files, where there are fewer classes
 NOTHING = -1  # what it becomes

@@ -3,14 +3,16 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 ROLES = ("reference", "query")
+LABEL = "label"  # what the default config calls a table's column of labels
 _PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "trainset", "testset")
 
 
 class Row(NamedTuple):
-    """One picture. name: what it is called; labels: names of its classes; the rest as in ``cnnviz.images.Picture``.
+    """One picture. name: what it is called; labels: names of its classes; the rest as in ``images.Picture``.
 
     file, mask: paths below the set's root, or absolute ones; no ``file`` where the name is that path.
     """
@@ -110,3 +112,19 @@ def doubtful_level(root: str, found: Found) -> str:
 def is_number(name: str) -> bool:
     """Is it written in the digits 0 to 9? Others, such as ①, are names."""
     return re.fullmatch(r"[+-]?\d+(\.\d+)?", name, re.ASCII) is not None
+
+
+def truth_columns(config: dict, set_classes: Sequence[str]) -> list[str]:
+    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers.
+
+    config: the set's block. A folder's labels, and a table's without a name, are "label".
+    """
+    columns = config.get("target_columns")
+    if columns or not set_classes:
+        return [str(column) for column in columns or ()]
+    label = config.get("label_column")
+    name = label if isinstance(label, str) and config.get("kind") == "csv" else LABEL
+    try:
+        return [name] if all(isfinite(float(name)) for name in set_classes) else []
+    except ValueError:
+        return []

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import images
-from cnnviz.pictures import files
+from cnnviz.pictures import files, images
 from cnnviz.pictures.places import root_of
 
 SMALL = 96  # pixels

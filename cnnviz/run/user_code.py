@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cnnviz.errors import UserError, in_a_line, unknown
-from cnnviz.fingerprint import imports
+from cnnviz.run.fingerprint import imports
 
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", "requirements.txt")  # of a project's top folder
 _ABOVE = 3  # folders that are looked through where there is none of these

@@ -11,7 +11,7 @@ import shutil
 from filecmp import cmp
 from pathlib import Path, PurePosixPath
 
-from cnnviz import atomic
+from cnnviz.run import atomic
 
 
 class Publication:
@@ -78,7 +78,8 @@ def _inside(address: str) -> bool:
 
 
 def _sweep(out: Path, addresses: set[str]) -> None:
-    """Remove what killed writers of these files left beside them; see :mod:`cnnviz.atomic`, whose names these are."""
+    """Remove what killed writers of these files left beside them; see :mod:`cnnviz.run.atomic`, whose names these
+    are."""
     names: dict[str, set[str]] = {}
     for address in addresses:
         folder, _, name = address.rpartition("/")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from cnnviz import atomic, whole
 from cnnviz.errors import UserError, reporting
+from cnnviz.run import atomic, whole
 from cnnviz.site import compare, credits, edition, missing, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment
 
-from cnnviz import result
-from cnnviz.result import Result
+from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.site import picture_pages
 from cnnviz.site.environment import href
 from cnnviz.site.folder import Publication

@@ -19,8 +19,8 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image, ImageOps
 
-from cnnviz import atomic, whole
 from cnnviz.errors import reporting
+from cnnviz.run import atomic, whole
 from cnnviz.site import credits, edition, map_page, missing, picture_pages, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short

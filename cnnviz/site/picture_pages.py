@@ -18,8 +18,8 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image
 
-from cnnviz import atomic, whole
 from cnnviz.errors import reporting
+from cnnviz.run import atomic, whole
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication

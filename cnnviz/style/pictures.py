@@ -11,7 +11,7 @@ from torch import Tensor
 from cnnviz.ascent.objectives import read
 from cnnviz.ascent.regularisers import blur
 from cnnviz.errors import UserError
-from cnnviz.models import Model
+from cnnviz.network.models import Model
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, the Y of YIQ
 

@@ -30,14 +30,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import models
 from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
 from cnnviz.ascent.objectives import Objective, gram, layer, match, read
 from cnnviz.ascent.parametrisations import Parametrisation, pixels
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.errors import NotApplicable
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.run.job import Job, run
 from cnnviz.style.pictures import (
     SILENT,
     first_stride,

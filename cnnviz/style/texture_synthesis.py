@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import models
 from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
 from cnnviz.ascent.objectives import gram, match, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.regularisers import total_variation
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.run.job import Job, run
 from cnnviz.style.pictures import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
 
 COLUMNS = 5

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cnnviz.models import Model
+from cnnviz.network.models import Model
 
 MOST = 16  # the largest stride looked for
 SHOWN = 3

@@ -39,15 +39,15 @@ import hashlib
 import numpy as np
 import torch
 
-from cnnviz import images, models
 from cnnviz.ascent.loop import Ascent, adam, ascend, frozen, in_batches, to_bytes
 from cnnviz.ascent.objectives import Objective, logit, reach, unit
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, l2, total_variation
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
-from cnnviz.job import Job, run
-from cnnviz.models import Model
-from cnnviz.network import kinds
+from cnnviz.network import kinds, models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.published import BLUR, SETTINGS
 

@@ -26,14 +26,15 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cnnviz import images, models
 from cnnviz.ascent.loop import ascend, normalised, to_bytes
 from cnnviz.ascent.objectives import layer, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.transforms import Transform, in_turn, jitter, resize
 from cnnviz.errors import UserError
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 from cnnviz.synthesis.feature_inversion import Place, as_seen, gives_scores, rectified
 
 SIDE, LONG = 224, 400  # a network for pictures of 224 pixels dreams on ones of 400

@@ -20,16 +20,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from cnnviz import models, result
 from cnnviz.ascent import objectives
 from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
 from cnnviz.ascent.objectives import Objective, reach
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.errors import UserError
-from cnnviz.job import Job, run
-from cnnviz.layers import Layer
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
 from cnnviz.network.units import of_layer, selective
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 from cnnviz.synthesis.unit_visualization import (
     RATE,
     excited,

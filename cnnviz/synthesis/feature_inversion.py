@@ -33,13 +33,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import images, models
 from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, momentum, to_bytes
 from cnnviz.ascent.objectives import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import l2, l6, total_variation
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures import images
+from cnnviz.run.job import Job, run
 
 SCORES = "scores"
 SIDE = 224  # pixels, for which λ₁ is stated

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import models
 from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
 from cnnviz.ascent.objectives import OUTPUT, Objective, logit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
-from cnnviz.job import Job, run
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.run.job import Job, run
 from cnnviz.synthesis.class_visualization import CAST, RESOLUTION, ZOOM, chosen, score_at, takes
 
 VARIED = 0.5  # share of the steps with random views

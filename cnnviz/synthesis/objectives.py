@@ -21,14 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz import models
 from cnnviz.ascent.loop import frozen, to_bytes
 from cnnviz.ascent.objectives import Objective, layer, logit, neuron, read, unit
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.job import Job, run
-from cnnviz.layers import Layer
-from cnnviz.models import Model
-from cnnviz.network import kinds
+from cnnviz.network import kinds, models
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.run.job import Job, run
 from cnnviz.synthesis.class_visualization import chosen, score_at
 from cnnviz.synthesis.logit_vs_probability import climb, odds
 

@@ -30,8 +30,8 @@ from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, frozen, normalis
 from cnnviz.ascent.objectives import Objective
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.transforms import robust
-from cnnviz.models import Model
-from cnnviz.trace import capture, forward
+from cnnviz.network.hooks import capture, forward
+from cnnviz.network.models import Model
 
 FEWEST = 64  # steps, so that every strip has the stages 0, 4, 48 and the last
 MOMENTUM = 0.9

@@ -32,15 +32,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from cnnviz import models, result
 from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
 from cnnviz.ascent.objectives import Objective, past_relus, read, unit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import Transform, robust
-from cnnviz.job import Job, run
-from cnnviz.layers import Layer
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
 from cnnviz.network.units import boxes, of_layer, selective
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 LEAST = 128  # pixels, for which the shifts of the views are stated; a picture's side, where the network takes so many
 RATE = 0.03  # Olah et al. take 0.05; small nets' pictures are then all black, white and pure colours

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.network.kinds import SOFTMAX, has_probabilities
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
 from cnnviz.views.colour import Mapping

@@ -5,7 +5,7 @@ Says of a method no more than the interval of its paired difference to a baselin
 
 import numpy as np
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import attributions, colour, curves, intervals, panels, section
 from cnnviz.views.intervals import BAD, GOOD, NONE, OPEN, Bar
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table

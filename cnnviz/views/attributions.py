@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.network.kinds import REGRESSION
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import colour
 from cnnviz.views.section import Context, Figure, Subject
 

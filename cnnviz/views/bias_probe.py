@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import colour, intervals, panels, section
 from cnnviz.views.intervals import BAD, NONE, OPEN, Bar
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
 from cnnviz.views.maximal_patches import sheet

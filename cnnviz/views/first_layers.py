@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import result, whole
 from cnnviz.errors import reporting
-from cnnviz.result import Result
+from cnnviz.run import result, whole
+from cnnviz.run.result import Result
 from cnnviz.views import section
 from cnnviz.views.first_layer_filters import GAP, as_what, drawn, montage, tiles
 from cnnviz.views.section import Context, Paper, Section, Table

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views.section import Context, Subject
 
 

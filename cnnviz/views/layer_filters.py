@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import colour, section
 from cnnviz.views.first_layer_filters import GAP, montage
 from cnnviz.views.section import Context, Figure, Paper, Subject, Table

@@ -4,7 +4,7 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from cnnviz.network.kinds import REGRESSION, SOFTMAX, has_probabilities
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.sparse import csr_array
 
 from cnnviz.network.units import choose
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import section
 from cnnviz.views.colour import number

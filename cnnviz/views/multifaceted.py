@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.views import colour, section
 from cnnviz.views.section import Context, Metric, Paper, Subject, Table
 from cnnviz.views.unit_visualization import fitted

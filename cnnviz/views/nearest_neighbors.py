@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
 

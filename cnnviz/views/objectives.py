@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import colour, curves, panels, section
 from cnnviz.views.colour import number
 from cnnviz.views.section import Context, Paper, Subject

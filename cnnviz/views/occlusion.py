@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.network.kinds import SOFTMAX, has_probabilities
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import section
 from cnnviz.views.section import Context, Figure, Paper, Subject, Table
 

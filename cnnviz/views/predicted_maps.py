@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.views.predictions import BAR, bars, matrix, percent, short, svg
 from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 

@@ -4,8 +4,8 @@ from html import escape
 
 import numpy as np
 
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.views.colour import number
 from cnnviz.views.predictions import CARD, card_of, short, svg
 from cnnviz.views.section import About, Context, Figure, Metric, Subject, Table

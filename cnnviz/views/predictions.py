@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.network import kinds
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.views import colour, section
 from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 

@@ -4,8 +4,8 @@ from math import ceil
 
 import numpy as np
 
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour
 from cnnviz.views.attributions import because, sheet

@@ -1,6 +1,6 @@
 """A figure a probe picture, a row a class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import attributions, section
 from cnnviz.views.section import Context, Metric, Paper
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import atomic, facts, images, whole
 from cnnviz.errors import reporting
-from cnnviz.network import kinds
-from cnnviz.result import Result, read
+from cnnviz.network import facts, kinds
+from cnnviz.pictures import images
+from cnnviz.run import atomic, whole
+from cnnviz.run.result import Result, read
 
 SCHEMA = 1
 

@@ -1,6 +1,6 @@
 """The t-SNE map: dots by class, each class alone, and the pictures at their places."""
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import section
 from cnnviz.views.pca import maps
 from cnnviz.views.section import Context, Metric, Paper, Table

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.views import colour, section
 from cnnviz.views.section import Context, Metric, Paper
 

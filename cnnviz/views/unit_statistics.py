@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
 from cnnviz.views.colour import number

@@ -5,8 +5,8 @@ from math import ceil
 import numpy as np
 from PIL import Image
 
-from cnnviz.preprocess import Preprocess
-from cnnviz.result import Result
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
 from cnnviz.views.colour import number

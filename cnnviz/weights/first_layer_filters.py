@@ -10,8 +10,8 @@ the picture as the network takes it, mean and standard deviation applied.
 import numpy as np
 from torch import nn
 
-from cnnviz import models
-from cnnviz.job import Job, run
+from cnnviz.network import models
+from cnnviz.run.job import Job, run
 
 
 def first_convolution(model: models.Model) -> models.Layer | None:

@@ -13,9 +13,9 @@ layer's units and which inputs of a unit these are. A depthwise layer's one inpu
 import numpy as np
 from torch import nn
 
-from cnnviz import models
 from cnnviz.errors import unknown
-from cnnviz.job import Job, run
+from cnnviz.network import models
+from cnnviz.run.job import Job, run
 
 
 def convolutions(model: models.Model) -> list[str]:

@@ -22,8 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from cnnviz import images, result
-from cnnviz.job import Job, run
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job, run
 
 FOLDS = 5
 FEWEST = 5  # pictures of a class

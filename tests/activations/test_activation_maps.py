@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import images, models, result
 from cnnviz.activations import activation_maps
 from cnnviz.activations.activation_maps import quantised
+from cnnviz.network import models
+from cnnviz.pictures import images
+from cnnviz.run import result
 from cnnviz.views import activation_maps as drawn
 from cnnviz.views.section import Context
 

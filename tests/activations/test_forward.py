@@ -11,7 +11,6 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 from torch import nn
 
-from cnnviz import images, models, result
 from cnnviz.activations import forward
 from cnnviz.activations.forward import (
     EDGES,
@@ -24,7 +23,10 @@ from cnnviz.activations.forward import (
     right_outputs,
     sampled,
 )
-from cnnviz.receptive_field import receptive_fields
+from cnnviz.network import models
+from cnnviz.network.receptive_field import receptive_fields
+from cnnviz.pictures import images
+from cnnviz.run import result
 
 SIZE = (20, 23)
 LAYERS = ("0", "3", "5", "9")

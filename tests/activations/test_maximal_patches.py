@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cnnviz import images, result
 from cnnviz.activations import forward, maximal_patches
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 from cnnviz.views import maximal_patches as drawn
 from cnnviz.views.section import Context
 

@@ -9,11 +9,13 @@ from scipy.special import expit, softmax
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from cnnviz import facts, images, result
 from cnnviz.activations import predictions
 from cnnviz.activations.predictions import calibration, calibration_error, wilson
-from cnnviz.job import Job
-from cnnviz.result import Result
+from cnnviz.network import facts
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job
+from cnnviz.run.result import Result
 from cnnviz.views import predictions as drawn
 from cnnviz.views.section import Context
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from torch import nn
 
-from cnnviz import images, models, result
 from cnnviz.activations import forward, unit_statistics
 from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
+from cnnviz.network import models
+from cnnviz.pictures import images
+from cnnviz.run import result
 from cnnviz.views import colour
 from cnnviz.views import unit_statistics as drawn
 from cnnviz.views.section import Context

@@ -8,13 +8,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cnnviz import images, models, result
 from cnnviz.adversarial import fooling_images
 from cnnviz.adversarial.fooling_images import fool, noisy, norms, targets
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.errors import UserError
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 
 CLASSES, SIDE = 5, 32
 SETTINGS = {"steps": 80, "step": 15 / 255, "epsilon": 8 / 255, "confidence": 0.9}

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures.preprocess import Preprocess
 
 
 def small_model(*, relu_scores: bool = False, dtype: torch.dtype = torch.float64) -> Model:

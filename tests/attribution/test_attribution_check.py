@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import images, models, result
 from cnnviz.attribution import attribution_check as check
 from cnnviz.attribution import scores
 from cnnviz.attribution.probes import Method, attribute
+from cnnviz.network import models
+from cnnviz.pictures import images
+from cnnviz.run import result
 
 # ------------------------------------------------------------------------------------------------------------ curves
 
@@ -157,7 +159,7 @@ def test_of_objects_only_rightly_named_pictures_speak(made, monkeypatch):
 
 def test_the_mask_as_a_map_scores_one(made, monkeypatch):
     """The answer is the label, and the map is the truth that the demo drew."""
-    from cnnviz import masks
+    from cnnviz.pictures import masks
 
     def truth(model, x, targets, parameters, generator):
         return torch.from_numpy(next(order).pixels).float().expand(len(targets), -1, -1)

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnviz import backgrounds, images, models, result
 from cnnviz.attribution import bias_probe
+from cnnviz.network import models
+from cnnviz.pictures import backgrounds, images
+from cnnviz.run import result
 
 CLASSES = ["fish", "tree", "car", "cup", "husky", "wolf"]
 WEIGHTS = Path("cnnviz/demo/weights")

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cnnviz.attribution.deconvnet import METHODS
 from cnnviz.attribution.projections import to_pixels
-from cnnviz.relu import DECONVNET
+from cnnviz.network.relu import DECONVNET
 
 
 def net(pool: nn.Module) -> nn.Sequential:

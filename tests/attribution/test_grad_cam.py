@@ -13,15 +13,17 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz import images, layers, models, result
 from cnnviz.attribution import grad_cam
 from cnnviz.attribution.grad_cam import METHODS, cam, enlarged, evidence, guided_heat, heat, weighted
 from cnnviz.attribution.probes import NotApplicable
 from cnnviz.attribution.projections import of_classes
 from cnnviz.errors import UserError
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
-from cnnviz.relu import GUIDED
+from cnnviz.network import layers, models
+from cnnviz.network.models import Model
+from cnnviz.network.relu import GUIDED
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 from cnnviz.views import grad_cam as drawn
 from cnnviz.views.section import Context
 

@@ -7,13 +7,13 @@ from captum.attr import GuidedBackprop
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz import layers
 from cnnviz.attribution.guided_backprop import METHODS
 from cnnviz.attribution.probes import NotApplicable
 from cnnviz.attribution.projections import of_classes
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
-from cnnviz.relu import DECONVNET, GUIDED
+from cnnviz.network import layers
+from cnnviz.network.models import Model
+from cnnviz.network.relu import DECONVNET, GUIDED
+from cnnviz.pictures.preprocess import Preprocess
 
 TARGETS = torch.tensor([2, 0])
 

@@ -8,11 +8,12 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
 from torch import nn
 
-from cnnviz import models, result
 from cnnviz.attribution import lime
 from cnnviz.attribution.lime import explain, mean_colours, neutral, superpixels, switches
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 
 SIDE = 24
 GRID = torch.arange(SIDE)[:, None] // 6 * 4 + torch.arange(SIDE) // 6  # 16 squares of 6 × 6 pixels

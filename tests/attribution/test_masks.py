@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import images
 from cnnviz.attribution.masks import mask_of
 from cnnviz.demo.pictures import draw
-from cnnviz.preprocess import Preprocess
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
 
 THING = np.s_[4:10, 24:36]  # rows, columns of the 24 × 40 picture
 

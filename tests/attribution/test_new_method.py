@@ -21,15 +21,15 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 
-from cnnviz import trace
+from cnnviz.network import hooks
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.job import run
+from cnnviz.run.job import run
 
 
 @torch.no_grad()
 def score_cam(model, x, targets, parameters, generator):
     module = [layer for layer in model.layers if layer.height > 1][-1].module
-    with trace.capture(model.net, model.maps_of([module])) as seen:
+    with hooks.capture(model.net, model.maps_of([module])) as seen:
         model.logits(x)
     maps = F.interpolate(seen[module], x.shape[2:], mode="bilinear")[0, : parameters["units"]]
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)

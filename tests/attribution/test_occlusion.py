@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz import models, result
 from cnnviz.attribution import occlusion as technique
 from cnnviz.attribution.incremental import Masked
 from cnnviz.attribution.occlusion import occlusion, pixels, places, settled, spread
 from cnnviz.demo.nets import demo_net
 from cnnviz.demo.pictures import draw
 from cnnviz.errors import UserError
+from cnnviz.network import models
+from cnnviz.run import result
 from cnnviz.views.occlusion import starts
 
 

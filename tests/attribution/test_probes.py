@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import models, result
 from cnnviz.attribution.probes import Method, NotApplicable, attribute, targets
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 
 NAMES = ("ant", "bee", "cat", "dog")
 

@@ -9,15 +9,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cnnviz import images, models, result, trace
 from cnnviz.activations import forward, maximal_patches
 from cnnviz.attribution import projections
 from cnnviz.attribution.projections import of_neurons, shares
-from cnnviz.models import Layer, Model
+from cnnviz.network import hooks, models
+from cnnviz.network.models import Layer, Model
+from cnnviz.network.receptive_field import receptive_fields
+from cnnviz.network.relu import DECONVNET, GUIDED
 from cnnviz.network.units import choose
-from cnnviz.preprocess import Preprocess
-from cnnviz.receptive_field import receptive_fields
-from cnnviz.relu import DECONVNET, GUIDED
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 from cnnviz.views import projections as drawn
 from cnnviz.views.section import Context
 
@@ -76,8 +78,8 @@ def test_outside_of_the_field_it_is_exactly_0_on_a_real_net_too(shared, make_job
     models.main(job)
     model = models.load(job)
     layer, x = model.layer("fire4"), torch.rand(1, 3, 67, 67, generator=torch.Generator().manual_seed(1))
-    with trace.capture(model.net, [layer.module], stop=True) as captured:
-        unit = int(trace.forward(model.net, model.normalise(x), captured)[layer.module][0, :, 4, 3].argmax())
+    with hooks.capture(model.net, [layer.module], stop=True) as captured:
+        unit = int(hooks.forward(model.net, model.normalise(x), captured)[layer.module][0, :, 4, 3].argmax())
     field = receptive_fields(model.net, [layer.module], (67, 67))[layer.module]
     pixels, sites = of_neurons(model, x, layer, torch.tensor([[unit, 4, 3]]), GUIDED)
     top, left, bottom, right = field.box(4, 3)
@@ -153,9 +155,9 @@ def test_a_projection_is_of_the_neuron_whose_patch_stands_beside_it(left, model)
     u, p = 1, 2
     picture = next(context.image_set.arrays(model.preprocess.geometry, [int(a["image"][u, p])]))
     x = model.pictures([picture]).requires_grad_()
-    with trace.capture(model.net, ["5"], stop=True) as captured:
+    with hooks.capture(model.net, ["5"], stop=True) as captured:
         y, column = a["position"][u, p]
-        value = trace.forward(model.net, x, captured)["5"][0, a["unit"][u], y, column]
+        value = hooks.forward(model.net, x, captured)["5"][0, a["unit"][u], y, column]
     assert value.item() == pytest.approx(a["value"][u, p], rel=1e-5)
     pixels, _ = of_neurons(model, x, LAYERS[2], torch.tensor([[int(a["unit"][u]), y, column]]), GUIDED)
     top, left_, bottom, right = a["box"][u, p]

@@ -6,12 +6,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from cnnviz import models, result
 from cnnviz.attribution import saliency_segmentation as segmentation
 from cnnviz.attribution.saliency import saliency
 from cnnviz.attribution.saliency_segmentation import cut, held_against, iou, largest_piece, seeds, three_channels
 from cnnviz.demo.pictures import draw
-from cnnviz.masks import Mask
+from cnnviz.network import models
+from cnnviz.pictures.masks import Mask
+from cnnviz.run import result
 
 
 def box_filter(x):

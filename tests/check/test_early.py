@@ -22,7 +22,7 @@ def looked(make_job, tmp_path):
     """looked(keys of the model, image set) → what the job leaves."""
 
     def look(model, image_set=None):
-        from cnnviz import models
+        from cnnviz.network import models
 
         image_set = image_set or {"kind": "demo", "count": 40}
         block = config.complete({"image_sets": {"s": image_set}, "models": {"m": DEMO}})["image_sets"]["s"]

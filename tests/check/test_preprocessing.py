@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import models
 from cnnviz.check import preprocessing
+from cnnviz.network import models
 
 IMAGENET = {"channels": "RGB", "range": 1, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]} | {
     "resize": 256,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import images, result
-from cnnviz.job import Job
+from cnnviz.pictures import images
+from cnnviz.run import result
+from cnnviz.run.job import Job
 from cnnviz.views import section
 from cnnviz.views.section import Context
 

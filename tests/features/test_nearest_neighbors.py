@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from cnnviz import images
 from cnnviz.features import nearest_neighbors as technique
 from cnnviz.features.nearest_neighbors import agreement, chance, majority, nearest, pixels, unusable
+from cnnviz.pictures import images
 from cnnviz.views import nearest_neighbors as view
 
 

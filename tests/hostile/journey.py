@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cnnviz import config, images, result
+from cnnviz import config
+from cnnviz.pictures import images
+from cnnviz.run import result
 from tests.hostile import networks
 from tests.hostile.oracle import Wrong, plain, within
 from tests.test_architectures import SECTIONS, call
@@ -141,11 +143,11 @@ class Journey:
             self.inputs[file.split(".")[0]] = at.parent / f"{Path(self.image_set['path']).name}-{file}"
         if not self.inputs["images"].is_file():
             listed = words(config=json.dumps(self.image_set), threads=1, index=self.inputs["images"])
-            call("cnnviz.images", *listed, *words(thumbnails=self.inputs["thumbnails"]))
+            call("cnnviz.pictures.images", *listed, *words(thumbnails=self.inputs["thumbnails"]))
         parameters = {"checkpoint": "", "set_classes": images.classes(self.image_set)}
-        if not self.job("network", "cnnviz.models", parameters, (), {"network": at / "network.json"}):
+        if not self.job("network", "cnnviz.network.models", parameters, (), {"network": at / "network.json"}):
             return
-        if not self.job("model", "cnnviz.facts", {}, ["network"], {"model": at / "model.json"}):
+        if not self.job("model", "cnnviz.network.facts", {}, ["network"], {"model": at / "model.json"}):
             return
         left = {"result": at / "forward.npz", "features": at / "features.npy", "logits": at / "logits.npy"}
         forward = self.job("forward", FILES["forward"], {"batch": 3, "top": 2}, ["network", "images"], left)

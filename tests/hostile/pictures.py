@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from tests.test_image_files import chunk, encoded, exif, hopeless_files, npy, png
+from tests.pictures.test_image_files import chunk, encoded, exif, hopeless_files, npy, png
 
 WIDTH, HEIGHT = 40, 30
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "I;16B", "F")

@@ -5,7 +5,9 @@ What is accepted goes on to the listing of its pictures and to its networks.
 
 import pytest
 
-from cnnviz import config, doors, images, models
+from cnnviz import config
+from cnnviz.network import doors, models
+from cnnviz.pictures import images
 from tests.hostile import configs
 from tests.hostile.oracle import Wrong, said_by
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import config, images
-from cnnviz.preprocess import Preprocess
+from cnnviz import config
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
 from tests.hostile import pictures
 from tests.hostile.oracle import plain, within
 from tests.test_architectures import call
@@ -45,7 +46,7 @@ def look(root, out) -> tuple[images.ImageSet, dict, np.ndarray]:
     )["image_sets"]["set"]
     index, thumbnails = out / "images.json", out / "thumbnails.npy"
     with within(60):
-        call("cnnviz.images", "--config", json.dumps(full), "--index", index, "--thumbnails", thumbnails)
+        call("cnnviz.pictures.images", "--config", json.dumps(full), "--index", index, "--thumbnails", thumbnails)
     return images.read(index, full), json.loads(index.read_text("utf-8")), np.load(thumbnails)
 
 

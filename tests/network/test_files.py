@@ -18,10 +18,10 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from cnnviz import checkpoints, fingerprint
 from cnnviz.check.report import Line, show
 from cnnviz.errors import UserError
-from cnnviz.network import files, shards
+from cnnviz.network import checkpoints, files, shards
+from cnnviz.run import fingerprint
 
 
 def net() -> nn.Module:

@@ -6,11 +6,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cnnviz import doors, models
 from cnnviz.check.seen import opened
 from cnnviz.config import complete
 from cnnviz.errors import UserError
-from cnnviz.network import fixed_inputs
+from cnnviz.network import doors, fixed_inputs, models
 
 NETS = """
 import torch

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import checkpoints, doors
 from cnnviz.errors import UserError
-from cnnviz.network import heads
+from cnnviz.network import checkpoints, doors, heads
 
 
 class Net(nn.Module):

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz import config, doors, models
-from cnnviz.network import trial
+from cnnviz import config
+from cnnviz.network import doors, models, trial
 
 SIZE = (32, 32)
 
@@ -221,7 +221,7 @@ BATCHES = {
 
 @pytest.mark.parametrize("forward", BATCHES)
 def test_a_network_for_some_numbers_of_pictures_takes_all_and_its_modules_are_read_rightly(described, forward):
-    from cnnviz.trace import capture
+    from cnnviz.network.hooks import capture
 
     facts, net = described(member(forward))
     assert facts["trial"]["batch"] == BATCHES[forward]
@@ -306,7 +306,7 @@ def of_one_size_alone(net, x):
 
 
 def test_a_pass_in_parts_that_ends_early_does_so_in_each_part(described):
-    from cnnviz.trace import capture, forward
+    from cnnviz.network.hooks import capture, forward
 
     facts, net = described(member(of_one_size_alone))
     assert facts["trial"]["batch"] == [1, 1]

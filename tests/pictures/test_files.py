@@ -12,10 +12,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cnnviz import images
 from cnnviz.check import pictures as check
 from cnnviz.errors import UserError
-from cnnviz.pictures import files
+from cnnviz.pictures import files, images
 from cnnviz.site import missing
 
 RAMP = np.stack(np.broadcast_arrays(np.arange(24)[:, None], np.arange(30), 9), -1).astype(np.uint16)  # (24, 30, 3)

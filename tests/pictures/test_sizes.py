@@ -5,7 +5,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cnnviz import config, doors, models
+from cnnviz import config
+from cnnviz.network import doors, models
 from cnnviz.pictures import sizes
 
 NETS = """

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import config, images
+from cnnviz import config
 from cnnviz.errors import UserError
+from cnnviz.pictures import images
 from cnnviz.pictures.places import root_of
 
 PATHS = [f"shots/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)]

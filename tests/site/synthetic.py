@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz import result
+from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import section, tsne_grid
 from cnnviz.views.section import About, Context, Metric, Paper, Section, Subject, Table

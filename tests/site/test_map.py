@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.map import make_results, render
-from cnnviz.result import Result
+from cnnviz.run.result import Result
 from cnnviz.site import map_page, model_pages, picture_pages
 from tests.site import browser, static
 from tests.site.synthetic import NASTY

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from cnnviz import result
+from cnnviz.run import result
 from cnnviz.site import credits, edition, size
 from cnnviz.site.chance import near_chance
 from cnnviz.views import section

@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz import models, result
 from cnnviz.ascent.objectives import gram, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.errors import UserError
+from cnnviz.network import models
+from cnnviz.run import result
 from cnnviz.style import style_transfer
 from cnnviz.style.pictures import fitted, luminance, middle
 from cnnviz.style.style_transfer import (

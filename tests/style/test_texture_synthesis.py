@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import models, result
 from cnnviz.ascent.objectives import gram, read
 from cnnviz.ascent.parametrisations import frequencies
 from cnnviz.errors import UserError
+from cnnviz.network import models
+from cnnviz.run import result
 from cnnviz.style import texture_synthesis
 from cnnviz.style.pictures import first_stride, noise
 from cnnviz.style.texture_synthesis import depths, errors, synthesise

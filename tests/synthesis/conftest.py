@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from cnnviz.demo import nets
-from cnnviz.layers import Layer
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
 
 WEIGHTS = Path(__file__).parents[2] / "cnnviz/demo/weights/biased.safetensors"
 LAYERS = {"conv1": (32, 32), "conv2": (64, 16), "conv3": (96, 8), "conv4": (96, 8), "conv5": (64, 8)}

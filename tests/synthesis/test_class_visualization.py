@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import config, models
+from cnnviz import config
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.objectives import logit, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import blur, clip_small_contributions, clip_small_norms, decay
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.class_visualization import (
     GREY,

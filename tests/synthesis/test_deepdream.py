@@ -8,8 +8,8 @@ from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.errors import UserError
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, sizes, takes
 
 SETTINGS = {"octaves": 3, "scale": 1.4, "step": 1.5 / 255, "shift": 4, "seed": 5}

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
-from cnnviz.models import Layer, Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network.models import Layer, Model
+from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.feature_inversion import Place, answers, invert, judge, places, rectified
 
 SIDE = 32

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import models
-from cnnviz.models import Model
-from cnnviz.result import read
+from cnnviz.network import models
+from cnnviz.network.models import Model
+from cnnviz.run.result import read
 from cnnviz.synthesis.logit_vs_probability import both, judge, log_odds, main, odds
 
 NET = {

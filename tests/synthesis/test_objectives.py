@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import models
-from cnnviz.models import Model
+from cnnviz.network import models
+from cnnviz.network.models import Model
 from cnnviz.synthesis.objectives import five, judge, make, middle, most_used, relative
 
 NET = {

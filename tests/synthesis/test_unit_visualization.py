@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import models, result
 from cnnviz.ascent.objectives import read
 from cnnviz.demo.pictures import draw
-from cnnviz.layers import Layer
-from cnnviz.models import Model
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.network.layers import Layer
+from cnnviz.network.models import Model
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import result
 from cnnviz.synthesis.unit_visualization import (
     best_patches,
     largest,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz import models, result
+from cnnviz.network import models
+from cnnviz.run import result
 from cnnviz.views.first_layer_filters import montage, tiles, view
 from cnnviz.views.section import Context
 from cnnviz.weights import first_layer_filters

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import result
-from cnnviz.result import Result
+from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.site import index, model_pages
 from cnnviz.site.partial import partial
 from cnnviz.views import first_layers

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import models, result
 from cnnviz.errors import UserError
-from cnnviz.result import Result
+from cnnviz.network import models
+from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.views.layer_filters import tiles, view
 from cnnviz.views.section import Context
 from cnnviz.weights import layer_filters

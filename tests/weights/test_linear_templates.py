@@ -7,9 +7,9 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from cnnviz import result
-from cnnviz.images import ImageSet, Picture
-from cnnviz.result import Result
+from cnnviz.pictures.images import ImageSet, Picture
+from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.views.linear_templates import tile, view
 from cnnviz.views.section import Context
 from cnnviz.weights import linear_templates

@@ -120,7 +120,7 @@ def _memory() -> sqlite3.Connection:
 
 
 def _source(module: str) -> Path:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     path = root.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

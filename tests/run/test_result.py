@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from cnnviz import atomic, result
-from cnnviz.result import Result
+from cnnviz.run import atomic, result
+from cnnviz.run.result import Result
 from cnnviz.slug import slug
 
 

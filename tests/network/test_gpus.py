@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cnnviz import gpus
 from cnnviz.errors import UserError
+from cnnviz.network import gpus
 
 JOB = """
 import sys, time
 from pathlib import Path
-from cnnviz.gpus import hold
+from cnnviz.network.gpus import hold
 
 folder, names = Path(sys.argv[1]), sys.argv[2].split(",")
 device = names[hold(names, folder / "locks")]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import layers
+from cnnviz.network import layers
 
 
 def zoo(name, **arguments):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cnnviz import fingerprint
+from cnnviz.run import fingerprint
 
 PACKAGE = {
     "cnnviz/a.py": '"""Doc."""\nfrom cnnviz import b\n\n\ndef f(x):\n    """Says."""\n    return b.g(x) + 1\n',
@@ -27,7 +27,7 @@ def package(tmp_path, monkeypatch):
             file.write_text(text.replace(old, new, 1))
         for cached in (fingerprint.code_hash, fingerprint._parsed):
             cached.cache_clear()
-        monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "cnnviz" / "fingerprint.py"))
+        monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "cnnviz" / "run" / "fingerprint.py"))
         return fingerprint.code_hash("cnnviz.a")
 
     return hash_of

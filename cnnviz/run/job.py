@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cnnviz import __version__, atomic, whole
+from cnnviz import __version__
 from cnnviz.errors import NotApplicable, reporting
-from cnnviz.network import kinds
-from cnnviz.result import Result, write
+from cnnviz.run import atomic, whole
+from cnnviz.run.applies import why_not
 from cnnviz.run.progress import belongs_to
+from cnnviz.run.result import Result, write
 
 PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", "torchvision", "timm")
 
@@ -103,7 +104,7 @@ def run(technique: Callable[[Job], None]) -> None:
 def perform(technique: Callable[[Job], None], job: Job) -> None:
     """Do the job; where the technique does not apply to the network, leave a result that says why."""
     try:
-        if reason := kinds.why_not(job.model.get("outputs", {}).get("kind", ""), job.section):
+        if reason := why_not(job.model.get("outputs", {}).get("kind", ""), job.section):
             raise NotApplicable(reason)
         technique(job)
     except NotApplicable as reason:

@@ -1,7 +1,7 @@
 """Image sets: which pictures there are, what they are called, and their pixels. No torch here.
 
-``python -m cnnviz.images`` is the pipeline's one look at every picture: it decodes each once, lists what could not be
-read, and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, which the views and
+``python -m cnnviz.pictures.images`` is the pipeline's one look at every picture: it decodes each once, lists what could
+not be read, and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, which the views and
 pixel-space neighbours use. Everything later opens the set through :class:`ImageSet`.
 """
 
@@ -19,15 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnnviz import atomic
 from cnnviz.errors import UserError, reporting, unknown
-from cnnviz.fingerprint import content_hashes
-from cnnviz.network import kinds
 from cnnviz.pictures import files, folders, tables
 from cnnviz.pictures.files import reason
 from cnnviz.pictures.places import root_of
-from cnnviz.pictures.rows import Found, Row, doubtful_order, in_order, limited
-from cnnviz.run import user_code
+from cnnviz.pictures.rows import Found, Row, doubtful_order, in_order, limited, truth_columns
+from cnnviz.run import atomic, user_code
+from cnnviz.run.fingerprint import content_hashes
 from cnnviz.slug import slug
 
 SCHEMA = 2
@@ -87,7 +85,7 @@ class ImageSet:
 
     def targets(self) -> np.ndarray:
         """The true values (n, columns) of the pictures, NaN where one is not known."""
-        if not self.config.get("target_columns") and kinds.truth_columns(self.config, self.classes):
+        if not self.config.get("target_columns") and truth_columns(self.config, self.classes):
             labels = [None if picture.label is None else self.classes[picture.label] for picture in self.pictures]
             return np.array(labels, np.float64)[:, None]
         columns = len(self.config.get("target_columns") or ())

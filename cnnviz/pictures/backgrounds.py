@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from PIL import Image
 
-from cnnviz.images import ImageSet
+from cnnviz.pictures.images import ImageSet
 
 Ground = tuple[int | None, np.ndarray]
 Geometry = Callable[[Image.Image | np.ndarray], np.ndarray]

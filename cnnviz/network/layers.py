@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.trace import taken
+from cnnviz.network.hooks import taken
 
 MOST_LAYERS = 12
 MOST_CONVOLUTIONS = 16  # a plain net shows them all (VGG-16 has 13)

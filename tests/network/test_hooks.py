@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.trace import capture, forward
+from cnnviz.network.hooks import capture, forward
 
 
 def net():

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import models
 from cnnviz.errors import UserError
-from cnnviz.preprocess import Preprocess
+from cnnviz.network import models
+from cnnviz.pictures.preprocess import Preprocess
 
 FACTORY = '''
 import torch

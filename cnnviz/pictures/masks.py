@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnviz.images import ImageSet, Picture
+from cnnviz.pictures.images import ImageSet, Picture
 
 
 @dataclass(frozen=True, eq=False)

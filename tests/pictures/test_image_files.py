@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import images
-from cnnviz.preprocess import Preprocess
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
 
 MADE_BROKEN = 360
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def gradient(width=40, height=30) -> Image.Image:
@@ -201,7 +201,7 @@ def test_each_file_can_be_read_or_is_listed_with_its_reason(heap, tmp_path, monk
 
 def test_the_command_says_little_and_nothing_of_pillows(heap, tmp_path):
     config = {"kind": "folder", "path": str(heap)}
-    command = [sys.executable, "-m", "cnnviz.images", "--config", json.dumps(config)]
+    command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", json.dumps(config)]
     command += ["--index", str(tmp_path / "images.json"), "--thumbnails", str(tmp_path / "thumbnails.npy")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from cnnviz import config, doors, models, trace
+from cnnviz import config
 from cnnviz.activations.forward import ForwardPass
 from cnnviz.errors import UserError
+from cnnviz.network import doors, hooks, models
 from cnnviz.run import user_code
 
 
@@ -127,7 +128,7 @@ def test_what_stands_around_a_network_is_taken_off(opened, how):
     assert [layer["kind"] for layer in facts["layers"]] == ["Conv2d", "Linear"]
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     x = torch.randn(2, 3, 16, 16, requires_grad=True)
-    with trace.capture(net, [facts["layers"][0]["module"]]) as seen:
+    with hooks.capture(net, [facts["layers"][0]["module"]]) as seen:
         net(x).sum().backward()
     assert x.grad.abs().sum() > 0 and len(seen) == 1
 

@@ -1,17 +1,18 @@
 """What is known of a network without opening it, and what a config chooses of it: layers and the feature vector.
 
 ``network.json`` holds what follows from the network alone. A change of mind about layers must not make everything
-that uses the network run again, so each job resolves its own choices from there. ``python -m cnnviz.facts`` does it
-once for the views and pages, which read ``model.json``: the same facts with ``chosen`` and ``feature`` as configured.
+that uses the network run again, so each job resolves its own choices from there. ``python -m cnnviz.network.facts``
+does it once for the views and pages, which read ``model.json``: the same facts with ``chosen`` and ``feature`` as
+configured.
 """
 
 import json
 import os
 from pathlib import Path
 
-from cnnviz import atomic
 from cnnviz.errors import UserError, unknown
-from cnnviz.job import Job, run
+from cnnviz.run import atomic
+from cnnviz.run.job import Job, run
 
 SCHEMA = 1
 UNTRIED = {"batch": [1, None], "channels_last": False, "step": 1, "gradients": ""} | {

@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from cnnviz import checkpoints
 from cnnviz.errors import UserError
+from cnnviz.network import checkpoints
 
 PREFIXES = ("", "module.", "model.", "net.", "_orig_mod.", "backbone.", "model._orig_mod.module.", "a.b.c.")
 WRAPPERS = (

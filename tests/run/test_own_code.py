@@ -5,9 +5,11 @@ import sys
 import pytest
 import torch
 
-from cnnviz import config, doors, fingerprint, images
+from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.run import user_code
+from cnnviz.network import doors
+from cnnviz.pictures import images
+from cnnviz.run import fingerprint, user_code
 
 NET = """
 import torch

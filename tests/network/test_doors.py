@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz import doors, models
 from cnnviz.errors import UserError
+from cnnviz.network import doors, models
 
 FACTORY = """
 import dataclasses

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cnnviz.attribution.projections import to_pixels
 from cnnviz.errors import NotApplicable
-from cnnviz.relu import DECONVNET, GRADIENT, GUIDED, ReluRule, leftover
+from cnnviz.network.relu import DECONVNET, GRADIENT, GUIDED, ReluRule, leftover
 
 
 class Net(nn.Module):

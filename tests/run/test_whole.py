@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnviz import alone, atomic, whole
 from cnnviz.errors import UserError
+from cnnviz.run import alone, atomic, whole
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"result.npz.kept", ".other.npz.12345678.npz"}
 
 
-HOLD = "from cnnviz.alone import claim; assert claim(sys.argv[1]); print('held', flush=True); input()"
+HOLD = "from cnnviz.run.alone import claim; assert claim(sys.argv[1]); print('held', flush=True); input()"
 
 
 def hold(folder: Path, results: str) -> subprocess.Popen:

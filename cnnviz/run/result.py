@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnviz.atomic import replacing
+from cnnviz.run.atomic import replacing
 
 SCHEMA = 1
 

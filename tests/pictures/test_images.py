@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import fingerprint, images
 from cnnviz.errors import UserError
-from cnnviz.preprocess import Preprocess
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.run import fingerprint
 
 FOLDER = {"kind": "folder", "limit": None}
 TABLE = {"kind": "csv", "path_column": "file", "label_column": None, "limit": None}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz import preprocess
 from cnnviz.errors import UserError
-from cnnviz.preprocess import Preprocess
+from cnnviz.pictures import preprocess
+from cnnviz.pictures.preprocess import Preprocess
 
 WAYS = [
     {"resize": 32, "crop": 24},

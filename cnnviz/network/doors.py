@@ -15,10 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnnviz import checkpoints
 from cnnviz.errors import UserError, in_a_line, unknown
-from cnnviz.network import fixed_inputs, forms, heads, kinds
-from cnnviz.preprocess import complete, geometry
+from cnnviz.network import checkpoints, fixed_inputs, forms, heads, kinds
+from cnnviz.pictures.preprocess import complete, geometry
 from cnnviz.run import user_code
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz.receptive_field import receptive_fields
+from cnnviz.network.receptive_field import receptive_fields
 
 torchvision = pytest.importorskip("torchvision")
 

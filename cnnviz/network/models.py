@@ -1,8 +1,8 @@
 """From a config block to a frozen network with its layers, its preprocessing, its outputs and its classes.
 
-The network itself comes through :mod:`cnnviz.doors`.
+The network itself comes through :mod:`cnnviz.network.doors`.
 
-``python -m cnnviz.models`` is a model's first job: it checks checkpoint, layers and classes, and leaves
+``python -m cnnviz.network.models`` is a model's first job: it checks checkpoint, layers and classes, and leaves
 ``network.json``.
 """
 
@@ -16,15 +16,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnviz import atomic, images, layers, trace
-from cnnviz import facts as known
-from cnnviz.doors import Built, build, pixel_scores, selected
 from cnnviz.errors import NotApplicable, UserError, unknown
-from cnnviz.gpus import pick_device
-from cnnviz.job import Job, run
-from cnnviz.layers import Layer
-from cnnviz.network import batches, class_lists, class_names, fixed_inputs, inputs, kinds, precision, trial
-from cnnviz.preprocess import Preprocess, complete, geometry
+from cnnviz.network import (
+    batches,
+    class_lists,
+    class_names,
+    fixed_inputs,
+    hooks,
+    inputs,
+    kinds,
+    layers,
+    precision,
+    trial,
+)
+from cnnviz.network import facts as known
+from cnnviz.network.doors import Built, build, pixel_scores, selected
+from cnnviz.network.gpus import pick_device
+from cnnviz.network.layers import Layer
+from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess, complete, geometry
+from cnnviz.pictures.rows import truth_columns
+from cnnviz.run import atomic
+from cnnviz.run.job import Job, run
 
 
 @dataclass(frozen=True)
@@ -140,8 +153,8 @@ class Model:
         """The module of a layer's short or dotted name."""
         return self.net.get_submodule(self.layer(name).module)
 
-    def maps_of(self, modules: Sequence[str]) -> dict[str, trace.Maps]:
-        """For :func:`trace.capture`: dotted names → what makes feature maps (n, units, h, w) of tokens and NHWC.
+    def maps_of(self, modules: Sequence[str]) -> dict[str, hooks.Maps]:
+        """For :func:`hooks.capture`: dotted names → what makes feature maps (n, units, h, w) of tokens and NHWC.
 
         Vectors (n, units) stay as they are, and so does what is no layer (the network itself, ``""``).
         """
@@ -260,7 +273,7 @@ def main(job: Job) -> None:
         job.model_id,
         job.parameters["set_classes"],
         lambda: channels_of(job.image_set),
-        kinds.truth_columns(job.image_set, job.parameters["set_classes"]),
+        truth_columns(job.image_set, job.parameters["set_classes"]),
         job.parameters.get("picture_size"),
     )
     if not facts["trial"]["finite"]:
@@ -288,15 +301,15 @@ def describe(
     id: str,
     set_classes: Sequence[str],
     pictures: Callable[[], int | None] = lambda: None,
-    truth_columns: Sequence[str] = (),
+    value_columns: Sequence[str] = (),
     picture_size: Sequence[int] | None = None,
 ) -> dict:
     """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
 
     config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken.
-    truth_columns: where the set says the truth of values, see kinds.truth_columns. picture_size: (height, width) of the
-    set's pictures where all are small and alike; a factory's network is fed with them as they are if it takes them and
-    the config states no size. Raises UserError for what does not fit.
+    value_columns: where the set says the true values, see pictures.rows.truth_columns. picture_size: (height, width) of
+    the set's pictures where all are small and alike; a factory's network is fed with them as they are if it takes them
+    and the config states no size. Raises UserError for what does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
@@ -314,7 +327,7 @@ def describe(
         tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
-        named = _value_facts(config, truth_columns, outputs // 2, set_classes, where)
+        named = _value_facts(config, value_columns, outputs // 2, set_classes, where)
     else:
         named = _class_facts(config, set_classes, outputs, built.classes, where)
     return {

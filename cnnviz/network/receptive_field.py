@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnviz import trace
+from cnnviz.network import hooks
 from cnnviz.network.marks import COLUMNS, ROWS, Marks
 
 Maps = Callable[[Tensor], Tensor]
@@ -269,7 +269,7 @@ class _Outputs:
         self.calls: Counter = Counter()
         self.refused: dict[str, str] = {}
         self._net, self._enough, self._mode = net, enough, None
-        self._handles = [trace.hook(net, name, self._keep(name, maps)) for name, maps in modules.items()]
+        self._handles = [hooks.hook(net, name, self._keep(name, maps)) for name, maps in modules.items()]
 
     def __enter__(self) -> "_Outputs":
         return self
