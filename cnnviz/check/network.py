@@ -48,7 +48,7 @@ def check(
             missed = "its models are not looked at"
             sets[name] = yield from _guarded(_listed(of_set), (end - time.monotonic()) / 2, missed)
             if sets[name]:
-                about = pictures.about(sets[name], config["threads"])
+                about = pictures.about(sets[name], name, config["threads"])
                 yield from _guarded(about, (end - time.monotonic()) / 4, "its pictures are not looked at")
         if sets[name] is None:  # it cannot be listed, and that is said already
             continue

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cnnviz.check.report import Line, some
+from cnnviz.check.report import Line, flow, some
 from cnnviz.errors import UserError
 from cnnviz.pictures import images
 from cnnviz.pictures.images import ImageSet, Picture
@@ -61,7 +61,8 @@ def form(pixels) -> tuple[int, int, str]:
     return *pixels.size, "grey" if pixels.mode == "L" else "colour"
 
 
-def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
+def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
+    """name: of the set in the config."""
     pictures = image_set.pictures
     labels = [len(p.labels) for p in pictures]
     without, most = labels.count(0), max(labels)
@@ -87,6 +88,23 @@ def about(image_set: ImageSet, threads: int) -> Iterator[Line]:
         words += f"; {small}" + (f" to {large}" if large != small else "") + " pixels"
         words += f", {' and '.join(sorted({kind for *_, kind in forms}))}"
     yield Line("✗" if not forms else "!" if bad else "✓", "a sample", words, tuple(bad[:3]))
+    good = [p.file or p.name for p, f in zip(sample.pictures, seen, strict=True) if not isinstance(f, Exception)]
+    if image_set.config["kind"] != "demo" and good:
+        yield from values(image_set.config, name, good, threads)
+
+
+def values(config: dict, name: str, files: list[str], threads: int) -> Iterator[Line]:
+    """Which values deep pictures have, and a window where they would come out nearly black, white or cut off."""
+    with ThreadPoolExecutor(threads) as pool:
+        found = [ends for ends in pool.map(lambda file: images.ends(config, file), files) if ends]
+    if not found:
+        return
+    words, window = images.extent(found, bool(config.get("window")))
+    if window is None:
+        yield Line("✓", "values", words)
+        return
+    words += ". Write the values that become black and white, best those that the training had as 0 and 1, such as"
+    yield Line("!", "values", words, (f"write under image_sets.{name}:", f"  window: {flow(window)}"))
 
 
 def listing(found: Found, config: dict) -> Iterator[Line]:

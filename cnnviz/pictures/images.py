@@ -30,6 +30,7 @@ from cnnviz.slug import slug
 
 SCHEMA = 2
 THUMBNAIL = 64
+Ends = tuple[float, float, float, float]
 _AHEAD = 256 << 20  # bytes of pictures that wait for their reader, at most
 
 # Broken metadata, and sizes below pillow's limit: a picture that can be shown needs no word about them in the log.
@@ -327,8 +328,7 @@ def _loader(place: str) -> Callable[[str], object]:
 class _Look:
     """What the first look at a picture found: what its :class:`Picture` says beside the row, or why there is none.
 
-    channels: how many the file holds. thumbnail: (64, 64, 3) uint8. ends: the smallest and largest value in a file
-    without a window, and the two values that are black and white; None for 8-bit pictures.
+    channels: how many the file holds. thumbnail: (64, 64, 3) uint8. ends: see :func:`ends`.
     """
 
     row: Row
@@ -337,15 +337,13 @@ class _Look:
     channels: int = 0
     thumbnail: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    ends: tuple[float, float, float, float] | None = None
+    ends: Ends | None = None
 
 
 def _look(config: dict, row: Row) -> _Look:
     try:
         stored, notes = _stored(config, row.file or row.name)
-        ends = None
-        if isinstance(stored, np.ndarray) and not config.get("window"):
-            ends = (stored.min().item(), stored.max().item(), *_ends(stored.dtype))
+        found = _extent(stored, config.get("window"))
         channels = stored.shape[2] if isinstance(stored, np.ndarray) else len(stored.getbands())
         picture = _shown(_windowed(stored, config.get("window")), config.get("show"))
         thumbnail = np.asarray(ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS))
@@ -367,7 +365,7 @@ def _look(config: dict, row: Row) -> _Look:
         except Exception as error:
             notes.append(f"its mask {row.mask} is left out: {reason(error)}")
             row = row._replace(mask=None)
-    return _Look(row, "", picture.size, channels, thumbnail, tuple(notes), ends)
+    return _Look(row, "", picture.size, channels, thumbnail, tuple(notes), found)
 
 
 def _looks(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: int) -> list[_Look]:
@@ -402,16 +400,36 @@ def _of_one_kind(looks: list[_Look]) -> list[_Look]:
     return [judged(look) for look in looks]
 
 
-def _advice(ends: list[tuple[float, float, float, float]]) -> str:
-    """A word about ``window`` where the values of deep pictures use little of it or lie outside; else ""."""
-    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    black, white = min(e[2] for e in ends), max(e[3] for e in ends)
-    if low == high or (low >= black and high <= white and high - low > (white - black) / 4):
-        return ""
-    return (
-        f"the values of {len(ends)} pictures lie in {low:g} … {high:g}, while {black:g} is black and {white:g} white; "
-        f"image_sets: window: [{low:g}, {high:g}] would show them all"
-    )
+def ends(config: dict, name: str) -> Ends | None:
+    """The values in a file: the smallest, the largest, and the two that are black and white.
+
+    None for 8-bit pictures of a set without a window. Raises whatever a decoder raises.
+    """
+    return _extent(_stored(config, name)[0], config.get("window"))
+
+
+def _extent(stored: Image.Image | np.ndarray, window: Sequence[float] | None) -> Ends | None:
+    if window is None and isinstance(stored, Image.Image):
+        return None
+    stored = np.asarray(stored)
+    return stored.min().item(), stored.max().item(), *(window or _ends(stored.dtype))
+
+
+def extent(found: Sequence[Ends], stated: bool) -> tuple[str, list[float] | None]:
+    """What range the values of pictures have, in words, and the window to write where they show little in theirs.
+
+    stated: whether the window is the config's. One that cuts values off is then meant so, if it shows some of them.
+    """
+    low, high = min(e[0] for e in found), max(e[1] for e in found)
+    black, white = min(e[2] for e in found), max(e[3] for e in found)
+    words = f"the values of {len(found)} picture{'s' * (len(found) > 1)} lie in {low:g} … {high:g}"
+    words += f", while {black:g} is black and {white:g} white"
+    shown = min(high, white) - max(low, black)
+    if stated:
+        good = shown > (white - black) / 100 and white - black > (high - low) / 1000
+    else:
+        good = black <= low and high <= white and shown > (white - black) / 4
+    return words, None if good or low == high else [int(v) if v == int(v) else float(f"{v:g}") for v in (low, high)]
 
 
 def _entry(look: _Look, index_of: dict[str, int]) -> dict:
@@ -457,10 +475,12 @@ def main() -> None:
             _shorten(temporary, len(good))
     pictures = [_entry(look, index_of) for look in good]
     notes = [{"name": look.row.name, "reason": note} for look in good for note in look.notes]
-    ends = [look.ends for look in good if look.ends]
-    if ends and (advice := _advice(ends)):
-        notes.insert(0, {"name": "window", "reason": advice})
-        print(f"note: {advice}")
+    if known := [look.ends for look in good if look.ends]:
+        words, window = extent(known, bool(config.get("window")))
+        if window:
+            advice = f"{words}; image_sets: window: [{window[0]:g}, {window[1]:g}] would show them all"
+            notes.insert(0, {"name": "window", "reason": advice})
+            print(f"note: {advice}")
     if config["kind"] == "folder" and (doubt := doubtful_order(listed.classes)):
         notes.insert(0, {"name": "order of the classes", "reason": doubt})
     data = {"schema": SCHEMA, "fingerprint": options.fingerprint, "classes": listed.classes, "pictures": pictures}

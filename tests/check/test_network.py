@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -174,6 +175,46 @@ def test_unreadable_pictures_are_told_and_a_set_of_nothing_else_is_wrong(tmp_pat
     lines = checked(DEMO, {"kind": "folder", "path": str(tmp_path / "some")})
     assert wrong(lines) == {}
     assert any(more.startswith("a/bad.png: not a picture") for line in lines for more in line.more)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "kind", "window", "advised"),
+    [
+        ("a.png", 0, 4095, np.uint16, None, [0, 4095]),
+        ("a.tif", 200, 900, np.uint16, None, [200, 900]),
+        ("a.png", 0, 65535, np.uint16, None, None),
+        ("a.npy", 0, 255, np.float32, None, [0, 255]),
+        ("a.tif", -1000, 1000, np.float32, None, [-1000, 1000]),
+        ("a.tif", 0, 1, np.float32, None, None),
+        ("a.npy", 0.5, 0.625, np.float32, None, [0.5, 0.625]),
+        ("a.npy", 3, 3, np.float32, None, None),  # of one value nothing can be shown
+        ("a.png", 0, 4095, np.uint16, [1000, 1400], None),  # meant so
+        ("a.png", 0, 4095, np.uint16, [5000, 9000], [0, 4095]),
+        ("a.png", 0, 4095, np.uint16, [0, 1], [0, 4095]),
+        ("a.png", 0, 255, np.uint8, None, None),
+        ("a.png", 0, 255, np.uint8, [0, 1], None),
+    ],
+)
+def test_the_range_of_values_is_said_and_a_window_where_little_would_show(
+    tmp_path, name, low, high, kind, window, advised
+):
+    values = np.linspace(low, high, 400).reshape(20, 20).astype(kind)
+    if name.endswith("npy"):
+        np.save(tmp_path / name, values)
+    else:
+        Image.fromarray(values).save(tmp_path / name)
+    block = {"kind": "folder", "path": str(tmp_path), "window": window}
+    full = config.complete({"image_sets": {"scans": block}, "models": {"m": DEMO}})["image_sets"]["scans"]
+    found = [line for line in pictures.about(pictures.listed(full), "scans", 1) if line.name == "values"]
+    if kind is np.uint8 and window is None:
+        assert found == []
+        return
+    (line,) = found
+    assert f"lie in {low:g} … {high:g}, while" in line.text
+    assert line.mark == ("!" if advised else "✓")
+    if advised:
+        assert line.more[0] == "write under image_sets.scans:"
+        assert yaml.safe_load(line.more[1]) == {"window": advised}
 
 
 def test_what_is_wrong_with_a_model_is_said_and_the_next_is_looked_at_all_the_same():
