@@ -113,7 +113,7 @@ def read(path: Path, alpha: str = "drop") -> tuple[Image.Image | np.ndarray, lis
     if not path.is_file():
         if path.is_symlink():
             raise ValueError("a link to nothing")
-        raise ValueError("a device" if path.exists() else "there is no such file, or its name is no UTF-8")
+        raise ValueError("a device" if path.exists() else "there is no such file")
     if reason := LEFT_OUT.get(path.suffix.lower()):
         raise ValueError(reason)
     with open(path, "rb") as file:
@@ -308,7 +308,12 @@ def _channels_first(shape: tuple[int, int, int]) -> bool:
 def reason(error: Exception) -> str:
     """Why a file could not be read, in a line without its path."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    words = " ".join(words.split())[:300].encode("utf-8", "backslashreplace").decode()
+    words = visible(" ".join(words.split())[:300])
     if type(error) is ValueError and words:  # says all there is to say
         return words
     return f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
+def visible(name: str) -> str:
+    """A name that can be written down: bytes that are no UTF-8, which Python has as lone surrogates, become \\udc…"""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cnnviz.errors import UserError
 from cnnviz.pictures import files
+from cnnviz.pictures.files import visible
 from cnnviz.pictures.rows import ROLES, Other, Row
 
 HIDDEN = "hidden (their names begin with a dot)"
@@ -34,10 +35,13 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
         for file in _walk(root, folder):
             if inner is not None and file.name.startswith(inner):
                 continue
-            label, deeper, _ = file.name[len(folder) :].partition("/")
+            label, deeper, _ = file.name[len(visible(folder)) :].partition("/")
             kind, reason = _sorted_out(file, bool(config.get("loader")))
             if kind is None:
-                found.append(Row(file.name, (label,) if deeper else (), role, mask=_mask_of(file.name, masks, root)))
+                labels, mask = (label,) if deeper else (), _mask_of(file.name, masks, root)
+                below = os.path.relpath(file.path, root) if "\\" in file.name else file.name  # see visible
+                below = None if below == file.name else below
+                found.append(Row(file.name, labels, role, mask=mask, file=below))
             else:
                 count, example = others.get((kind, reason), (0, file.name))
                 others[kind, reason] = count + 1, example
@@ -100,7 +104,7 @@ def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None)
     folders = set()
     for above in (os.path.join(root, folder) for folder in inside):
         with contextlib.suppress(OSError):  # one that cannot be opened is told of already
-            folders |= {_text(n) for n in os.listdir(above) if n[0] != "." and os.path.isdir(os.path.join(above, n))}
+            folders |= {visible(n) for n in os.listdir(above) if n[0] != "." and os.path.isdir(os.path.join(above, n))}
     without = sorted(folders - {label for row in found for label in row.labels} - {(masks or "").partition("/")[0]})
     if without:
         told.append(
@@ -131,7 +135,7 @@ def _walk(root: str, start: str) -> Iterator[_File]:
             with os.scandir(here) as entries:
                 entries = list(entries)
         except OSError as error:
-            yield _File(_text(folder.rstrip("/")), here.rstrip("/"), False, error.strerror or "")
+            yield _File(visible(folder.rstrip("/")), here.rstrip("/"), False, error.strerror or "")
             continue
         for entry in entries:
             hidden = entry.name.startswith(".")
@@ -143,9 +147,4 @@ def _walk(root: str, start: str) -> Iterator[_File]:
                 waiting.append((f"{folder}{entry.name}/", above | {(status.st_dev, status.st_ino)}))
                 if os.path.splitext(entry.name)[1].lower() not in files.ENDINGS:
                     continue
-            yield _File(_text(folder + entry.name), entry.path, is_file)
-
-
-def _text(name: str) -> str:
-    """A name that can be written down: bytes that are no UTF-8 become visible (and the file is then not found)."""
-    return name.encode("utf-8", "backslashreplace").decode()
+            yield _File(visible(folder + entry.name), entry.path, is_file)

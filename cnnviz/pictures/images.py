@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import UserError, reporting, unknown
 from cnnviz.pictures import files, folders, tables
-from cnnviz.pictures.files import reason
+from cnnviz.pictures.files import reason, visible
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.rows import Found, Row, doubtful_order, in_order, limited, truth_columns
 from cnnviz.run import atomic, user_code
@@ -363,7 +363,7 @@ def _look(config: dict, row: Row) -> _Look:
             if (width, height) != picture.size:
                 raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
         except Exception as error:
-            notes.append(f"its mask {row.mask} is left out: {reason(error)}")
+            notes.append(f"its mask {visible(row.mask)} is left out: {reason(error)}")
             row = row._replace(mask=None)
     return _Look(row, "", picture.size, channels, thumbnail, tuple(notes), found)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cnnviz.errors import UserError
 from cnnviz.pictures import sizes
+from cnnviz.pictures.files import visible
 from cnnviz.pictures.images import ImageSet, reason
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.preprocess import Preprocess
@@ -50,7 +51,7 @@ def usable(
     try:
         return of_picture(image_set, index, preprocess, classes)
     except UserError as error:
-        left_out[image_set.pictures[index].id] = str(error)
+        left_out[image_set.pictures[index].id] = visible(str(error))
         return None
 
 

@@ -1,13 +1,17 @@
 """Where the files are that a table names: as people write paths, on another machine, or without their endings."""
 
+import contextlib
 import functools
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cnnviz.pictures import files
+from cnnviz.pictures.files import visible
 
 _SAMPLE = 60
+# Of texts that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
+ENCODINGS = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5")
 
 
 class Places:
@@ -35,17 +39,19 @@ class Places:
 
     def of(self, path: str) -> tuple[str, str | None]:
         """The picture's name, and its path below the root where that is another one."""
-        path = _visible(self._slashed(path))
-        if self.plain and not os.path.isabs(path) and os.path.splitext(path)[1]:
+        plain = self.plain and path.isascii() and "\0" not in path  # other letters may be written in several ways
+        path = visible(self._slashed(path))
+        plain = plain and os.path.splitext(path)[1]
+        if plain and not os.path.isabs(path):
             return os.path.normpath(path), None
         file = self._below(path)
-        if not (self.plain and "\0" not in path and os.path.splitext(path)[1]):
+        if not plain:
             found = self._found(path, self.base, self.drop)
             if found is None:
                 return self._name(path), None if self._name(path) == path else path
             self.completed += not found.endswith("/".join(path.split("/")[self.drop :]).removeprefix("./"))
             file = found
-        name = self._name(os.path.relpath(file, self.base) if self.drop or not os.path.isabs(path) else file)
+        name = visible(self._name(os.path.relpath(file, self.base) if self.drop or not os.path.isabs(path) else file))
         below = file if os.path.isabs(path) and not self.drop else os.path.relpath(file, self.root or ".")
         return name, None if below == name else below
 
@@ -113,19 +119,24 @@ def _inside(folder: str) -> tuple[dict[str, str], dict[str, str]]:
         names = sorted(os.listdir(folder or "."))
     except (OSError, ValueError):
         return {}, {}
-    stems = [os.path.splitext(name) for name in names]
-    readable = files.ENDINGS | files.HEIC
-    return {_key(name): name for name in reversed(names)}, {
-        _key(stem): name
-        for (stem, ending), name in reversed(list(zip(stems, names, strict=True)))
-        if ending.lower() in readable
-    }
+    whole, stems, readable = {}, {}, files.ENDINGS | files.HEIC
+    for name in reversed(names):
+        for spelt in _spellings(name):
+            whole[_key(spelt)] = name
+            stem, ending = os.path.splitext(spelt)
+            if ending.lower() in readable:
+                stems[_key(stem)] = name
+    return whole, stems
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """A file's name as text; of one that is no UTF-8, what a table may have in its place."""
+    yield visible(name)
+    if visible(name) != name:
+        for encoding in ENCODINGS:
+            with contextlib.suppress(UnicodeError):
+                yield os.fsencode(name).decode(encoding)
 
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _visible(name: str) -> str:
-    """Bytes that are no UTF-8 become visible (and the file is then not found)."""
-    return name.encode("utf-8", "backslashreplace").decode()

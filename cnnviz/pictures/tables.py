@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cnnviz.errors import UserError, quoted, unknown
-from cnnviz.pictures.places import Places
+from cnnviz.pictures.places import ENCODINGS, Places
 from cnnviz.pictures.rows import ROLES, Row, in_order
 
 COLUMNS = ("path", "label", "mask", "credit", "licence", "role")  # in the config: path_column and so on
@@ -27,8 +27,6 @@ _USUAL = {
     "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
 }
 _DELIMITERS = (",", ";", "\t", "|", " ")
-# Of tables that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
-_ENCODINGS = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5")
 _SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
 _MARKS = (
     *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
@@ -154,8 +152,8 @@ def _fitting_encoding(content: bytes, config: dict) -> str:
     """The first encoding in which the files are found that the odd lines name; else that of Windows in the West."""
     folder = os.path.dirname(config["path"])
     odd = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE]
-    best, most = _ENCODINGS[0], 0
-    for encoding in _ENCODINGS:
+    best, most = ENCODINGS[0], 0
+    for encoding in ENCODINGS:
         try:
             lines = [line.decode(encoding) for line in odd]
         except UnicodeError:

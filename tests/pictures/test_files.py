@@ -81,7 +81,7 @@ def test_every_file_is_in_one_of_three_lists(mixed, tmp_path, monkeypatch):
 def test_the_check_says_what_is_taken_and_what_is_not(mixed):
     root, _, others, _ = mixed
     images._rows.cache_clear()
-    lines = list(check.about(check.listed({"kind": "folder", "path": str(root), "limit": 10}), 1))
+    lines = list(check.about(check.listed({"kind": "folder", "path": str(root), "limit": 10}), "set", 1))
     words = "\n".join(f"{line.mark} {line.name}: {line.text}" for line in lines)
     assert "✓ pictures: 10 of 15 (limit) in 2 classes" in words
     assert "! left out: 2 .dcm, such as" in words and "1 .exr" in words and "without an ending" in words
@@ -96,7 +96,7 @@ def test_folders_called_by_numbers_are_doubted_in_the_check_and_in_the_gallery(t
     found, index = look(root, tmp_path, monkeypatch)
     assert found.classes == ("1", "10", "2")
     assert index["notes"][0]["name"] == "order of the classes" and "(1, 2, 10, …)" in index["notes"][0]["reason"]
-    lines = list(check.about(check.listed({"kind": "folder", "path": str(root)}), 1))
+    lines = list(check.about(check.listed({"kind": "folder", "path": str(root)}), "set", 1))
     assert [line.mark for line in lines if line.name == "order"] == ["!"]
     (root / "10").rename(root / "3")
     assert not look(root, tmp_path, monkeypatch)[1]["notes"]

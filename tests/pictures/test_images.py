@@ -170,12 +170,16 @@ def test_names_of_any_kind(tmp_path):
         gradient().save(root / name)
     (root / "²").mkdir()
     gradient().save(root / "²" / "x.png")
-    with open(os.fsencode(root) + b"/caf\xe9.png", "wb") as file:
-        gradient().save(file, "PNG")
+    os.mkdir(os.fsencode(root) + b"/\xff")
+    for name in (b"caf\xe9.png", b"\xff/y.png"):  # no UTF-8
+        with open(os.fsencode(root) + b"/" + name, "wb") as file:
+            gradient().save(file, "PNG")
     found = look(FOLDER | {"path": str(root)}, tmp_path)
-    assert {p.name for p in found.pictures} == {*names, "²/x.png"}
-    assert len({p.id for p in found.pictures}) == len(names) + 1
-    assert [name for name, reason in found.skipped if "UTF-8" in reason] == ["caf\\udce9.png"]
+    assert {p.name for p in found.pictures} == {*names, "²/x.png", "caf\\udce9.png", "\\udcff/y.png"}
+    assert len({p.id for p in found.pictures}) == len(names) + 3 and not found.skipped
+    assert found.classes == ("\\udcff", "²")
+    for i in range(len(found)):
+        assert found.pixels(i).size == (40, 30)
     assert len(images.fingerprint(found.config)) == 16
     images.check_probes(found.config, [names[0]])
 

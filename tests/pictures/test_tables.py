@@ -1,6 +1,7 @@
 """Tables are read as people and programs write them, and what was assumed is told."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -40,6 +41,22 @@ def found(place, content: str | bytes, name="table.csv", **keys) -> images.Found
     )
     images._rows.cache_clear()
     return images.found(full["image_sets"]["s"])
+
+
+@pytest.mark.parametrize("form", ["utf-8", "cp1252", "json"])
+def test_files_whose_names_are_no_utf8_are_found(place, form):
+    """As old archives leave them; the table may be in UTF-8, in their encoding, or JSON of Python's."""
+    for name in (b"caf\xe9.png", b"mask-\xe9.png"):
+        with open(os.fsencode(place) + b"/" + name, "wb") as file:
+            Image.new("RGB", (4, 4)).save(file, "PNG")
+    if form == "json":
+        listed = {"path": "caf\udce9.png", "label": "cat", "mask": "mask-\udce9.png"}
+        listed = found(place, json.dumps(listed), "t.jsonl", mask_column="mask")
+    else:
+        text = f"path,label,mask\ncafé.png,cat,mask-é.png\n{PATHS[0]},cat,\n"
+        listed = found(place, text.encode(form), mask_column="mask")
+    row = listed.rows[0]
+    assert (row.name, row.file, row.mask) == ("caf\\udce9.png", "caf\udce9.png", "mask-\udce9.png")
 
 
 def test_whatever_the_form_the_pictures_and_their_labels_are_found(place):
