@@ -118,8 +118,12 @@ def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], laye
 
 
 def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
+    """Asked of two pictures, and of one with gradients: convolutions choose the layout of what they put out by that."""
+    z = x.contiguous(memory_format=torch.channels_last)
     with contextlib.suppress(Exception):  # view() on memory that is not contiguous
-        return difference(net(x.contiguous(memory_format=torch.channels_last)), scores) <= SAME
+        with torch.enable_grad():
+            one = net(z[:1].clone().requires_grad_()).detach()
+        return max(difference(net(z), scores), difference(one, scores[:1])) <= SAME
     return False
 
 
@@ -222,14 +226,19 @@ def _elsewhere(net: nn.Module, x: Tensor) -> bool:
 
 
 def _step(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], classes: int) -> int:
-    """The smallest of STEPS for which pictures of smaller sides that are odd multiples of it give class scores."""
+    """The smallest of STEPS by which pictures may be smaller: of four multiples of it in a row, each gives scores.
+
+    One alone would not tell: where sides have to be odd, or 1 more than a multiple of 4, it may happen to fit.
+    """
     for step in STEPS:
         if any(side % step for side in size):
             continue
-        smaller = tuple(step * (2 * max(0, round((SMALLER * side / step - 1) / 2)) + 1) for side in size)
-        if smaller == tuple(size):
+        least = [max(1, round(SMALLER * side / step) - 1) for side in size]
+        sizes = [tuple(step * (n + i) for n in least) for i in range(4)]
+        sizes = [smaller for smaller in sizes if all(a <= b for a, b in zip(smaller, size, strict=True))]
+        if tuple(size) in sizes[:2]:
             break
         with contextlib.suppress(Exception):
-            if net(feed(pictures(1, channels, smaller)).contiguous()).shape == (1, classes):
+            if all(net(feed(pictures(1, channels, s)).contiguous()).shape == (1, classes) for s in sizes):
                 return step
     return 0

@@ -87,7 +87,11 @@ def excited(layer: Layer, units: Sequence[int]) -> Objective:
 
 def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
     """Small random changes, ending at the network's own size where the layer takes no other."""
-    free = layer.height * layer.width > 1 and takes(model, layer, tuple(model.fitting(side * 1.25) for side in size))
+    step = max(1, model.trial.get("step", 1))
+    larger = [
+        tuple(model.fitting(side * 1.25) - i * step for side in size) for i in range(4)
+    ]  # views are of many sizes
+    free = layer.height * layer.width > 1 and all(takes(model, layer, tried) for tried in larger)
     return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST), model.fitting)
 
 

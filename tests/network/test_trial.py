@@ -420,3 +420,12 @@ def test_rounding_of_scores_that_are_nearly_alike_is_no_difference(scale):
     assert trial.difference(b * 1.01, b) > trial.ALIKE
     assert trial.difference(torch.zeros(2, 5), torch.zeros(2, 5)) == 0
     assert trial.difference(torch.ones(2, 5), torch.zeros(2, 5)) == trial.difference(b / 0, b) == torch.inf
+
+
+def test_a_network_of_odd_sides_only_is_not_said_to_take_any():
+    odd = nn.Sequential(
+        nn.Conv2d(3, 4, 4), nn.PixelUnshuffle(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2)
+    )
+    with torch.no_grad():
+        assert trial._step(odd.eval(), lambda x: x, 3, (21, 21), 2) == 0
+        assert trial._step(odd[2:], lambda x: x.repeat(1, 6, 1, 1)[:, :16], 3, (21, 21), 2) == 1
