@@ -5,7 +5,7 @@ rule network:
     output:
         f"{RESULTS}/models/{{model}}/network.json",
     log:
-        f"{LOG}/model.log",
+        f"{LOG}/network.log",
     benchmark:
         f"{BENCHMARK}/network.tsv"
     conda:
@@ -41,7 +41,7 @@ rule model:
     output:
         f"{RESULTS}/models/{{model}}/model.json",
     log:
-        f"{LOG}/facts.log",
+        f"{LOG}/model.log",
     benchmark:
         f"{BENCHMARK}/model.tsv"
     conda:

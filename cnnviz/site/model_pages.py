@@ -92,7 +92,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     warnings = _warnings(model_path.parent / "look.json", publish)
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
-    log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "model.log")
+    log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "network.log")
     chance, answers = near_chance(accuracy, facts), facts.get("trial", {}).get("answers", [])
     by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
     shown = [

@@ -52,9 +52,9 @@ def test_without_a_log_it_is_said_where_an_error_came_from(monkeypatch, capsys):
         ("tiny/pca.view.log", "error: no", "tiny · pca, its figures failed: no"),
         ("image_sets/birds.log", "1%\rkilled by signal 9: why", "image_sets · birds failed: killed by signal 9: why"),
         (
-            "tiny/model.log",
+            "tiny/network.log",
             "error: no state dict:\n\nimport torch\n\nThen write\n",
-            "tiny · model failed: no state dict:",
+            "tiny · network failed: no state dict:",
         ),
         ("tiny/tsne.log", "", "tiny · tsne failed: its log is empty"),
     ],
