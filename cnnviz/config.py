@@ -21,7 +21,8 @@ from cnnviz.errors import UserError, quoted, reporting, unknown
 from cnnviz.network.shards import parts
 from cnnviz.run import user_code
 
-SCHEMA = Path(__file__).parent.parent / "rules" / "schemas" / "config.schema.yaml"
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "rules" / "schemas" / "config.schema.yaml"
 
 # JSON schema takes 32.0 for an integer; code that counts with it does not.
 _VALIDATOR = extend(
@@ -275,16 +276,20 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
     rules: what the schema says of the section's keys.
     """
 
-    def complete(key: str, value: str | dict, rule: dict) -> dict:
+    def complete(key: str, value: str | dict, rule: dict, ours: bool) -> dict:
         value = _with_defaults({"path": value} if isinstance(value, str) else value, rule)
+        if ours:
+            value["path"] = os.path.relpath(ROOT / value["path"])
         exists(key, value["path"])
         return value
 
     for key, rule in rules.items():
-        if block[key] is not None and "path" in rule.get("properties", {}):
-            block[key] = complete(f"{where}.{key}", block[key], rule)
-        elif isinstance(block[key], list) and "path" in rule.get("items", {}).get("properties", {}):
-            block[key] = [complete(f"{where}.{key}.{i}", v, rule["items"]) for i, v in enumerate(block[key])]
+        given, of_each = block[key], rule.get("items", {})
+        ours = given == _with_defaults(rule.get("default"), rule)  # they lie with the code, wherever it is run
+        if given is not None and "path" in rule.get("properties", {}):
+            block[key] = complete(f"{where}.{key}", given, rule, ours)
+        elif isinstance(given, list) and "path" in of_each.get("properties", {}):
+            block[key] = [complete(f"{where}.{key}.{i}", v, of_each, ours) for i, v in enumerate(given)]
     if block.get("loss_net") is not None and block["loss_net"] not in models:
         raise unknown(f"{where}.loss_net: model", block["loss_net"], models)
 

@@ -40,6 +40,18 @@ def test_sections_are_on_in_the_schemas_order_and_can_be_turned_off():
     assert full["sections"]["tsne"]["perplexity"] == 5
 
 
+def test_pictures_that_are_a_default_are_found_from_any_working_directory(tmp_path, monkeypatch):
+    here = config.complete(GOOD)["sections"]
+    assert here["style_transfer"]["style"]["path"] == "cnnviz/demo/style.png"
+    monkeypatch.chdir(tmp_path)
+    there = config.complete(GOOD | {"sections": {"pca": {}}})["sections"]
+    given = [there["style_transfer"][key] for key in ("content", "style", "second_style")]
+    for picture in given + there["texture_synthesis"]["pictures"]:
+        assert Path(picture["path"]).is_file() and not Path(picture["path"]).is_absolute()
+    with pytest.raises(UserError, match="does not exist"):  # a path of the user's is meant from where they are
+        config.complete(changed("sections", "style_transfer", value={"style": "cnnviz/demo/style.png"}))
+
+
 def test_a_list_of_sections_turns_on_those_only():
     full = config.complete(changed("sections", value=["saliency", "pca"]))
     assert list(full["sections"]) == [name for name in ORDER if name in ("saliency", "pca")]
