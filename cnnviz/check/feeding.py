@@ -1,7 +1,7 @@
 """Is a network fed rightly? A few pictures go through it in other usual ways, cheapest first, while there is time."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,6 @@ FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the
 
 def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[Line, None, bool]:
     """Does another preprocessing score clearly better? Gives back the answer."""
-    model, full, channels = seen.model, seen.facts["preprocess"], seen.facts["channels"]
     right = suspicions.right_outputs(seen.labels, mapping)
     kept = [i for i, outputs in enumerate(right) if outputs]
     right, scores = [right[i] for i in kept], seen.scores[kept]
@@ -26,26 +25,13 @@ def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[
     if suspicions.hits(scores, right).mean() > 1 - suspicions.LEAST:
         yield Line("✓", "preprocessing", "no other could be clearly better")
         return False
-    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
-    sizes = {f[:2] for f in forms if isinstance(f, tuple)}
-    changes = preprocessing.alternatives(full, channels, model.preprocess.size, sizes)
-
-    def score(change: dict, start: int, stop: int) -> np.ndarray | None:
-        try:
-            tried = replace(model, preprocess=models.preprocess(full | change, channels))
-            arrays = [seen.arrays[i] for i in kept[start:stop]]
-            if {"resize", "crop"} & change.keys():
-                arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in kept[start:stop]]
-            return scores_of(tried, arrays)
-        except Exception:  # whatever a network raises on pictures of a size that it does not take
-            return None
-
+    changes = others(seen)
     started = time.monotonic()
     pace = seen.passing + seen.decoding / 4 + 1e-9
     first = int(np.clip(0.4 * seconds / pace / len(changes), *FIRST))
     found = preprocessing.search(
         changes,
-        score,
+        lambda change, start, stop: scored(seen, change, kept[start:stop]),
         scores,
         right,
         first,
@@ -63,6 +49,32 @@ def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[
         f"{percent(new.mean())} instead of {percent(old.mean())} are right with {flow(found.change)[1:-1]} "
         f"({(new & ~old).sum()} of {len(new)} pictures gained, {(old & ~new).sum()} lost; {tried})"
     )
-    written = {key: value for key, value in full.items() if key in seen.block["preprocess"]} | found.change
-    yield Line("✗", "preprocessing", words, (f"write under models.{model.id}:", f"  preprocess: {flow(written)}"))
+    yield Line("✗", "preprocessing", words, (f"write under models.{seen.model.id}:", written(seen, found.change)))
     return True
+
+
+def others(seen: Seen) -> list[dict]:
+    """Changes of the preprocessing that are worth a try."""
+    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
+    sizes = {f[:2] for f in forms if isinstance(f, tuple)}
+    facts = seen.facts
+    return preprocessing.alternatives(facts["preprocess"], facts["channels"], seen.model.preprocess.size, sizes)
+
+
+def scored(seen: Seen, change: dict, rows: Sequence[int]) -> np.ndarray | None:
+    """The network's scores of some pictures under a change; None where it does not take them so."""
+    try:
+        block = models.preprocess(seen.facts["preprocess"] | change, seen.facts["channels"])
+        tried = replace(seen.model, preprocess=block)
+        arrays = [seen.arrays[i] for i in rows]
+        if {"resize", "crop"} & change.keys():
+            arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in rows]
+        return scores_of(tried, arrays)
+    except Exception:  # whatever a network raises on pictures of a size that it does not take
+        return None
+
+
+def written(seen: Seen, change: dict) -> str:
+    """The line of the config with a change in it."""
+    stated = {key: value for key, value in seen.facts["preprocess"].items() if key in seen.block["preprocess"]}
+    return f"  preprocess: {flow(stated | change)}"

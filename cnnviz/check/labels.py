@@ -76,15 +76,8 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
     if max(map(len, labels)) > 1 and model.kind == "softmax":
         words = "pictures have several, but the network is taken to name one class; if it can name several, write"
         yield Line("!", "labels", words, (f"under models.{model.id}:  outputs: {{kind: sigmoid}}",))
-    first_seen = [image_set.classes[p.labels[0]] for p in image_set.pictures if p.labels]
-    others = suspicions.orders(
-        image_set.classes, list(dict.fromkeys([*first_seen, *image_set.classes])), model.classes, mapping
-    )
-    ordered = suspicions.better_order(seen.scores, labels, mapping, list(others))
-    fitted = suspicions.permutation(seen.scores, labels, mapping)
-    if ordered and fitted and suspicions.explains_more(fitted[1], ordered[2]):
-        ordered = None  # a known order that is right for some classes by chance
-    if not ordered and not fitted:
+    found = another_order(seen.scores, labels, mapping, known_orders(seen, image_set, mapping))
+    if not found:
         if not counted.any():  # the line on labels says so
             return None, False
         sure = suspicions.sure_of_something_else(seen.scores, labels, mapping)
@@ -95,14 +88,8 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
             )
             yield Line("✗", "label order", words, tuple(by_file_name(seen)))
         return (None if sure else mapping), near and not sure
-    if ordered:
-        how, other, new = ordered
-        words = (
-            f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order: {how}"
-        )
-    else:
-        other, new = fitted
-        words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order"
+    how, other, new = found
+    words = f"{percent(new.mean())} instead of {percent(hit.mean())} are right with the outputs in another order{how}"
     calls = suspicions.mostly_called(seen.scores, labels, mapping)
     more = [
         f"pictures labelled {image_set.classes[label]!r} are mostly called {model.classes[output]!r} ({count} of {of})"
@@ -111,6 +98,26 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
     more += [f"… and so on, {len(calls)} classes in all"] if len(calls) > 3 else []
     yield Line("✗", "label order", words, (*more, *mended(other, mapping, seen, image_set.classes)))
     return other, False
+
+
+def known_orders(seen: Seen, image_set: ImageSet, mapping: list[int | None]) -> list[tuple[str, list]]:
+    """See suspicions.orders."""
+    first_seen = [image_set.classes[p.labels[0]] for p in image_set.pictures if p.labels]
+    appearance = list(dict.fromkeys([*first_seen, *image_set.classes]))
+    return list(suspicions.orders(image_set.classes, appearance, seen.model.classes, mapping))
+
+
+def another_order(
+    scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: list[int | None], known: Sequence[tuple[str, list]]
+) -> tuple[str, list[int | None], np.ndarray] | None:
+    """(": which", mapping, hits) of an order of the outputs that is clearly better, a known or a fitted one, if any."""
+    ordered = suspicions.better_order(scores, labels, mapping, known)
+    fitted = suspicions.permutation(scores, labels, mapping)
+    if ordered and fitted and suspicions.explains_more(fitted[1], ordered[2]):
+        ordered = None  # a known order that is right for some classes by chance
+    if ordered:
+        return f": {ordered[0]}", *ordered[1:]
+    return fitted and ("", *fitted)
 
 
 def accuracy(scores: np.ndarray, right: Sequence[tuple[int, ...]], kind: str) -> str:

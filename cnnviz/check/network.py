@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cnnviz.check import feeding, labels, pictures, suspicions, truth
+from cnnviz.check import both, feeding, labels, pictures, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, some
@@ -148,12 +148,14 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         yield Line("·", "preprocessing", "cannot be judged before labels and outputs fit")
     elif len(seen.places) >= suspicions.FEWEST:
         explained = yield from feeding.feeding(seen, mapping, left())
+        if not explained and not odd and mapping == list(model.label_to_output):
+            explained = yield from both.both(seen, image_set, left())
         if puzzling and not explained and not odd:
             words = (
                 "" if suspicions.enough_for_permutation(seen.labels) else " (hardly to be told: few pictures a class)"
             )
             words = (
-                f"neither labels in another order{words} nor another preprocessing alone explains it. Is the network "
+                f"neither labels in another order{words} nor another preprocessing explains it. Is the network "
                 "trained, and are these the right weights (checkpoint_key: chooses among several in a file)? Were these"
             )
             words += " its classes? Where both are wrong, write classes: in the order of the training, and check again"

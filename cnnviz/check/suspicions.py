@@ -51,13 +51,16 @@ def near_chance(hit: np.ndarray, chance: float) -> bool:
     return right == 0 or bdtrc(right - 1, len(hit), chance) > 0.01
 
 
-def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None = None) -> bool:
-    """Of hits (n,) on the same pictures; see above. by_score: the test's own evidence, +1, 0 or −1 a picture."""
+def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None = None, tries: int = 1) -> bool:
+    """Of hits (n,) on the same pictures; see above. by_score: the test's own evidence, +1, 0 or −1 a picture.
+
+    tries: how many others there were of which this is the best (Bonferroni).
+    """
     evidence = new.astype(int) - old if by_score is None else by_score
     gained, lost = int((evidence > 0).sum()), int((evidence < 0).sum())
     if not gained or new.sum() - old.sum() < LEAST * len(new):
         return False
-    return binomtest(gained, gained + lost, alternative="greater").pvalue < SURE
+    return binomtest(gained, gained + lost, alternative="greater").pvalue < SURE / tries
 
 
 def plausible(hit: np.ndarray, chance: float, part: float) -> bool:

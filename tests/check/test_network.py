@@ -119,6 +119,19 @@ def test_classes_in_a_wrong_order_are_mended(order):
     assert doubts(checked(pasted(model, found))) == []
 
 
+def test_a_wrong_order_and_a_wrong_preprocessing_at_once_are_mended():
+    names = list(CLASSES)
+    shuffled = [names[i] for i in (5, 3, 9, 0, 11, 1, 8, 2, 4, 10, 6, 7)]
+    model = {**DEMO, "classes": shuffled, "preprocess": DEMO["preprocess"] | {"range": 255}}
+    lines = checked(model)
+    found = wrong(lines)
+    assert set(found) == {"accuracy", "both"} and not [line for line in lines if line.name == "why"]
+    assert found["both"].more[0] == "write under models.net:"
+    mended = yaml.safe_load("\n".join(found["both"].more[1:]))
+    assert mended == {"preprocess": DEMO["preprocess"] | {"range": 1}, "classes": names}
+    assert doubts(checked(model | mended)) == []
+
+
 def test_a_background_class_is_found(factory):
     model = factory("background")
     lines = checked(model)
