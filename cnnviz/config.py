@@ -259,7 +259,7 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
     if "factory" in block:
         _check_code(where, block["factory"])
     for path in model_files(block):
-        exists(where, path)
+        _watched(where, path)
     p = block["preprocess"]
     crop = p.get("crop", p.get("resize", 224))
     if not isinstance(p.get("resize"), list) and not isinstance(crop, int):
@@ -280,7 +280,7 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
         value = _with_defaults({"path": value} if isinstance(value, str) else value, rule)
         if ours:
             value["path"] = os.path.relpath(ROOT / value["path"])
-        exists(key, value["path"])
+        _watched(key, value["path"])
         return value
 
     for key, rule in rules.items():
@@ -336,6 +336,13 @@ def exists(where: str, path: str) -> Path:
         shown = path if len(path) < 200 and path.isprintable() else quoted(path)
         raise unknown(f"{where}: {shown} does not exist; in {parent}", missing, inside)
     return found
+
+
+def _watched(where: str, path: str) -> None:
+    """Raise UserError where Snakemake cannot take ``path`` as a job's input: it has no way to write a brace."""
+    exists(where, path)
+    if "{" in path or "}" in path:
+        raise UserError(f"{where}: {quoted(path)} has braces, which Snakemake cannot read in a path; rename it")
 
 
 def read(path: Path):

@@ -111,7 +111,10 @@ rule first_layers:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=10,
     params:
-        models=json.dumps([{"id": name, "title": block["title"] or name} for name, block in config["models"].items()]),
+        # a function, since Snakemake would take {x} in the text of a title for a wildcard
+        models=lambda w: json.dumps(
+            [{"id": name, "title": block["title"] or name} for name, block in config["models"].items()]
+        ),
         results=lambda w, input: [f"{model}={path}" for model, path in zip(MODELS, input)],
         folder=lambda w, output: Path(output.section).parent,
         code=code_hash("cnnviz.views.first_layers"),
@@ -144,7 +147,7 @@ rule index:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=10,
     params:
-        config=json.dumps(gallery_config()),
+        config=lambda w: json.dumps(gallery_config()),  # a function, since a title may hold {x}
         site=lambda w, output: Path(output.page).parent,
         gallery=lambda w: f"{RESULTS}/gallery",
         benchmarks=f"{RESULTS}/benchmarks",

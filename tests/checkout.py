@@ -126,7 +126,8 @@ class Checkout:
         return copy
 
 
-# Class and file names of the finished run. They have to survive it, and to reach no page but as text.
+# Names of the finished run. They have to survive it, and to reach no page but as text.
+TITLE = "{x} <script>alert(1)</script>"  # {x} is a wildcard where Snakemake reads it
 CLASSES = (
     "<script>alert(1)<script>",
     "\"two\" & 'one'",
@@ -159,10 +160,11 @@ class Finished(Checkout):
         super().__init__(
             folder,
             {
+                "title": TITLE,
                 "threads": 1,
                 "device": "cpu",
                 "image_sets": {"drawn": {"kind": "folder", "path": "pictures"}},
-                "models": {"tiny": self.model("weights.pt"), "twin": self.model("twin.pt")},
+                "models": {"tiny": self.model("weights.pt"), "twin": self.model("twin.pt") | {"title": TITLE}},
                 "sections": only(SECTIONS),
             },
         )

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import datetime
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -256,9 +257,15 @@ def test_long_arguments_are_no_paths(mine):
     assert outcome(put(mine, ("models", "own", "arguments"), "x", "a" * 5000)) == ""
 
 
-@pytest.mark.parametrize("value", ["", " ", "/", ".."])
+@pytest.mark.parametrize("value", ["", " ", "/", "..", "a{x}b"])
 def test_results_are_in_a_folder_of_their_own(mine, value):
     assert "Folder for everything" in outcome(mine | {"results": value})
+
+
+def test_a_path_that_snakemake_cannot_read_is_refused(mine, tmp_path):
+    (tmp_path / "{x}").mkdir()
+    path = str(shutil.copy(mine["models"]["own"]["classes"], tmp_path / "{x}" / "names.txt"))
+    assert "has braces" in outcome(put(mine, ("models", "own"), "classes", path))
 
 
 def test_a_missing_block_is_named(mine):

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cnnviz import __version__
-from tests.checkout import CLASSES, SECTIONS, Finished
+from cnnviz.views.section import fit
+from tests.checkout import CLASSES, SECTIONS, TITLE, Finished
 from tests.site import static
 
 
@@ -55,7 +56,7 @@ def test_hostile_names_are_text(finished, published):
     pages = {name: content.decode() for name, content in published.items() if name.endswith(".html")}
     assert not [name for name, page in pages.items() if "<script>alert" in page]
     shown = " ".join(html.unescape(page) for page in pages.values())
-    assert all(name in shown for name in CLASSES if "\n" not in name)
+    assert all(fit(name) in shown for name in (*CLASSES, TITLE) if "\n" not in name)
     assert {name.split("/")[0] for name in published if "/" in name} == {"assets", "compare", "images", "models"}
     assert not [name for name in published if not re.fullmatch(r"[a-z0-9/._-]+", name) or ".." in name.split("/")]
 

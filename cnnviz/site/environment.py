@@ -7,6 +7,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cnnviz.views.section import fit
+
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
@@ -87,6 +89,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=lambda value: fit(value) if type(value) is str else value,  # Markup is made of what was fit
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

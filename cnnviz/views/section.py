@@ -8,6 +8,7 @@ import argparse
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,13 @@ from cnnviz.run import atomic, whole
 from cnnviz.run.result import Result, read
 
 SCHEMA = 1
+# What no XML may hold, and what turns the direction of all text behind it.
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def fit(text: str) -> str:
+    """The text as pages and drawings can hold it: � in place of control characters, which names of files may have."""
+    return _UNFIT.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,7 @@ class Context:
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
         """A Figure of an encoded file (an SVG, say), added to the zip. Raises ValueError for an id used twice."""
-        self.file(file, content)
+        self.file(file, fit(content.decode()).encode() if file.endswith(".svg") else content)
         return Figure(id=id, file=file, width=width, height=height, **words)
 
     def file(self, name: str, content: bytes) -> None:

@@ -1,0 +1,22 @@
+"""Names of files may hold what no XML can, and what turns the direction of all text behind it."""
+
+from html import escape
+from xml.etree import ElementTree
+
+from cnnviz.site.environment import environment
+from cnnviz.views.section import Context
+
+NAME = "a\x01\x1b[31m\u202egpj <b> שלום"
+SHOWN = "a\ufffd\ufffd[31m\ufffdgpj <b> שלום"
+
+
+def test_a_drawing_holds_any_name():
+    context = Context({}, {}, None, None, {})
+    drawn = f'<svg xmlns="http://www.w3.org/2000/svg"><text>{escape(NAME)}</text></svg>'.encode()
+    context.figure("a", "a.svg", drawn, 9, 9, alt="", caption="", mapping="", data="", subjects=())
+    assert ElementTree.fromstring(context.files["a.svg"])[0].text == SHOWN
+
+
+def test_a_page_holds_any_name():
+    page = environment().from_string('<p title="{{ name }}">{{ name }}</p>').render(name=NAME)
+    assert page == f'<p title="{escape(SHOWN)}">{escape(SHOWN)}</p>'
