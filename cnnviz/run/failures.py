@@ -4,6 +4,8 @@ import logging
 import re
 from pathlib import Path
 
+from cnnviz.errors import printable
+
 _FAILED = re.compile(r"CalledProcessError in file .*\| tee ([^\s']+)' (returned non-zero|died with)", re.DOTALL)
 
 _ENDS = ("error: ", "killed by", "Traceback (most recent call last)", "Fatal Python error")
@@ -30,7 +32,7 @@ def sentence(log: Path) -> str:
         text = log.read_bytes().decode("utf-8", "replace").rstrip()
     except OSError:
         text = ""
-    lines = [line.rsplit("\r", 1)[-1].strip() for line in text.split("\n")]
+    lines = [printable(line.rsplit("\r", 1)[-1].strip()) for line in text.split("\n")]
     told = [line for line in lines if line.startswith("error: ")]  # below it there may be lines to paste
     last = (told[-1] if told and not lines[-1].startswith("killed by") else lines[-1]).removeprefix("error: ")[:1000]
     _, _, place = log.with_suffix("").as_posix().rpartition("/logs/")
@@ -43,4 +45,4 @@ def _before(text: str) -> list[str]:
     """The last three lines that a log has before an error, or before its last line; progress bars are none."""
     lines = [line for line in text.split("\n")[:-1] if line.strip() and "\r" not in line]
     ends = [i for i, line in enumerate(lines) if line.startswith(_ENDS)]
-    return [f"    {line[:200]}" for line in lines[: ends[0] if ends else None][-3:]]
+    return [f"    {printable(line[:200])}" for line in lines[: ends[0] if ends else None][-3:]]

@@ -56,6 +56,7 @@ def test_without_a_log_it_is_said_where_an_error_came_from(monkeypatch, capsys):
             "error: no state dict:\n\nimport torch\n\nThen write\n",
             "tiny · network failed: no state dict:",
         ),
+        ("tiny/lime.log", "error: \x1b[2J\u202egpj", r"tiny · lime failed: \x1b[2J\u202egpj"),
         ("tiny/tsne.log", "", "tiny · tsne failed: its log is empty"),
     ],
 )
@@ -74,10 +75,10 @@ def test_what_a_job_said_last_is_repeated_but_neither_tracebacks_nor_bars(tmp_pa
     log = tmp_path / "logs/m/lime.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(
-        b"zero\none\n\ntwo\nm: 0%\rm: 100%\nout of memory: 8 pictures at a time from here on\n"
+        b"zero\none\n\ntwo\x1b[31m\nm: 0%\rm: 100%\nout of memory: 8 pictures at a time from here on\n"
         b"Traceback (most recent call last):\n  File x\nKeyError: 3\nerror: KeyError: 3\n"
     )
-    three = ["    one", "    two", "    out of memory: 8 pictures at a time from here on"]
+    three = ["    one", r"    two\x1b[31m", "    out of memory: 8 pictures at a time from here on"]
     assert failures.sentence(log).splitlines() == ["m · lime failed: KeyError: 3", *three, f"Its log: {log}"]
 
 
