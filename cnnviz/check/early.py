@@ -29,6 +29,8 @@ SECONDS = 60  # at most; a network of usual size takes two or three
 def main(job: Job) -> None:
     found, seen = [], 0
     try:
+        for words in facts.read(job.inputs["network"])["trial"]["answers"]:  # which the pages have from there
+            print(f"WARNING: model {job.model_id}: answers: {words}", flush=True)
         for step in within(steps(job), SECONDS):
             if isinstance(step, Seen):
                 seen = len(step.places)

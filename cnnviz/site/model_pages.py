@@ -88,7 +88,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]
-    accuracy = _accuracy(model_path.parent / "forward" / "result.npz")
+    accuracy = _accuracy(model_path.parent / "forward" / "result.npz", len(facts.get("classes", ())))
     warnings = _warnings(model_path.parent / "look.json", publish)
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
@@ -219,14 +219,15 @@ def _facts(path: Path) -> dict:
         return {}
 
 
-def _accuracy(path: Path) -> dict:
-    """top1, top5 (fractions) and pictures (a count), as far as the forward pass states them."""
+def _accuracy(path: Path, classes: int) -> dict:
+    """top1, top5 (fractions; of more than five classes) and pictures (a count), as the forward pass states them."""
     try:
         with np.load(path, allow_pickle=False) as file:
             numbers = json.loads(str(file["meta"]))["numbers"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return {}
-    return {k: numbers[k] for k in ("top1", "top5", "pictures", "labelled") if isinstance(numbers.get(k), int | float)}
+    names = ("top1", "pictures", "labelled", *(["top5"] if classes > 5 else []))
+    return {k: numbers[k] for k in names if isinstance(numbers.get(k), int | float)}
 
 
 def _warnings(path: Path, publish: str) -> list[dict]:

@@ -55,6 +55,13 @@ def test_mistakes_are_warned_of_at_once(looked, capsys, monkeypatch, mistake, na
     assert f"WARNING: model net: {name}: " in capsys.readouterr().out
 
 
+def test_answers_that_vary_are_told(looked, capsys, monkeypatch):
+    read = early.facts.read
+    monkeypatch.setattr(early.facts, "read", lambda path: read(path) | {"trial": {"answers": ["Not the same twice."]}})
+    looked({})
+    assert "WARNING: model net: answers: Not the same twice.\n" in capsys.readouterr().out
+
+
 def test_it_never_fails(make_job, tmp_path, capsys):
     outputs = {"look": tmp_path / "look.json"}
     early.main(make_job(DEMO, outputs=outputs))  # there is no network.json

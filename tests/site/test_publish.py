@@ -182,7 +182,7 @@ def test_where_nobody_can_know_nothing_is_said(accuracy, facts):
 
 def test_near_chance_is_said_on_the_models_pages_and_on_its_card_only(tmp_path):
     synthetic.make_results(tmp_path)
-    numbers = {"top1": 0.34, "top5": 1.0, "pictures": 500, "labelled": 300}
+    numbers = {"top1": 0.17, "top5": 1.0, "pictures": 500, "labelled": 300}
     forward = tmp_path / "models" / "nasty-1" / "forward" / "result.npz"
     result.write(forward, result.Result({}, "ok", "", numbers, {}, 0, {}))
     manifest = synthetic.render(tmp_path)
@@ -190,7 +190,7 @@ def test_near_chance_is_said_on_the_models_pages_and_on_its_card_only(tmp_path):
     told = {
         p.relative_to(tmp_path / "site").as_posix()
         for p, page in static.pages(tmp_path / "site").items()
-        if "Near chance: 34.0 % of 300 labelled pictures" in page.text
+        if "No better than guessing: 17.0 % of 300 labelled pictures" in page.text
     }
     sections = {f"models/nasty-1/sections/{id}.html" for id in synthetic.SECTIONS}
     assert told == sections | {"models/nasty-1/index.html", "index.html"}
