@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+MANY = 8  # pictures: what a network does with them tells what it does with a batch
 EXACT = (8, 4, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
 
 
@@ -79,7 +80,7 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
 
     one = goes(1)
     if one:
-        found = (1, None) if goes(2) and not _one_by_one(net, pictures(2)) else (1, 1)
+        found = (1, None) if goes(2) and not _apart(net, pictures(MANY)) else (1, 1)
     elif goes(2) and goes(3):
         found = (2, None)
     else:  # what puts out something else for one picture is not asked for 64
@@ -88,8 +89,8 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
     return found
 
 
-def _one_by_one(net: nn.Module, x: Tensor) -> bool:
-    """Does the network take two pictures apart itself? Its layers then see one at a time, and are read like that."""
+def _apart(net: nn.Module, x: Tensor) -> bool:
+    """Does the network take so many pictures apart itself, or not take them? Its layers are then read one by one."""
     rows: dict[nn.Module, list[int]] = {}
 
     def count(module, inputs, output):
@@ -100,10 +101,12 @@ def _one_by_one(net: nn.Module, x: Tensor) -> bool:
     try:
         with torch.no_grad():
             net(x)
+    except (Exception, SystemExit):  # it takes fewer
+        return True
     finally:
         for handle in handles:
             handle.remove()
-    return any(seen == [1, 1] for seen in rows.values())
+    return any(len(seen) > 1 and sum(seen) == len(x) for seen in rows.values())
 
 
 def limit(net: nn.Module, least: int, most: int | None) -> None:

@@ -6,6 +6,7 @@ channels last; :meth:`Layer.maps` turns both into feature maps.
 """
 
 import math
+import threading
 from collections import Counter
 from dataclasses import dataclass
 
@@ -51,11 +52,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Call:
-    """A module's (last) call in a forward pass: its place in the order, and the shapes of its input and output."""
+    """A module's (last) call in a forward pass: its place in the order, and the shapes of its input and output.
+
+    aside: in another thread than the pass itself.
+    """
 
     order: int
     input: tuple[int, ...]
     output: tuple[int, ...]
+    aside: bool = False
 
 
 def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseException | None]:
@@ -64,13 +69,15 @@ def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseExcep
     Of modules that give a tensor of real numbers.
     """
     calls: dict[str, Call] = {}
+    here = threading.get_ident()
 
     def note(name: str):
         def hook(module, inputs, more, output):
             given = taken(inputs, more)
             if given is not None and isinstance(output, torch.Tensor) and output.is_floating_point():
                 calls.pop(name, None)
-                calls[name] = Call(len(calls), tuple(given.shape), tuple(output.shape))
+                aside = threading.get_ident() != here
+                calls[name] = Call(len(calls), tuple(given.shape), tuple(output.shape), aside)
 
         return hook
 

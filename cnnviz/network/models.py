@@ -322,7 +322,7 @@ def describe(
     if (offset := config["outputs"]["offset"]) >= (outputs := calls[""].output[1]):
         raise UserError(f"{where}: it has {outputs} outputs, and outputs: {{offset: {offset}}} leaves none for a class")
     with trial.undisturbed(net):
-        calls = trial.by_picture(net, partial(normalised, prepared), channels, prepared.size, calls)
+        calls = trial.by_picture(net, partial(normalised, prepared), channels, prepared.size, calls, where)
         found = layers.named(net, calls)
         tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
     kind = kinds.of(config["outputs"]["kind"])

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnviz.errors import in_a_line
+from cnnviz.errors import UserError, in_a_line
 from cnnviz.network import batches
 from cnnviz.network.hooks import capture
 from cnnviz.network.layers import Call, Layer, watched
@@ -50,6 +50,10 @@ NOT_ALONE = (
 NO_GRADIENT = (
     "The class scores of this network have no gradient with respect to the picture: {}. torch.no_grad(), "
     "torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
+)
+THREADS = (
+    "the network calls its layers in several threads (ThreadPoolExecutor, say), in which they cannot be watched. Call "
+    "them one after the other in its forward()"
 )
 
 
@@ -83,16 +87,19 @@ def undisturbed(net: nn.Module) -> Iterator[None]:
 
 
 def by_picture(
-    net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], calls: dict[str, Call]
+    net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], calls: dict[str, Call], where: str
 ) -> dict[str, Call]:
     """The calls of modules that give a row for each picture: not one for each part of it, and nothing inside vmap().
 
-    ``net`` then takes any number of pictures.
+    ``net`` then takes any number of pictures. Raises UserError where a module is called in a thread of its own: several
+    run in any order, and what stands in for an operation, such as a ReLU, does so in one thread only.
     """
     least, most = batches.fit(net, lambda count: feed(pictures(count, channels, size)).contiguous())
-    rows = max(least, min(2, most or 2))  # that a module sees of two pictures
-    of_two, _ = watched(net, feed(pictures(2, channels, size)).contiguous())
-    other = {name for name, call in of_two.items() if name and call.output[:1] != (rows,)}
+    rows = max(least, min(batches.MANY, most or batches.MANY))  # that a module sees of many pictures
+    of_many, _ = watched(net, feed(pictures(batches.MANY, channels, size)).contiguous())
+    if any(call.aside for call in (*calls.values(), *of_many.values())):
+        raise UserError(f"{where}: {THREADS}")
+    other = {name for name, call in of_many.items() if name and call.output[:1] != (rows,)}
     return {name: call for name, call in calls.items() if name not in other}
 
 

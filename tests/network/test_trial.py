@@ -1,5 +1,7 @@
 """What a few pictures tell of a network, on networks as people write them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnviz import config
+from cnnviz.errors import UserError
 from cnnviz.network import doors, models, trial
 
 SIZE = (32, 32)
@@ -209,7 +212,14 @@ def alone(net, x):
     return Net.forward(net, x)
 
 
+def few(net, x):
+    assert len(x) <= 3
+    return Net.forward(net, x)
+
+
 BATCHES = {
+    few: [1, 1],
+    lambda net, x: torch.cat([Net.forward(net, part) for part in x.split(4)]): [1, 1],
     lambda net, x: net.fc(F.adaptive_avg_pool2d(net.maps(x), 1).squeeze()): [2, None],
     alone: [1, 1],
     lambda net, x: net.fc(net.maps(x[:1]).mean((2, 3))): [1, 1],
@@ -232,6 +242,23 @@ def test_a_network_for_some_numbers_of_pictures_takes_all_and_its_modules_are_re
             torch.testing.assert_close(net(x), plain(x))
         torch.testing.assert_close(captured["two"], plain.two(torch.relu(plain.one(x))).detach())
         torch.testing.assert_close(captured[""], plain(x).detach())
+
+
+def in_threads(call, items):
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(call, items))
+
+
+THREADS = [
+    lambda net, x: torch.cat(in_threads(lambda part: Net.forward(net, part), x.split(1))),
+    lambda net, x: net.fc(sum(in_threads(lambda scale: net.maps(scale * x).mean((2, 3)), (1, 2)))),
+]
+
+
+@pytest.mark.parametrize("forward", THREADS)
+def test_layers_that_run_in_threads_are_refused(described, forward):
+    with pytest.raises(UserError, match=r"^model m: .* in several threads .* one after the other in its forward\(\)$"):
+        described(member(forward))
 
 
 def folded(net, x):
