@@ -307,6 +307,44 @@ def test_masks_of_every_usual_form(tmp_path):
         label_maps.numbers(tmp_path / "absent.png", 2)
 
 
+def test_shadesare_meant_where_colours_are_named(tmp_path):
+    """A mask that happens to be grey, such as one that is background all over, is no map of numbers then."""
+    grey = np.repeat(np.uint8([[0, 128, 255, 9]])[..., None], 3, -1)
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    doubts, colours = label_maps.Doubts(), [[255, 255, 255], [0, 0, 0], [128, 128, 128]]
+    assert label_maps.numbers(tmp_path / "mask.png", 3, colours, None, doubts).tolist() == [[1, 2, 0, -1]]
+    assert dict(doubts.unnamed) == {(9, 9, 9): 1}
+    assert doubts.of_colours().startswith("1 colour ([9, 9, 9]) that mask_colours does not name")
+    assert "25.0% of the masks' pixels" in doubts.of_colours()
+
+
+@pytest.mark.parametrize("colours", [None, [[0, 0, 0], [1, 1, 1]]])
+def test_whatever_a_mask_is_it_is_read_or_left_out(tmp_path, colours):
+    labels, row = np.eye(8, dtype=np.uint8), images.Picture("p", "p.png", None, 8, 8, mask="")
+    one = images.ImageSet({"kind": "folder", "path": str(tmp_path), "mask_colours": colours}, (row,), (), ())
+    prepared = models.preprocess({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
+                                  "range": 1, "mean": 0, "std": 1})  # fmt: skip
+    good = {"float": labels.astype(float), "one-channel": labels[..., None], "bool": labels > 0}
+    shades = np.zeros((8, 8, 3)) + [0.2, 0, 0]
+    bad = {"half": labels + 0.5, "nan": np.where(labels, np.nan, 0), "far": labels.astype(np.uint64) + 2**32,
+           "row": labels[0], "four-d": labels[None, None], "empty": labels[:0], "two": np.stack([labels] * 2, -1),
+           "complex": labels * 1j, "words": labels.astype(str), "float-colours": shades}  # fmt: skip
+    for name, values in (good | bad).items():
+        np.save(tmp_path / f"{name}.npy", values)
+    Image.fromarray(labels).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:50])
+    for mode in ("L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "I", "F"):
+        Image.fromarray(labels).convert(mode).save(tmp_path / f"{mode}.tif")
+    doubts = label_maps.Doubts()
+    for path in sorted(tmp_path.iterdir()):
+        pictures = (replace(row, id=path.name, mask=path.name),)
+        found = label_maps.usable(replace(one, pictures=pictures), 0, prepared, 2, doubts)
+        assert (found is None) == (path.name in doubts.left_out)
+        assert found is None or found.tolist() == labels.tolist(), path.name
+    assert set(doubts.left_out) == {*(f"{name}.npy" for name in bad), "cut.png"}
+    assert not any(str(tmp_path) in why for why in doubts.left_out.values())
+
+
 def test_a_folder_of_masks_beside_the_pictures(tmp_path):
     for name in ("images/a/x.png", "images/y.png", "images/z.png", "images/masks/a/x.png", "images/masks/y_mask.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -443,9 +481,11 @@ def checked(tmp_path):
         "class Map(Light):\n    def forward(self, x):\n        return self.c(x) - 0.1\n"
     )
 
-    def lines(kind, preprocess, outputs=()):
-        table = {"kind": "csv", "path": f"{tmp_path}/t.csv"} | (
-            {"target_columns": ["light"]} if kind == "regression" else {"mask_column": "mask"}
+    def lines(kind, preprocess, outputs=(), of_set=None):
+        table = (
+            {"kind": "csv", "path": f"{tmp_path}/t.csv"}
+            | (of_set or {})
+            | ({"target_columns": ["light"]} if kind == "regression" else {"mask_column": "mask"})
         )
         net = {
             "factory": f"{tmp_path}/n.py:{'Value' if kind == 'regression' else 'Map'}",
@@ -498,3 +538,14 @@ def test_masks_that_cannot_be_used_are_counted_and_the_others_judged(checked, tm
     masks = next(line for line in found if line.name == "masks" and line.mark == "!")
     assert "2 of" in masks.text and "77" in "".join(masks.more) and "m3.png cannot be read" in "".join(masks.more)
     assert marked(found)["pixels"].mark == "✓" and marked(found)["unknown"].mark == "·"
+
+
+def test_shadesthat_nothing_names_are_counted(checked, tmp_path):
+    for i in range(30):
+        painted = np.uint8([[0, 0, 0], [200, 0, 0], [7, 8, 9]])[np.repeat([[0], [1]], 4, 0).repeat(8, 1)]
+        painted[0, 0] = [7, 8, 9]
+        Image.fromarray(painted).save(tmp_path / f"m{i}.png")
+    colours = {"mask_colours": [[0, 0, 0], [200, 0, 0]]}
+    found = marked(checked("segmentation", {"mean": 0, "std": 1}, of_set=colours))
+    assert found["colours"].mark == "!" and "[7, 8, 9]" in found["colours"].text and "1.6%" in found["colours"].text
+    assert found["pixels"].mark == "✓" and found["unknown"].text.startswith("1.6%")

@@ -88,12 +88,12 @@ def measured(model: Model, image_set: ImageSet, probes: Sequence[int], judged_on
     (p, h, w) int16, −1 where the truth is not known; ``evaluated`` (m,) int32, the judged pictures;
     ``pixel_confusion`` (C, C) int64, right, predicted; ``pixel_counts`` (m, 3, C) int64: of each judged picture pixels
     in both, right, predicted; ``class_iou`` (C,). In the numbers also ``unknown``, the share of the judged pictures'
-    pixels whose truth no mask says, and ``left_out``, picture → why its mask is of no use. Raises UserError where none
-    of several masks is of use.
+    pixels whose truth no mask says, ``unnamed``, a sentence about colours without a name, and ``left_out``, picture →
+    why its mask is of no use. Raises UserError where none of several masks is of use.
     """
     n, classes = len(image_set), len(model.classes)
     shares = np.zeros((n, classes), np.float32)
-    table, counts, evaluated, left_out = np.zeros((classes, classes), np.int64), [], [], {}
+    table, counts, evaluated, doubts = np.zeros((classes, classes), np.int64), [], [], label_maps.Doubts()
     at = {index: place for place, index in enumerate(probes)}
     wanted, size = set(judged_ones), model.preprocess.size
     maps, truths = np.zeros((2, len(probes), *size), np.int16)
@@ -103,7 +103,7 @@ def measured(model: Model, image_set: ImageSet, probes: Sequence[int], judged_on
         shares[i] = np.bincount(predicted.ravel(), minlength=classes) / predicted.size
         truth = None
         if i in wanted or i in at:
-            truth = label_maps.usable(image_set, i, model.preprocess, classes, left_out)
+            truth = label_maps.usable(image_set, i, model.preprocess, classes, doubts)
         if i in wanted and truth is not None:
             own = confusion(truth, predicted, classes)
             table += own
@@ -112,13 +112,14 @@ def measured(model: Model, image_set: ImageSet, probes: Sequence[int], judged_on
         if i in at:
             maps[at[i]] = predicted
             truths[at[i]] = label_maps.NOTHING if truth is None else truth
-    if len(left_out) > 1 and not evaluated:
-        raise UserError(f"none of the masks can be used: {next(iter(left_out.values()))}")
+    if len(doubts.left_out) > 1 and not evaluated:
+        raise UserError(f"none of the masks can be used: {next(iter(doubts.left_out.values()))}")
     arrays = {"shares": shares, "probe_maps": maps, "probe_truths": truths, "evaluated": np.array(evaluated, np.int32)}
+    odd = {"left_out": doubts.left_out, "unnamed": doubts.of_colours()}
     if not counts or not table.sum():
-        return arrays, {"left_out": left_out}
+        return arrays, odd
     counts = np.stack(counts)
     numbers = judged(counts, np.random.default_rng(job.seed_for("bootstrap")))
     arrays |= {"pixel_confusion": table, "pixel_counts": counts, "class_iou": ious(*counts.sum(0)).astype(np.float32)}
     unknown = 1 - table.sum() / (len(evaluated) * size[0] * size[1])
-    return arrays, numbers | {"left_out": left_out, "unknown": float(unknown)}
+    return arrays, numbers | odd | {"unknown": float(unknown)}

@@ -91,7 +91,7 @@ def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple
 
 def present(image_set: images.ImageSet, index: int, model: models.Model) -> list[int]:
     """The outputs of a segmentation network that are in a picture by its mask, the one with most pixels first."""
-    truth = label_maps.of_picture(image_set, index, model.preprocess, len(model.classes))
+    truth = label_maps.usable(image_set, index, model.preprocess, len(model.classes), label_maps.Doubts())
     if truth is None:
         return []
     counts = np.bincount(truth[truth >= 0].ravel(), minlength=len(model.classes))

@@ -62,7 +62,7 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
     """How near the network comes, and whether another preprocessing comes clearly nearer."""
     started = time.monotonic()
     if seen.model.kind == SEGMENTATION:
-        yield from _unusable_masks(seen)
+        yield from _odd_masks(seen)
     error = errors(seen, seen.model, seen.arrays)
     known = np.flatnonzero(np.isfinite(error))
     if not len(known):
@@ -81,13 +81,15 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
     yield found
 
 
-def _unusable_masks(seen: Seen) -> Iterator[Line]:
-    left_out, preprocess = {}, seen.model.preprocess
+def _odd_masks(seen: Seen) -> Iterator[Line]:
+    doubts, preprocess = label_maps.Doubts(), seen.model.preprocess
     for place in seen.places:
-        label_maps.usable(seen.sample, place, preprocess, len(seen.model.classes), left_out)
-    if left_out:
+        label_maps.usable(seen.sample, place, preprocess, len(seen.model.classes), doubts)
+    if left_out := tuple(doubts.left_out.values()):
         words = f"{len(left_out)} of {len(seen.places)} tried cannot be used"
-        yield Line("✗" if len(left_out) == len(seen.places) else "!", "masks", words, tuple(left_out.values())[:3])
+        yield Line("✗" if len(left_out) == len(seen.places) else "!", "masks", words, left_out[:3])
+    if words := doubts.of_colours():
+        yield Line("!", "colours", words)
 
 
 def errors(
@@ -136,7 +138,7 @@ def tables(
         some_arrays = arrays[start : start + segmentation.BATCH]
         maps = segmentation.label_map(model, model.pictures(some_arrays))
         for place, predicted in zip(places[start:], maps, strict=False):
-            right = label_maps.usable(seen.sample, place, model.preprocess, classes, {})
+            right = label_maps.usable(seen.sample, place, model.preprocess, classes, label_maps.Doubts())
             yield None if right is None else segmentation.confusion(right, predicted, classes)
 
 

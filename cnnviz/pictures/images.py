@@ -360,12 +360,17 @@ def _look(config: dict, row: Row) -> _Look:
         try:
             mask, _ = _stored({key: config.get(key) for key in ("kind", "path", "root")}, row.mask)
             height, width = mask.shape[:2] if isinstance(mask, np.ndarray) else mask.size[::-1]
-            if (width, height) != picture.size:
+            if not alike((height, width), picture.size[::-1]):
                 raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
         except Exception as error:
             notes.append(f"its mask {visible(row.mask)} is left out: {reason(error)}")
             row = row._replace(mask=None)
     return _Look(row, "", picture.size, channels, thumbnail, tuple(notes), found)
+
+
+def alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two sizes have one shape: a mask may be smaller than its picture, and is then rounded to pixels."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= (0.02 * max(a) + 1) * b[1]
 
 
 def _looks(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: int) -> list[_Look]:

@@ -4,17 +4,20 @@ A file holds a whole number a pixel (grey, 8 or 16 bits, or .npy), a colour of a
 that the image set's ``mask_colours`` name. Number i is output i; ``IGNORED`` pixels count for nothing.
 """
 
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import sizes
-from cnnviz.pictures.files import visible
-from cnnviz.pictures.images import ImageSet, reason
+from cnnviz.pictures import files, sizes
+from cnnviz.pictures.files import reason, visible
+from cnnviz.pictures.images import ImageSet, alike
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.preprocess import Preprocess
 
@@ -23,7 +26,34 @@ NOTHING = -1  # what it becomes
 LOSSY = (".jpg", ".jpeg", ".jfif")
 
 
-def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes: int) -> np.ndarray | None:
+@dataclass
+class Doubts:
+    """What is odd about masks. left_out: picture → why its mask is of no use. unnamed: colours that ``mask_colours``
+
+    does not name → their pixels, of ``coloured`` pixels in all.
+    """
+
+    left_out: dict[str, str] = field(default_factory=dict)
+    unnamed: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    coloured: int = 0
+
+    def of_colours(self) -> str:
+        """The colours without a name, in a sentence; "" where all have one."""
+        if not self.unnamed:
+            return ""
+        few = ", ".join(str([*colour]) for colour, _ in self.unnamed.most_common(3))
+        what = f"colour{'s' * (len(self.unnamed) > 1)} ({few}{', …' * (len(self.unnamed) > 3)})"
+        share = self.unnamed.total() / self.coloured
+        some = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+        return (
+            f"{len(self.unnamed):,} {what} that mask_colours does not name count for nothing: {some} of the masks' "
+            "pixels have them."
+        )
+
+
+def of_picture(
+    image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, doubts: Doubts | None = None
+) -> np.ndarray | None:
     """(h, w) int32 outputs of what the network sees of a picture, NOTHING where it is not known; None without a mask.
 
     Raises UserError for a file that is no label map of so many ``classes``.
@@ -33,75 +63,70 @@ def of_picture(image_set: ImageSet, index: int, preprocess: Preprocess, classes:
         return None
     path = Path(os.path.normpath(os.path.join(root_of(image_set.config), name)))
     config, picture = image_set.config, image_set.pictures[index]
-    labels = numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore"))
+    labels = numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore"), doubts)
     file = os.path.join(root_of(config), picture.file or picture.name)
     size = (picture.height, picture.width) if picture.width else not config.get("loader") and sizes.of_file(file)
-    if size and not _alike(labels.shape, size):
+    if size and not alike(labels.shape, size):
         raise UserError(
-            f"the mask {path} has {labels.shape[1]} × {labels.shape[0]} pixels, and its picture {size[1]} × {size[0]}: "
-            "they must have the same shape"
+            f"the mask {path.name} has {labels.shape[1]} × {labels.shape[0]} pixels, and its picture {size[1]} × "
+            f"{size[0]}: they must have the same shape"
         )
     return seen(labels, preprocess)
 
 
-def usable(
-    image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, left_out: dict[str, str]
-) -> np.ndarray | None:
-    """The same; a file that is no such label map goes into ``left_out``, picture → why, and gives None."""
+def usable(image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, doubts: Doubts) -> np.ndarray | None:
+    """The same; a file that is no such label map is left out, and gives None."""
     try:
-        return of_picture(image_set, index, preprocess, classes)
+        return of_picture(image_set, index, preprocess, classes, doubts)
     except UserError as error:
-        left_out[image_set.pictures[index].id] = visible(str(error))
+        doubts.left_out[image_set.pictures[index].id] = visible(str(error))
         return None
 
 
 def numbers(
-    path: Path, classes: int, colours: Sequence[Sequence[int]] | None = None, ignore: int | None = None
+    path: Path,
+    classes: int,
+    colours: Sequence[Sequence[int]] | None = None,
+    ignore: int | None = None,
+    doubts: Doubts | None = None,
 ) -> np.ndarray:
     """(h, w) int32: what the file at ``path`` says of each pixel, 0 … classes − 1 or NOTHING, which ``ignore`` becomes.
 
-    Raises UserError where it cannot be read, or holds another number.
+    Raises UserError where it cannot be read, or holds another number. Its name alone is said: pages show it.
     """
     try:
         values = _stored(path)
     except Exception as error:  # a decoder raises whatever it likes on a broken file
-        raise UserError(f"the mask {path} cannot be read: {reason(error)}") from error
-    if values.ndim == 3:
+        raise UserError(f"the mask {path.name} cannot be read: {reason(error)}") from error
+    lossy = path.suffix.lower() in LOSSY
+    if values.shape[2] == 3 and (colours or (values != values[..., :1]).any()):  # else grey, saved in colour
         if not colours:
             raise UserError(
-                f"the mask {path} holds colours, not numbers of classes; name them in the image set, in the order of "
-                "the outputs: mask_colours: [[0, 0, 0], [128, 64, 128]]"
+                f"the mask {path.name} holds colours, not numbers of classes; name them in the image set, in the order "
+                "of the outputs: mask_colours: [[0, 0, 0], [128, 64, 128]]"
             )
-        if path.suffix.lower() in LOSSY:
-            raise UserError(f"the mask {path} is a JPEG, which does not keep colours exactly; save masks as PNG")
-        found = _of_colours(values[..., :3], colours)
-        if not (found != NOTHING).any():
-            seen_first = ", ".join(map(str, np.unique(values[..., :3].reshape(-1, 3), axis=0)[:3].tolist()))
-            raise UserError(f"the mask {path} has none of the colours of mask_colours; it has {seen_first}, …")
-        return found
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    values = values.astype(np.int32)
+        if lossy:
+            raise UserError(f"the mask {path.name} is a JPEG, which does not keep colours exactly; save masks as PNG")
+        return _of_colours(values, colours, path.name, doubts or Doubts())
+    if values.shape[2] not in (1, 3):
+        raise UserError(f"the mask {path.name} has {values.shape[2]} numbers a pixel; a mask has one, or a colour")
+    # in float64 is every number that a file can hold, of the largest ones nearly
+    values = values[..., 0].astype(np.int32 if values.dtype.itemsize <= 2 else np.float64)
     if ignore is not None:
         values = np.where(values == ignore, NOTHING, values)
     found = np.unique(values)
-    if classes == 2 and path.suffix.lower() in LOSSY and found[-1] > 127:  # black and white, but for what a JPEG loses
+    if classes == 2 and lossy and found[-1] > 127:  # black and white, but for what a JPEG loses
         return (values > 127).astype(np.int32)
     if classes == 2 and set(found.tolist()) <= {0, 255}:  # black and white: yes or no
         return (values > 0).astype(np.int32)
-    if (odd := found[(found >= classes) & (found != IGNORED)]).size or found[0] < NOTHING:
-        if path.suffix.lower() in LOSSY:
-            raise UserError(f"the mask {path} is a JPEG, which does not keep numbers exactly; save masks as PNG")
+    if (odd := found[(found < NOTHING) | ((found >= classes) & (found != IGNORED)) | (found % 1 != 0)]).size:
+        if lossy:
+            raise UserError(f"the mask {path.name} is a JPEG, which does not keep numbers exactly; save masks as PNG")
         raise UserError(
-            f"the mask {path} holds the number {odd[0] if odd.size else found[0]}, and the network has {classes} "
-            f"classes, 0 to {classes - 1} ({IGNORED} is ignored; another such number says mask_ignore of the image set)"
+            f"the mask {path.name} holds the number {odd[0]:.12g}, and the network has {classes} classes, 0 to "
+            f"{classes - 1} ({IGNORED} is ignored; another such number says mask_ignore of the image set)"
         )
-    return np.where(values >= classes, NOTHING, values)
-
-
-def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two sizes have one shape: a mask may be smaller than its picture, and is then rounded to pixels."""
-    return abs(a[0] * b[1] - a[1] * b[0]) <= (0.02 * max(a) + 1) * b[1]
+    return np.where(values >= classes, NOTHING, values).astype(np.int32)
 
 
 def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
@@ -112,21 +137,27 @@ def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
 
 
 def _stored(path: Path) -> np.ndarray:
-    """The file's own values: (h, w), numbers of a palette among them, or (h, w, 3 or 4) colours."""
-    if path.suffix.lower() == ".npy":
-        values = np.load(path, allow_pickle=False)
-        return values.reshape(values.shape[:2]) if values.ndim == 3 and values.shape[2] == 1 else values
-    with Image.open(path) as picture:
-        values = np.asarray(picture)
-        mode = picture.mode
-    if values.ndim == 3 and (values[..., :1] == values[..., :3]).all() and mode in ("RGB", "RGBA"):
-        values = values[..., 0]  # grey, saved in colour
-    return values if mode != "LA" else values[..., 0]
+    """The file's own values (h, w, channels); of a palette, and of black and white, their numbers."""
+    with contextlib.suppress(UnidentifiedImageError), Image.open(path, formats=files.formats()) as picture:
+        if picture.mode in ("P", "1"):
+            return np.asarray(picture)[..., None]
+    return np.atleast_3d(np.asarray(files.read(path)[0]))
 
 
-def _of_colours(values: np.ndarray, colours: Sequence[Sequence[int]]) -> np.ndarray:
+def _of_colours(values: np.ndarray, colours: Sequence[Sequence[int]], name: str, doubts: Doubts) -> np.ndarray:
+    """(h, w) places of colours (h, w, 3) in the list; others become NOTHING, and a doubt."""
+    if values.dtype != np.uint8 and ((values < 0) | (values > 255) | (values % 1 != 0)).any():
+        raise UserError(f"the mask {name} holds colours beyond 8 bits; those of mask_colours are 0 to 255")
     packed = values.astype(np.int32) @ np.array([65536, 256, 1])
     wanted = np.array(colours) @ np.array([65536, 256, 1])
     order = np.argsort(wanted)
     place = np.clip(np.searchsorted(wanted[order], packed), 0, len(wanted) - 1)
-    return np.where(wanted[order][place] == packed, order[place], NOTHING).astype(np.int32)
+    known = wanted[order][place] == packed
+    others, counts = np.unique(packed[~known], return_counts=True)
+    named = {(n >> 16, n >> 8 & 255, n & 255): count for n, count in zip(others.tolist(), counts.tolist(), strict=True)}
+    if not known.any():
+        few = ", ".join(str([*colour]) for colour in [*named][:3])
+        raise UserError(f"the mask {name} has none of the colours of mask_colours; it has {few}, …")
+    doubts.unnamed.update(named)
+    doubts.coloured += packed.size
+    return np.where(known, order[place], NOTHING).astype(np.int32)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from cnnviz.pictures.images import ImageSet, Picture
 
@@ -29,7 +30,8 @@ def of_picture(image_set: ImageSet, index: int) -> Mask | None:
         beside = {key: config.get(key) for key in ("kind", "path", "root")}
         beside = ImageSet(beside, (Picture("", picture.mask, None, 0, 0),), (), ())
         values = np.atleast_3d(np.asarray(beside.pixels(0))).max(2)
-        return Mask(values > values.max() / 2, False)
+        thing = Image.fromarray(values > values.max() / 2).resize((picture.width, picture.height))
+        return Mask(np.asarray(thing), False)  # a mask may be smaller than its picture
     if picture.box is not None:
         pixels = np.zeros((picture.height, picture.width), bool)
         left, top, right, bottom = (round(side) for side in picture.box)

@@ -74,8 +74,9 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _unknown(numbers: dict) -> str:
-    share = numbers.get("unknown", 0)
-    return f" {share:.1%} of the pixels count for nothing: the masks leave them out." if share else ""
+    share, unnamed = numbers.get("unknown", 0), numbers.get("unnamed")
+    words = f" {share:.1%} of the pixels count for nothing: the masks leave them out." if share else ""
+    return words + (f" {unnamed}" if unnamed else "")
 
 
 def conclusion(numbers: dict, classes: list[str]) -> str:

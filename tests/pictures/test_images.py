@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import images
+from cnnviz.pictures import images, masks
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import fingerprint
 
@@ -383,6 +383,20 @@ def table(folder):
     return TABLE | columns | {
         "path": str(folder / "all.csv"), "label_separator": "|", "box_columns": corners,
     }  # fmt: skip
+
+
+def test_a_mask_may_be_smaller_than_its_picture(tmp_path):
+    folder = tmp_path / "set"
+    for name, picture in (("pictures/p.png", gradient()), ("masks/p.png", Image.new("1", (20, 15)))):
+        (folder / name).parent.mkdir(parents=True)
+        if name.startswith("masks"):
+            picture.paste(1, (10, 5, 20, 15))
+        picture.save(folder / name)
+    found = look(FOLDER | {"path": str(folder / "pictures"), "masks": str(folder / "masks")}, tmp_path)
+    assert not found.notes and found.pictures[0].mask == "../masks/p.png"
+    expected = np.zeros((30, 40), bool)
+    expected[10:30, 20:40] = True
+    assert np.array_equal(masks.of_picture(found, 0).pixels, expected)
 
 
 def test_a_table_says_all_there_is_to_say(table, tmp_path):
