@@ -17,7 +17,7 @@ UP, DOWN = "up", "down"
 
 _NOTES = {
     REGRESSION: " This network puts out values. Where this page says class, read: a value going up, or down; where it "
-    "says score, logit or probability, read: the value.",
+    "says score, logit or probability, read: the value, or minus the value where it goes down.",
     SEGMENTATION: " This network gives a class to every pixel. The score of a class is here the mean of its scores "
     "over the pixels given to it (over all pixels, where none is), and has no probability.",
 }

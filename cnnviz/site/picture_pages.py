@@ -135,7 +135,8 @@ def render(
         site.write(
             f"{folder(image_set)}/{address('image', name)}",
             template.render(
-                root="../../", kind="image", heading=name, of=image_set,
+                root="../../", kind="image",
+                called="picture", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
                 told=told, rows=side_by_side(told), known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED, units=[],

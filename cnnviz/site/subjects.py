@@ -133,6 +133,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
         html = template.render(
             root="../" * (address(kind, name, layer).count("/") + 2),
             kind=kind,
+            called="value" if kind == "class" and facts.get("values") else kind,
             heading=heading,
             of=title,
             trail=base + trail,

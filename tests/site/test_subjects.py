@@ -148,6 +148,18 @@ def test_every_picture_is_at_the_address_that_is_given_for_it(site):
     assert all(20 < len(static.Page(path.read_text()).all("li")) - 2 < 60 for path in shared)
 
 
+def test_what_goes_up_or_down_is_called_a_value(tmp_path):
+    found, facts = of(section("maps", [figure("m", Subject("class", "age up"))])), FACTS | {"classes": ["age up"]}
+    page = environment()
+    page.globals["publish"] = "everything"
+    for values, called in ((["age"], "value"), ([], "class")):
+        with Publication(tmp_path, "m") as publication:
+            model = {"title": "M", "folder": "models/m"}
+            subjects.render(page, publication, model, facts | {"values": values}, found)
+        (path,) = tmp_path.glob("models/m/classes/*.html")
+        assert f"M · {called}" in path.read_text() and f"Previous and next {called}" in path.read_text()
+
+
 def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
     classes = ["281", "282", "283", "Eel"]
     one = {"classes": ["eel", "tabby, cat", "tiger"], "label_to_output": [1, 2, None, 0]}
