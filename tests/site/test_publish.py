@@ -104,7 +104,7 @@ def test_everything_has_it_all_and_going_there_and_back_leaves_no_trace(results)
 
 def test_a_model_that_could_not_be_loaded_shows_no_log(results):
     (results / "models" / "nasty-1" / "model.json").unlink()
-    (results / "logs" / "nasty-1" / "model.log").write_text("cannot read wolf-0003")
+    (results / "logs" / "nasty-1" / "network.log").write_text("cannot read wolf-0003")
     synthetic.render(results, publish="derived")
     page = static.Page((results / "site/models/nasty-1/index.html").read_text("utf-8"))
     assert "could not be loaded" in page.text and "cannot read" not in page.text

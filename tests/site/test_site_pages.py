@@ -178,7 +178,7 @@ def test_a_removed_model_takes_its_files_along(results):
 def test_partial_renders_what_exists(tmp_path):
     results = synthetic.make_results(tmp_path)
     (results / "models" / "nasty-1" / "model.json").unlink()
-    (results / "logs" / "nasty-1" / "model.log").write_text("error: no such checkpoint /home/alice/net.pt\n")
+    (results / "logs" / "nasty-1" / "network.log").write_text("error: no such checkpoint /home/alice/net.pt\n")
     (results / "models" / "alexnet" / "sections" / "pca" / "figures.zip").write_bytes(b"cut sh")
     (results / "models" / "alexnet" / "forward" / "result.npz").unlink()
     models = [synthetic.config(id) for id in synthetic.MODELS]
