@@ -10,7 +10,7 @@ import time
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from cnnviz.features.nearest_neighbors import nearest
+from cnnviz.features.neighbors import nearest
 
 K = 6
 CASES = ((10_000, 4096, 1000), (10_000, 4096, 5000), (10_000, 512, 10_000))  # pictures, dimensions, queries

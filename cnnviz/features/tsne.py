@@ -22,8 +22,9 @@ from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
-from cnnviz.features.nearest_neighbors import feature_name, labels_of, majority, nearest, pixels, sample, unusable
-from cnnviz.features.pca import principal_components
+from cnnviz.errors import NotApplicable
+from cnnviz.features.neighbors import labels_of, majority, nearest, pixels, sample
+from cnnviz.features.vectors import feature_name, principal_components, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -74,7 +75,7 @@ def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, thr
 def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     if reason := unusable(features, FEWEST):
-        return job.write({}, not_applicable=reason)
+        raise NotApplicable(reason)
     labels = labels_of(images.read(job.inputs["images"], job.image_set))
     p = job.parameters
     with threadpool_limits(job.threads):
@@ -107,7 +108,6 @@ def main(job: Job) -> None:
         "feature": feature_name(job),
     }
     job.write({"map": map}, numbers=numbers, provenance={"threads": job.threads})
-    return None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ Leaves ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from cnnviz.features.nearest_neighbors import feature_name, unusable
+from cnnviz.errors import NotApplicable
+from cnnviz.features.vectors import feature_name, unusable
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
@@ -144,9 +145,9 @@ def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     tsne = result.read(job.inputs["tsne"])
     if tsne.status != "ok":
-        return job.write({}, not_applicable=tsne.reason)
+        raise NotApplicable(tsne.reason)
     if reason := unusable(features, 4):
-        return job.write({}, not_applicable=reason)
+        raise NotApplicable(reason)
     n = len(features)
     columns, rows = shape(n)
     points = places(tsne.arrays["map"].astype(np.float64), columns, rows)
@@ -169,11 +170,7 @@ def main(job: Job) -> None:
         "mean_random": float(distances(features, a, b).mean()),
         "feature": feature_name(job),
     }
-    job.write(
-        {"cells": cells.astype(np.int32), "right": right, "down": down},
-        numbers=numbers,
-    )
-    return None
+    job.write({"cells": cells.astype(np.int32), "right": right, "down": down}, numbers=numbers)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cnnviz.pictures import images
 from cnnviz.run import result
-from cnnviz.run.job import Job
+from cnnviz.run.job import Job, perform
 from cnnviz.views import section
 from cnnviz.views.section import Context
 
@@ -45,7 +45,7 @@ class Case:
             PARAMETERS[name] | parameters, 7, "cpu", 2, "",
             {key: self.folder / file for key, file in inputs.items()}, {"result": self.folder / f"{name}.npz"},
         )  # fmt: skip
-        technique.main(job)
+        perform(technique.main, job)
         return result.read(job.outputs["result"])
 
     def context(self) -> Context:

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from cnnviz.features import nearest_neighbors as technique
-from cnnviz.features.nearest_neighbors import agreement, chance, majority, nearest, pixels, unusable
+from cnnviz.features import neighbors
+from cnnviz.features.nearest_neighbors import agreement, chance
+from cnnviz.features.neighbors import majority, nearest, pixels
+from cnnviz.features.vectors import unusable
 from cnnviz.pictures import images
 from cnnviz.views import nearest_neighbors as view
 
@@ -86,8 +89,8 @@ def test_blocks_change_nothing(monkeypatch, tmp_path):
     data = CASES["large offset"]
     whole = nearest(data, np.arange(100), 5)
     np.save(tmp_path / "x.npy", data)
-    monkeypatch.setattr(technique, "BLOCK", 3000)  # 46 rows of the data at a time, 7 queries
-    monkeypatch.setattr(technique, "GROUP", 3)
+    monkeypatch.setattr(neighbors, "BLOCK", 3000)  # 46 rows of the data at a time, 7 queries
+    monkeypatch.setattr(neighbors, "GROUP", 3)
     parts = nearest(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(100), 5, threads=3)
     np.testing.assert_array_equal(whole[0], parts[0])
     np.testing.assert_array_equal(whole[1], parts[1])
@@ -230,4 +233,4 @@ def test_a_class_of_one_picture_is_no_class_to_agree_with():
     """A set with one picture a class must not report that no neighbour is right."""
     pictures = [images.Picture(f"p{i}", f"p{i}", label, 1, 1) for i, label in enumerate([0, 1, 1, 2, None])]
     image_set = images.ImageSet({}, tuple(pictures), ("a", "b", "c"), ())
-    assert technique.labels_of(image_set).tolist() == [-1, 1, 1, -1, -1]
+    assert neighbors.labels_of(image_set).tolist() == [-1, 1, 1, -1, -1]

@@ -7,7 +7,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from cnnviz.features import pca as technique
-from cnnviz.features.pca import principal_components
+from cnnviz.features import vectors
+from cnnviz.features.vectors import principal_components
 from cnnviz.views import pca as view
 
 
@@ -38,14 +39,14 @@ def test_equals_the_svd_and_its_sign_is_fixed():
 def test_chunks_change_nothing(monkeypatch):
     data = np.random.default_rng(1).normal(5, 1, (90, 12)).astype(np.float32)
     whole = principal_components(data, 5)
-    monkeypatch.setattr(technique, "CHUNK", 7)
+    monkeypatch.setattr(vectors, "CHUNK", 7)
     np.testing.assert_allclose(principal_components(data, 5)[0], whole[0], atol=1e-5)
 
 
 def test_a_sample_stands_in_where_both_sides_are_long(monkeypatch):
     data = (np.random.default_rng(1).normal(0, 1, (90, 60)) * np.r_[20, 10, np.ones(58)]).astype(np.float32)
     whole = principal_components(data, 2)
-    monkeypatch.setattr(technique, "EXACT", 50)
+    monkeypatch.setattr(vectors, "EXACT", 50)
     scores, _, fitted = principal_components(data, 2, seed=3)
     assert fitted == 50 and scores.shape == (90, 2)
     assert abs(np.corrcoef(scores[:, 0], whole[0][:, 0])[0, 1]) > 0.99

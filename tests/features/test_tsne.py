@@ -7,7 +7,7 @@ from sklearn.manifold import TSNE, trustworthiness
 from threadpoolctl import threadpool_limits
 
 from cnnviz.features import tsne as technique
-from cnnviz.features.nearest_neighbors import nearest
+from cnnviz.features.neighbors import nearest
 from cnnviz.features.pca import principal_components
 from cnnviz.features.tsne import embed, usable_perplexity, vote_accuracy
 from cnnviz.views import tsne as view
