@@ -3,49 +3,19 @@
 To read one more column: a key in ``COLUMNS`` (and in the config's schema), a field of :class:`Row`, a line in ``_row``.
 """
 
-import csv
-import io
-import json
 import math
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from cnnviz.errors import UserError, quoted, unknown
-from cnnviz.pictures.places import ENCODINGS, Places
+from cnnviz.errors import UserError, unknown
+from cnnviz.pictures import sheets
+from cnnviz.pictures.places import Places
 from cnnviz.pictures.rows import ROLES, Row, in_order
+from cnnviz.pictures.sheets import LIST, USUAL, Sheet, names_a_picture, plain
 
 COLUMNS = ("path", "label", "mask", "credit", "licence", "role")  # in the config: path_column and so on
-# What other people call these columns; tried where there is none of the default name.
-_USUAL = {
-    "path": [
-        *("filename", "file", "image", "img", "imagepath", "imgpath", "filepath", "imagename", "imgname", "imageid"),
-        *("imagefile", "fname", "filenames", "filepaths", "images", "photo", "picture", "id", "name"),
-    ],
-    "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
-}
-_DELIMITERS = (",", ";", "\t", "|", " ")
-_SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
-_MARKS = (
-    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
-    *((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")),
-)
-_LIST = "\x1f"  # between the entries of a list in JSON
 _BINARY = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's.
-
-    comma: whether commas part the columns, so that one in a number of four digits parts thousands.
-    """
-
-    header: list[str] | None
-    lines: list[tuple[int, list[str]]]
-    comma: bool = False
 
 
 def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
@@ -54,7 +24,7 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     Raises UserError saying what is wrong and what is valid.
     """
     path, told = config["path"], []
-    sheet = _sheet(config, told)
+    sheet = sheets.read(config, told)
     at, one_hot = _columns(sheet, config, told)
     lines = [(number, cells) for number, cells in sheet.lines if any(cell.strip() for cell in cells)]
     if not lines:
@@ -106,129 +76,10 @@ def _row(cells, labels, at, boxes, places: Places, where: str, config: dict) -> 
     )
 
 
-# -------------------------------------------------------------------------------------------------- from bytes to cells
-
-
-def _sheet(config: dict, told: list[str]) -> _Sheet:
-    path = config["path"]
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    for start, form in ((b"PK\3\4", "an Excel workbook or a zip archive"), (b"PAR1", "a Parquet file"),
-                        (b"\xd0\xcf\x11\xe0", "an Excel workbook"), (b"\x80", "a pickle")):  # fmt: skip
-        if content.startswith(start):
-            raise UserError(f"{path} is {form}, not a table in text; save it as CSV (pandas: frame.to_csv(path))")
-    text = _decoded(content, config, told)
-    if text.lstrip()[:1] in ("{", "["):
-        return _from_json(text, path)
-    return _from_text(text, config, told)
-
-
-def _decoded(content: bytes, config: dict, told: list[str]) -> str:
-    stated = config.get("encoding")
-    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    if not (stated or marked) and (zeros := content[:1000].count(0)):
-        if zeros < len(content[:1000]) / 4:
-            raise UserError(f"{config['path']} is not a table in text: it holds bytes that are 0")
-        marked = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-    for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
-        try:
-            text = content.decode(name)
-        except UnicodeError as error:
-            problem = error
-            continue
-        except (LookupError, ValueError):
-            words = f"there is no encoding {quoted(name)}; utf-8, cp1252 and utf-16 are usual"
-            raise UserError(f"{config['path']}: {words}") from None
-        if name not in ("utf-8", "utf-8-sig", stated):
-            told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: says another)")
-        return text
-    raise UserError(f"{config['path']} is not a text in {name}: {problem}; encoding: cp1252, say, states another")
-
-
-def _fitting_encoding(content: bytes, config: dict) -> str:
-    """The first encoding in which the files are found that the odd lines name; else that of Windows in the West."""
-    folder = os.path.dirname(config["path"])
-    odd = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE]
-    best, most = ENCODINGS[0], 0
-    for encoding in ENCODINGS:
-        try:
-            lines = [line.decode(encoding) for line in odd]
-        except UnicodeError:
-            continue
-        cells = [cell for line in lines for cell in re.split(r'[,;\t|"]', line) if not cell.isascii()]
-        hits = sum(
-            os.path.exists(os.path.join(folder, cell.strip().replace("\\", "/"))) for cell in cells if cell.strip()
-        )
-        if hits > most:
-            best, most = encoding, hits
-    return best
-
-
-def _from_text(text: str, config: dict, told: list[str]) -> _Sheet:
-    stated = re.match(r"sep=(.)\r?\n", text)  # a first line for Excel
-    text = text[stated.end() :] if stated else text
-    delimiter = stated[1] if stated else _delimiter(text, config)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader]
-    except csv.Error as error:
-        raise UserError(f"{config['path']} is not a CSV file: {error}") from error
-    if delimiter != ",":
-        told.append(f"columns are parted by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
-    if not lines:
-        raise UserError(f"{config['path']} is empty")
-    first = [cell.strip() for cell in lines[0][1]]
-    if _names_a_picture(first, config):
-        return _Sheet(None, lines, delimiter == ",")
-    return _Sheet(first, lines[1:], delimiter == ",")
-
-
-def _delimiter(text: str, config: dict) -> str:
-    """The one under which the first line has the columns that the config names; else what clevercsv makes of it."""
-    head = "\n".join(text[:_HEAD].splitlines()[:_SAMPLE])
-    first = head.partition("\n")[0]
-    wanted = _plain(config["path_column"]) if isinstance(config["path_column"], str) else None
-    names = {wanted, *(_USUAL["path"] if wanted == "path" else ())}
-    fitting = [d for d in _DELIMITERS if names & {_plain(cell.strip('"')) for cell in first.split(d)}]
-    fitting = [d for d in fitting if d in first] or ([","] if fitting else [])
-    if len(fitting) == 1:
-        return fitting[0]
-    import clevercsv
-
-    try:
-        found = clevercsv.Detector().detect(head, delimiters=fitting or [d for d in _DELIMITERS if d in first])
-    except (clevercsv.exceptions.Error, ValueError):
-        found = None
-    return (found.delimiter if found else "") or ","
-
-
-def _from_json(text: str, path: str) -> _Sheet:
-    """Lines of JSON objects, such as metadata.jsonl, or one list of them."""
-    try:
-        whole = text.lstrip().startswith("[")
-        numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
-        entries = [(0, e) for e in json.loads(text)] if whole else [(i, json.loads(line)) for i, line in numbered]
-        header = list(dict.fromkeys(key for _, entry in entries for key, _ in entry.items()))
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
-        ) from None
-    return _Sheet(header, [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries])
-
-
-def _cell(value) -> str:
-    if isinstance(value, list):
-        return _LIST.join(map(_cell, value))
-    return "" if value is None else str(value)
-
-
 # ------------------------------------------------------------------------------------------------ which column is what
 
 
-def _columns(sheet: _Sheet, config: dict, told: list[str]) -> tuple[dict[str, int], list[int]]:
+def _columns(sheet: Sheet, config: dict, told: list[str]) -> tuple[dict[str, int], list[int]]:
     """Key → place of its column; and the places of columns of 0 and 1, one a class, where those say the labels."""
     wanted = {key: config.get(f"{key}_column") for key in COLUMNS}
     listed = wanted["label"] if isinstance(wanted["label"], list) else None
@@ -249,7 +100,7 @@ def _columns(sheet: _Sheet, config: dict, told: list[str]) -> tuple[dict[str, in
 
 
 def _guessed_labels(
-    sheet: _Sheet, at: dict, column: str, config: dict, told: list[str]
+    sheet: Sheet, at: dict, column: str, config: dict, told: list[str]
 ) -> tuple[dict[str, int], list[int]]:
     """Where no column is called so: the only other one, or all others if they hold 0 and 1."""
     others = [c for c in range(len(sheet.header or sheet.lines[0][1])) if c != at["path"]]
@@ -278,26 +129,26 @@ def _guessed_labels(
     raise _no_column(sheet, column, config)
 
 
-def _place(sheet: _Sheet, column: str | int, key: str, config: dict, told: list[str]) -> int | None:
+def _place(sheet: Sheet, column: str | int, key: str, config: dict, told: list[str]) -> int | None:
     """Where the column stands that the config calls so, or that is usually called so; None where it does not."""
     if sheet.header is None and isinstance(column, str):
         return _without_header(sheet, column, key, config, told)
     place = _called(sheet, column, config)
     if place is None and column == key:
-        for name in _USUAL.get(key, ()):
-            matching = [c for c, title in enumerate(sheet.header) if _plain(title) == name]
+        for name in USUAL.get(key, ()):
+            matching = [c for c, title in enumerate(sheet.header) if plain(title) == name]
             if matching:
                 told.append(f"the column {sheet.header[matching[0]]!r} is taken for {key}_column")
                 return matching[0]
     return place
 
 
-def _called(sheet: _Sheet, column: str | int, config: dict) -> int | None:
+def _called(sheet: Sheet, column: str | int, config: dict) -> int | None:
     if isinstance(column, int):
         return column if column < len(sheet.header or sheet.lines[0][1]) else None
     for matching in (
         [c for c, title in enumerate(sheet.header or []) if title == column],
-        [c for c, title in enumerate(sheet.header or []) if _plain(title) == _plain(column)],
+        [c for c, title in enumerate(sheet.header or []) if plain(title) == plain(column)],
     ):
         if len(matching) > 1:
             raise UserError(
@@ -309,10 +160,10 @@ def _called(sheet: _Sheet, column: str | int, config: dict) -> int | None:
     return None
 
 
-def _without_header(sheet: _Sheet, column: str, key: str, config: dict, told: list[str]) -> int | None:
+def _without_header(sheet: Sheet, column: str, key: str, config: dict, told: list[str]) -> int | None:
     """In a table without titles, of two columns at most, the path is what looks like one."""
     first = sheet.lines[0][1]
-    paths = [c for c, cell in enumerate(first) if _names_a_picture([cell], config)]
+    paths = [c for c, cell in enumerate(first) if names_a_picture([cell])]
     if len(first) > 2 or len(paths) != 1 or key not in ("path", "label"):
         raise UserError(
             f"{config['path']}: there is no {column!r}, as the first line has no titles ({', '.join(first[:6])}); give "
@@ -327,45 +178,31 @@ def _without_header(sheet: _Sheet, column: str, key: str, config: dict, told: li
     return 1 - paths[0] if len(first) > 1 else None
 
 
-def _names_a_picture(cells: Sequence[str], config: dict) -> bool:
-    """Is one of these cells the path of a picture, rather than a title?"""
-    from cnnviz.pictures import files
-
-    return any(
-        os.path.splitext(cell.strip())[1].lower() in files.ENDINGS | files.HEIC | files.LEFT_OUT.keys()
-        for cell in cells
-    )
-
-
-def _known(sheet: _Sheet, column: str | int, config: dict) -> int:
+def _known(sheet: Sheet, column: str | int, config: dict) -> int:
     place = _called(sheet, column, config)
     if place is None:
         raise _no_column(sheet, column, config)
     return place
 
 
-def _no_column(sheet: _Sheet, column: str | int, config: dict) -> UserError:
+def _no_column(sheet: Sheet, column: str | int, config: dict) -> UserError:
     titles = sheet.header if sheet.header is not None else map(str, range(len(sheet.lines[0][1])))
     return unknown(f"{config['path']}: column", str(column), titles)
 
 
-def _box_columns(sheet: _Sheet, config: dict) -> list[int]:
+def _box_columns(sheet: Sheet, config: dict) -> list[int]:
     return [_known(sheet, column, config) for column in config.get("box_columns") or []]
 
 
-def _title(sheet: _Sheet, place: int) -> str:
+def _title(sheet: Sheet, place: int) -> str:
     return sheet.header[place] if sheet.header else str(place)
-
-
-def _plain(title: str) -> str:
-    return re.sub(r"[\s_-]+", "", title.casefold())
 
 
 # ----------------------------------------------------------------------------------------------------- what cells say
 
 
 def _labels(
-    sheet: _Sheet, lines: list, place: int | None, one_hot: list[int], config: dict, told: list[str]
+    sheet: Sheet, lines: list, place: int | None, one_hot: list[int], config: dict, told: list[str]
 ) -> list[tuple[str, ...]]:
     """The names of each line's classes."""
     if one_hot:
@@ -376,7 +213,7 @@ def _labels(
     parted = [
         [
             part.strip()
-            for entry in cells[place].split(_LIST)
+            for entry in cells[place].split(LIST)
             for part in (entry.split(separator) if separator else [entry])
         ]
         for _, cells in lines
@@ -392,7 +229,7 @@ def _labels(
     return [tuple(dict.fromkeys(parts)) for parts in kept]
 
 
-def _hot(sheet: _Sheet, cells: list[str], columns: Iterable[int], where: str) -> tuple[str, ...]:
+def _hot(sheet: Sheet, cells: list[str], columns: Iterable[int], where: str) -> tuple[str, ...]:
     found = []
     for c in columns:
         cell = _binary(cells[c] if c < len(cells) else "")
@@ -424,7 +261,7 @@ def _value(cell: str, where: str, comma: bool) -> float | None:
 
 
 def _plain_number(text: str, comma: bool) -> str:
-    """A number as people write it → as Python reads it. comma: see _Sheet."""
+    """A number as people write it → as Python reads it. comma: see sheets.Sheet."""
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text) and (comma or "." in text or text.count(",") > 1):
         return text.replace(",", "")
     if re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d+", text) or re.fullmatch(r"-?\d{1,3}(\.\d{3}){2,}", text):

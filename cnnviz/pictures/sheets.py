@@ -1,0 +1,170 @@
+"""The cells of a table in text, in whatever form and encoding it was written. What is assumed is told."""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnnviz.errors import UserError, quoted
+from cnnviz.pictures import files
+from cnnviz.pictures.places import ENCODINGS
+
+# What other people call these columns; tried where there is none of the default name.
+USUAL = {
+    "path": [
+        *("filename", "file", "image", "img", "imagepath", "imgpath", "filepath", "imagename", "imgname", "imageid"),
+        *("imagefile", "fname", "filenames", "filepaths", "images", "photo", "picture", "id", "name"),
+    ],
+    "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
+}
+_DELIMITERS = (",", ";", "\t", "|", " ")
+_SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
+_MARKS = (
+    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
+    *((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")),
+)
+LIST = "\x1f"  # between the entries of a list in JSON
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's.
+
+    comma: whether commas part the columns, so that one in a number of four digits parts thousands.
+    """
+
+    header: list[str] | None
+    lines: list[tuple[int, list[str]]]
+    comma: bool = False
+
+
+def read(config: dict, told: list[str]) -> Sheet:
+    """The cells of the file at a set's ``path``. told: gets what was assumed. Raises UserError where it is no table."""
+    path = config["path"]
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    for start, form in ((b"PK\3\4", "an Excel workbook or a zip archive"), (b"PAR1", "a Parquet file"),
+                        (b"\xd0\xcf\x11\xe0", "an Excel workbook"), (b"\x80", "a pickle")):  # fmt: skip
+        if content.startswith(start):
+            raise UserError(f"{path} is {form}, not a table in text; save it as CSV (pandas: frame.to_csv(path))")
+    text = _decoded(content, config, told)
+    if text.lstrip()[:1] in ("{", "["):
+        return _from_json(text, path)
+    return _from_text(text, config, told)
+
+
+def _decoded(content: bytes, config: dict, told: list[str]) -> str:
+    stated = config.get("encoding")
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if not (stated or marked) and (zeros := content[:1000].count(0)):
+        if zeros < len(content[:1000]) / 4:
+            raise UserError(f"{config['path']} is not a table in text: it holds bytes that are 0")
+        marked = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
+        try:
+            text = content.decode(name)
+        except UnicodeError as error:
+            problem = error
+            continue
+        except (LookupError, ValueError):
+            words = f"there is no encoding {quoted(name)}; utf-8, cp1252 and utf-16 are usual"
+            raise UserError(f"{config['path']}: {words}") from None
+        if name not in ("utf-8", "utf-8-sig", stated):
+            told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: says another)")
+        return text
+    raise UserError(f"{config['path']} is not a text in {name}: {problem}; encoding: cp1252, say, states another")
+
+
+def _fitting_encoding(content: bytes, config: dict) -> str:
+    """The first encoding in which the files are found that the odd lines name; else that of Windows in the West."""
+    folder = os.path.dirname(config["path"])
+    odd = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE]
+    best, most = ENCODINGS[0], 0
+    for encoding in ENCODINGS:
+        try:
+            lines = [line.decode(encoding) for line in odd]
+        except UnicodeError:
+            continue
+        cells = [cell for line in lines for cell in re.split(r'[,;\t|"]', line) if not cell.isascii()]
+        hits = sum(
+            os.path.exists(os.path.join(folder, cell.strip().replace("\\", "/"))) for cell in cells if cell.strip()
+        )
+        if hits > most:
+            best, most = encoding, hits
+    return best
+
+
+def _from_text(text: str, config: dict, told: list[str]) -> Sheet:
+    stated = re.match(r"sep=(.)\r?\n", text)  # a first line for Excel
+    text = text[stated.end() :] if stated else text
+    delimiter = stated[1] if stated else _delimiter(text, config)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise UserError(f"{config['path']} is not a CSV file: {error}") from error
+    if delimiter != ",":
+        told.append(f"columns are parted by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
+    if not lines:
+        raise UserError(f"{config['path']} is empty")
+    first = [cell.strip() for cell in lines[0][1]]
+    if names_a_picture(first):
+        return Sheet(None, lines, delimiter == ",")
+    return Sheet(first, lines[1:], delimiter == ",")
+
+
+def _delimiter(text: str, config: dict) -> str:
+    """The one under which the first line has the columns that the config names; else what clevercsv makes of it."""
+    head = "\n".join(text[:_HEAD].splitlines()[:_SAMPLE])
+    first = head.partition("\n")[0]
+    wanted = plain(config["path_column"]) if isinstance(config["path_column"], str) else None
+    names = {wanted, *(USUAL["path"] if wanted == "path" else ())}
+    fitting = [d for d in _DELIMITERS if names & {plain(cell.strip('"')) for cell in first.split(d)}]
+    fitting = [d for d in fitting if d in first] or ([","] if fitting else [])
+    if len(fitting) == 1:
+        return fitting[0]
+    import clevercsv
+
+    try:
+        found = clevercsv.Detector().detect(head, delimiters=fitting or [d for d in _DELIMITERS if d in first])
+    except (clevercsv.exceptions.Error, ValueError):
+        found = None
+    return (found.delimiter if found else "") or ","
+
+
+def _from_json(text: str, path: str) -> Sheet:
+    """Lines of JSON objects, such as metadata.jsonl, or one list of them."""
+    try:
+        whole = text.lstrip().startswith("[")
+        numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+        entries = [(0, e) for e in json.loads(text)] if whole else [(i, json.loads(line)) for i, line in numbered]
+        header = list(dict.fromkeys(key for _, entry in entries for key, _ in entry.items()))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
+        ) from None
+    return Sheet(header, [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries])
+
+
+def _cell(value) -> str:
+    if isinstance(value, list):
+        return LIST.join(map(_cell, value))
+    return "" if value is None else str(value)
+
+
+def names_a_picture(cells: Sequence[str]) -> bool:
+    """Is one of these cells the path of a picture, rather than a title?"""
+    return any(
+        os.path.splitext(cell.strip())[1].lower() in files.ENDINGS | files.HEIC | files.LEFT_OUT.keys()
+        for cell in cells
+    )
+
+
+def plain(title: str) -> str:
+    return re.sub(r"[\s_-]+", "", title.casefold())
