@@ -57,8 +57,8 @@ def steps(job: Job) -> Iterator[Line | Seen]:
         sample = truth.sample(image_set, model.kind, MOST)
         seen = look(model, job.model, known, sample, job.threads, SECONDS / 2)
         yield seen
-        if seen.places and np.isfinite(seen.scores).all():
-            yield from truth.judged(seen, SECONDS / 3)
+        if seen.places:
+            yield from truth.judged(seen, SECONDS / 3) if np.isfinite(seen.scores).all() else _odd(seen)
         return
     if not any(picture.labels for picture in image_set.pictures):
         return
@@ -70,10 +70,14 @@ def steps(job: Job) -> Iterator[Line | Seen]:
         yield from _judged(seen, image_set)
 
 
+def _odd(seen: Seen) -> Iterator[Line]:
+    odd = suspicions.odd_scores(seen.scores, seen.model.kind, seen.block["outputs"]["returns"])
+    return (Line("✗", "scores", words) for words in odd)
+
+
 def _judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, None]:
     """Scores that cannot be right; an accuracy of guessing; and, only then, another order or preprocessing."""
-    odd = suspicions.odd_scores(seen.scores, seen.model.kind, seen.block["outputs"]["returns"])
-    yield from (Line("✗", "scores", words) for words in odd)
+    yield from _odd(seen)
     if not np.isfinite(seen.scores).all():
         return
     mapping, puzzling = yield from labels.judged(seen, image_set)

@@ -99,6 +99,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
     yield from doubts(facts["trial"])
+    models.check_scores(facts)
     one_class = has_probabilities(model.kind)
     if not one_class:
         yield from truth.matching(facts, image_set)

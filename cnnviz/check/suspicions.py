@@ -75,7 +75,10 @@ def odd_scores(scores: np.ndarray, kind: str, returns: str) -> list[str]:
     """What is wrong with the scores themselves, in words; [] where nothing is."""
     bad = int((~np.isfinite(scores).all(1)).sum())
     if bad:
+        never = np.flatnonzero(~np.isfinite(scores).any(0))
         which = f"the scores of {bad} of {len(scores)} pictures"
+        if 0 < len(never) < scores.shape[1]:
+            which = f"the scores of outputs {', '.join(map(str, never[:8]))}{', …' * (len(never) > 8)} (counted from 0)"
         return [f"{which} are not finite: the checkpoint is damaged, or the values fed are too large"]
     if len(scores) >= FEWEST and (np.ptp(scores, axis=0) <= 1e-6 * (1 + np.abs(scores).max(0))).all():
         return ["the scores are the same for every picture: dead units, or inputs far too large or small"]

@@ -276,11 +276,7 @@ def main(job: Job) -> None:
         truth_columns(job.image_set, job.parameters["set_classes"]),
         job.parameters.get("picture_size"),
     )
-    if not facts["trial"]["finite"]:
-        raise UserError(
-            f"model {job.model_id}: none of its scores is a finite number, whatever the picture. The network divides "
-            "by zero or overflows (in 16 bits, say), or the checkpoint belongs to another one"
-        )
+    check_scores(facts)
     facts["checkpoint"] = job.parameters["checkpoint"]
     known.chosen(facts, job.check.get("layers", "default"))
     known.feature(facts, job.check.get("feature_layer", "auto"))
@@ -293,6 +289,23 @@ def main(job: Job) -> None:
         f"{facts['described']}: {facts['parameters']:,} parameters, {len(facts['layers'])} layers, "
         f"features of {vector['size']} ({vector['name']})"
     )
+
+
+def check_scores(facts: dict) -> None:
+    """Raise UserError naming the outputs whose scores are never finite: no section can do without them."""
+    names = facts.get("values", facts["classes"])
+    bad = [names[output] for output in facts["trial"]["not_finite"] if output < len(names)]
+    why = (
+        "the network divides by zero or overflows (in 16 bits, say), or the checkpoint belongs to another one"
+        if len(bad) == len(names)
+        else "where forward() masks outputs with -inf, let it write -1e4; else it divides by zero or overflows"
+    )
+    if bad:
+        which = "all" if len(bad) == len(names) else ", ".join(bad[:3]) + (", …" if len(bad) > 3 else "")
+        raise UserError(
+            f"model {facts['id']}: {len(bad)} of its {len(names)} outputs ({which}) are finite numbers for no picture; "
+            f"{why}"
+        )
 
 
 def describe(

@@ -12,7 +12,7 @@ step: its input's sides may be other multiples of so many pixels; 0: no size but
 gradients: "", or why the scores have no gradient with respect to the picture, in words.
 no_gradient: names of the layers whose values have none either.
 answers: sentences about scores that are not the same each time, or depend on the other pictures of a batch.
-finite: whether any score of the trial's pictures is a finite number.
+not_finite: outputs whose scores are finite numbers for none of the trial's pictures.
 """
 
 import contextlib
@@ -120,7 +120,7 @@ def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], laye
             "gradients": reason,
             "no_gradient": without,
             "answers": _answers(net, x, scores, one),
-            "finite": bool(scores.isfinite().any()),
+            "not_finite": (~scores.isfinite().any(0)).nonzero().flatten().tolist(),
         }
 
 

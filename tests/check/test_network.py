@@ -49,6 +49,10 @@ def broken():
     made.classifier[-1].bias.data[3] = float("nan")
     return made
 
+def masked():
+    hidden = torch.nn.ConstantPad1d((0, -2), 0), torch.nn.ConstantPad1d((0, 2), -torch.inf)
+    return torch.nn.Sequential(net(), *hidden)
+
 def overflowing():
     made = net()
     made.classifier[-1].weight.data *= 1e38
@@ -144,6 +148,7 @@ def test_probabilities_constants_and_nan(factory):
     assert doubts(checked(factory("probabilities") | {"outputs": {"returns": "probabilities"}})) == []
     assert "same for every picture" in wrong(checked(factory("constant")))["scores"].text
     assert "not finite" in wrong(checked(factory("overflowing")))["scores"].text
+    assert "2 of its 12 outputs (" in wrong(checked(factory("masked")))["error"].text
     assert "not finite" in wrong(checked(factory("broken")))["error"].text
 
 

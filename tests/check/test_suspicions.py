@@ -83,6 +83,8 @@ def test_scores_that_are_not_finite_or_do_not_depend_on_the_picture():
     broken = scores.copy()
     broken[3:5, 0] = np.nan
     assert "2 of 200" in suspicions.odd_scores(broken, "softmax", "logits")[0]
+    broken[:, [1, 3]] = -np.inf
+    assert "outputs 1, 3 (counted from 0) are not finite" in suspicions.odd_scores(broken, "softmax", "logits")[0]
     assert "same for every picture" in suspicions.odd_scores(np.tile(scores[0], (50, 1)), "softmax", "logits")[0]
 
 

@@ -1,5 +1,6 @@
 """What a few pictures tell of a network, on networks as people write them."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_a_plain_network_passes(described):
     facts, net = described(Net)
     assert facts["trial"] == {
         "batch": [1, None], "channels_last": True, "step": 1, "gradients": "", "no_gradient": [], "answers": [],
-        "finite": True,
+        "not_finite": [],
     }  # fmt: skip
 
 
@@ -433,6 +434,21 @@ def test_layers_behind_an_operation_without_derivative_have_gradients_no_more_th
 def masked(net, x):
     hidden = torch.tensor([True, False, False, False, False])
     return Net.forward(net, x + 0.1 * torch.rand(x.shape)).masked_fill(hidden, -torch.inf)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [([], ""), ([1, 3], r"2 of its 5 outputs \(1, 3\) .* -inf"), ([*range(5)], r"5 of its 5 outputs \(all\)")],
+)
+@pytest.mark.parametrize("value", [-torch.inf, torch.nan])
+def test_outputs_that_are_never_finite_are_named(described, hidden, said, value):
+    def forward(net, x):
+        return Net.forward(net, x).index_fill(1, torch.tensor(hidden, dtype=torch.long), value)
+
+    facts, _ = described(member(forward))
+    assert facts["trial"]["not_finite"] == hidden
+    with pytest.raises(UserError, match=said) if hidden else contextlib.nullcontext():
+        models.check_scores(facts)
 
 
 def test_scores_that_differ_are_told_beside_those_that_are_masked(described):
