@@ -24,7 +24,7 @@ from cnnviz.pictures import images, label_maps
 from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import result
 from cnnviz.run.applies import NOT_FOR
-from cnnviz.views import predicted_values
+from cnnviz.views import predicted_maps, predicted_values
 from tests.test_architectures import ROOT, SECTIONS, compute, draw
 
 NETS = '''
@@ -232,6 +232,15 @@ def test_iou_by_counting_and_by_sklearn():
     flat = truth.ravel() >= 0
     oracle = jaccard_score(truth.ravel()[flat], said.ravel()[flat], average="macro", labels=range(4))
     assert segmentation.quality(*counts)[1] == pytest.approx(oracle)
+
+
+def test_a_class_has_the_hue_of_the_legend_on_any_picture():
+    colours = predicted_maps.palette(3)
+    picture = np.array([[[230, 30, 20], [20, 220, 90], [9, 9, 9], [250, 0, 0]]], np.uint8)
+    shown = predicted_maps.over(picture, np.array([[0, 1, 2, -1]]), colours).astype(int)
+    for pixel, colour in zip(shown[0], colours.astype(int), strict=False):
+        assert np.abs((pixel - pixel.mean()) - predicted_maps.OPACITY * (colour - colour.mean())).max() < 1.5
+    assert (shown[0, 3] == picture[0, 3]).all()
 
 
 def test_a_class_scores_the_mean_over_its_pixels_or_over_all():

@@ -57,8 +57,8 @@ def view(result: Result, context: Context) -> dict:
             interval = tuple(numbers[f"{name}_interval"]) if f"{name}_interval" in numbers else None
             metrics.insert(0, Metric(name, numbers[name], "share", "higher", interval))
         metrics += [
-            Metric("always_the_commonest_pixel_accuracy", numbers["control_pixel_accuracy"], "share"),
-            Metric("always_the_commonest_mean_iou", numbers["control_mean_iou"], "share"),
+            Metric("pixel_accuracy_of_always_the_commonest", numbers["control_pixel_accuracy"], "share"),
+            Metric("mean_iou_of_always_the_commonest", numbers["control_mean_iou"], "share"),
         ]
     return {
         "figures": tuple(figures),
@@ -106,8 +106,11 @@ def palette(count: int) -> np.ndarray:
 
 
 def over(picture: np.ndarray, map: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """A label map (h, w) in colours over a picture (h, w, 3); where the class is not known (−1) the picture alone."""
-    mixed = picture * (1 - OPACITY) + colours[np.maximum(map, 0)] * OPACITY
+    """A label map (h, w) in colours over a picture (h, w, 3); where the class is not known (−1) the picture alone.
+
+    The colours lie over its grey, or a class would have another colour on a red thing than in the legend.
+    """
+    mixed = picture.mean(-1, keepdims=True) * (1 - OPACITY) + colours[np.maximum(map, 0)] * OPACITY
     return np.where(map[..., None] < 0, picture, np.rint(mixed)).astype(np.uint8)
 
 
@@ -134,8 +137,8 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
                 f"{listed}.",
                 caption=f"{picture.name}: {listed}.{right} From left: the picture, what the network says"
                 f"{', the mask (bare where it says nothing)' if known else ''}.",
-                mapping="a colour a class, over the pixels the network saw; the legend has the share of pixels given "
-                "to each",
+                mapping="a colour a class, over the grey of the pixels the network saw; the legend has the share of "
+                "pixels given to each",
                 data=f"probe_maps[{k}], probe_truths[{k}]", group="Probe pictures",
                 subjects=(Subject("image", picture.name), *(Subject("class", classes[c]) for c in present)),
             )

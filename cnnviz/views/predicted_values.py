@@ -102,7 +102,7 @@ def _metrics(found: dict, values: int) -> list[Metric]:
     return [
         *r2,
         Metric(f"{name}mean_absolute_error", found["mae"], "", "lower", interval["mae_interval"]),
-        Metric(f"{name}always_the_mean", found["control_mae"]),
+        Metric(f"{name}error_of_always_the_mean", found["control_mae"]),
     ]
 
 
