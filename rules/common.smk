@@ -43,11 +43,11 @@ if workflow.is_main_process:
 try:
     config = complete(config)
 
-    from cnnviz.pictures import images  # only now: a wrong key need not wait for numpy
+    from cnnviz.pictures import listing  # only now: a wrong key need not wait for numpy
     from cnnviz.pictures import sizes
 
     for model in config["models"].values():
-        images.check_probes(config["image_sets"][model["image_set"]], model["probes"])
+        listing.check_probes(config["image_sets"][model["image_set"]], model["probes"])
 except UserError as error:
     raise WorkflowError(str(error))
 

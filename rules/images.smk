@@ -15,7 +15,7 @@ rule image_set:
         runtime=120,
     params:
         config=lambda w: json.dumps(config["image_sets"][w.image_set], sort_keys=True),
-        fingerprint=lambda w: images.fingerprint(config["image_sets"][w.image_set]),
+        fingerprint=lambda w: listing.fingerprint(config["image_sets"][w.image_set]),
         code=code_hash("cnnviz.pictures.images"),
     shell:
         "python -m cnnviz.pictures.images --config {params.config:q} --threads {threads} --fingerprint {params.fingerprint}"

@@ -23,7 +23,7 @@ rule network:
             "network",
             parameters=lambda w: {
                 "checkpoint": network_hash(w),
-                "set_classes": images.classes(image_set_of(w)),
+                "set_classes": listing.classes(image_set_of(w)),
                 "picture_size": picture_size(w),
             },
         ),
@@ -81,7 +81,7 @@ rule early_look:
     params:
         job=job("early_look", parameters=lambda w: {}),
         files=network_hash,
-        pictures=lambda w: images.fingerprint(image_set_of(w)),
+        pictures=lambda w: listing.fingerprint(image_set_of(w)),
         code=code_hash("cnnviz.check.early"),
     shell:
         "python -m cnnviz.check.early --job {params.job:q} --code {params.code}"

@@ -17,7 +17,7 @@ import pytest
 
 from cnnviz import config
 from cnnviz.network import facts, models
-from cnnviz.pictures import images
+from cnnviz.pictures import listing
 from cnnviz.run import result
 from cnnviz.site import model_pages
 from cnnviz.views.section import load
@@ -156,7 +156,7 @@ def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, 
 
     models_build = models.build
     monkeypatch.setattr(models, "build", build_once)
-    classes = images.classes(PICTURES | {"seed": 1})
+    classes = listing.classes(PICTURES | {"seed": 1})
     models.main(make_job(block, image_set=PICTURES, set_classes=classes))
     network = facts.read(tmp_path / "network.json")
     shown = network["default_layers"]

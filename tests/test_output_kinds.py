@@ -20,7 +20,7 @@ from cnnviz.check import network as check_network
 from cnnviz.check import truth
 from cnnviz.errors import UserError
 from cnnviz.network import doors, facts, kinds, models
-from cnnviz.pictures import images, label_maps
+from cnnviz.pictures import images, label_maps, listing
 from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import result
 from cnnviz.run.applies import NOT_FOR
@@ -359,7 +359,7 @@ def test_a_folder_of_masks_beside_the_pictures(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4)).save(tmp_path / name)
     block = {"kind": "folder", "path": f"{tmp_path}/images", "masks": f"{tmp_path}/images/masks"}
-    found = {row.name: row.mask for row in images.rows(block)}
+    found = {row.name: row.mask for row in listing.rows(block)}
     assert found == {"a/x.png": "masks/a/x.png", "y.png": "masks/y_mask.png", "z.png": None}
 
 
@@ -372,9 +372,9 @@ def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
     assert images.ImageSet({}, pictures, ("20", "35"), ()).targets().tolist() == [[20], [35]]
     (tmp_path / "t.csv").write_text("path,age\n20/a.png,old\n")
     with pytest.raises(UserError, match="line 2: age: 'old' is no number"):
-        images.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
+        listing.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
     (tmp_path / "t.csv").write_text("path;age\n20/a.png;20,5\n35/b.png;\n")
-    table = images.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
+    table = listing.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
     assert [row.targets for row in table] == [(20.5,), (None,)]
 
 
@@ -385,7 +385,7 @@ def test_numbers_as_people_write_them(tmp_path):
     def read(text):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"  # what a table says is kept by its name
         path.write_text(text)
-        return images.rows({"kind": "csv", "path": str(path), "target_columns": ["v"]} | PLAIN)[0].targets[0]
+        return listing.rows({"kind": "csv", "path": str(path), "target_columns": ["v"]} | PLAIN)[0].targets[0]
 
     (tmp_path / "20").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "20" / "a.png")

@@ -25,7 +25,7 @@ from torch import nn
 from cnnviz import config
 from cnnviz.errors import UserError
 from cnnviz.network import doors
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -470,8 +470,8 @@ def test_each_block_of_yaml_is_a_config_that_works(block, folder, monkeypatch):
     full = config.complete(given)
     for id, model in full["models"].items():
         image_set = full["image_sets"][model["image_set"]]
-        assert len(images.rows(image_set)) == 6
+        assert len(listing.rows(image_set)) == 6
         built = doors.build(model, id, full["seed"])
         weights = built.net.state_dict()
         assert weights["fc.weight"].shape[0] == 1000 and torch.all(weights["layer4.2.conv3.weight"] == 0.5)
-        assert images.classes(image_set) == ["jay", "owl"] and model["outputs"]["kind"] == "softmax"
+        assert listing.classes(image_set) == ["jay", "owl"] and model["outputs"]["kind"] == "softmax"

@@ -18,7 +18,7 @@ from cnnviz.errors import UserError, in_a_line
 from cnnviz.network import doors, gpus, models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
 from cnnviz.network.models import Model
-from cnnviz.pictures import images, sizes
+from cnnviz.pictures import listing, sizes
 from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.rows import truth_columns
 
@@ -95,7 +95,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:
             model.output(name)
-    images.check_probes(image_set.config, block["probes"])
+    listing.check_probes(image_set.config, block["probes"])
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
     yield from doubts(facts["trial"])

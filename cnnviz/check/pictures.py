@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnviz.check.report import Line, flow, some
 from cnnviz.errors import UserError
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing, pixels
 from cnnviz.pictures.images import ImageSet, Picture
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.rows import Found, doubtful_level, doubtful_order
@@ -21,10 +21,10 @@ SAMPLE = 24
 
 def listed(config: dict) -> ImageSet:
     """All pictures that a set's config names, unopened: their sizes are not known."""
-    names = images.classes(config)
+    names = listing.classes(config)
     index = {name: i for i, name in enumerate(names)}
     pictures = []
-    for row in images.rows(config):
+    for row in listing.rows(config):
         labels = tuple(index[name] for name in row.labels)
         known = row._asdict() | {"labels": labels}
         pictures.append(Picture(id=row.name, label=labels[0] if labels else None, width=0, height=0, **known))
@@ -66,7 +66,7 @@ def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
     pictures = image_set.pictures
     labels = [len(p.labels) for p in pictures]
     without, most = labels.count(0), max(labels)
-    found = images.found(image_set.config)
+    found = listing.found(image_set.config)
     words = f"{len(pictures):,}" + (f" of {found.total:,} (limit)" if len(pictures) < found.total else "")
     if image_set.classes:
         words += f" in {len(image_set.classes)} class{'es' * (len(image_set.classes) > 1)}: {some(image_set.classes)}"
@@ -76,7 +76,7 @@ def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
     if roles["query"]:
         words += f"; {roles['query']:,} queries, {roles['reference']:,} references"
     yield Line("✓", "pictures", words)
-    yield from listing(found, image_set.config)
+    yield from as_listed(found, image_set.config)
     sample = of_each_ending(image_set, SAMPLE)
     with ThreadPoolExecutor(threads) as pool:
         seen = list(pool.map(lambda i: read(sample, i, form), range(len(sample))))
@@ -96,10 +96,10 @@ def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
 def values(config: dict, name: str, files: list[str], threads: int) -> Iterator[Line]:
     """Which values deep pictures have, and a window where they would come out nearly black, white or cut off."""
     with ThreadPoolExecutor(threads) as pool:
-        found = [ends for ends in pool.map(lambda file: images.ends(config, file), files) if ends]
+        found = [ends for ends in pool.map(lambda file: pixels.ends(config, file), files) if ends]
     if not found:
         return
-    words, window = images.extent(found, bool(config.get("window")))
+    words, window = pixels.extent(found, bool(config.get("window")))
     if window is None:
         yield Line("✓", "values", words)
         return
@@ -107,7 +107,7 @@ def values(config: dict, name: str, files: list[str], threads: int) -> Iterator[
     yield Line("!", "values", words, (f"write under image_sets.{name}:", f"  window: {flow(window)}"))
 
 
-def listing(found: Found, config: dict) -> Iterator[Line]:
+def as_listed(found: Found, config: dict) -> Iterator[Line]:
     """What was assumed of a table or folder, and what became of the files that are none of its pictures."""
     for told in found.told:
         yield Line("·", "read as", told)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cnnviz.check.report import Line, duration, size
-from cnnviz.pictures import images
+from cnnviz.pictures import listing
 from cnnviz.site.size import expected
 
 
@@ -46,7 +46,7 @@ def plan(dry_run: str, costs: Sequence[Cost], config: dict) -> Iterator[Line]:
     yield Line("·", "jobs", words)
     files = sum(len(names.split(", ")) for names in re.findall(r"^ +output: (.+)$", dry_run, re.MULTILINE))
     arrays = sum(4 * cost.pictures * (cost.features + cost.outputs) for cost in costs)
-    arrays += sum(12_288 * len(images.rows(block)) for block in config["image_sets"].values())
+    arrays += sum(12_288 * len(listing.rows(block)) for block in config["image_sets"].values())
     pages, made, written = expected(costs, config)
     words = f"{files} files of results and as many logs; {size(arrays)} of features, scores and thumbnails, roughly "
     yield Line("·", "disk", f"{words}{size(made)} of other results")

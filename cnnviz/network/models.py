@@ -33,7 +33,7 @@ from cnnviz.network import facts as known
 from cnnviz.network.doors import Built, build, pixel_scores, selected
 from cnnviz.network.gpus import pick_device
 from cnnviz.network.layers import Layer
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.pictures.preprocess import Preprocess, complete, geometry
 from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import atomic
@@ -439,7 +439,7 @@ def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
 def channels_of(config: dict) -> int | None:
     """Channels of an image set's first picture; None where it cannot be read."""
     try:
-        first = images.rows(config)[0]
+        first = listing.rows(config)[0]
         name = first.file or first.name
         pixels = images.ImageSet(config, (images.Picture(name, name, None, 0, 0),), (), ()).pixels(0)
     except Exception:  # what is wrong with pictures is said where they are listed

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from cnnviz.errors import UserError
 from cnnviz.pictures import files, sizes
 from cnnviz.pictures.files import reason, visible
-from cnnviz.pictures.images import ImageSet, alike
+from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.places import root_of
 from cnnviz.pictures.preprocess import Preprocess
 
@@ -66,7 +66,7 @@ def of_picture(
     labels = numbers(path, classes, config.get("mask_colours"), config.get("mask_ignore"), doubts)
     file = os.path.join(root_of(config), picture.file or picture.name)
     size = (picture.height, picture.width) if picture.width else not config.get("loader") and sizes.of_file(file)
-    if size and not alike(labels.shape, size):
+    if size and not sizes.alike(labels.shape, size):
         raise UserError(
             f"the mask {path.name} has {labels.shape[1]} × {labels.shape[0]} pixels, and its picture {size[1]} × "
             f"{size[0]}: they must have the same shape"

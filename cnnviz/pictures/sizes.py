@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz.pictures import files, images
+from cnnviz.pictures import files, listing
 from cnnviz.pictures.places import root_of
 
 SMALL = 96  # pixels
@@ -24,7 +24,7 @@ def common(config: dict) -> tuple[int, int] | None:
         return 64, 64
     if config.get("loader"):
         return None
-    rows = images.rows(config)
+    rows = listing.rows(config)
     places = {i * (len(rows) - 1) // max(1, MOST - 1) for i in range(MOST)}
     found = {of_file(os.path.join(root_of(config), rows[i].file or rows[i].name)) for i in places} - {None}
     size = found.pop() if len(found) == 1 else None
@@ -46,3 +46,8 @@ def of_file(path: str) -> tuple[int, int] | None:
     except Exception:  # what is wrong with pictures is said where they are listed
         return None
     return (width, height) if turned else (height, width)
+
+
+def alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two sizes have one shape: a mask may be smaller than its picture, and is then rounded to pixels."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= (0.02 * max(a) + 1) * b[1]

@@ -7,7 +7,7 @@ import torch
 from cnnviz.activations import activation_maps
 from cnnviz.activations.activation_maps import quantised
 from cnnviz.network import models
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.views import activation_maps as drawn
 from cnnviz.views.section import Context
@@ -30,7 +30,7 @@ def done(make_job, index, tmp_path):
         "layers": ["conv1", "conv2", "fc1"],
     }
     config = {"kind": "demo", "count": 24}
-    listed = images.listing(config)
+    listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
     models.main(make_job(block, set_classes=classes))

@@ -25,7 +25,7 @@ from cnnviz.activations.forward import (
 )
 from cnnviz.network import models
 from cnnviz.network.receptive_field import receptive_fields
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.run import result
 
 SIZE = (20, 23)
@@ -245,7 +245,7 @@ def write_model(make_job, index, tmp_path) -> dict:
         "image_set": "set",
     }
     config = {"kind": "demo", "count": 24}
-    listed = images.listing(config)
+    listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
     models.main(make_job(block, set_classes=classes))

@@ -10,7 +10,7 @@ from torch import nn
 from cnnviz.activations import forward, unit_statistics
 from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
 from cnnviz.network import models
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.views import colour
 from cnnviz.views import unit_statistics as drawn
@@ -47,7 +47,7 @@ def done(make_job, index, tmp_path):
         "image_set": "set",
     }
     config = {"kind": "demo", "count": 24}
-    listed = images.listing(config)
+    listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
     models.main(make_job(block, set_classes=classes))

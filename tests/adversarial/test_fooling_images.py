@@ -14,7 +14,7 @@ from cnnviz.ascent.loop import to_bytes
 from cnnviz.errors import UserError
 from cnnviz.network import models
 from cnnviz.network.models import Layer, Model
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 
@@ -117,12 +117,12 @@ def test_the_job_on_the_demo_net_says_what_a_recount_of_the_bytes_says(make_job,
     block = {"factory": "cnnviz/demo/nets.py:demo_net", "checkpoint": "cnnviz/demo/weights/biased.safetensors"}
     block |= {"preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}, "probes": 4}
     parameters = {"target": "runner_up", "epsilon": 16, "step": 50, "steps": 60, "noise": 3}
-    classes = images.classes({"kind": "demo"})
+    classes = listing.classes({"kind": "demo"})
     models.main(make_job(block, set_classes=classes))
     names = [f"{classes[i % 12]}-{i:04d}" for i in range(24)]
     pictures = [{"id": n, "name": n, "label": i % 12, "width": 64, "height": 64} for i, n in enumerate(names)]
-    listing = {"schema": images.SCHEMA, "classes": classes, "pictures": pictures, "skipped": []}
-    (tmp_path / "images.json").write_text(json.dumps(listing))
+    index = {"schema": images.SCHEMA, "classes": classes, "pictures": pictures, "skipped": []}
+    (tmp_path / "images.json").write_text(json.dumps(index))
     job = make_job(block, "fooling_images", parameters=parameters)
     fooling_images.main(job)
     left = result.read(job.outputs["result"])

@@ -12,7 +12,7 @@ from cnnviz.attribution import attribution_check as check
 from cnnviz.attribution import scores
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network import models
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.run import result
 
 # ------------------------------------------------------------------------------------------------------------ curves
@@ -96,7 +96,7 @@ def net():
 def made(make_job, tmp_path, index):
     """made(methods, …) → the result of the check on 8 drawn pictures, of the methods of a section ``saliency``."""
     (tmp_path / "net.py").write_text(FACTORY)
-    classes = images.classes({"kind": "demo"})
+    classes = listing.classes({"kind": "demo"})
     index(tmp_path / "images.json", [(f"{classes[i % 12]}-{i:04d}", i % 12) for i in range(24)], classes)
     block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [64, 64]}, "probes": 8}
     models.main(make_job(block, set_classes=classes))

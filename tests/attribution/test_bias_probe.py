@@ -8,7 +8,7 @@ import pytest
 
 from cnnviz.attribution import bias_probe
 from cnnviz.network import models
-from cnnviz.pictures import backgrounds, images
+from cnnviz.pictures import backgrounds, listing
 from cnnviz.run import result
 
 CLASSES = ["fish", "tree", "car", "cup", "husky", "wolf"]
@@ -18,7 +18,7 @@ DEMO = {"factory": "cnnviz/demo/nets.py:demo_net", "preprocess": {"mean": 0.5, "
 
 @pytest.fixture
 def index_all(index, tmp_path):
-    classes = images.classes({"kind": "demo"})
+    classes = listing.classes({"kind": "demo"})
     index(tmp_path / "images.json", [(f"{classes[i % 12]}-{i:04d}", i % 12) for i in range(240)], classes)
     return classes
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from cnnviz import config
-from cnnviz.pictures import images
+from cnnviz.pictures import listing
 from cnnviz.run import result
 from tests.hostile import networks
 from tests.hostile.oracle import Wrong, plain, within
@@ -144,7 +144,7 @@ class Journey:
         if not self.inputs["images"].is_file():
             listed = words(config=json.dumps(self.image_set), threads=1, index=self.inputs["images"])
             call("cnnviz.pictures.images", *listed, *words(thumbnails=self.inputs["thumbnails"]))
-        parameters = {"checkpoint": "", "set_classes": images.classes(self.image_set)}
+        parameters = {"checkpoint": "", "set_classes": listing.classes(self.image_set)}
         if not self.job("network", "cnnviz.network.models", parameters, (), {"network": at / "network.json"}):
             return
         if not self.job("model", "cnnviz.network.facts", {}, ["network"], {"model": at / "model.json"}):

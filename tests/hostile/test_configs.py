@@ -7,7 +7,7 @@ import pytest
 
 from cnnviz import config
 from cnnviz.network import doors, models
-from cnnviz.pictures import images
+from cnnviz.pictures import listing
 from tests.hostile import configs
 from tests.hostile.oracle import Wrong, said_by
 
@@ -32,15 +32,15 @@ def through(broken: configs.Broken) -> str:
             raise Wrong(f"does not name the key: {said}")
         return f"config: {said}"
     for name, block in full["image_sets"].items():
-        if said := said_by(lambda block=block: images.rows(block), 5):
+        if said := said_by(lambda block=block: listing.rows(block), 5):
             return f"pictures of {name}: {said}"
     for id, block in full["models"].items():
         of_set = full["image_sets"][block["image_set"]]
-        if said := said_by(lambda block=block, of_set=of_set: images.check_probes(of_set, block["probes"]), 1):
+        if said := said_by(lambda block=block, of_set=of_set: listing.check_probes(of_set, block["probes"]), 1):
             return f"probes of {id}: {said}"
 
         def network(id=id, block=block, of_set=of_set):
-            models.describe(doors.build(block, id, full["seed"]), block, id, images.classes(of_set))
+            models.describe(doors.build(block, id, full["seed"]), block, id, listing.classes(of_set))
 
         if said := said_by(network, 10):
             return f"network {id}: {said}"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cnnviz.check import pictures as check
 from cnnviz.errors import UserError
-from cnnviz.pictures import files, images
+from cnnviz.pictures import files, images, listing
 from cnnviz.site import missing
 
 RAMP = np.stack(np.broadcast_arrays(np.arange(24)[:, None], np.arange(30), 9), -1).astype(np.uint16)  # (24, 30, 3)
@@ -24,7 +24,7 @@ BANDS = np.concatenate([RAMP, RAMP[..., :2]], -1)
 def look(root, out, monkeypatch, **keys) -> tuple[images.ImageSet, dict]:
     """The pipeline's look at a folder, and its index."""
     block = {"kind": "folder", "path": str(root)} | keys
-    images._rows.cache_clear()
+    listing._rows.cache_clear()
     arguments = ["--index", str(out / "images.json"), "--thumbnails", str(out / "thumbnails.npy")]
     monkeypatch.setattr(sys, "argv", ["images", "--config", json.dumps(block), *arguments])
     images.main()
@@ -80,7 +80,7 @@ def test_every_file_is_in_one_of_three_lists(mixed, tmp_path, monkeypatch):
 
 def test_the_check_says_what_is_taken_and_what_is_not(mixed):
     root, _, others, _ = mixed
-    images._rows.cache_clear()
+    listing._rows.cache_clear()
     lines = list(check.about(check.listed({"kind": "folder", "path": str(root), "limit": 10}), "set", 1))
     words = "\n".join(f"{line.mark} {line.name}: {line.text}" for line in lines)
     assert "✓ pictures: 10 of 15 (limit) in 2 classes" in words
@@ -105,9 +105,9 @@ def test_folders_called_by_numbers_are_doubted_in_the_check_and_in_the_gallery(t
 def test_a_folder_of_other_files_says_what_there_is(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.dcm").write_bytes(bytes(128) + b"DICM")
-    images._rows.cache_clear()
+    listing._rows.cache_clear()
     with pytest.raises(UserError, match=r"no pictures .* but 3 \.dcm\. DICOM takes a loader"):
-        images.found({"kind": "folder", "path": str(tmp_path)})
+        listing.found({"kind": "folder", "path": str(tmp_path)})
 
 
 def test_heic_is_read_where_its_reader_is_installed(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import images, masks
+from cnnviz.pictures import images, listing, masks, pixels
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import fingerprint
 
@@ -30,9 +30,9 @@ def _memory(tmp_path, monkeypatch):
 
 def forget():
     """What the next process would know."""
-    images._rows.cache_clear()
-    images._fingerprint.cache_clear()
-    images._loader.cache_clear()
+    listing._rows.cache_clear()
+    listing._fingerprint.cache_clear()
+    pixels.loader.cache_clear()
 
 
 def look(config: dict, out) -> images.ImageSet:
@@ -119,7 +119,7 @@ def test_classes_whose_names_are_nearly_equal_have_one_order_in_every_run(tmp_pa
     names = ["A1", "A01", "a1", "a01", "A001", "a001"]
     (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{name}.png,{name}\n" for name in names))
     config = {"kind": "csv", "path": str(tmp_path / "labels.csv"), "path_column": "path", "label_column": "label"}
-    assert images.classes(config) == sorted(names)
+    assert listing.classes(config) == sorted(names)
 
 
 def test_an_empty_folder_is_told_so(tmp_path):
@@ -180,8 +180,8 @@ def test_names_of_any_kind(tmp_path):
     assert found.classes == ("\\udcff", "²")
     for i in range(len(found)):
         assert found.pixels(i).size == (40, 30)
-    assert len(images.fingerprint(found.config)) == 16
-    images.check_probes(found.config, [names[0]])
+    assert len(listing.fingerprint(found.config)) == 16
+    listing.check_probes(found.config, [names[0]])
 
 
 def test_probes_cover_the_classes_and_stay_when_pictures_are_added():
@@ -256,16 +256,16 @@ def test_a_window_is_of_the_values_in_the_file(tmp_path, window):
             continue
         low, high = (black + share * (white - black) for share in window)
         config = FOLDER | {"path": str(tmp_path / "deep"), "window": [low, high]}
-        pixels = images._decode(config, name)[..., 0]
+        found = pixels.decoded(config, name)[..., 0]
         wanted = np.clip((ramp((0, 1)) - window[0]) / (window[1] - window[0]), 0, 1)
-        assert np.abs(pixels - wanted).max() < 1 / 60, name
+        assert np.abs(found - wanted).max() < 1 / 60, name
 
 
 def test_a_window_applies_to_8_bits_and_to_colours(folder):
     config = FOLDER | {"path": str(folder), "window": [50, 150]}
     stored = np.asarray(gradient()).astype(float)
-    np.testing.assert_allclose(images._decode(config, "cat/plain.png"), np.clip((stored - 50) / 100, 0, 1), atol=1e-6)
-    assert images._decode(config, "dog/turned.jpg").shape == (40, 30, 3)  # upright also so
+    np.testing.assert_allclose(pixels.decoded(config, "cat/plain.png"), np.clip((stored - 50) / 100, 0, 1), atol=1e-6)
+    assert pixels.decoded(config, "dog/turned.jpg").shape == (40, 30, 3)  # upright also so
 
 
 def test_a_window_that_would_show_more_is_named(tmp_path):
@@ -441,7 +441,7 @@ def test_a_wrong_table_is_told_what_is_wrong(table, tmp_path, content, said):
     with open(table["path"], "wb") as file:
         file.write(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as error:
-        images.check_probes(table, 12)
+        listing.check_probes(table, 12)
     assert said in str(error.value)
 
 
@@ -479,7 +479,7 @@ def test_the_fingerprint_changes_with_all_that_counts_and_with_nothing_else(tabl
 
     def now(**changes) -> str:
         forget()
-        return images.fingerprint(table | changes)
+        return listing.fingerprint(table | changes)
 
     plain = now()
     os.utime(folder / "cat" / "plain.png", (1, 1))
@@ -509,7 +509,7 @@ def test_a_picture_that_changed_since_is_named(folder, tmp_path):
 
 def test_large_pictures_do_not_pile_up_before_their_reader(monkeypatch):
     """However many threads: what waits is bounded by its bytes, and nothing waits for nothing."""
-    monkeypatch.setattr(images, "_AHEAD", 10_000)
+    monkeypatch.setattr(pixels, "_AHEAD", 10_000)
     made, lock = [], threading.Lock()
 
     def make(size):
@@ -519,7 +519,7 @@ def test_large_pictures_do_not_pile_up_before_their_reader(monkeypatch):
 
     for size, most in ((2_000, 5), (9_000, 2), (1, 64)):
         made.clear()
-        for read, _ in enumerate(images._ahead(make, [size] * 200, 2)):
+        for read, _ in enumerate(pixels.ahead(make, [size] * 200, 2)):
             time.sleep(0.0005)
             assert len(made) - read <= most + 1
         assert len(made) == 200

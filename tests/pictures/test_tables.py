@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.pictures import images
+from cnnviz.pictures import listing
 from cnnviz.pictures.places import root_of
 
 PATHS = [f"shots/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)]
@@ -31,7 +31,7 @@ def written(paths=PATHS, labels=LABELS, title="path,label", separator=",", end="
     return "".join(line.replace(",", separator) + end for line in lines)
 
 
-def found(place, content: str | bytes, name="table.csv", **keys) -> images.Found:
+def found(place, content: str | bytes, name="table.csv", **keys) -> listing.Found:
     file = place / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -39,8 +39,8 @@ def found(place, content: str | bytes, name="table.csv", **keys) -> images.Found
     full = config.complete(
         {"image_sets": {"s": block}, "models": {"m": {"torchvision": "x"}}, "sections": ["predictions"]}
     )
-    images._rows.cache_clear()
-    return images.found(full["image_sets"]["s"])
+    listing._rows.cache_clear()
+    return listing.found(full["image_sets"]["s"])
 
 
 @pytest.mark.parametrize("form", ["utf-8", "cp1252", "json"])

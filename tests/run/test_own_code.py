@@ -8,7 +8,7 @@ import torch
 from cnnviz import config
 from cnnviz.errors import UserError
 from cnnviz.network import doors
-from cnnviz.pictures import images
+from cnnviz.pictures import images, listing
 from cnnviz.run import fingerprint, user_code
 
 NET = """
@@ -226,7 +226,7 @@ def test_a_loader_of_pictures_may_import_what_is_beside_it(write, tmp_path):
     full = config.complete(given)["image_sets"]["s"]
     picture = images.ImageSet(full, (images.Picture("a/1.raw", "a/1.raw", 0, 5, 4),), ("a",), ()).pixels(0)
     assert picture.shape == (4, 5, 1)
-    before = images.fingerprint(full)
+    before = listing.fingerprint(full)
     write({"code/side.py": "SIDE = 44\n"})
-    images._fingerprint.cache_clear()
-    assert images.fingerprint(full) != before
+    listing._fingerprint.cache_clear()
+    assert listing.fingerprint(full) != before
