@@ -80,6 +80,11 @@ def unwrapped(net: nn.Module, where: str) -> nn.Module:
         raise UserError(f"{where}: the network is a program of torch.export, into which nothing can look. {REBUILD}")
     for name, module in net.named_modules():
         part, home = f"the network's part {name}" if name else "the network", type(module).__module__
+        if name and isinstance(module, torch.jit.ScriptModule):
+            raise UserError(
+                f"{where}: {part} is TorchScript, into which nothing can look; put the Python module that it was made "
+                "from in its place, without torch.jit.script() or torch.jit.trace()"
+            )
         if isinstance(module, torch.jit.ScriptModule):
             raise UserError(f"{where}: {part} is TorchScript (torch.jit), into which nothing can look. {REBUILD}")
         if home.startswith("torch.ao.nn") and ".quantized" in home:

@@ -21,6 +21,11 @@ from cnnviz.network.layers import Call, watched
 MOST = 16  # channels that are tried one after the other where nothing tells their number
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
 KEYS = ("image", "images", "pixel_values", "img", "x", "input")  # under which a network may want its pictures
+KINDS = "dtype|datatype|scalar type|promoting|should be the same|not implemented for '"  # in what torch says of them
+OTHER_NUMBERS = (
+    "the network's forward() makes other numbers than its layers take, which compute in float32 here; leave .half(), "
+    ".bfloat16(), .double() and the like out of it, or write .float() after them"
+)
 SECONDS = 3.0  # to look for a size that it takes, so that the message can name one
 
 
@@ -100,6 +105,8 @@ def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Tri
     if furthest.error is None:
         rows = furthest.calls[""].output[0]
         said = f"the network gives {rows} rows of scores for one picture of {shape}"
+    elif re.search(KINDS, words_of(furthest.error)):
+        return UserError(f"{where}: {OTHER_NUMBERS} ({in_a_line(furthest.error)})")
     else:
         said = f"the network does not take a picture of {shape}: {in_a_line(furthest.error)}"
     error = UserError(f"{where}: {said.rstrip('.')}. {_advice(net, size, furthest, trials)}")
@@ -136,8 +143,6 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
         return form
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):
         return "Its code asks for a GPU by name; write x.device where it says cuda"
-    if re.search(r"dtype|scalar type|should be the same", words):
-        return "Everything is computed in float32 here; leave out what makes other kinds of numbers, such as x.half()"
     if re.search(r"conv[13]d|LSTM|GRU|RNN", words) or any(isinstance(module, nn.Conv3d) for module in net.modules()):
         return "It seems to be for signals, volumes or films; only networks of pictures can be looked at"
     if isinstance(error, TypeError) and "argument" in words:

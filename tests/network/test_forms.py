@@ -185,7 +185,10 @@ def exported():
     [
         (lambda: torch.jit.script(Net().eval()), r"TorchScript.*state_dict\(\)"),
         (lambda: torch.jit.trace(Net().eval(), torch.zeros(1, 3, 16, 16)), r"TorchScript.*state_dict\(\)"),
-        (lambda: Around(torch.jit.script(Net().eval())), r"part inner is TorchScript"),
+        (
+            lambda: Around(torch.jit.script(Net().eval())),
+            r"part inner is TorchScript.*; put the Python module [^.]*, without torch.jit",
+        ),
         (exported, r"torch.export.*state_dict\(\)"),
         (lambda: exported().module(), r"torch.export.*state_dict\(\)"),
         (quantised, "part fc is quantised"),
@@ -416,9 +419,15 @@ class Leaves(Net):
         raise SystemExit("not today")
 
 
-class HalfOfIt(Net):
-    def forward(self, x):
-        return super().forward(x.half())
+def casting(kind, first=False):
+    """A network that turns its pictures, or with ``first`` what its normalisation takes, to another kind."""
+
+    class Casting(Net):
+        def forward(self, x):
+            x = self.norm(self.conv(x).to(kind)) if first else self.norm(self.conv(x.to(kind)))
+            return self.fc(torch.relu(x).mean((2, 3)))
+
+    return Casting
 
 
 @pytest.mark.parametrize(
@@ -431,7 +440,12 @@ class HalfOfIt(Net):
         (Clip, (16, 16), "signals, volumes or films"),
         (Asks, (16, 16), "write x.device"),
         (Leaves, (16, 16), "SystemExit: not today"),
-        (HalfOfIt, (16, 16), r"float32 here; leave out .* x.half\(\)"),
+        *(
+            (casting(kind), (16, 16), r"float32 here; leave \.half\(\), .* or write \.float\(\)")
+            for kind in (torch.half, torch.bfloat16, torch.double, torch.uint8)
+        ),
+        (casting(torch.double, first=True), (16, 16), "mixed dtype"),
+        (casting(torch.long, first=True), (16, 16), "float32 here; leave .*'Long'"),
     ],
 )
 def test_what_a_network_does_not_take_is_told_with_what_to_write(opened, make, size, said):
