@@ -26,7 +26,6 @@ out; ``cascade`` (m, blocks, h, w) float16, maps of the first picture, scaled as
 many masks are boxes), ``left_out`` [{section, reason}].
 """
 
-import copy
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
@@ -181,17 +180,22 @@ def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
 def cascade(model: Model, x: Tensor, blocks: int, seed: Callable[..., int]) -> Iterator[tuple[str, Model]]:
     """The model with more and more layers re-drawn from the top down, in about ``blocks`` steps, down to the first.
 
-    Yields (lowest layer that is re-drawn, model); the model is the same copy each time, changed further.
+    Yields (lowest layer that is re-drawn, model); it is the model itself, since not every network can be copied. Its
+    weights are put back in the end.
     """
-    model = dataclasses.replace(model, net=copy.deepcopy(model.net))
     names = layers_from_the_top(model.net, model.normalise(x))
     short = {layer.module: layer.name for layer in model.layers}
-    done = 0
-    for cut in np.unique(np.rint(np.linspace(1, len(names), blocks)).astype(int)):
-        for name in names[done:cut]:
-            redraw(model.net.get_submodule(name), lambda parameter, name=name: seed("weights", name, parameter))
-        done = cut
-        yield short.get(names[cut - 1], names[cut - 1] or "the network's own"), model
+    kept, done = [(parameter, parameter.clone()) for parameter in model.net.parameters()], 0
+    try:
+        for cut in np.unique(np.rint(np.linspace(1, len(names), blocks)).astype(int)):
+            for name in names[done:cut]:
+                redraw(model.net.get_submodule(name), lambda parameter, name=name: seed("weights", name, parameter))
+            done = cut
+            yield short.get(names[cut - 1], names[cut - 1] or "the network's own"), model
+    finally:
+        with torch.no_grad():
+            for parameter, before in kept:
+                parameter.copy_(before)
 
 
 # ------------------------------------------------------------------------------------------------- what may be said

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,6 +79,19 @@ def test_redrawn_weights_are_as_large_and_unlike_and_repeat():
     assert sorted(after["bias"].tolist()) == sorted(before["bias"].tolist())
     check.redraw(layer, lambda name: len(name))
     torch.testing.assert_close(layer.bias.sort().values, before["bias"].sort().values)
+
+
+def test_a_network_that_cannot_be_copied_is_redrawn_from_the_top_and_put_back():
+    net = Odd().eval()
+    net.lock = threading.Lock()
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    model = SimpleNamespace(net=net, layers=(), normalise=lambda x: x)
+    changed = [
+        sum(not torch.equal(p, before[name]) for name, p in net.named_parameters())
+        for _ in check.cascade(model, torch.rand(1, 3, 9, 9), 3, lambda *what: len("".join(what)))
+    ]
+    assert changed == sorted(changed) and 0 < changed[0] < changed[-1]
+    assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
 
 
 # ------------------------------------------------------------------------------------------------------ the whole job
