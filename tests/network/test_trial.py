@@ -1,6 +1,7 @@
 """What a few pictures tell of a network, on networks as people write them."""
 
 import contextlib
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -104,6 +105,29 @@ def test_scores_that_change_each_time_are_noticed_and_no_generator_is_moved(desc
     (words,) = facts["trial"]["answers"]
     assert "same scores twice" in words
     assert torch.equal(torch.rand(3), wanted[0]) and np.array_equal(np.random.rand(3), wanted[1])
+
+
+class OwnGenerator(Net):
+    """One pass in five is another one; or, where the generator is set back each time, none."""
+
+    def __init__(self, again=False):
+        super().__init__()
+        self.again, self.generator = again, np.random.default_rng(3)
+
+    def forward(self, x):
+        draw = np.random.default_rng(3) if self.again else self.generator
+        return super().forward(x) + float(draw.random() < 0.2)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_generator_of_the_networks_own_is_seen_though_it_acts_seldom(described, again):
+    assert len(described(lambda: OwnGenerator(again))[0]["trial"]["answers"]) == (not again)
+
+
+def test_what_varies_without_a_known_generator_is_asked_more_than_twice(described):
+    drawn = itertools.cycle([0, 0, 1])
+    facts, _ = described(member(lambda net, x: Net.forward(net, x) + next(drawn)))
+    assert "same scores twice" in facts["trial"]["answers"][0]
 
 
 BESIDE = [
