@@ -17,7 +17,7 @@ from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
 from cnnviz import config
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import network as check_network
-from cnnviz.check import truth
+from cnnviz.check import report, truth
 from cnnviz.errors import UserError
 from cnnviz.network import doors, facts, kinds, models
 from cnnviz.pictures import images, label_maps, listing
@@ -241,6 +241,23 @@ def test_a_class_has_the_hue_of_the_legend_on_any_picture():
     for pixel, colour in zip(shown[0], colours.astype(int), strict=False):
         assert np.abs((pixel - pixel.mean()) - predicted_maps.OPACITY * (colour - colour.mean())).max() < 1.5
     assert (shown[0, 3] == picture[0, 3]).all()
+
+
+@pytest.mark.parametrize("right", [0, 50, 64])
+def test_pictures_that_are_all_alike_leave_an_interval_all_the_same(right):
+    """As many pictures, each right or wrong: no share varies more than that."""
+    counts = np.repeat(np.int64([[[right, 0], [64, 0], [right, 64 - right]]]), 20, 0)
+    found = segmentation.judged(counts, np.random.default_rng(0))
+    low, high = found["pixel_accuracy_interval"]
+    assert low <= found["pixel_accuracy"] == right / 64 <= high and high - low > 0.1
+
+
+def test_shares_are_told_from_0_and_from_100_per_cent():
+    said = [report.percent(share) for share in (0, 0.001, 0.014, 0.5, 0.967, 0.995, 0.9996, 1)]
+    assert said == ["0 %", "0.1 %", "1 %", "50 %", "97 %", "99.5 %", "99.96 %", "100 %"]
+    assert report.percent(0.967, (0.9, 0.98)) == "97 % (90 to 98)"
+    assert report.percent(0.9996, (0.9993, 0.9998)) == "99.96 % (99.93 to 99.98)"
+    assert report.percent(0.967, (0.9668, 0.9672)) == "96.70 % (96.68 to 96.72)"
 
 
 def test_a_class_scores_the_mean_over_its_pixels_or_over_all():

@@ -6,7 +6,7 @@ Over the pixels of all judged pictures whose class is known, t(p) the right clas
 
 and mean IoU, the mean over the classes that occur among t or ŷ (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4).
 The control gives every pixel the commonest of the right classes. Intervals: pictures are drawn with replacement, since
-the pixels of a picture go together.
+the pixels of a picture go together; where all are alike, Wilson's interval of as many pictures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from itertools import islice
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from cnnviz.errors import UserError
 from cnnviz.network.models import Model
@@ -70,7 +71,10 @@ def judged(counts: np.ndarray, rng: np.random.Generator) -> dict:
         draws = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES)
         drawn = np.tensordot(draws, counts, 1)
         for name, values in zip(("pixel_accuracy", "mean_iou"), quality(*np.moveaxis(drawn, 1, 0)), strict=True):
-            found[f"{name}_interval"] = [float(v) for v in np.quantile(values, [0.025, 0.975])]
+            ends = np.quantile(values, [0.025, 0.975])
+            if ends[1] - ends[0] < 1e-9:  # pictures that are all alike do not say how much others vary
+                ends = binomtest(round(ends[0] * len(counts)), len(counts)).proportion_ci(0.95, "wilson")
+            found[f"{name}_interval"] = [float(v) for v in ends]
     return found
 
 

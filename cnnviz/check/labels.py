@@ -124,8 +124,7 @@ def accuracy(scores: np.ndarray, right: Sequence[tuple[int, ...]], kind: str) ->
     words = []
     for best in (1, 5) if scores.shape[1] > 5 else (1,):
         hit = suspicions.hits(scores, right, best)
-        low, high = suspicions.wilson(hit.sum(), len(hit))
-        words.append(f"top-{best} {percent(hit.mean())} ({100 * low:.0f}–{100 * high:.0f})")
+        words.append(f"top-{best} {percent(hit.mean(), suspicions.wilson(hit.sum(), len(hit)))}")
     average = suspicions.mean_average_precision(scores, right) if kind == "sigmoid" else None
     return ", ".join([*([f"mean average precision {percent(average)}"] if average is not None else []), *words])
 

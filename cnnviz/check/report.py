@@ -1,5 +1,6 @@
 """A line of the report, and numbers in words."""
 
+import math
 import shutil
 import sys
 import textwrap
@@ -44,8 +45,14 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(n if len(n) <= 30 else f"{n[:28]}…" for n in short) + (", …" if len(names) > most else "")
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.0095 or not share else f"{100 * share:.1g} %"
+def percent(share: float, interval: Sequence[float] = ()) -> str:
+    """With as many decimals as tell it from 0 and from 100, and the ends of its interval, if there is one, apart."""
+    left = min(share, 1 - share)
+    digits = 0 if left >= 0.0095 or left < 1e-9 else math.ceil(-math.log10(100 * left))
+    while interval and digits < 4 and len({f"{100 * end:.{digits}f}" for end in interval}) < 2:
+        digits += 1
+    between = f" ({' to '.join(f'{100 * end:.{digits}f}' for end in interval)})" if interval else ""
+    return f"{100 * share:.{digits}f} %{between}"
 
 
 def size(count: float) -> str:

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import pictures, preprocessing, suspicions
-from cnnviz.check.report import Line, flow, some
+from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen, scores_of
 from cnnviz.network import models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
@@ -196,20 +196,15 @@ def _pixels(seen: Seen) -> Generator[Line, None, None]:
     counts = np.stack([np.stack([t.diagonal(), t.sum(1), t.sum(0)]) for t in found])
     numbers = segmentation.judged(counts, np.random.default_rng(0))
 
-    def percent(share: float) -> str:
-        return f"{100 * share:.1f}".removesuffix(".0")
-
     def of(key: str) -> str:
-        low, high = numbers.get(f"{key}_interval", (None, None))
-        between = f" ({percent(low)} to {percent(high)})" if low is not None else ""
-        return f"{percent(numbers[key])} %{between}"
+        return percent(numbers[key], numbers.get(f"{key}_interval", ()))
 
-    control = 100 * numbers["control_pixel_accuracy"]
+    control = numbers["control_pixel_accuracy"]
     words = f"{of('pixel_accuracy')} of the pixels of {len(found)} pictures are right, mean IoU {of('mean_iou')}; "
-    words += f"always {seen.model.classes[numbers['commonest']]}: {percent(control / 100)} % and "
-    words += f"{percent(numbers['control_mean_iou'])} %"
+    words += f"always {seen.model.classes[numbers['commonest']]}: {percent(control)} and "
+    words += percent(numbers["control_mean_iou"])
     low, high = numbers.get("pixel_accuracy_interval", (0, 1))
-    mark = "✓" if 100 * low > control else "✗" if 100 * high < control else "!"
+    mark = "✓" if low > control else "✗" if high < control else "!"
     yield Line(mark, "pixels", words)
     if len(found) >= suspicions.FEWEST and (words := _another_order(sum(found), seen.model.classes)):
         yield Line("✗", "label order", words)
