@@ -327,20 +327,19 @@ def describe(
     where, net = f"model {id}", built.net
     _check_finite(net, where)
     taken, given = _taken(built, config["preprocess"], where, pictures, picture_size)
-    channels, calls = taken.channels, taken.calls
+    channels = taken.channels
     block = complete(given, built.preprocess, channels)
     prepared = preprocess(block, channels)
-    if "" not in calls or len(calls[""].output) != 2:
-        raise UserError(f"{where}: {_no_scores(net, calls)}")
-    if (offset := config["outputs"]["offset"]) >= (outputs := calls[""].output[1]):
-        raise UserError(f"{where}: it has {outputs} outputs, and outputs: {{offset: {offset}}} leaves none for a class")
+    outputs = _count(net, taken.calls, config["outputs"], where)
+    fed = net, partial(normalised, prepared), channels, prepared.size
     with trial.undisturbed(net):
-        calls = trial.by_picture(net, partial(normalised, prepared), channels, prepared.size, calls, where)
+        calls = trial.by_picture(*fed, taken.calls, where)
         found = layers.named(net, calls)
-        tried = trial.tried(net, partial(normalised, prepared), channels, prepared.size, found)
+        tried = trial.tried(*fed, found)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
-        named = _value_facts(config, value_columns, outputs // 2, set_classes, where)
+        outputs //= 2
+        named = _value_facts(config, value_columns, outputs, set_classes, where)
     else:
         named = _class_facts(config, set_classes, outputs, built.classes, where)
     return {
@@ -354,7 +353,7 @@ def describe(
         "kind": kind,
         "layers": [vars(layer) for layer in found],
         "default_layers": layers.default(found),
-        "feature": layers.feature(found, calls, outputs // 2 if kind == kinds.REGRESSION else outputs),
+        "feature": layers.feature(found, calls, outputs),
         **named,
         "trial": tried,
         "torch": torch.__version__,
@@ -418,6 +417,18 @@ def _check_finite(net: nn.Module, where: str) -> None:
             f"{where}: weights that are not finite (NaN or infinite): {', '.join(bad[:3])}{more}. The training has "
             "diverged, or the file is damaged; take an earlier checkpoint"
         )
+
+
+def _count(net: nn.Module, calls: dict[str, layers.Call], given: dict, where: str) -> int:
+    """How many outputs the network has. Raises UserError where it gives no row of scores, or too few for ``offset``."""
+    if "" not in calls or len(calls[""].output) != 2:
+        raise UserError(f"{where}: {_no_scores(net, calls)}")
+    outputs = calls[""].output[1]
+    if given["offset"] >= outputs:
+        raise UserError(
+            f"{where}: it has {outputs} outputs, and outputs: {{offset: {given['offset']}}} leaves none for a class"
+        )
+    return outputs
 
 
 def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
