@@ -149,6 +149,22 @@ def test_every_section_is_ok_or_says_why_not(kind, data, make_job, tmp_path, onc
         assert "p = " not in words and "probability" not in words, section
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_are_of_what_the_network_puts_out(kind, once):
+    """Of what is drawn; how to read it may say class, as it says what that is here."""
+    wrong = {"regression": r"class|logit|probab|log odds", "segmentation": r"logit|probab|log odds"}[kind]
+    of_the_pictures = "pca", "nearest_neighbors"  # these speak of the classes that pictures have
+    for section, drawn in once[kind][1].items():
+        if section in of_the_pictures or drawn.status != "ok":
+            continue
+        said = [getattr(f, word) for f in drawn.figures for word in ("alt", "caption", "mapping", "group")]
+        said += [t.caption for t in drawn.tables] + [name for t in drawn.tables for name in t.columns]
+        said += [drawn.question] if kind == "regression" else []
+        assert not re.findall(f".*(?:{wrong}).*", "\n".join(said)), section
+        explains = "Where this page says class" in drawn.how_to_read
+        assert explains == (kind == "regression" and "class" in drawn.how_to_read), section
+
+
 def test_values_are_measured_against_the_table(once, data):
     _, shown, inputs = once["regression"]
     left, network = result.read(inputs["predictions"]), facts.read(inputs["network"])

@@ -22,10 +22,25 @@ _NOTES = {
     "over the pixels given to it (over all pixels, where none is), and has no probability.",
 }
 
+_THING = {"saliency_segmentation": "Is the thing what the network is most sensitive to?"}  # not trained on labels alone
+_QUESTIONS = {SEGMENTATION: _THING}  # of sections that ask something else of a network that names one class
+_QUESTIONS[REGRESSION] = _THING | {
+    "class_visualization": "What does a picture look like that moves each value up, or down?",
+    "grad_cam": "Where in the picture is what moves each value up, and what moves it down?",
+    "lime": "Which parts of the picture move a value up, and which move it down?",
+    "objectives": "One neuron, one channel, a layer or a value: how does what is asked for change the picture?",
+    "occlusion": "Which parts of the picture does each value depend on?",
+}
+
 
 def of(kind: str) -> str:
     """The kind of a network by ``outputs.kind`` of its config block."""
     return kind if kind in (SIGMOID, REGRESSION, SEGMENTATION) else SOFTMAX
+
+
+def question(kind: str, section: str, words: str) -> str:
+    """What a section asks of a network of this kind. words: what it asks of one that names a class."""
+    return _QUESTIONS.get(kind, {}).get(section, words)
 
 
 def note(kind: str, words: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from cnnviz.network.kinds import SOFTMAX, has_probabilities
+from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import colour, section
@@ -69,7 +69,7 @@ def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
 def view(result: Result, context: Context) -> dict:
     arrays, numbers, show = result.arrays, result.numbers, context.show
     order, mapping = show.get("order", "index"), show.get("mapping", "layer")
-    classes, one_class = context.model["classes"], has_probabilities(context.model.get("kind", SOFTMAX))
+    classes, one_class = context.model["classes"], has_probabilities(context.kind)
     figures, negative = [], []
     for p, index in enumerate(arrays["index"].tolist()):
         picture = context.image_set.pictures[index]

@@ -64,7 +64,7 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
         targets = arrays["targets"][i, : len(kinds)].tolist()
         names = [classes[target] for target in targets]
         maps = {name: arrays[f"maps/{name}"][i, : len(kinds)] for name in titles}
-        own = context.model.get("kind") == REGRESSION  # values differ in their units, so each has its own ranges
+        own = context.kind == REGRESSION  # values differ in their units, so each has its own ranges
         mappings = {
             name: [
                 mapping_of(maps[name][t : t + 1] if own else maps[name], signed[name], show) for t in range(len(names))
@@ -86,7 +86,7 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
                 picture.id,
                 sheet(rows, scale),
                 alt=f"{picture.name}, and maps of it for {', '.join(names)}: {', '.join(titles.values())}.",
-                caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} "
+                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truth} "
                 f"From left: {'; '.join(titles.values())}.",
                 mapping="; ".join(
                     f"{title}: {', then '.join(dict.fromkeys(m.words for m in mappings[name]))}"

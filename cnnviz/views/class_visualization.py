@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.network.kinds import REGRESSION, SOFTMAX, has_probabilities
+from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import colour, curves, panels, section
 from cnnviz.views.section import Context, Paper, Subject
@@ -37,7 +37,7 @@ def view(result: Result, context: Context) -> dict:
     names = [name.split(",")[0].strip() for name in classes]  # ImageNet's names list synonyms
     steps = result.numbers["snapshot_steps"]
     n, height, width, _ = pictures.shape
-    kind = context.model.get("kind", SOFTMAX)
+    kind = context.kind
     scale = max(1.0, SHOWN_SIZE / width)
     lossless = width < SHOWN_SIZE // 2
     mapping = "the picture itself: levels 0 … 255 are what was optimised"
@@ -54,9 +54,9 @@ def view(result: Result, context: Context) -> dict:
         context.picture(
             "overview",
             side_by_side(pictures[: len(some)], 4),
-            alt=f"Synthetic pictures for {len(some)} classes in rows of four: {', '.join(names[i] for i in some)}.",
+            alt=f"Synthetic pictures in rows of four: {', '.join(names[i] for i in some)}.",
             caption=f"In reading order: {', '.join(names[i] for i in some)}. Each was made from grey noise, step by "
-            "step, to raise the score of its class; below they stand one by one.",
+            "step, to raise its score; below they stand one by one.",
             mapping=mapping,
             data="pictures",
             subjects=tuple(Subject("class", classes[i]) for i in some),
@@ -75,7 +75,7 @@ def view(result: Result, context: Context) -> dict:
                 side_by_side(pictures[group], 5),
                 alt=f"Synthetic picture for {called}, made from noise."
                 if size == 1
-                else f"Synthetic pictures for {len(group)} classes in rows of five: {called}.",
+                else f"Synthetic pictures in rows of five: {called}.",
                 caption=f"{called}: {verdict(first)}."
                 if size == 1
                 else "In reading order: " + ", ".join(f"{names[i]} ({probabilities[i]:.2g})" for i in group),
@@ -84,7 +84,7 @@ def view(result: Result, context: Context) -> dict:
                 subjects=tuple(Subject("class", classes[i]) for i in group),
                 scale=scale if size == 1 else 1,
                 lossless=lossless,
-                group="A picture a class",
+                group=f"A picture a {context.explained}",
                 from_dataset=False,
             )
         )
@@ -115,7 +115,7 @@ def view(result: Result, context: Context) -> dict:
             curves.svg(drawn, across="step", up="score of the view"),
             curves.WIDTH,
             curves.HEIGHT,
-            alt=f"Score against step for {len(drawn)} classes: from {scores[shown, 0].mean():.1f} on average to "
+            alt=f"Score against step for {len(drawn)} pictures: from {scores[shown, 0].mean():.1f} on average to "
             f"{scores[shown, -1].mean():.1f}, with ups and downs from step to step.",
             caption="The score that is ascended, at each step under that step's random view; hence the ups and downs. "
             "Larger views follow from half-way on.",
@@ -139,7 +139,7 @@ def view(result: Result, context: Context) -> dict:
         section.Metric("median_probability", float(np.median(probabilities)), "", "higher"),
     )
     if not has_probabilities(kind):
-        columns, metrics = ("class", "what the network says"), ()
+        columns, metrics = (context.explained, "what the network says"), ()
         rows = tuple((names[i], context.says(targets[i], probabilities[i])) for i in range(n))
     return {
         "figures": tuple(figures),
@@ -162,7 +162,7 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
     arrays, numbers = result.arrays, result.numbers
     shown_channels = context.image_set.config.get("show")
     settings = numbers["settings"]
-    kind = context.model.get("kind", SOFTMAX)
+    kind = context.kind
     classes = numbers["settings_classes"]
     names = [name.split(",")[0].strip() for name in classes]
     subjects = [Subject("class", name) for name in classes]
@@ -241,7 +241,8 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
             caption=f"Where an ascent starts, under the setting “blur”: {names[0]} "
             + "; ".join(f"{place}: in the end {verdict('starts', (k,))}" for k, place in enumerate(places))
             + (f". The photograph is {photograph[0]}." if photograph else ".")
-            + " What is left of the start shows how much of a picture is the start's and not the class's.",
+            + " What is left of the start shows how much of a picture is the start's and not the "
+            f"{context.explained}'s.",
             mapping=levels,
             data="starts/stages",
             subjects=(subjects[0],),
@@ -279,21 +280,23 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
         ("setting", "what is done", "steps"),
         tuple((s["name"], s["words"], s["steps"]) for s in settings),
     )
-    columns = ("class", "setting", "logit", "probability", "rank", "distance")
-    whole = slice(None) if has_probabilities(kind) else slice(0, 3)  # what says nothing of a value is left out
+    likely = has_probabilities(kind)
+
+    def numbers_of(i: int, j: int) -> tuple:
+        logit, p, rank = (arrays[f"settings/{key}"][i, j] for key in ("logits", "probabilities", "ranks"))
+        return (round(float(logit), 1), float(f"{p:.3g}"), int(rank)) if likely else (verdict("settings", (i, j)),)
+
     judged = section.Table(
         "settings-verdicts",
         "What the network says of the pictures under the published settings, and how far they are from grey (root mean "
         "square, levels of 255).",
-        (*columns[:5][whole], columns[5]),
+        (
+            *(context.explained, "setting"),
+            *(("logit", "probability", "rank") if likely else ("what the network says",)),
+            "distance",
+        ),
         tuple(
-            (
-                *(
-                    *(name, s["name"], round(float(arrays["settings/logits"][i, j]), 1)),
-                    *(float(f"{arrays['settings/probabilities'][i, j]:.3g}"), int(arrays["settings/ranks"][i, j])),
-                )[whole],
-                round(255 * float(arrays["settings/distance"][i, j])),
-            )
+            (name, s["name"], *numbers_of(i, j), round(255 * float(arrays["settings/distance"][i, j])))
             for i, name in enumerate(names)
             for j, s in enumerate(settings)
         ),

@@ -70,7 +70,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
             if method == "cam":
                 ranges = [colour.symmetric(part, percentile=view["percentile"]) for part in parts]
             else:
-                how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each class'}"
+                how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each row'}"
                 ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
             panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
             ends = ", ".join(dict.fromkeys(f"{number(a_range.low)} … {number(a_range.high)}" for a_range in ranges))
@@ -85,7 +85,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
         picture.id,
         sheet(rows, max(1, 192 // len(shown))),
         alt=f"{picture.name}, and for {', '.join(names)} each: {titles}.{empty}",
-        caption=f"{picture.name}. A row for each class: {said} From left: {titles}.{empty}",
+        caption=f"{picture.name}. A row for each {context.explained}: {said} From left: {titles}.{empty}",
         mapping="; ".join(mappings),
         data=", ".join("guided" if m == "guided_grad_cam" else f"maps/{m}" for m in methods) + f", each [{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),

@@ -3,7 +3,7 @@
 import numpy as np
 from skimage.segmentation import find_boundaries
 
-from cnnviz.network.kinds import REGRESSION, SOFTMAX, has_probabilities
+from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
@@ -32,7 +32,7 @@ def outlined(pixels: np.ndarray, segments: np.ndarray, chosen: np.ndarray, colou
 def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     """A figure for each picture, with a row for each class; all superpixels of a picture share a range."""
     arrays, classes = result.arrays, context.model["classes"]
-    likely = has_probabilities(context.model.get("kind", SOFTMAX))
+    likely = has_probabilities(context.kind)
     scale = max(1, 192 // arrays["pictures"].shape[1])
     made = []
     for i, index in enumerate(arrays["index"]):
@@ -40,7 +40,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
         large, segments = (np.repeat(np.repeat(a, scale, 0), scale, 1) for a in (shown, arrays["segments"][i]))
         coefficients = arrays["coefficients"][i, : len(kinds), : segments.max() + 1]
-        own = context.model.get("kind") == REGRESSION  # values differ in their units, so each has its own range
+        own = context.kind == REGRESSION  # values differ in their units, so each has its own range
         mappings = [colour.symmetric(c if own else coefficients, COLOURS) for c in coefficients]
         rows, said, names = [], [], [classes[target] for target in arrays["targets"][i, : len(kinds)]]
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
@@ -62,9 +62,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}; its superpixels tinted by how they speak for or against {', '.join(names)}; "
                 "and those that speak most for each, alone.",
-                caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{truth} From left: the picture; its "
-                f"{weights.size} superpixels for ({FOR}) and against ({AGAINST}), the {top.size} strongest outlined; "
-                "those of them that speak for the class.",
+                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truth} From left: "
+                f"the picture; its {weights.size} superpixels for ({FOR}) and against ({AGAINST}), the "
+                f"{top.size} strongest outlined; those of them that speak for it.",
                 mapping=f"change of the {'probability' if likely else 'score'} by a superpixel, "
                 f"{', then '.join(dict.fromkeys(m.words for m in mappings))}, over the picture in grey"
                 + ("" if own else "; all superpixels of this picture share one range"),

@@ -106,9 +106,12 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         f"query-{picture.id}", f"query-{picture.id}.svg", svg.encode(), width, height, alt=alt,
         caption=f"{picture.name}: {agree}{_whence(result)}Feature space, by distance: {listed['feature']}. Pixels: "
         f"{listed['pixel']}.",
-        mapping="pixels are the pictures'; blue solid frame with a tick: same class, orange dashed frame with a "
-        "cross: another "
-        "class" + ("" if own else " (here grey: no other picture has a class to share)"),
+        mapping="pixels are the pictures'; "
+        + (
+            "blue solid frame with a tick: same class, orange dashed frame with a cross: another class"
+            if own
+            else "frames are grey: no other picture has a class to share"
+        ),
         subjects=(Subject("image", picture.name), *((Subject("class", own),) if own else ())), data="feature_neighbors",
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from cnnviz.views.section import Context, Paper, Subject
 
 def view(result: Result, context: Context) -> dict:
     arrays, numbers = result.arrays, result.numbers
-    names, layer, unit = numbers["objectives"], numbers["layer"], numbers["unit"]
+    layer, unit = numbers["layer"], numbers["unit"]
     of_class = numbers["class"].split(",")[0].strip()
     pictures = colour.rgb(arrays["pictures"], context.image_set.config.get("show"))
     values, relative = arrays["values"], arrays["relative"]
@@ -23,6 +23,8 @@ def view(result: Result, context: Context) -> dict:
         + (", before the last ReLU, where it was flat at the start" if numbers["fallback"] else ""),
         "probability": f"the probability of {of_class}, as log odds",
     }
+    asked = [what[name] for name in numbers["objectives"]]
+    names = [context.score if name == "logit" else name for name in numbers["objectives"]]
     subjects = (
         Subject("layer", layer),
         Subject("unit", str(unit), layer),
@@ -30,7 +32,7 @@ def view(result: Result, context: Context) -> dict:
     )
     content, width, height = panels.sheet([*zip(names, pictures, strict=True)], across=len(names))
     steps = result.parameters["steps"]
-    reached = "; ".join(f"{what[name]}: {number(values[-1, j])} → {number(own[j])}" for j, name in enumerate(names))
+    reached = "; ".join(f"{words}: {number(values[-1, j])} → {number(own[j])}" for j, words in enumerate(asked))
     wins = (values[:-1].argmax(0) == np.arange(len(names))).astype(float)
     figures = [
         context.figure(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.network.kinds import SOFTMAX, has_probabilities
+from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import attributions, colour, section
 from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
@@ -14,9 +14,14 @@ def view(result: Result, context: Context) -> dict:
     arrays, used = result.arrays, result.parameters
     rows, columns = (starts(length, used) for length in arrays["pictures"].shape[1:3])
     falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, the predicted one unless asked otherwise
-    likely = has_probabilities(context.model.get("kind", SOFTMAX))
+    likely = has_probabilities(context.kind)
     unit = "share" if used["score"] == "probability" and likely else ""
     measure = used["score"] if likely else "score"
+    shared = (
+        "Each row is a value, and has its own range of colours, given below:"
+        if context.kind == REGRESSION
+        else "Each row is a class, and the rows of a picture share one range of colours, given below it:"
+    )
     return {
         "figures": (*attributions.figures(result, context, TITLES), _mask(result, context, rows, columns)),
         "metrics": (
@@ -28,8 +33,7 @@ def view(result: Result, context: Context) -> dict:
         f"a part of the picture, at {len(rows)} × {len(columns)} places {used['stride']} pixels apart; the last figure "
         f"shows it. Each pixel of a map has the fall of the class's {measure}, on average over the squares that "
         "hide the pixel. Red: the network needs what is there; blue: it is surer of the class without it; white: "
-        "nothing changes. Each row is a class, and the rows of a picture share one range of colours, given below it: "
-        "where its ends are near 0, no single square matters, however strong the colours.",
+        f"nothing changes. {shared} where its ends are near 0, no single square matters, however strong the colours.",
     }
 
 

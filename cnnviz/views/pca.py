@@ -211,7 +211,7 @@ def view(result: Result, context: Context) -> dict:
     axes = tuple(f"component {i + 1}: {explained[i]:.1%} of the variance" for i in (0, 1))
     teach = (
         f"Features: {feature}, {dimensions} numbers a picture. Distances here are a part of the true ones: only "
-        f"{running[1]:.0%} of the variance lies in this plane, so classes that overlap here may still be apart."
+        f"{running[1]:.0%} of the variance lies in this plane, so what overlaps here may still be apart."
     )
     fitted = result.numbers["fitted"]
     if fitted < len(result.arrays["map"]):

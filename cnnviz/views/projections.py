@@ -45,7 +45,9 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     classes = tuple(_class_figure(result, context, i) for i in lively)
     empty = len(result.arrays["index"]) - len(classes)
     left_out = (
-        f"Of {empty} probe pictures no class's score comes back to the pixels; they are left out." if empty else ""
+        f"Of {empty} probe pictures no {context.explained}'s score comes back to the pixels; they are left out."
+        if empty
+        else ""
     )
     layers = result.numbers["layers"]
     units = max(0, MOST_FIGURES - len(classes)) // max(1, len(layers))
@@ -117,8 +119,9 @@ def _class_figure(result: Result, context: Context, i: int) -> Figure:
         f"classes--{picture.id}",
         sheet([panels], max(1, 192 // arrays["pictures"].shape[1])),
         alt=f"{picture.name}, then the projections of {', '.join(names)}, in colours on grey.{grey}",
-        caption=f"{picture.name}; then the logit of each class projected to the pixels: {said}{grey}",
-        mapping=range_words(shares, arrays["largest"][i], percentile) + " (logits per unit of pixel value)",
+        caption=f"{picture.name}; then the {context.score} of each {context.explained} projected to the pixels: "
+        f"{said}{grey}",
+        mapping=range_words(shares, arrays["largest"][i], percentile) + f" ({context.score}s per unit of pixel value)",
         data=f"projection[{i}], largest[{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
         group="Class scores",

@@ -5,7 +5,7 @@ from cnnviz.views import attributions, section
 from cnnviz.views.section import Context, Metric, Paper
 
 TITLES = {
-    "gradient": "|gradient| of the logit",
+    "gradient": "",  # of what is said in view
     "smoothgrad": "SmoothGrad, its average over noisy copies",
     "gradient_x_input": "gradient × input (red for, blue against)",
     "integrated_gradients": "integrated gradients from black (red for, blue against)",
@@ -14,12 +14,13 @@ TITLES = {
 
 def view(result: Result, context: Context) -> dict:
     arrays = result.arrays
+    titles = TITLES | {"gradient": f"|gradient| of the {context.score}"}
     known = arrays["label"] >= 0
     right = arrays["label"][known] == arrays["targets"][known, 0]
     metrics = (Metric("probes", len(arrays["index"])),)
     if known.any():
         metrics += (Metric("probes_right", float(right.mean()), "share", "higher"),)
-    return {"figures": attributions.figures(result, context, TITLES), "metrics": metrics}
+    return {"figures": attributions.figures(result, context, titles), "metrics": metrics}
 
 
 if __name__ == "__main__":

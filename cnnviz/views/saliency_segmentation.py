@@ -70,9 +70,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 picture.id,
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}, and for {', '.join(names)}: the saliency map, the outline found, what it holds.",
-                caption=f"{picture.name}. A row for each class: {'; '.join(said)}.{known} From left: the picture; "
-                "|gradient| of the logit, seeds of the foreground in orange, of the background in blue; the outline "
-                f"found in orange{true}; what it holds.",
+                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{known} From left: the "
+                f"picture; |gradient| of the {context.score}, seeds of the foreground in orange, of the "
+                f"background in blue; the outline found in orange{true}; what it holds.",
                 mapping=f"|gradient|: {mapping.words}; all maps of this picture share one range",
                 data=f"foreground[{i}], seeds[{i}], maps/gradient[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),

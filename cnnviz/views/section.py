@@ -172,9 +172,24 @@ class Context:
         self.inputs = inputs
         self.files: dict[str, bytes] = {}
 
+    @property
+    def kind(self) -> str:
+        """What the network puts out, see :mod:`cnnviz.network.kinds`."""
+        return self.model.get("kind", kinds.SOFTMAX)
+
+    @property
+    def explained(self) -> str:
+        """What captions call an output that a picture or map is about."""
+        return "value" if self.kind == kinds.REGRESSION else "class"
+
+    @property
+    def score(self) -> str:
+        """What captions call the number that maps explain and pictures are made to raise."""
+        return {kinds.REGRESSION: "value", kinds.SEGMENTATION: "score"}.get(self.kind, "logit")
+
     def says(self, output: int, score: float) -> str:
         """What the network says of one of its outputs, for a caption: see :func:`cnnviz.network.kinds.stated`."""
-        return kinds.stated(self.model.get("kind", kinds.SOFTMAX), output, len(self.model["classes"]), score)
+        return kinds.stated(self.kind, output, len(self.model["classes"]), score)
 
     def picture(
         self,
@@ -291,6 +306,7 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
             | shown
         )
         if section.status == "ok":
-            note = kinds.note(context.model.get("kind", kinds.SOFTMAX), section.question + section.how_to_read)
-            section = replace(section, how_to_read=section.how_to_read + note)
+            note = kinds.note(context.kind, section.how_to_read)
+            asks = kinds.question(context.kind, section.id, section.question)
+            section = replace(section, question=asks, how_to_read=section.how_to_read + note)
         write(section, context.files, options.section, options.figures)

@@ -15,9 +15,10 @@ def view(result: Result, context: Context) -> dict:
         f"Features: {numbers['feature']}, {numbers['dimensions']} numbers a picture, of which "
         f"{numbers['components']} principal "
         f"components ({numbers['kept_variance']:.0%} of the variance) were embedded, at perplexity "
-        f"{numbers['perplexity']:.3g}. Look for islands: pictures the network finds alike. Dots of one class inside "
-        "another's island are worth opening."
+        f"{numbers['perplexity']:.3g}. Look for islands: pictures the network finds alike."
     )
+    if context.image_set.classes:
+        teach += " Dots of one class inside another's island are worth opening."
     if numbers["perplexity"] < result.parameters["perplexity"]:
         teach += f" The perplexity was lowered, since {n} pictures have no more neighbours."
     metrics = [Metric("trustworthiness", numbers["trustworthiness"], better="higher")]
