@@ -18,6 +18,8 @@ not_finite: outputs whose scores are finite numbers for none of the trial's pict
 import contextlib
 import math
 import random
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -33,9 +35,13 @@ Feed = Callable[[Tensor], Tensor]  # pictures in [0, 1], (n, c, h, w) → what t
 
 STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 SMALLER = 0.55  # of the own size: where other sizes are tried
-TRIES = 10  # of a network that draws random numbers, by a generator of torch, numpy or Python or by one of its own
-FEW = 3  # of any other: it may take random numbers, or the time, from the system
+TRIES = 10  # of a network that draws random numbers, or asks the system or the clock for some
+FEW = 3  # of any other
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+CHANCE = re.compile(  # functions of Python and torch that give another number each time
+    "urandom|getrandbits|(time|monotonic|perf_counter)(_ns)?|now|seed|random_?|rand(n|int)?(_like)?|randperm|multinomial|"
+    "poisson|(normal|bernoulli)_?|(uniform|exponential|geometric|log_normal|cauchy)_"
+)
 SAME = 1e-4  # relative difference of scores that the same numbers may have
 FLAT = 0.01  # of the scores' own size: the least that they are taken to lie apart, as float32 rounds by a millionth
 ALIKE = 0.03  # … and that a batch may make: kernels of bfloat16 differ by nearly as much
@@ -161,19 +167,38 @@ def _up_to(off: float) -> str:
 def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str]:
     """What is to be said of scores that differ: those of pictures x (2, c, h, w), once more, and of the first alone.
 
-    What acts in half of the passes is missed 1 time in 2000 where its random numbers come from GENERATORS, 1 time in
-    16 where they come from the system (os.urandom, the clock); what acts less often, more often.
+    What acts in half of the passes is missed 1 time in 2000 where its numbers are drawn or asked for as
+    :func:`_chance` sees, else 1 time in 16; what acts less often, more often.
     """
     before = _generators()
-    off = difference(net(x), scores)
-    drawn = _generators() != before or any(
-        isinstance(value, GENERATORS) for module in net.modules() for value in vars(module).values()
-    )
+    with _chance(net) as asked:
+        off = difference(net(x), scores)
+    drawn = asked or _generators() != before
     off = max([off, *(difference(net(x), scores) for _ in range(TRIES if drawn else FEW))])
     if off > SAME:
         return [NOT_TWICE.format(_up_to(off))]
     off = difference(one, scores[:1])
     return [NOT_ALONE.format(_up_to(off))] if off > ALIKE else []
+
+
+@contextlib.contextmanager
+def _chance(net: nn.Module) -> Iterator[list[str]]:
+    """What asks for a number: generators among the network's attributes, and calls of ``CHANCE`` while it runs.
+
+    numpy's generators are not seen when called.
+    """
+    asked = [name for module in net.modules() for name, value in vars(module).items() if isinstance(value, GENERATORS)]
+
+    def note(frame, event: str, called) -> None:
+        if event == "c_call" and CHANCE.fullmatch(getattr(called, "__name__", "")):
+            asked.append(called.__name__)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield asked
+    finally:
+        sys.setprofile(before)
 
 
 def _generators() -> tuple:

@@ -2,6 +2,11 @@
 
 import contextlib
 import itertools
+import os
+import random
+import secrets
+import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -473,6 +478,46 @@ def test_outputs_that_are_never_finite_are_named(described, hidden, said, value)
     assert facts["trial"]["not_finite"] == hidden
     with pytest.raises(UserError, match=said) if hidden else contextlib.nullcontext():
         models.check_scores(facts)
+
+
+class Seldom(Net):
+    """Gives other scores in every ninth pass, and asks for a number of its own in each."""
+
+    def __init__(self, ask):
+        super().__init__()
+        self.ask, self.passes = ask, 0
+
+    def forward(self, x):
+        self.passes, _ = self.passes + 1, self.ask()
+        return super().forward(x) + (self.passes % 9 == 0) * torch.arange(5)
+
+
+class Harmless(Seldom):
+    def forward(self, x):
+        self.passes, _ = self.passes + 1, self.ask()
+        return Net.forward(self, x)
+
+
+UNSEEDED = {
+    "os": lambda: os.urandom(4),
+    "secrets": lambda: secrets.randbelow(9),
+    "clock": lambda: time.time(),
+    "uuid": lambda: uuid.uuid4(),
+    "torch": lambda: torch.rand(2, generator=torch.Generator().manual_seed(1)),
+    "numpy": lambda: np.random.default_rng().normal(),
+    "python": lambda: random.Random(0).gauss(0, 1),
+}
+
+
+@pytest.mark.parametrize("ask", UNSEEDED)
+def test_numbers_of_generators_of_its_own_that_matter_seldom_are_found(ask):
+    assert seldom(UNSEEDED[ask]) and not seldom(UNSEEDED[ask], Harmless)
+
+
+def seldom(ask, kind=Seldom) -> list[str]:
+    made, x = kind(ask).eval(), torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return trial._answers(made, x, made(x), made(x[:1]))
 
 
 def test_scores_that_differ_are_told_beside_those_that_are_masked(described):
