@@ -26,7 +26,7 @@ def listed(config: dict) -> ImageSet:
     pictures = []
     for row in listing.rows(config):
         labels = tuple(index[name] for name in row.labels)
-        known = row._asdict() | {"labels": labels}
+        known = vars(row) | {"labels": labels}
         pictures.append(Picture(id=row.name, label=labels[0] if labels else None, width=0, height=0, **known))
     return ImageSet(config, tuple(pictures), tuple(names), ())
 

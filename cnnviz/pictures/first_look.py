@@ -48,7 +48,7 @@ def at(config: dict, row: Row) -> Look:
         left, top, right, bottom = row.box
         if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
             notes.append(f"its box {list(row.box)} is left out: outside the {picture.width} × {picture.height} pixels")
-            row = row._replace(box=None)
+            row = replace(row, box=None)
     if row.mask is not None:
         try:
             mask, _ = pixels.stored_in({key: config.get(key) for key in ("kind", "path", "root")}, row.mask)
@@ -57,7 +57,7 @@ def at(config: dict, row: Row) -> Look:
                 raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
         except Exception as error:
             notes.append(f"its mask {visible(row.mask)} is left out: {reason(error)}")
-            row = row._replace(mask=None)
+            row = replace(row, mask=None)
     return Look(row, "", picture.size, channels, thumbnail, tuple(notes), found)
 
 

@@ -41,7 +41,7 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
                 labels, mask = (label,) if deeper else (), _mask_of(file.name, masks, root)
                 below = os.path.relpath(file.path, root) if "\\" in file.name else file.name  # see visible
                 below = None if below == file.name else below
-                found.append(Row(file.name, labels, role, mask=mask, file=below))
+                found.append(Row(file.name, labels, role=role, mask=mask, file=below))
             else:
                 count, example = others.get((kind, reason), (0, file.name))
                 others[kind, reason] = count + 1, example

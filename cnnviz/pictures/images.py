@@ -18,7 +18,7 @@ from PIL import Image
 from cnnviz.errors import UserError, reporting, unknown
 from cnnviz.pictures import first_look, listing, pixels
 from cnnviz.pictures.files import reason
-from cnnviz.pictures.rows import doubtful_order, truth_columns
+from cnnviz.pictures.rows import Facts, doubtful_order, truth_columns
 from cnnviz.run import atomic
 from cnnviz.slug import slug
 
@@ -26,14 +26,10 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(Facts):
     """One picture: id (a slug, stable when others come or go), its name, its class (index into the set's classes).
 
     width, height: of the upright picture. labels: all its classes; ``label`` is the first of them, or None.
-    role: "reference", or "query" for pictures whose neighbours are wanted. box: (left, top, right, bottom) of the thing
-    in pixels of the upright picture, half open, or None. mask: path of a picture that marks the thing, or None.
-    credit, licence: what to say when it is shown. file: its path, where that is not its name; paths are below the set's
-    root, or absolute. targets: the true values of the set's ``target_columns``, None where one is not known.
     """
 
     id: str
@@ -42,13 +38,6 @@ class Picture:
     width: int
     height: int
     labels: tuple[int, ...] = ()
-    role: str = "reference"
-    box: tuple[float, float, float, float] | None = None
-    mask: str | None = None
-    credit: str = ""
-    licence: str = ""
-    file: str | None = None
-    targets: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels and self.label is not None:
@@ -163,7 +152,7 @@ def read(path: str | os.PathLike, config: dict) -> ImageSet:
 def _entry(look: first_look.Look, index_of: dict[str, int]) -> dict:
     """A picture as ``images.json`` has it: without what is as usual."""
     labels = tuple(index_of[name] for name in look.row.labels)
-    values = look.row._asdict() | {"id": slug(look.row.name), "width": look.size[0], "height": look.size[1]}
+    values = vars(look.row) | {"id": slug(look.row.name), "width": look.size[0], "height": look.size[1]}
     values |= {"label": labels[0] if labels else None, "labels": labels if len(labels) > 1 else ()}
     return {field.name: values[field.name] for field in fields(Picture) if values[field.name] != field.default}
 

@@ -75,7 +75,7 @@ def _rows(text: str) -> Found:
 def _fingerprint(text: str) -> str:
     config, listed = json.loads(text), _rows(text)
     known = {key: config.get(key) for key in ("window", "show", "loader", "alpha")}
-    digest = hashlib.sha256(json.dumps([known, listed.classes, listed.rows]).encode())
+    digest = hashlib.sha256(json.dumps([known, listed.classes, [*map(vars, listed.rows)]]).encode())
     if config["kind"] != "demo":
         paths = [path for row in listed.rows for path in (row.file or row.name, row.mask) if path is not None]
         digest.update(json.dumps(files.readers({Path(path).suffix.lower() for path in paths})).encode())

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
@@ -11,14 +12,16 @@ LABEL = "label"  # what the default config calls a table's column of labels
 _PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "trainset", "testset")
 
 
-class Row(NamedTuple):
-    """One picture. name: what it is called; labels: names of its classes; the rest as in ``images.Picture``.
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a set says of a picture.
 
-    file, mask: paths below the set's root, or absolute ones; no ``file`` where the name is that path.
+    role: "reference", or "query" for pictures whose neighbours are wanted. box: (left, top, right, bottom) of the thing
+    in pixels of the upright picture, half open, or None. mask: path of a picture that marks the thing, or None.
+    credit, licence: what to say when it is shown. file: its path, where that is not its name; paths are below the set's
+    root, or absolute. targets: the true values of the set's ``target_columns``, None where one is not known.
     """
 
-    name: str
-    labels: tuple[str, ...] = ()
     role: str = ROLES[0]
     box: tuple[float, float, float, float] | None = None
     mask: str | None = None
@@ -26,6 +29,14 @@ class Row(NamedTuple):
     licence: str = ""
     file: str | None = None
     targets: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row(Facts):
+    """A picture before it is opened. name: what it is called; labels: names of its classes."""
+
+    name: str
+    labels: tuple[str, ...] = ()
 
 
 class Other(NamedTuple):

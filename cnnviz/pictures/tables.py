@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cnnviz.errors import UserError, unknown
 from cnnviz.pictures import sheets
@@ -44,9 +45,9 @@ def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
     for (number, cells), of_line in zip(lines, labels, strict=True):
         row = _row(cells, of_line, at, boxes, places, f"{path}, line {number}", config)
         targets = (_value(cells[place], f"{path}, line {number}: {name}", sheet.comma) for name, place in values)
-        row = row._replace(targets=tuple(targets))
+        row = replace(row, targets=tuple(targets))
         if row.name in found:
-            row = row._replace(labels=tuple(dict.fromkeys([*found[row.name].labels, *row.labels])))
+            row = replace(row, labels=tuple(dict.fromkeys([*found[row.name].labels, *row.labels])))
         found[row.name] = row
     places.tell(told)
     names = tuple(_title(sheet, c) for c in one_hot) or in_order(
@@ -67,12 +68,12 @@ def _row(cells, labels, at, boxes, places: Places, where: str, config: dict) -> 
     return Row(
         name,
         labels,
-        role,
-        _box([cells[c] for c in boxes], where),
-        (mask[1] or mask[0]) if mask else None,
-        cell.get("credit", ""),
-        cell.get("licence", ""),
-        file,
+        role=role,
+        box=_box([cells[c] for c in boxes], where),
+        mask=(mask[1] or mask[0]) if mask else None,
+        credit=cell.get("credit", ""),
+        licence=cell.get("licence", ""),
+        file=file,
     )
 
 

@@ -17,7 +17,7 @@ def drawn(seed: int) -> tuple[list[Row], int]:
     rows = []
     for i in range(n):
         labels = tuple(dict.fromkeys(chance.choices(names, weights, k=chance.choice((0, 1, 1, 1, 2)))))
-        rows.append(Row(f"{i}.png", labels, chance.choice(("reference", "reference", "query"))))
+        rows.append(Row(f"{i}.png", labels, role=chance.choice(("reference", "reference", "query"))))
     return rows, chance.choice((1, 2, n - 1 or 1, n, n + 1, 300, 10 * n))
 
 
