@@ -215,13 +215,18 @@ def permutation(
     old = hits(kept, right_outputs(own[:, None], mapping))
     new, sign = np.zeros(len(own), bool), np.zeros(len(own), int)
     rows = np.arange(len(own))
-    before = np.array([-1 if mapping[label] is None else mapping[label] for label in own])
-    was = np.where(before < 0, -np.inf, kept[rows, before])
+
+    def score(by: Mapping) -> np.ndarray:
+        """Of the output that each picture's class has; the least of all for one that has none."""
+        outputs = np.array([-1 if by[label] is None else by[label] for label in own])
+        return np.where(outputs < 0, -np.inf, kept[rows, outputs])
+
+    was = score(mapping)
     for half in (0, 1):
         other, judged = fitted(turn != half), turn == half
         new[judged] = hits(kept, right_outputs(own[:, None], other))[judged]
-        after = np.array([other[label] for label in own])
-        sign[judged] = np.sign(kept[rows, after] - was)[judged]
+        now = score(other)
+        sign[judged] = ((now > was).astype(int) - (now < was))[judged]
     if not clearly_better(new, old, sign) or not plausible(new, 1 / scores.shape[1], 1 / 3):
         return None
     return fitted(np.ones(len(own), bool)), new

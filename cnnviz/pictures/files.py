@@ -107,13 +107,7 @@ def read(path: Path, alpha: str = "drop") -> tuple[Image.Image | np.ndarray, lis
     transparency, or of a fourth band: "drop", "white" or "black" to lay the picture on that, or "channel" to keep it as
     one. Raises whatever a decoder raises; a ValueError says all there is to say.
     """
-    if path.is_dir():
-        os.listdir(path)
-        raise ValueError("a folder")
-    if not path.is_file():
-        if path.is_symlink():
-            raise ValueError("a link to nothing")
-        raise ValueError("a device" if path.exists() else "there is no such file")
+    regular(path)
     if reason := LEFT_OUT.get(path.suffix.lower()):
         raise ValueError(reason)
     with open(path, "rb") as file:
@@ -132,6 +126,20 @@ def read(path: Path, alpha: str = "drop") -> tuple[Image.Image | np.ndarray, lis
     except Image.DecompressionBombError as error:
         count = re.search(r"(\d+) pixels", str(error))
         raise ValueError(too_many(int(count[1]) if count else LARGEST + 1)) from error
+
+
+def regular(path: Path) -> None:
+    """Raise an error that says what there is instead, where it is no file: to open a pipe would wait for ever."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        os.listdir(path)
+        raise ValueError("a folder")
+    if path.is_symlink():
+        raise ValueError("a link to nothing")
+    if any(part in ("http:", "https:", "ftp:", "s3:", "gs:") for part in path.parts):
+        raise ValueError("an address, not a file: download the pictures, and give the table their paths")
+    raise ValueError("a device" if path.exists() else "there is no such file")
 
 
 def too_many(pixels: int) -> str:

@@ -138,6 +138,7 @@ def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
 
 def _stored(path: Path) -> np.ndarray:
     """The file's own values (h, w, channels); of a palette, and of black and white, their numbers."""
+    files.regular(path)
     with contextlib.suppress(UnidentifiedImageError), Image.open(path, formats=files.formats()) as picture:
         if picture.mode in ("P", "1"):
             return np.asarray(picture)[..., None]

@@ -25,7 +25,9 @@ class Places:
         self.root = root_of(config)
         sample = [path.strip() for path in paths[:: max(1, len(paths) // _SAMPLE)] if path.strip()]
         slashed = any("\\" in path for path in paths)
-        self.slashes = slashed and not any(os.path.lexists(self._below(path)) for path in sample if "\\" in path)
+        self.slashes = slashed and not any(
+            os.path.lexists(self._below(path)) or self._found(path, self.root, 0) for path in sample if "\\" in path
+        )
         if self.slashes:
             told.append("backslashes in paths are read as slashes")
         sample = [self._slashed(path) for path in sample]

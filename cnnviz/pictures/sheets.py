@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cnnviz.errors import UserError, quoted
 from cnnviz.pictures import files
+from cnnviz.pictures.files import visible
 from cnnviz.pictures.places import ENCODINGS
 
 # What other people call these columns; tried where there is none of the default name.
@@ -107,6 +108,8 @@ def _from_text(text: str, config: dict, told: list[str]) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
         lines = [(reader.line_num, cells) for cells in reader]
+        if lines and any("\n" in cell for cell in lines[-1][1]):
+            _closed(text, delimiter, config["path"])
     except csv.Error as error:
         raise UserError(f"{config['path']} is not a CSV file: {error}") from error
     if delimiter != ",":
@@ -138,6 +141,18 @@ def _delimiter(text: str, config: dict) -> str:
     return (found.delimiter if found else "") or ","
 
 
+def _closed(text: str, delimiter: str, path: str) -> None:
+    """Raise UserError where a quotation mark is never closed, so that the last cell holds all the lines from there."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    line = 1
+    try:
+        for _ in reader:
+            line = reader.line_num + 1
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise UserError(f"{path}, line {line}: a quotation mark is opened and never closed") from None
+
+
 def _from_json(text: str, path: str) -> Sheet:
     """Lines of JSON objects, such as metadata.jsonl, or one list of them."""
     try:
@@ -145,17 +160,18 @@ def _from_json(text: str, path: str) -> Sheet:
         numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
         entries = [(0, e) for e in json.loads(text)] if whole else [(i, json.loads(line)) for i, line in numbered]
         header = list(dict.fromkeys(key for _, entry in entries for key, _ in entry.items()))
+        cells = [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
         ) from None
-    return Sheet(header, [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries])
+    return Sheet([visible(key) for key in header], cells)
 
 
 def _cell(value) -> str:
     if isinstance(value, list):
         return LIST.join(map(_cell, value))
-    return "" if value is None else str(value)
+    return "" if value is None else visible(str(value))
 
 
 def names_a_picture(cells: Sequence[str]) -> bool:

@@ -34,6 +34,7 @@ def common(config: dict) -> tuple[int, int] | None:
 def of_file(path: str) -> tuple[int, int] | None:
     """(height, width) of the upright picture in a file; None where it cannot be told."""
     try:
+        files.regular(Path(path))
         if path.lower().endswith((".npy", ".tif", ".tiff")) and os.path.getsize(path) <= LARGEST:
             pixels, _ = files.read(Path(path))
             return pixels.shape[:2] if isinstance(pixels, np.ndarray) else pixels.size[::-1]

@@ -159,6 +159,15 @@ def test_any_permutation_is_found_by_the_hungarian_method(true):
     assert all(count > total / 2 and total == 40 for *_, count, total in calls)
 
 
+def test_there_may_be_more_classes_than_outputs():
+    scores, labels = trained(n=200)
+    assert suspicions.permutation(scores[:, :2], labels, [0, 1] + [None] * 8) is None
+    behind = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, None]  # a class that no output is left for
+    more = [(10,) if i % 40 == 0 else label for i, label in enumerate(labels)]
+    mapping, hit = suspicions.permutation(scores[:, ::-1], more, behind)
+    assert mapping == [*range(10)][::-1] + [None] and hit.mean() > 0.6
+
+
 def test_the_permutation_is_judged_on_pictures_it_was_not_fitted_to():
     rng = np.random.default_rng(0)
     scores, labels = rng.normal(size=(60, 10)) * 5, [(int(i) % 10,) for i in range(60)]

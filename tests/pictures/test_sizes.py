@@ -1,13 +1,16 @@
 """Pictures that are all of one small size say how large a factory's network takes them."""
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from cnnviz import config
+from cnnviz.errors import UserError
 from cnnviz.network import doors, models
-from cnnviz.pictures import sizes
+from cnnviz.pictures import label_maps, sizes
 
 NETS = """
 from torch import nn
@@ -97,3 +100,10 @@ def test_a_factorys_network_is_fed_with_small_pictures_as_they_are(tmp_path, net
     full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": model}})["models"]["m"]
     facts = models.describe(doors.build(full, "m", 0), full, "m", ("a", "b"), picture_size=(32, 32))
     assert facts["input"] == fed
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert sizes.of_file(str(tmp_path / "pipe.png")) is None
+    with pytest.raises(UserError, match="a device"):
+        label_maps.numbers(tmp_path / "pipe.png", 2)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.pictures import listing
+from cnnviz.pictures import files, listing
 from cnnviz.pictures.places import root_of
 
 PATHS = [f"shots/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)]
@@ -43,9 +43,9 @@ def found(place, content: str | bytes, name="table.csv", **keys) -> listing.Foun
     return listing.found(full["image_sets"]["s"])
 
 
-@pytest.mark.parametrize("form", ["utf-8", "cp1252", "json"])
+@pytest.mark.parametrize("form", ["utf-8", "cp1252", "json", "visible"])
 def test_files_whose_names_are_no_utf8_are_found(place, form):
-    """As old archives leave them; the table may be in UTF-8, in their encoding, or JSON of Python's."""
+    """As old archives leave them; the table has them in some encoding, or as JSON or the gallery writes them."""
     for name in (b"caf\xe9.png", b"mask-\xe9.png"):
         with open(os.fsencode(place) + b"/" + name, "wb") as file:
             Image.new("RGB", (4, 4)).save(file, "PNG")
@@ -54,9 +54,29 @@ def test_files_whose_names_are_no_utf8_are_found(place, form):
         listed = found(place, json.dumps(listed), "t.jsonl", mask_column="mask")
     else:
         text = f"path,label,mask\ncafé.png,cat,mask-é.png\n{PATHS[0]},cat,\n"
-        listed = found(place, text.encode(form), mask_column="mask")
+        text = text.replace("é", "\\udce9") if form == "visible" else text
+        listed = found(place, text.encode("utf-8" if form == "visible" else form), mask_column="mask")
     row = listed.rows[0]
     assert (row.name, row.file, row.mask) == ("caf\\udce9.png", "caf\udce9.png", "mask-\udce9.png")
+
+
+def test_no_word_of_a_json_table_is_beyond_utf8(place):
+    line = {"path": PATHS[0], "label": "caf\udce9", "credit": "\udcff", "file\udcfe": 1}
+    listed = found(place, json.dumps(line), "t.jsonl", credit_column="credit")
+    assert listed.classes == ("caf\\udce9",) and listed.rows[0].credit == "\\udcff"
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named(place):
+    lines = ["path,label", f"{PATHS[0]},cat", f'"{PATHS[1]},cat', *(f"{path},dog" for path in PATHS[2:])]
+    with pytest.raises(UserError, match="line 3: a quotation mark is opened and never closed"):
+        found(place, "\n".join(lines))
+    assert len(found(place, "\n".join([*lines[:2], f'"{PATHS[1]}","a\nb"'])).rows) == 2
+
+
+def test_an_address_is_no_file(place):
+    (row,) = found(place, "path,label\nhttps://example.org/0.png,cat\n").rows
+    with pytest.raises(ValueError, match="an address, not a file"):
+        files.read(place / row.name)
 
 
 def test_whatever_the_form_the_pictures_and_their_labels_are_found(place):
