@@ -57,6 +57,14 @@ def test_imports_run_one_way(path):
         assert not {n for n in imports(path) if n.split(".")[0] == "torchvision"}
 
 
+def test_no_technique_imports_a_technique():
+    """What several need is a module beside them. (``attribution_check`` loads the methods that it compares by name.)"""
+    rows = yaml.safe_load(Path("rules/techniques.yaml").read_text())
+    techniques = {f"cnnviz.{row['room']}.{name}" for name, row in rows.items()}
+    found = {name: techniques & imports(PACKAGE / row["room"] / f"{name}.py") for name, row in rows.items()}
+    assert not {name: others for name, others in found.items() if others}
+
+
 def test_modules_have_a_room():
     assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and list(path.glob("*.py"))} == (

@@ -29,10 +29,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, ascend, frozen, in_batches, normalised, to_bytes
+from cnnviz.ascent.loop import Ascent, ascend, frozen, normalised, to_bytes
 from cnnviz.ascent.objectives import Objective, probability, unit
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run

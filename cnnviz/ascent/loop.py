@@ -4,11 +4,9 @@
 Class and unit pictures, inversion, texture, style, DeepDream and fooling are this loop with other values.
 """
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +23,6 @@ from cnnviz.run.progress import bar
 
 TINY = 1e-30
 NO_GRADIENT = "What is to be raised here has no gradient with respect to the picture: the network's forward() stops it."
-Item, Found = TypeVar("Item"), TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -252,23 +249,6 @@ def frozen(net: nn.Module) -> Iterator[None]:
     finally:
         for p in trainable:
             p.requires_grad_(True)
-
-
-def in_batches(function: Callable[[Sequence[Item]], Found], items: Sequence[Item], size: int) -> Iterator[Found]:
-    """``function`` of ``size`` items at a time; where the GPU's memory does not do, of half as many from then on."""
-    done = 0
-    while done < len(items):
-        try:
-            found = function(items[done : done + size])
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size = (min(size, len(items) - done) + 1) // 2
-            logging.warning("out of GPU memory: going on with batches of %d", size)
-            torch.cuda.empty_cache()
-            continue
-        done += size
-        yield found
 
 
 def to_bytes(pictures: Tensor) -> np.ndarray:

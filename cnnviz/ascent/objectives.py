@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid, softplus
 
 from cnnviz.network.hooks import capture, forward
+from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 
 OUTPUT = ""  # the network itself, as a dotted module name
@@ -180,6 +181,23 @@ def read(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Te
     """Outputs of ``modules`` for ``pictures`` in [0, 1], without gradients: what targets are made of."""
     with torch.no_grad(), capture(model.net, model.maps_of(modules), stop=True) as captured:
         return dict(forward(model.net, model.normalise(pictures), captured))
+
+
+def tried(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Tensor] | None:
+    """:func:`read`; None where the network takes no pictures of this size."""
+    try:
+        return read(model, pictures, modules)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
+        return None
+
+
+def takes(model: Model, size: tuple[int, int], layer: Layer | None = None) -> bool:
+    """Whether the network gives its scores, or the layer its units, for pictures of another size than its own."""
+    module, units = (layer.module, layer.units) if layer else (OUTPUT, len(model.classes))
+    found = tried(model, torch.zeros(1, model.channels, *size, device=model.device), [module])
+    return found is not None and found[module].shape[1] == units
 
 
 def _pick(output: Tensor, channels: Sequence[int]) -> Tensor:

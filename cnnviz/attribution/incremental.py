@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from cnnviz.network.halving import in_batches
+
 MOST = 0.7  # of a map; where more than this changes on average, the network goes on in full
 CLASSES = 6  # sizes of rectangles that are told apart along an axis: those at the border are smaller
 TOLERANCE = 1e-4
@@ -327,19 +329,9 @@ class Masked:
             order = np.lexsort((self.axes[1].label[column], self.axes[0].label[row]))
             row, column = row[order], column[order]
         found = torch.empty((len(rows), len(columns), len(self.clean)), dtype=self.clean.dtype, device=self.x.device)
-        done = 0
-        while done < len(row):
-            part = row[done : done + batch], column[done : done + batch]
-            try:
-                found[part] = self._quick(*part) if self.incremental else self._full(*part)
-            except torch.OutOfMemoryError:
-                if len(part[0]) == 1:
-                    raise
-                batch = len(part[0]) // 2
-                print(f"out of memory: {batch} masks at a time from here on", flush=True)
-                torch.cuda.empty_cache()
-                continue
-            done += len(part[0])
+        scores = self._quick if self.incremental else self._full
+        made = in_batches(lambda part: scores(row[part], column[part]), np.arange(len(row)), batch)
+        found[row, column] = torch.cat(list(made))
         return found
 
     def _full(self, row: np.ndarray, column: np.ndarray) -> Tensor:

@@ -26,8 +26,8 @@ import torch
 from skimage.segmentation import slic
 from torch import nn
 
-from cnnviz.ascent.loop import in_batches
 from cnnviz.attribution.probes import Method, attribute
+from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
 from cnnviz.run.job import Job, run
 

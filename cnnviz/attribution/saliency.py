@@ -14,28 +14,14 @@ S_c is the logit of the class. Pictures are in [0, 1], RGB where there are three
 :mod:`cnnviz.attribution.probes`.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 
+from cnnviz.attribution.gradients import Score, gradient, repeated, saliency
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network.models import Model
 from cnnviz.run.job import run
-
-Score = Callable[[torch.Tensor], torch.Tensor]
-
-
-def gradient(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """∂ logits(x)[i, target[i]] / ∂ x[i], the shape of x (n, c, h, w). target: (n,) int64."""
-    x = x.detach().requires_grad_(True)
-    score = logits(x).gather(1, target[:, None]).sum()  # a picture's score depends on no other picture
-    return torch.autograd.grad(score, x)[0]
-
-
-def saliency(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Simonyan's map: (n, h, w), ≥ 0, in logits per unit of pixel value."""
-    return gradient(logits, x, target).abs().amax(1)
 
 
 def smoothgrad(
@@ -77,10 +63,6 @@ def integrated_gradients(logits: Score, x: torch.Tensor, target: torch.Tensor, *
     return ((x - black) * total / steps).sum(1)
 
 
-def _repeated(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return x.expand(len(targets), *x.shape[1:])
-
-
 def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters: dict, generator: torch.Generator):
     state, maps = generator.get_state(), []
     for target in targets:
@@ -91,13 +73,13 @@ def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters
 
 
 METHODS = {
-    "gradient": Method(lambda model, x, t, p, g: saliency(model.logits, _repeated(x, t), t)),
+    "gradient": Method(lambda model, x, t, p, g: saliency(model.logits, repeated(x, t), t)),
     "smoothgrad": Method(_smoothgrad),
     "gradient_x_input": Method(
-        lambda model, x, t, p, g: gradient_x_input(model.net, model.normalise(_repeated(x, t)), t), signed=True
+        lambda model, x, t, p, g: gradient_x_input(model.net, model.normalise(repeated(x, t)), t), signed=True
     ),
     "integrated_gradients": Method(
-        lambda model, x, t, p, g: integrated_gradients(model.logits, _repeated(x, t), t, steps=p["steps"]), signed=True
+        lambda model, x, t, p, g: integrated_gradients(model.logits, repeated(x, t), t, steps=p["steps"]), signed=True
     ),
 }
 

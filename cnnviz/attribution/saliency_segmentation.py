@@ -24,7 +24,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from cnnviz.attribution import saliency, scores
+from cnnviz.attribution import scores
+from cnnviz.attribution.gradients import repeated, saliency
 from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network.kinds import SEGMENTATION
@@ -90,7 +91,7 @@ def main(job: Job) -> None:
     quantiles, rounds = (job.parameters["foreground"], job.parameters["background"]), job.parameters["iterations"]
 
     def gradient(model: Model, x: Tensor, targets: Tensor, *others) -> Tensor:
-        maps = saliency.METHODS["gradient"].maps(model, x, targets, *others)
+        maps = saliency(model.logits, repeated(x, targets), targets)
         picture = three_channels(x[0].permute(1, 2, 0).cpu().numpy(), job.image_set.get("show"))
         blur = job.parameters["blur"] * min(picture.shape[:2])
         marked = [seeds(gaussian_filter(map, blur), *quantiles) for map in maps.cpu().numpy()]

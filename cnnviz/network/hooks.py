@@ -73,7 +73,7 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
     :func:`forward` then, since the network returns nothing. The tensors stay in the autograd graph. Where a module is
     called several times the last call counts. Hooks are removed also after an exception.
     """
-    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, _as_it_is)
+    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, as_it_is)
     captured = Captured()
     handles = []
 
@@ -126,5 +126,6 @@ def taken(inputs: tuple, more: dict) -> torch.Tensor | None:
     return next((value for value in (*inputs, *more.values()) if isinstance(value, torch.Tensor)), None)
 
 
-def _as_it_is(output: torch.Tensor) -> torch.Tensor:
+def as_it_is(output: torch.Tensor) -> torch.Tensor:
+    """What is made of an output where nothing is to be made of it."""
     return output

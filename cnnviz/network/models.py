@@ -159,7 +159,7 @@ class Model:
         Vectors (n, units) stay as they are, and so does what is no layer (the network itself, ``""``).
         """
         layouts = {layer.module: layer for layer in self.layers if layer.layout != "vector"}
-        return {name: layouts[name].maps if name in layouts else _as_it_is for name in modules}
+        return {name: layouts[name].maps if name in layouts else hooks.as_it_is for name in modules}
 
     def output(self, name: str) -> int:
         """The output index of a class given by name (or by the first of several names, or by index)."""
@@ -456,10 +456,6 @@ def channels_of(config: dict) -> int | None:
     except Exception:  # what is wrong with pictures is said where they are listed
         return None
     return pixels.shape[2] if isinstance(pixels, np.ndarray) else len(pixels.getbands())
-
-
-def _as_it_is(output: torch.Tensor) -> torch.Tensor:
-    return output
 
 
 def _prepare_torch(job: Job) -> None:

@@ -73,7 +73,7 @@ def receptive_fields(
     A module whose output is (n, units) sees the whole picture, as one neuron at (0, 0). Where a module is called
     several times the last call counts. The net must be in eval mode. Raises ValueError for a module never called.
     """
-    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, _as_it_is)
+    modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, hooks.as_it_is)
     like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
     picture = torch.zeros(1, channels, *size, dtype=like.dtype, device=like.device)
     with _Outputs(net, modules) as outputs:
@@ -315,10 +315,6 @@ def _said(error: Exception) -> str:
     """What a net said of a picture of marks, as a reason."""
     words = " ".join(str(error).split())
     return f"the network does not run on a probing picture ({type(error).__name__}: {words[:100]})"
-
-
-def _as_it_is(maps: Tensor) -> Tensor:
-    return maps
 
 
 def _longest(sides: np.ndarray, cross: np.ndarray) -> int:

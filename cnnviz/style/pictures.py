@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cnnviz.ascent.objectives import read
+from cnnviz.ascent.objectives import read, tried
 from cnnviz.ascent.regularisers import blur
 from cnnviz.errors import UserError
 from cnnviz.network.models import Model
@@ -106,13 +106,8 @@ def silent(model: Model, x: Tensor, layers: Sequence[str]) -> set[str]:
 
 def own_size(model: Model, x: Tensor, layers: Sequence[str]) -> tuple[int, int] | None:
     """(height, width) of the network's input where it takes no pictures x of another size; None where it does."""
-    try:
-        read(model, x, [model.layer(name).module for name in layers])
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # whatever a network raises on a size that is not its own
-        return model.preprocess.size
-    return None
+    found = tried(model, x, [model.layer(name).module for name in layers])
+    return model.preprocess.size if found is None else None
 
 
 def first_stride(model: Model) -> int:

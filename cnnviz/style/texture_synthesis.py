@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, ascend, in_batches, lbfgs, to_bytes
+from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
 from cnnviz.ascent.objectives import gram, match, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
 from cnnviz.run.job import Job, run
 from cnnviz.style.pictures import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps

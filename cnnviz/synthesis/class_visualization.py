@@ -34,17 +34,17 @@ noise and a photograph; ``rates/stages`` (3, 4, H, W, c) with rates × 1/100, 1 
 the p classes and several noises; ``grid/spectrum``: its amplitudes, frequency 0 in the middle.
 """
 
-import hashlib
-
 import numpy as np
 import torch
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, frozen, in_batches, to_bytes
-from cnnviz.ascent.objectives import Objective, logit, reach, unit
+from cnnviz.ascent.climb import views_of
+from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
+from cnnviz.ascent.objectives import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, l2, total_variation
-from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
-from cnnviz.network import kinds, models
+from cnnviz.ascent.scores import chosen, has_maps, judge, objective, score_at
+from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
@@ -54,75 +54,14 @@ from cnnviz.synthesis.published import BLUR, SETTINGS
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
 GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
-RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
-ZOOM = (0.9, 1.1)  # the same where the network takes its own size only
 SIDE = 224  # pixels, for which the penalties' weights are stated
-CAST = 0.25  # deviation of the views' random colours; without it pictures turn blue
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # per class, at which gradients are taken
-
-
-def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:
-    """Outputs to show: "all", those named, or so many by a hash of their names, classes of the image set first."""
-    if wanted == "all":
-        return list(range(len(model.classes)))
-    if not isinstance(wanted, int):
-        return [model.output(name) for name in wanted]
-    present = {output for output in model.label_to_output if output is not None}
-
-    def order(output: int) -> tuple[bool, bytes]:
-        return output not in present, hashlib.sha256(model.classes[output].encode()).digest()
-
-    return sorted(sorted(range(len(model.classes)), key=order)[:wanted])
-
-
-def flat(model: Model, classes: list[int], start: torch.Tensor) -> torch.Tensor:
-    """Whether a class score has no gradient at its start picture: (n,) bool."""
-    x = start.detach().requires_grad_()
-    with frozen(model.net):
-        (slope,) = torch.autograd.grad(
-            model.logits(x).gather(1, torch.tensor(classes, device=x.device)[:, None]).sum(), x
-        )
-    return slope.flatten(1).abs().amax(1) == 0
-
-
-def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective:
-    """The class score, and for the ``dead`` ones the mean of the class's unit in the last layer, before its ReLU."""
-    if not dead.any():
-        return logit(classes)
-    dead = dead.float()
-    return logit(classes) * (1 - dead) + unit(model.layers[-1].module, classes) * dead
-
-
-def has_maps(model: Model) -> bool:
-    """Whether the last layer has a map for each class, before its ReLU: their means can stand in for the scores."""
-    if not model.layers:
-        return False
-    last = model.layers[-1]
-    return last.kind == "Conv2d" and last.units == len(model.classes)
-
-
-def score_at(model: Model, classes: list[int], start: torch.Tensor) -> tuple[Objective, torch.Tensor]:
-    """What to ascend from ``start``: the class scores, or what stands in for them, and for which it does, (n,) bool."""
-    dead = flat(model, classes, start) & has_maps(model)
-    return objective(model, classes, dead), dead
 
 
 def centre(model: Model) -> tuple[float, ...]:
     """The colour that stands for nothing."""
     return GREY if model.channels == 3 else (0.5,) * model.channels
-
-
-def takes(model: Model, size: tuple[int, int]) -> bool:
-    """Whether the network gives class scores for pictures of another size than its own."""
-    try:
-        with torch.no_grad():
-            return model.logits(torch.zeros(1, model.channels, *size, device=model.device)).shape == (
-                1,
-                len(model.classes),
-            )
-    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
-        return False
 
 
 def visualise(
@@ -146,7 +85,6 @@ def visualise(
         score, dead = score_at(model, classes, start.picture(start.variable))
     else:
         score = objective(model, classes, dead)
-    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
     strength = min(size) / SIDE
     if parameters["score"] is not None:
         score = reach(score, parameters["score"])
@@ -162,39 +100,12 @@ def visualise(
             "border": lambda x: parameters["border"] * strength * border(x, grey),
         },
         easing=parameters["easing"],
-        transform=in_turn(
-            random_view(
-                resolution=RESOLUTION if any_size else ZOOM,
-                rotation=10,
-                shift=0.05,
-                zoom=0.08,
-                output=None if any_size else model.preprocess.size,
-                fitting=model.fitting,
-            ),
-            random_cast(CAST),
-        ),
+        transform=views_of(model, size),
         seed=views,
         snapshots={step for step in SNAPSHOTS if step < steps} | {steps},
         progress=f"{len(classes)} classes",
     )
     return ascent, dead
-
-
-def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
-    """Of (n, h, w, c) uint8 pictures the target's logits, probabilities and ranks (1 = highest score), (n,) each.
-
-    The network sees them plainly at its own input size: no random view.
-    """
-    with torch.no_grad():
-        x = resize(model.pictures(list(pictures)), model.preprocess.size)
-        scores = model.logits(x).double().cpu()
-    target = torch.tensor(targets)[:, None]
-    own = scores.gather(1, target)
-    return {
-        "logits": own[:, 0].numpy(),
-        "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
-        "ranks": 1 + (scores > own).sum(1).numpy() * (model.kind != kinds.REGRESSION),  # values do not compete
-    }
 
 
 def drawn(

@@ -22,20 +22,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from cnnviz.ascent.loop import ascend, normalised, to_bytes
-from cnnviz.ascent.objectives import layer, read
+from cnnviz.ascent.objectives import layer, read, takes
 from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.transforms import Transform, in_turn, jitter, resize
 from cnnviz.errors import UserError
 from cnnviz.network import models
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
-from cnnviz.synthesis.feature_inversion import Place, as_seen, gives_scores, rectified
 
 SIDE, LONG = 224, 400  # a network for pictures of 224 pixels dreams on ones of 400
 SMALLEST = 16  # pixels; smaller octaves are left out
@@ -55,17 +54,6 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
     modules = [model.layer(name).module for name in names]
     depths = np.linspace(0, 1, len(names) + 1)[1:]
     return [Place(n, m, rectified(model, m), float(d)) for n, m, d in zip(names, modules, depths, strict=True)]
-
-
-def takes(model: Model, module: str, size: tuple[int, int]) -> bool:
-    """Whether the network computes this layer for pictures of another size than its own."""
-    try:
-        read(model, torch.zeros(1, model.channels, *size, device=model.device), [module])
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
-        return False
-    return True
 
 
 def sizes(
@@ -163,7 +151,7 @@ def main(job: Job) -> None:
     own = model.preprocess.size
     long = p["size"] or round(LONG / SIDE * max(own))
     tried = [tuple(map(model.fitting, size)) for size in ([side * 0.8 for side in own], (long, long * 0.7))]
-    free = all(takes(model, place.module, size) for place in shown for size in tried)
+    free = all(takes(model, size, model.layer(place.name)) for place in shown for size in tried)
     long = long if free else None
 
     def dreamt(i: int, x: Tensor, place: Place, octaves: int) -> tuple[Tensor, np.ndarray]:

@@ -21,23 +21,18 @@ import numpy as np
 import torch
 
 from cnnviz.ascent import objectives
-from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
+from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.objectives import Objective, reach
 from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
 from cnnviz.errors import UserError
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 from cnnviz.network.units import of_layer, selective
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
-from cnnviz.synthesis.unit_visualization import (
-    RATE,
-    excited,
-    largest,
-    picture_size,
-    views_of,
-)
 
 KEPT, SHARPNESS = 0.85, 60.0  # of the excitation without the term; κ
 DEPTH = 2 / 3  # of the chosen layers with maps, where "auto" takes its layer

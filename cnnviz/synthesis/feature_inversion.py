@@ -26,18 +26,20 @@ mean colour. In the numbers: ``layers`` [{name, rectified}], and
 ``silent``, names of those left out because a picture's features are all 0 there.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, momentum, to_bytes
+from cnnviz.ascent.loop import Ascent, adam, ascend, momentum, to_bytes
 from cnnviz.ascent.objectives import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
+from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.regularisers import l2, l6, total_variation
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
+from cnnviz.network.hooks import as_it_is
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
@@ -49,16 +51,6 @@ NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
 RANGE = 80 / 255  # B, how far a photograph's colours are from grey
 SLOPE = RANGE / 6.5  # V, how much its neighbours differ
 RATE = 3e-4, 2e-5  # of the published method, at depth 0 and 1, for each of a picture's values
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where features are taken: name as shown, dotted module, whether what is below 0 is cut off; depth in [0, 1]."""
-
-    name: str
-    module: str
-    rectified: bool
-    depth: float
 
 
 def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
@@ -85,37 +77,6 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
         Place(name, module, module != OUTPUT and rectified(model, module), float(depth))
         for name, module, depth in zip(names, modules, depths, strict=True)
     ]
-
-
-def gives_scores(model: Model, name: str) -> bool:
-    """Whether a layer is the last one and has a unit a class: what it gives are the scores, or their maps."""
-    last = model.layers[-1]
-    return name == last.name and (last.units == model.heads or last.kind == "Linear")
-
-
-def rectified(model: Model, module: str) -> bool:
-    """Whether the class scores stay the same if everything below 0 in a module's output becomes 0.
-
-    So it is where a ReLU follows, before or after pooling, and where one has made the values.
-    """
-    noise = torch.rand(2, model.channels, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
-    noise = noise.to(model.device)
-    with torch.no_grad():
-        plain = model.logits(noise)
-        handle = model.net.get_submodule(module).register_forward_hook(lambda m, inputs, output: torch.relu(output))
-        try:
-            cut = model.logits(noise)
-        finally:
-            handle.remove()
-    return bool(torch.allclose(plain, cut, rtol=1e-5, atol=1e-6 * float(plain.abs().max())))
-
-
-def as_seen(place: Place) -> Callable[[Tensor], Tensor]:
-    return torch.relu if place.rectified else _as_it_is
-
-
-def _as_it_is(output: Tensor) -> Tensor:
-    return output
 
 
 def invert(
@@ -176,11 +137,11 @@ def answers(model: Model, originals: Tensor, place: Place) -> bool:
     return bool((features.flatten(1).abs().amax(1) > 0).all())
 
 
-def judge(model: Model, originals: Tensor, pictures: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
+def errors(model: Model, originals: Tensor, pictures: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
     """Relative feature errors and root mean square pixel errors in levels, (n,) each, of (n, h, w, c) uint8."""
     shown = model.pictures(list(pictures))
     wanted, found = (as_seen(place)(read(model, x, [place.module])[place.module]) for x in (originals, shown))
-    error = -match(place.module, wanted, _as_it_is).value({place.module: found})
+    error = -match(place.module, wanted, as_it_is).value({place.module: found})
     return error.cpu().numpy(), _distance(shown, originals)
 
 
@@ -222,7 +183,7 @@ def main(job: Job) -> None:
                 rate=p["rate"],
             )
             inverted = to_bytes(ascent.pictures)
-            error, pixel_error = judge(model, originals, inverted, place)
+            error, pixel_error = errors(model, originals, inverted, place)
             for name, value in zip(found, (inverted, -ascent.curves["match"].T, error, pixel_error), strict=True):
                 found[name].append(value)
         arrays = {name: np.stack(values, 1) for name, values in found.items()}

@@ -18,79 +18,18 @@ the subtracted log Σ: about the score of the strongest other class. ``curves/lo
 float32: both while climbing, before each step, under that step's view.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
-from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
-from cnnviz.ascent.objectives import OUTPUT, Objective, logit
+from cnnviz.ascent.climb import climb
+from cnnviz.ascent.loop import to_bytes
+from cnnviz.ascent.objectives import logit
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.transforms import in_turn, random_cast, random_view, resize
+from cnnviz.ascent.scores import chosen, judge, log_odds, odds, score_at, scores_of
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
 from cnnviz.run.job import Job, run
-from cnnviz.synthesis.class_visualization import CAST, RESOLUTION, ZOOM, chosen, score_at, takes
-
-VARIED = 0.5  # share of the steps with random views
-
-
-def log_odds(scores: Tensor, targets: Tensor) -> Tensor:
-    """log p/(1-p) = S_c - log Σ_{k≠c} exp S_k of (n, classes) scores: (n,)."""
-    own = scores.gather(1, targets[:, None])
-    others = scores.scatter(1, targets[:, None], float("-inf"))
-    return own[:, 0] - others.logsumexp(1)
-
-
-def odds(classes: list[int]) -> Objective:
-    """:func:`log_odds` as something to ascend: an output for each picture."""
-
-    def value(read: Mapping[str, Tensor]) -> Tensor:
-        return log_odds(read[OUTPUT], torch.tensor(classes, device=read[OUTPUT].device))
-
-    return Objective((OUTPUT,), value)
-
-
-def watched(objective: Objective) -> Objective:
-    """Its value in the curves, and no pull."""
-    return Objective(objective.modules, lambda read: objective.value(read).detach())
-
-
-def climb(
-    model: Model,
-    objective: Objective,
-    seeds: list[int],
-    views: int,
-    steps: int,
-    watch: Mapping[str, Objective] | None = None,
-) -> Ascent:
-    """One ascent a seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
-
-    Adam's steps do not depend on the size of a gradient, so objectives of different units are climbed alike.
-    watch: what else to note on the way, by name.
-    """
-    size = model.preprocess.size
-    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
-    view = random_view(
-        resolution=RESOLUTION if any_size else ZOOM,
-        rotation=10,
-        shift=0.05,
-        zoom=0.08,
-        output=None if any_size else size,
-        fitting=model.fitting,
-    )
-    varied = in_turn(view, random_cast(CAST))
-    return ascend(
-        model,
-        {"score": objective} | {name: watched(one) for name, one in (watch or {}).items()},
-        fourier(size, seeds, channels=model.channels, device=model.device),
-        steps=steps,
-        optimiser=adam(0.03, 0.005),
-        transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
-        seed=views,
-        progress=f"{len(seeds)} pictures",
-    )
 
 
 def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: int) -> dict[str, np.ndarray]:
@@ -102,26 +41,18 @@ def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: 
     for objective in (score, watch["odds"]):
         ascent = climb(model, objective, seeds, views, steps, watch)
         pictures = to_bytes(ascent.pictures)
-        values = {"pictures": pictures, **judge(model, pictures, classes)}
+        values = {"pictures": pictures, **with_odds(model, pictures, classes)}
         values |= {f"curves/{name}": ascent.curves[name].T for name in watch}
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     return {name: np.stack(values, 1) for name, values in found.items()}
 
 
-def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
+def with_odds(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
     """What the network says of 8-bit pictures (n, h, w, c), upright and whole: see the module's docstring; (n,)."""
-    with torch.no_grad():
-        scores = model.logits(resize(model.pictures(list(pictures)), model.preprocess.size)).double().cpu()
-    target = torch.tensor(targets)
-    own = scores.gather(1, target[:, None])
-    return {
-        "logits": own[:, 0].numpy(),
-        "odds": log_odds(scores, target).numpy(),
-        "probabilities": model.probabilities(scores).gather(1, target[:, None])[:, 0].numpy(),
-        "ranks": 1 + (scores > own).sum(1).numpy(),
-        "rivals": (own[:, 0] - log_odds(scores, target)).numpy(),
-    }
+    found = judge(model, pictures, targets)
+    lead = log_odds(scores_of(model, pictures), torch.tensor(targets)).numpy()
+    return found | {"odds": lead, "rivals": found["logits"] - lead}
 
 
 def main(job: Job) -> None:

@@ -36,16 +36,17 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from cnnviz.ascent.loop import ascend, in_batches, normalised, to_bytes
+from cnnviz.ascent.loop import ascend, normalised, to_bytes
 from cnnviz.ascent.objectives import OUTPUT, Objective, logit, reach
 from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.scores import judge
 from cnnviz.ascent.transforms import in_turn, jitter, resize
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.hooks import hook
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
-from cnnviz.synthesis.class_visualization import judge
 
 COMPONENTS = 50
 NEAREST = 15  # pictures whose mean starts a facet

@@ -3,7 +3,7 @@
 Five pictures from the same noise under the same random views, each climbing another objective (formulas:
 :mod:`cnnviz.ascent.objectives`): one **neuron** (a unit at the middle of its map), its **channel** (the unit
 everywhere), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
-climbed as its log odds (:mod:`cnnviz.synthesis.logit_vs_probability`). Adam's steps do not depend on how large an
+climbed as its log odds (:func:`cnnviz.ascent.scores.odds`). Adam's steps do not depend on how large an
 objective's numbers are, and there is no penalty, so all five are climbed alike.
 
 The layer is the middle one of those shown that have maps. The unit is the one that speaks most for the class: of the
@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnviz.ascent.climb import climb
 from cnnviz.ascent.loop import frozen, to_bytes
 from cnnviz.ascent.objectives import Objective, layer, logit, neuron, read, unit
 from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.scores import chosen, odds, score_at
 from cnnviz.network import kinds, models
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 from cnnviz.run.job import Job, run
-from cnnviz.synthesis.class_visualization import chosen, score_at
-from cnnviz.synthesis.logit_vs_probability import climb, odds
 
 
 def middle(model: Model) -> Layer | None:
@@ -72,7 +72,7 @@ def five(model: Model, at: Layer, chosen_unit: int, target: int, count: int) -> 
     return found
 
 
-def judge(model: Model, objectives: dict[str, Objective], pictures: np.ndarray) -> np.ndarray:
+def measured(model: Model, objectives: dict[str, Objective], pictures: np.ndarray) -> np.ndarray:
     """What each objective says of each (n, h, w, c) uint8 picture: (n, objectives)."""
     modules = [module for objective in objectives.values() for module in objective.modules]
     outputs = read(model, model.pictures(list(pictures)), modules)
@@ -104,7 +104,7 @@ def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[
         curves.append(ascent.curves["score"][:, 0])
     start = to_bytes(grey)[0]
     objectives = five(model, at, chosen_unit, target, len(pictures) + 1)
-    values = judge(model, objectives, np.stack([*pictures, start]))
+    values = measured(model, objectives, np.stack([*pictures, start]))
     arrays = {
         "pictures": np.stack(pictures),
         "start": start,

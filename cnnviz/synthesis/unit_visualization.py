@@ -30,21 +30,17 @@ L/border (n,) bool, it hangs over the edge.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, in_batches, to_bytes
-from cnnviz.ascent.objectives import Objective, past_relus, read, unit
+from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.transforms import Transform, robust
+from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
 from cnnviz.network import models
+from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 from cnnviz.network.units import boxes, of_layer, selective
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
-
-LEAST = 128  # pixels, for which the shifts of the views are stated; a picture's side, where the network takes so many
-RATE = 0.03  # Olah et al. take 0.05; small nets' pictures are then all black, white and pure colours
 
 Batch = tuple[str, list[int]]  # a layer's name and some of its units
 
@@ -56,43 +52,6 @@ def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
         for name, units in chosen.items()
         for first in range(0, len(units), size)
     ]
-
-
-def takes(model: Model, layer: Layer, size: tuple[int, int]) -> bool:
-    """Whether the layer gives maps for pictures of another size than the network's own."""
-    if size == model.preprocess.size:
-        return True
-    try:
-        maps = read(model, torch.zeros(1, model.channels, *size, device=model.device), [layer.module])[layer.module]
-    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
-        return False
-    return maps.ndim == 4 and maps.shape[1] == layer.units
-
-
-def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wanted: int | None) -> tuple[int, int]:
-    """Of a layer's pictures: ``wanted``, or as the module's docstring says; the network's own where it has to be."""
-    own = model.preprocess.size
-    if layer.height * layer.width == 1:
-        return own
-    sees = max(int((kept[side][:, 1] - kept[side][:, 0]).max()) for side in ("rows", "columns"))
-    size = (wanted, wanted) if wanted else tuple(min(side, max(LEAST, 2 * sees)) for side in own)
-    size = tuple(map(model.fitting, size))
-    return size if takes(model, layer, size) else own
-
-
-def excited(layer: Layer, units: Sequence[int]) -> Objective:
-    """The mean of a unit over all positions and that over the strongest quarter of them, added."""
-    return past_relus(unit(layer.module, units) + unit(layer.module, units, 0.25))
-
-
-def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
-    """Small random changes, ending at the network's own size where the layer takes no other."""
-    step = max(1, model.trial.get("step", 1))
-    larger = [
-        tuple(model.fitting(side * 1.25) - i * step for side in size) for i in range(4)
-    ]  # views are of many sizes
-    free = layer.height * layer.width > 1 and all(takes(model, layer, tried) for tried in larger)
-    return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST), model.fitting)
 
 
 def visualise(
@@ -115,13 +74,6 @@ def visualise(
         seed=views,
         progress=f"{layer.name}: {len(units)} units",
     )
-
-
-def largest(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
-    """Of (n, h, w, c) uint8 pictures, a unit each, the largest value over all positions: (n,) float32."""
-    maps = read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
-    own = maps[torch.arange(len(maps)), torch.tensor(units)]
-    return own.reshape(len(own), -1).amax(1).float().cpu().numpy()
 
 
 def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int]) -> dict[str, np.ndarray]:

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from cnnviz.ascent import loop
-from cnnviz.ascent.loop import adam, ascend, in_batches, lbfgs, momentum, normalised, to_bytes
+from cnnviz.ascent.loop import adam, ascend, lbfgs, momentum, normalised, to_bytes
 from cnnviz.ascent.objectives import logit, neuron, unit
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.regularisers import l2, total_variation
 from cnnviz.ascent.transforms import random_view
+from cnnviz.network.halving import in_batches
 
 VIEW = random_view(resolution=(0.6, 0.95), rotation=10, shift=0.05, zoom=0.08)
 PENALTIES = {"tv": lambda x: 0.01 * total_variation(x), "l2": lambda x: 0.01 * l2(x, (0.5, 0.5, 0.5))}

@@ -7,7 +7,8 @@ from captum.attr import InputXGradient, Saliency
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz.attribution.saliency import gradient, gradient_x_input, integrated_gradients, saliency, smoothgrad
+from cnnviz.attribution.gradients import gradient, saliency
+from cnnviz.attribution.saliency import gradient_x_input, integrated_gradients, smoothgrad
 
 
 class Functional(nn.Module):

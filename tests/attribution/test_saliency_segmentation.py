@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from cnnviz.attribution import saliency_segmentation as segmentation
-from cnnviz.attribution.saliency import saliency
+from cnnviz.attribution.gradients import saliency
 from cnnviz.attribution.saliency_segmentation import cut, held_against, iou, largest_piece, seeds, three_channels
 from cnnviz.demo.pictures import draw
 from cnnviz.network import models

@@ -7,10 +7,11 @@ from PIL import Image
 from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
+from cnnviz.ascent.objectives import takes
 from cnnviz.errors import UserError
 from cnnviz.network.models import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
-from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, sizes, takes
+from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, sizes
 
 SETTINGS = {"octaves": 3, "scale": 1.4, "step": 1.5 / 255, "shift": 4, "seed": 5}
 
@@ -76,7 +77,7 @@ def test_a_step_changes_pixels_by_what_it_says_on_average():
 def test_a_network_of_one_size_sees_each_octave_enlarged():
     model, x = small(fixed=True), picture(size=(32, 32))
     place = places(model, ["conv2"])[0]
-    assert not takes(model, place.module, (40, 40)) and takes(small(), "3", (40, 40))
+    assert not takes(model, (40, 40), model.layer(place.name)) and takes(small(), (40, 40), small().layer("conv2"))
     found, rises = dream(model, x, place, steps=10, own_size=True, **SETTINGS)
     assert found.shape == x.shape and (rises[:, 1] > rises[:, 0]).all()
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from cnnviz.ascent.units import largest
 from cnnviz.errors import UserError
 from cnnviz.synthesis.diversity import KEPT, likeness, pick, several
-from cnnviz.synthesis.unit_visualization import largest
 
 
 def test_pictures_grow_unlike_and_still_excite_the_unit(demo):

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
+from cnnviz.ascent.places import Place, rectified
 from cnnviz.network.models import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
-from cnnviz.synthesis.feature_inversion import Place, answers, invert, judge, places, rectified
+from cnnviz.synthesis.feature_inversion import answers, errors, invert, places
 
 SIDE = 32
 
@@ -67,7 +68,7 @@ def test_errors_fall_with_steps_and_pixels_get_lost_with_depth(model, originals)
         curve = -ascent.curves["match"].mean(1)
         checkpoints = curve[[0, 15, 30, 59]]
         assert (np.diff(checkpoints) < 0).all(), place
-        error, pixel_error = judge(model, originals, to_bytes(ascent.pictures), place)
+        error, pixel_error = errors(model, originals, to_bytes(ascent.pictures), place)
         np.testing.assert_allclose(error, -ascent.curves["match"][-1], atol=0.02)
         pixel_errors.append(pixel_error.mean())
     ranks = np.argsort(np.argsort(pixel_errors))
@@ -77,7 +78,7 @@ def test_errors_fall_with_steps_and_pixels_get_lost_with_depth(model, originals)
 
 def test_what_can_be_undone_is_undone(model, originals):
     ascent = invert(model, originals, places(model, 8)[0], [1, 2], steps=200, rate=0.1, roughness=0, distance=0)
-    error, pixel_error = judge(model, originals, to_bytes(ascent.pictures), places(model, 8)[0])
+    error, pixel_error = errors(model, originals, to_bytes(ascent.pictures), places(model, 8)[0])
     assert (error < 2e-3).all() and (pixel_error < 4).all()
 
 
@@ -97,7 +98,7 @@ def test_pictures_of_a_batch_do_not_see_each_other(model, originals):
 def test_judge_gives_the_errors_of_the_definition(model, originals):
     place = places(model, 8)[0]
     pictures = to_bytes(1 - originals)
-    error, pixel_error = judge(model, originals, pictures, place)
+    error, pixel_error = errors(model, originals, pictures, place)
     f, g = (model.net[0](model.normalise(x)) for x in (originals, model.pictures(list(pictures))))
     np.testing.assert_allclose(error, ((f - g) ** 2).sum((1, 2, 3)) / (f**2).sum((1, 2, 3)), rtol=1e-4)
     levels = to_bytes(originals).astype(float) - pictures

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from cnnviz.ascent.scores import log_odds, odds
 from cnnviz.network import models
 from cnnviz.network.models import Model
 from cnnviz.run.result import read
-from cnnviz.synthesis.logit_vs_probability import both, judge, log_odds, main, odds
+from cnnviz.synthesis.logit_vs_probability import both, main, with_odds
 
 NET = {
     "factory": "cnnviz/demo/nets.py:demo_net",
@@ -58,7 +59,7 @@ def test_a_picture_depends_on_no_batch_mate(model):
 
 def test_judge_equals_the_network(model):
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    found = judge(model, pictures, [1, 4])
+    found = with_odds(model, pictures, [1, 4])
     with torch.no_grad():
         p = model.logits(model.pictures(list(pictures))).double().softmax(1)
     np.testing.assert_allclose(found["probabilities"], [p[0, 1], p[1, 4]], rtol=1e-6)

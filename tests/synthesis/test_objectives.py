@@ -6,7 +6,7 @@ import torch
 
 from cnnviz.network import models
 from cnnviz.network.models import Model
-from cnnviz.synthesis.objectives import five, judge, make, middle, most_used, relative
+from cnnviz.synthesis.objectives import five, make, measured, middle, most_used, relative
 
 NET = {
     "factory": "cnnviz/demo/nets.py:demo_net",
@@ -60,7 +60,7 @@ def test_the_unit_is_the_one_whose_contribution_is_largest(model):
 def test_values_are_the_networks_own(model):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     at = middle(model)
-    values = judge(model, five(model, at, 7, 2, 3), pictures)
+    values = measured(model, five(model, at, 7, 2, 3), pictures)
     maps = []
     handle = model.module(at.name).register_forward_hook(lambda module, inputs, output: maps.append(output.clone()))
     with torch.no_grad():

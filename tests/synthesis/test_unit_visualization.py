@@ -8,22 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.ascent.objectives import read
+from cnnviz.ascent.objectives import read, takes
+from cnnviz.ascent.units import largest, picture_size
 from cnnviz.demo.pictures import draw
 from cnnviz.network import models
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
-from cnnviz.synthesis.unit_visualization import (
-    best_patches,
-    largest,
-    main,
-    picture_size,
-    plan,
-    takes,
-    visualise,
-)
+from cnnviz.synthesis.unit_visualization import best_patches, main, plan, visualise
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +94,7 @@ def test_pictures_are_as_large_as_it_takes(demo):
     assert picture_size(large, demo.layer("conv5"), kept(150), 96) == (96, 96)
     vector = Layer("fc8", "classifier.6", "Linear", 12, 1, 1, "vector")
     assert picture_size(demo, vector, kept(64), 96) == (64, 64)
-    assert takes(demo, demo.layer("conv5"), (40, 40)) and not takes(demo, vector, (40, 40))
+    assert takes(demo, (40, 40), demo.layer("conv5")) and not takes(demo, (40, 40), vector)
 
 
 def test_best_patches_are_those_of_the_forward_pass():

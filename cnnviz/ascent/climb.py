@@ -1,0 +1,61 @@
+"""Random views of a whole picture, and the plain climb under them: no penalty, one seed a picture."""
+
+from collections.abc import Mapping
+
+from cnnviz.ascent.loop import Ascent, adam, ascend
+from cnnviz.ascent.objectives import Objective, takes
+from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.transforms import Transform, in_turn, random_cast, random_view
+from cnnviz.network.models import Model
+
+RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
+ZOOM = (0.9, 1.1)  # the same where the network takes its own size only
+CAST = 0.25  # deviation of the views' random colours; without it pictures turn blue
+
+VARIED = 0.5  # share of the steps with random views
+
+
+def views_of(model: Model, size: tuple[int, int]) -> Transform:
+    """Of pictures of ``size``; ending at the network's own size where it takes no other."""
+    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
+    view = random_view(
+        resolution=RESOLUTION if any_size else ZOOM,
+        rotation=10,
+        shift=0.05,
+        zoom=0.08,
+        output=None if any_size else model.preprocess.size,
+        fitting=model.fitting,
+    )
+    return in_turn(view, random_cast(CAST))
+
+
+def watched(objective: Objective) -> Objective:
+    """Its value in the curves, and no pull."""
+    return Objective(objective.modules, lambda read: objective.value(read).detach())
+
+
+def climb(
+    model: Model,
+    objective: Objective,
+    seeds: list[int],
+    views: int,
+    steps: int,
+    watch: Mapping[str, Objective] | None = None,
+) -> Ascent:
+    """One ascent a seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
+
+    Adam's steps do not depend on the size of a gradient, so objectives of different units are climbed alike.
+    watch: what else to note on the way, by name.
+    """
+    size = model.preprocess.size
+    varied = views_of(model, size)
+    return ascend(
+        model,
+        {"score": objective} | {name: watched(one) for name, one in (watch or {}).items()},
+        fourier(size, seeds, channels=model.channels, device=model.device),
+        steps=steps,
+        optimiser=adam(0.03, 0.005),
+        transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
+        seed=views,
+        progress=f"{len(seeds)} pictures",
+    )

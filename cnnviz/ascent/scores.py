@@ -1,0 +1,97 @@
+"""Class scores as something to climb, for the classes that are shown, and what the network then says of a picture."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnviz.ascent.loop import frozen
+from cnnviz.ascent.objectives import OUTPUT, Objective, logit, unit
+from cnnviz.ascent.transforms import resize
+from cnnviz.network import kinds
+from cnnviz.network.models import Model
+
+
+def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:
+    """Outputs to show: "all", those named, or so many by a hash of their names, classes of the image set first."""
+    if wanted == "all":
+        return list(range(len(model.classes)))
+    if not isinstance(wanted, int):
+        return [model.output(name) for name in wanted]
+    present = {output for output in model.label_to_output if output is not None}
+
+    def order(output: int) -> tuple[bool, bytes]:
+        return output not in present, hashlib.sha256(model.classes[output].encode()).digest()
+
+    return sorted(sorted(range(len(model.classes)), key=order)[:wanted])
+
+
+def flat(model: Model, classes: list[int], start: torch.Tensor) -> torch.Tensor:
+    """Whether a class score has no gradient at its start picture: (n,) bool."""
+    x = start.detach().requires_grad_()
+    with frozen(model.net):
+        (slope,) = torch.autograd.grad(
+            model.logits(x).gather(1, torch.tensor(classes, device=x.device)[:, None]).sum(), x
+        )
+    return slope.flatten(1).abs().amax(1) == 0
+
+
+def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective:
+    """The class score, and for the ``dead`` ones the mean of the class's unit in the last layer, before its ReLU."""
+    if not dead.any():
+        return logit(classes)
+    dead = dead.float()
+    return logit(classes) * (1 - dead) + unit(model.layers[-1].module, classes) * dead
+
+
+def has_maps(model: Model) -> bool:
+    """Whether the last layer has a map for each class, before its ReLU: their means can stand in for the scores."""
+    if not model.layers:
+        return False
+    last = model.layers[-1]
+    return last.kind == "Conv2d" and last.units == len(model.classes)
+
+
+def score_at(model: Model, classes: list[int], start: torch.Tensor) -> tuple[Objective, torch.Tensor]:
+    """What to ascend from ``start``: the class scores, or what stands in for them, and for which it does, (n,) bool."""
+    dead = flat(model, classes, start) & has_maps(model)
+    return objective(model, classes, dead), dead
+
+
+def scores_of(model: Model, pictures: np.ndarray) -> Tensor:
+    """Of (n, h, w, c) uint8 pictures, seen plainly at the network's own size: (n, classes) float64, on the CPU."""
+    with torch.no_grad():
+        return model.logits(resize(model.pictures(list(pictures)), model.preprocess.size)).double().cpu()
+
+
+def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
+    """Of (n, h, w, c) uint8 pictures the target's logits, probabilities and ranks (1 = highest score), (n,) each.
+
+    The network sees them as :func:`scores_of` says.
+    """
+    scores = scores_of(model, pictures)
+    target = torch.tensor(targets)[:, None]
+    own = scores.gather(1, target)
+    return {
+        "logits": own[:, 0].numpy(),
+        "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
+        "ranks": 1 + (scores > own).sum(1).numpy() * (model.kind != kinds.REGRESSION),  # values do not compete
+    }
+
+
+def log_odds(scores: Tensor, targets: Tensor) -> Tensor:
+    """log p/(1-p) = S_c - log Σ_{k≠c} exp S_k of (n, classes) scores: (n,)."""
+    own = scores.gather(1, targets[:, None])
+    others = scores.scatter(1, targets[:, None], float("-inf"))
+    return own[:, 0] - others.logsumexp(1)
+
+
+def odds(classes: list[int]) -> Objective:
+    """:func:`log_odds` as something to ascend: an output for each picture."""
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        return log_odds(read[OUTPUT], torch.tensor(classes, device=read[OUTPUT].device))
+
+    return Objective((OUTPUT,), value)

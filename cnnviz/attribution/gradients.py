@@ -1,0 +1,24 @@
+"""The gradient of a logit with respect to the picture, and Simonyan's map of it."""
+
+from collections.abc import Callable
+
+import torch
+
+Score = Callable[[torch.Tensor], torch.Tensor]
+
+
+def gradient(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """∂ logits(x)[i, target[i]] / ∂ x[i], the shape of x (n, c, h, w). target: (n,) int64."""
+    x = x.detach().requires_grad_(True)
+    score = logits(x).gather(1, target[:, None]).sum()  # a picture's score depends on no other picture
+    return torch.autograd.grad(score, x)[0]
+
+
+def saliency(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Simonyan's map: (n, h, w), ≥ 0, in logits per unit of pixel value."""
+    return gradient(logits, x, target).abs().amax(1)
+
+
+def repeated(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """One picture (1, c, h, w) as often as there are targets."""
+    return x.expand(len(targets), *x.shape[1:])
