@@ -21,8 +21,8 @@ from torch import nn
 
 from cnnviz.errors import UserError, unknown
 from cnnviz.network import files
-from cnnviz.network.files import some
 from cnnviz.network.pickles import StandIn, is_part
+from cnnviz.network.refusals import converted, first_line, refused, some
 
 # Where weights are kept in a checkpoint; the first name that is there wins, and plain weights win over averaged ones.
 WRAPPERS = (
@@ -66,7 +66,7 @@ def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
     try:
         state = {name: _plain(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
     except Exception as error:  # a damaged file can hold tensors that torch makes but cannot copy
-        raise UserError(f"{at} holds tensors that cannot be used: {files.first_line(error)}") from error
+        raise UserError(f"{at} holds tensors that cannot be used: {first_line(error)}") from error
 
     facts = [chosen] if chosen else []
     if isinstance(content, dict) and type(content.get("epoch")) is int:
@@ -312,7 +312,7 @@ def _pickled_model(at: str, path: str, found: _Found) -> UserError:
         f"{at} holds a whole pickled model (class {found.node.stands_for}, whose code Python must find), and opening "
         "one runs code, so cnnviz does not open it"
     )
-    return files.refused(why, path, *lines, f"torch.save(net.state_dict(), {files.converted(path)!r})")
+    return refused(why, path, *lines, f"torch.save(net.state_dict(), {converted(path)!r})")
 
 
 def _of_one_process(at: str, kind: str, path: str) -> str:
@@ -322,7 +322,7 @@ def _of_one_process(at: str, kind: str, path: str) -> str:
         "ones, net being the network:\n\n"
         "from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict\n"
         "whole = StateDictOptions(full_state_dict=True, cpu_offload=True)\n"
-        f"torch.save(get_model_state_dict(net, options=whole), {files.converted(path)!r})\n\n"
+        f"torch.save(get_model_state_dict(net, options=whole), {converted(path)!r})\n\n"
         "In a folder of torch.distributed.checkpoint they are put together; give that as checkpoint, if there is one"
     )
 

@@ -5,14 +5,11 @@ one such file inside a zip, tar or compressed file, and the folders that Hugging
 """
 
 import bz2
-import codecs
 import gzip
 import io
 import lzma
 import pickle
 import pickletools
-import re
-import shlex
 import struct
 import tarfile
 import zipfile
@@ -24,51 +21,16 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-import yaml
 
 from cnnviz.errors import UserError
-from cnnviz.network.pickles import HOSTILE, Hostile, Reader, as_tensor, objects, stand_in, with_arrays
+from cnnviz.network.pickles import HOSTILE, Hostile, Reader, as_tensor, objects, protocol_0, stand_in, with_arrays
+from cnnviz.network.refusals import OTHER, check_folder, converted, damaged, first_line, foreign, refused, some
 from cnnviz.network.shards import HUB, SUFFIXES, parts
 
 _OLD_FORMAT = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # torch.save's magic number before it wrote zip archives
 _PACKED = {b"\x1f\x8b": (gzip.open, "gzip"), b"BZh": (bz2.open, "bzip2"), b"\xfd7zXZ": (lzma.open, "xz")}
 # In folders of training runs, beside the weights.
 _BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args", "sampler")
-_OTHER = "cnnviz reads PyTorch networks"
-_FOREIGN = (
-    (b"\x89HDF\r\n", f"is an HDF5 file (of Keras or MATLAB?), no PyTorch state dict; {_OTHER}"),
-    (b"GGUF", "is a GGUF file, no PyTorch state dict"),
-    (b"MATLAB 5.0", f"is a MATLAB file, no PyTorch state dict; {_OTHER}"),
-    (b"ftrt", f"is a TensorRT engine, a compiled program; {_OTHER}: give the file that it was made from"),
-    (b"ptrt", f"is a TensorRT engine, a compiled program; {_OTHER}: give the file that it was made from"),
-    (b"\x89PNG", "is a picture"),
-    (b"\xff\xd8\xff", "is a picture"),
-    (b"7z\xbc\xaf", "is a 7z archive: unpack it first"),
-    (b"Rar!", "is a RAR archive: unpack it first"),
-)
-# Formats without a sign at their beginning.
-_BY_SUFFIX = {
-    ".mlmodel": "a Core ML model",
-    ".engine": "a TensorRT engine",
-    ".plan": "a TensorRT engine",
-    ".trt": "a TensorRT engine",
-    ".pb": "a TensorFlow graph",
-    ".index": "a part of a TensorFlow checkpoint",
-    ".meta": "a part of a TensorFlow checkpoint",
-    ".msgpack": "a Flax checkpoint",
-    ".caffemodel": "a Caffe model",
-    ".params": "an MXNet model",
-    ".pdmodel": "a PaddlePaddle program",
-    ".weights": "a Darknet model",
-    ".pte": "an ExecuTorch program",
-}
-_FOLDERS = {  # by a name in them
-    "saved_model.pb": "a TensorFlow SavedModel",
-    "Manifest.json": "a Core ML package",
-    "_METADATA": "an Orbax checkpoint of JAX",
-    "manifest.ocdbt": "an Orbax checkpoint of JAX",
-    "_CHECKPOINT_METADATA": "an Orbax checkpoint of JAX",
-}
 
 
 def chosen(path: str, at: str) -> str:
@@ -85,7 +47,7 @@ def chosen(path: str, at: str) -> str:
         return str(place / hub)
     if ".metadata" in names or {"data.pkl", "data"} <= set(names):
         return path
-    _check_folder(place, names, at)
+    check_folder(place, names, at)
     weights = [name for name in names if _looks_like_weights(name) and (place / name).is_file()]
     if len(weights) != 1:
         held = (
@@ -117,36 +79,7 @@ def content(path: str, at: str):
     except UserError:
         raise
     except Exception as error:  # arrays whose bytes do not suffice for their shape, and what else damage does
-        raise _damaged(at, error) from error
-
-
-def refused(why: str, path: str, *lines: str) -> UserError:
-    """lines: the program that writes ``converted(path)``."""
-    return UserError(f"{why}. Where you trust it, convert it once in Python:{_pasted(path, *lines)}")
-
-
-def _pasted(path: str, *lines: str) -> str:
-    """Lines of Python, on their own, so that they can be pasted, and what to write into the config then."""
-    written = yaml.safe_dump({"checkpoint": converted(path)}, width=float("inf"), allow_unicode=True).strip()
-    return "\n\n" + "\n".join(lines) + f"\n\nThen write  {written}"
-
-
-def converted(path: str) -> str:
-    """The path of the plain state dict that is made of the file at ``path``."""
-    return str(Path(path).with_suffix(".weights.pt"))
-
-
-def some(names: Iterable[str], most: int) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _damaged(at: str, error: Exception) -> UserError:
-    return UserError(f"{at} is damaged, incomplete or no checkpoint ({first_line(error)}). Copy or download it again")
+        raise damaged(at, error) from error
 
 
 # ---------------------------------------------------------------------------------------------------------- files
@@ -158,9 +91,8 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
     file.seek(0)
     if not inside and (archive := _archive(file, head)):
         return _only_member(archive, head, path, at)
-    foreign = _foreign(head, path)
-    if foreign:
-        raise UserError(f"{at} {foreign}")
+    if words := foreign(head, path):
+        raise UserError(f"{at} {words}")
     if head.startswith(b"PK\3\4"):
         return _zip(file, path, at, inside)
     if head.startswith(b"\x93NUMPY"):
@@ -176,63 +108,9 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
         load = f"content = torch.load({path!r}, map_location='cpu', weights_only=False)"
         why = f"{at} is a tar archive as torch.save wrote them before 2017, which only a full unpickling opens"
         raise refused(why, path, "import torch", load, f"torch.save(content, {converted(path)!r})")
-    if head[:1] in (b"\x80", b"}", b"]") or _protocol_0(head.decode("latin1")):  # newer pickles, and older ones
+    if head[:1] in (b"\x80", b"}", b"]") or protocol_0(head.decode("latin1")):  # newer pickles, and older ones
         return _pickle(file, path, at)
-    raise _damaged(at, ValueError("its beginning is of no known kind"))
-
-
-def _foreign(head: bytes, path: str) -> str | None:
-    """What a file that begins like this is instead of a checkpoint, in words."""
-    if not head:
-        return "is empty"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the weights themselves: run git lfs pull in that folder"
-    for start, words in _FOREIGN:
-        if head.startswith(start):
-            return words
-    if head[4:8] == b"TFL3":
-        return f"is a TensorFlow Lite model, a compiled network; {_OTHER}"
-    suffix = Path(path).suffix.lower()
-    signed = head[:1] == b"\x08" and (b"pytorch" in head[:64] or b"onnx" in head[:256])
-    if signed or suffix == ".onnx" and head[:1] in (b"\x08", b"\x0a"):
-        return _onnx(path)
-    if not head.strip(b"\0"):
-        return "begins with nothing but zeros, like a download that was broken off. Copy or download it again"
-    if b"\0" not in head:
-        try:
-            text = codecs.getincrementaldecoder("utf-8")().decode(head).strip()
-        except UnicodeDecodeError:
-            text = ""
-        if text.startswith("<?xml") and "<net" in text:
-            return f"is an OpenVINO network; {_OTHER}"
-        if text.startswith("<"):
-            return "is a web page, not the weights: perhaps the server's error or login page. Download it again"
-        if text and '"weight_map"' not in text and not _protocol_0(text):
-            return f"is a text that begins {text[:30]!r}, no checkpoint"
-    if suffix in _BY_SUFFIX and head[:4] != b"PK\3\4" and head[:1] != b"\x80":
-        return f"is {_BY_SUFFIX[suffix]}; {_OTHER}"
-    return None
-
-
-def _protocol_0(text: str) -> bool:
-    """Whether a text is a pickle of the oldest kind, which is written in letters."""
-    return re.match(r"\([dlt(IFLNSVc]|c[\w.]+\n[\w.]+\n", text) is not None
-
-
-def _onnx(path: str) -> str:
-    """What to do about a file of ONNX."""
-    lines = _pasted(
-        path,
-        "import onnx, torch",
-        "from onnx.numpy_helper import to_array",
-        f"tensors = onnx.load({path!r}).graph.initializer",
-        f"torch.save({{t.name: torch.tensor(to_array(t)) for t in tensors}}, {converted(path)!r})",
-    )
-    return (
-        f"is an ONNX graph; {_OTHER}. Best give the PyTorch file that it was exported from: an export often folds "
-        "batch normalisation into the convolutions and renames them, and then no network fits. Else convert it, with "
-        f"the package onnx (pip install onnx):{lines}"
-    )
+    raise damaged(at, ValueError("its beginning is of no known kind"))
 
 
 def _zip(file: BinaryIO, path: str, at: str, inside: bool):
@@ -253,7 +131,7 @@ def _zip(file: BinaryIO, path: str, at: str, inside: bool):
         why = f"{at} is an archive of torch.export, which is a program, so cnnviz does not open it"
         raise refused(why, path, "import torch", load, save)
     if any(name.endswith("model.weights.h5") for name in names):
-        raise UserError(f"{at} is a Keras model; {_OTHER}")
+        raise UserError(f"{at} is a Keras model; {OTHER}")
     if any(name.endswith(".npy") for name in names):
         return _npz(file, at)
     if _member(names, "data.pkl"):
@@ -270,7 +148,7 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
     try:
         named = _named(file, zipped)
     except Exception as error:  # whatever a damaged pickle makes pickletools and zipfile raise
-        raise _damaged(at, error) from error
+        raise damaged(at, error) from error
     hostile = [name for name in named if HOSTILE.fullmatch(name)]
     if hostile:
         raise Hostile(hostile[0])
@@ -288,9 +166,9 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
             except Hostile:
                 raise
             except Exception:  # the same
-                raise _damaged(at, error) from error
+                raise damaged(at, error) from error
         if not isinstance(error, pickle.UnpicklingError):
-            raise _damaged(at, error) from error
+            raise damaged(at, error) from error
         # models and parts of some in the old format
         why = f"{at} holds more than plain data, or is damaged"
         if any(name.startswith("torch.nn.modules.") for name in named):
@@ -323,7 +201,7 @@ def _pickle(file: BinaryIO, path: str, at: str):
             raise refused(
                 why, path, "import joblib, torch", load, f"torch.save(content, {converted(path)!r})"
             ) from error
-        raise _damaged(at, error) from error
+        raise damaged(at, error) from error
 
 
 def _safetensors(file: BinaryIO, at: str):
@@ -332,7 +210,7 @@ def _safetensors(file: BinaryIO, at: str):
     try:
         return load_file(file.name) if isinstance(getattr(file, "name", None), str) else load(file.read())
     except Exception as error:  # safetensors has its own exception classes, and lets others through
-        raise _damaged(at, error) from error
+        raise damaged(at, error) from error
 
 
 def _shards(index: Path, at: str):
@@ -366,7 +244,7 @@ def _npy(file: BinaryIO, at: str):
     except Hostile:
         raise
     except Exception as error:
-        raise _damaged(f"{at}, a NumPy array,", error) from error
+        raise damaged(f"{at}, a NumPy array,", error) from error
     if len(held) == 1:
         return held[0]
     raise UserError(f"{at} is a NumPy array, no state dict")
@@ -458,29 +336,13 @@ def _only_member(archive: dict, head: bytes, path: str, at: str):
         made = archive[names[0]]()
     except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
         kind = next((name for start, (_, name) in _PACKED.items() if head.startswith(start)), "an archiver")
-        raise _damaged(f"{at}, compressed with {kind},", error) from error
+        raise damaged(f"{at}, compressed with {kind},", error) from error
     try:
         return _opened(io.BytesIO(made), inner, at, inside=True)
     except UserError as error:
         raise UserError(
             f"{at} is packed, and what is in it ({inner}) is not read from there. Unpack it first"
         ) from error
-
-
-def _check_folder(folder: Path, names: list[str], at: str) -> None:
-    """Raise UserError where a folder is known to be of other tools."""
-    if "zero_to_fp32.py" in names:
-        made = f"{folder}.weights"
-        raise UserError(
-            f"{at} is a folder of DeepSpeed. Convert it with its own script:\n\n"
-            f"python {shlex.quote(str(folder / 'zero_to_fp32.py'))} {shlex.quote(str(folder))} {shlex.quote(made)}\n\n"
-            f"Then write  checkpoint: {made}"
-        )
-    if "checkpoint" in names and any(name.endswith(".index") for name in names):
-        raise UserError(f"{at} is a TensorFlow checkpoint; {_OTHER}")
-    for sign, words in _FOLDERS.items():
-        if sign in names:
-            raise UserError(f"{at} is {words}; {_OTHER}")
 
 
 def _unpacked(folder: Path, at: str):
@@ -491,7 +353,7 @@ def _unpacked(folder: Path, at: str):
     except Hostile:
         raise
     except Exception as error:
-        raise _damaged(at, error) from error
+        raise damaged(at, error) from error
 
 
 def _distributed(folder: Path, at: str) -> dict:

@@ -219,3 +219,8 @@ def objects(node) -> Iterator:
     if isinstance(node, StandIn) and _ARRAY.fullmatch(node.stands_for) and isinstance(node.state, tuple):
         raw = node.state[-1]
         yield from raw if isinstance(raw, list) else ()
+
+
+def protocol_0(text: str) -> bool:
+    """Whether a text is a pickle of the oldest kind, which is written in letters."""
+    return re.match(r"\([dlt(IFLNSVc]|c[\w.]+\n[\w.]+\n", text) is not None

@@ -20,7 +20,7 @@ from torch import nn
 
 from cnnviz.check.report import Line, show
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints, files, shards
+from cnnviz.network import checkpoints, refusals, shards
 from cnnviz.run import fingerprint
 
 
@@ -370,5 +370,5 @@ def test_a_plain_pickle_is_never_run(path, state, protocol, place):
 
 def test_the_lines_that_a_message_has_stay_lines_in_the_check(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    message = files.refused("model m: " + "a word " * 20, "a b/it's.pt", "import torch", "x = 1  # " + "long " * 30)
+    message = refusals.refused("model m: " + "a word " * 20, "a b/it's.pt", "import torch", "x = 1  # " + "long " * 30)
     assert shown(str(message), capsys) == "import torch\nx = 1  # " + ("long " * 30).rstrip()
