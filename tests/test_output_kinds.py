@@ -216,6 +216,18 @@ def test_up_and_down_are_opposite_and_shown_where_they_differ(once):
     assert len(made.arrays["targets"]) == 2 and made.arrays["ranks"].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["age"], [""]),
+        (["age", "Body height"], ["age_", "body_height_"]),
+        (["dx+", "dx-", "age"], ["dx__0_", "dx__1_", "age_2_"]),
+    ],
+)
+def test_metrics_of_each_value_have_names_of_their_own(names, keys):
+    assert predicted_values.metric_keys(names) == keys
+
+
 # ------------------------------------------------------------------------------------------------------------- oracles
 
 

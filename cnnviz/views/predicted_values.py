@@ -33,14 +33,14 @@ EQUATION = "R² = 1 − Σ (v − t)² / Σ (t − mean t)²;  MAE = mean |v −
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
     whole = f"the {'query ' if numbers['on'] == 'query' else ''}pictures whose value is known"
-    figures, metrics = [], []
+    figures, metrics, keys = [], [], metric_keys([found["name"] for found in numbers["values"]])
     for place, found in enumerate(numbers["values"]):
         if found["n"]:
             figures += [
                 _against(result, context, place, found, whole),
                 _residuals(result, context, place, found, whole),
             ]
-            metrics += _metrics(found, len(numbers["values"]))
+            metrics += _metrics(found, keys[place])
         else:
             figures.append(_spread(result, context, place, found))
     for place, found in enumerate(numbers["values"]):
@@ -95,8 +95,15 @@ def _pair(interval: list[float]) -> str:
     return f"{interval[0]:.3g} to {interval[1]:.3g}"
 
 
-def _metrics(found: dict, values: int) -> list[Metric]:
-    name = "" if values == 1 else "".join(c if c.isalnum() else "_" for c in found["name"].casefold()) + "_"
+def metric_keys(names: list[str]) -> list[str]:
+    """How the names of each value's metrics begin; with its number where signs alone tell two values apart."""
+    if len(names) == 1:
+        return [""]
+    plain = ["".join(c if c.isalnum() else "_" for c in name.casefold()) + "_" for name in names]
+    return plain if len(set(plain)) == len(plain) else [f"{key}{i}_" for i, key in enumerate(plain)]
+
+
+def _metrics(found: dict, name: str) -> list[Metric]:
     interval = {key: tuple(found[key]) if key in found else None for key in ("r2_interval", "mae_interval")}
     r2 = [] if found["r2"] is None else [Metric(f"{name}r2", found["r2"], "", "higher", interval["r2_interval"])]
     return [

@@ -65,7 +65,7 @@ def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list
     level[np.arange(c), np.arange(c)] = colour.fixed(0, 1).grey(share[np.arange(c), np.arange(c)]) / 255
     size = 34 if c <= 16 else 26 if c <= 26 else 18
     labels = [short(name, 20) for name in names]
-    left = 30 + round(6.9 * max(map(len, labels)))
+    left = 32 + round(7.6 * max(map(len, labels)))
     top = 30 + round(5.6 * max(map(len, [*labels, "another class"])))
     width, height = left + (c + other) * size + round(0.45 * top) + 8, top + c * size + 12
     parts = [
