@@ -286,6 +286,10 @@ def test_shares_are_told_from_0_and_from_100_per_cent():
     assert report.percent(0.967, (0.9, 0.98)) == "97 % (90 to 98)"
     assert report.percent(0.9996, (0.9993, 0.9998)) == "99.96 % (99.93 to 99.98)"
     assert report.percent(0.967, (0.9668, 0.9672)) == "96.70 % (96.68 to 96.72)"
+    numbers = {"pixel_accuracy": 0.9997, "pixel_accuracy_interval": [0.9996, 0.9998], "mean_iou": 0.97, "commonest": 0}
+    numbers |= {"control_pixel_accuracy": 0.9, "control_mean_iou": 0.3}
+    said = predicted_maps.conclusion(numbers, ["ground"])
+    assert said.startswith("99.970% (99.960% to 99.980%) of the pixels are right, mean IoU 97.0%")
 
 
 def test_a_class_scores_the_mean_over_its_pixels_or_over_all():

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from cnnviz.check import feeding, labels, pictures, suspicions, truth
+from cnnviz.check import both, feeding, labels, pictures, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.report import Line
 from cnnviz.check.seen import Seen, look
@@ -76,13 +76,15 @@ def _odd(seen: Seen) -> Iterator[Line]:
 
 
 def _judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, None]:
-    """Scores that cannot be right; an accuracy of guessing; and, only then, another order or preprocessing."""
+    """Scores that cannot be right; an accuracy of guessing; and, only then, another order, preprocessing or both."""
     yield from _odd(seen)
     if not np.isfinite(seen.scores).all():
         return
     mapping, puzzling = yield from labels.judged(seen, image_set)
     if mapping is not None and puzzling:
-        yield from feeding.feeding(seen, mapping, SECONDS / 3)
+        explained = yield from feeding.feeding(seen, mapping, SECONDS / 4)
+        if not explained and mapping == list(seen.model.label_to_output):
+            yield from both.both(seen, image_set, SECONDS / 4)
 
 
 if __name__ == "__main__":

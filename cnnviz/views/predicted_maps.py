@@ -83,10 +83,11 @@ def conclusion(numbers: dict, classes: list[str]) -> str:
     """Pixel accuracy and mean IoU beside the control, in a sentence."""
 
     def of(name: str) -> str:
-        found = f"{numbers[name]:.1%}"
+        digits = 3 if 0.9995 <= numbers[name] < 1 else 1  # nearly all is not all
+        found = f"{numbers[name]:.{digits}%}"
         if f"{name}_interval" in numbers:
             low, high = numbers[f"{name}_interval"]
-            found += f" ({low:.1%} to {high:.1%})"
+            found += f" ({low:.{digits}%} to {high:.{digits}%})"
         return found
 
     return (

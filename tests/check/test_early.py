@@ -44,6 +44,7 @@ def test_nothing_is_said_of_the_demo(looked):
     [
         ({"classes": list(CLASSES)[::-1]}, "label order", "another order"),
         ({"preprocess": DEMO["preprocess"] | {"range": 255}}, "preprocessing", "with range: 1"),
+        ({"classes": list(CLASSES)[::-1], "preprocess": DEMO["preprocess"] | {"range": 255}}, "both", "range: 1"),
         ({"classes": [f"x{i}" for i in range(11)] + [CLASSES[3]]}, "labels", "1 of 12 classes"),
         ({"outputs": {"returns": "probabilities"}}, "scores", "leave that key out"),
     ],
