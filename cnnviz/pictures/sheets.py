@@ -165,6 +165,11 @@ def _from_json(text: str, path: str) -> Sheet:
         raise UserError(
             f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
         ) from None
+    if len(entries) == 1 and all(isinstance(value, dict | list) for value in entries[0][1].values()):  # COCO, pandas
+        raise UserError(
+            f"{path} is one JSON object of lists, not one object a picture; write such lines (pandas: "
+            "frame.to_json(path, orient='records', lines=True))"
+        )
     return Sheet([visible(key) for key in header], cells)
 
 

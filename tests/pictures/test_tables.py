@@ -73,6 +73,19 @@ def test_a_quotation_mark_that_is_never_closed_is_named(place):
     assert len(found(place, "\n".join([*lines[:2], f'"{PATHS[1]}","a\nb"'])).rows) == 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": [{"file_name": path} for path in PATHS], "annotations": [], "info": {}},
+        {"path": dict(enumerate(PATHS)), "label": dict(enumerate(LABELS))},
+        {"path": PATHS, "label": LABELS},
+    ],
+)
+def test_json_that_is_not_one_object_a_picture_is_told_so(place, content):
+    with pytest.raises(UserError, match="one JSON object of lists"):
+        found(place, json.dumps(content), "t.json")
+
+
 def test_an_address_is_no_file(place):
     (row,) = found(place, "path,label\nhttps://example.org/0.png,cat\n").rows
     with pytest.raises(ValueError, match="an address, not a file"):
