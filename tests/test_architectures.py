@@ -7,11 +7,9 @@ to give a result and its figures, or a plain reason why not.
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +19,8 @@ from cnnviz.pictures import listing
 from cnnviz.run import result
 from cnnviz.site import model_pages
 from cnnviz.views.section import load
+from tests.every_section import LEAST, ROOT, call
 
-ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "architectures.md"
 NETS = {
     "alexnet": 96,
@@ -40,50 +38,17 @@ NETS = {
     "vit_b_16": 64,
     "swin_t": 64,
 }
-ONE = {"targets": ["predicted"]}
-SECTIONS = {
+SECTIONS = LEAST | {
     "linear_templates": False,  # these three ask something of the pictures, nothing of the architecture
     "bias_probe": False,
     "multifaceted": False,
-    "activation_maps": {"pictures": 1},
-    "maximal_patches": {"patches": 2, "view": {"units": 1}},
-    "deconvnet": ONE | {"units": 1, "patches": 1},
-    "guided_backprop": ONE | {"units": 1, "patches": 1},
-    "tsne": {"iterations": 50},
-    "occlusion": ONE | {"window": 0.5, "stride": 0.25},
-    "saliency": ONE | {"samples": 1, "steps": 1},
-    "saliency_segmentation": ONE | {"iterations": 1},
-    "lime": ONE | {"superpixels": 9, "samples": 10},
-    "grad_cam": ONE,
-    "attribution_check": {"steps": 2, "randomised": 1, "blocks": 1, "resamples": 100},
-    "class_visualization": {"classes": 1, "steps": 1, "settings_classes": 0},
-    "logit_vs_probability": {"classes": 1, "steps": 2},
-    "objectives": {"steps": 2},
-    "unit_visualization": {"units": 1, "steps": 1},
-    "diversity": {"units": 1, "pictures": 2, "steps": 1},
-    "feature_inversion": {"pictures": 1, "layers": 3, "steps": 2},
-    "deepdream": {"pictures": 1, "layers": 2, "size": 64, "steps": 1, "octaves": 2},
-    "fooling_images": {"steps": 2, "noise": 1},
-    "texture_synthesis": {"size": 64, "steps": 1},
-    "style_transfer": {
-        "size": 64,
-        "steps": 1,
-        "variant_size": 64,
-        "variant_steps": 1,
-        "ratios": [1],
-        "mix": [0.5],
-        "style_sizes": [2],
-    },
+    "lime": LEAST["lime"] | {"superpixels": 9},
+    "deepdream": LEAST["deepdream"] | {"size": 64, "octaves": 2},  # deep networks take no smaller pictures
+    "texture_synthesis": LEAST["texture_synthesis"] | {"size": 64},
+    "style_transfer": LEAST["style_transfer"] | {"size": 64, "variant_size": 64},
 }
 DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views see arrays: one net of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}
-
-
-def call(module, *arguments):
-    """``python -m module …`` in this process, which has imported torch already."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [module, *map(str, arguments)])
-        runpy.run_module(module, run_name="__main__")
 
 
 def pairs(paths):

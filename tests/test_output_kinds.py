@@ -25,7 +25,8 @@ from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import result
 from cnnviz.run.applies import NOT_FOR
 from cnnviz.views import predicted_maps, predicted_values
-from tests.test_architectures import ROOT, SECTIONS, compute, draw
+from tests.every_section import ROOT
+from tests.test_architectures import SECTIONS, compute, draw
 
 NETS = '''
 import torch

@@ -21,9 +21,10 @@ from PIL import Image
 from cnnviz import config
 from cnnviz.pictures import listing
 from cnnviz.run import result
+from tests.every_section import call
 from tests.hostile import networks
 from tests.hostile.oracle import Wrong, plain, within
-from tests.test_architectures import SECTIONS, call
+from tests.test_architectures import SECTIONS
 
 ROOT = Path(__file__).parents[2]
 COUNT = 8

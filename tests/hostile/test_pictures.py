@@ -12,9 +12,9 @@ from PIL import Image
 from cnnviz import config
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
+from tests.every_section import call
 from tests.hostile import pictures
 from tests.hostile.oracle import plain, within
-from tests.test_architectures import call
 
 DAMAGED, STEP = 500, 4  # every fourth, unless pytest is told --hostile-all
 # What EXIF's orientation asks for, and sound files that do not show the scene.
