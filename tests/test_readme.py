@@ -252,6 +252,7 @@ def looked_at(image_set: dict, **more) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         arguments = ["--config", json.dumps(full), "--index", "images.json", "--thumbnails", "thumbnails.npy"]
         patch.setattr(sys, "argv", ["images", *arguments, "--threads", "1"])
+        listing._rows.cache_clear()  # a job is a process of its own
         runpy.run_module("cnnviz.pictures.images", run_name="__main__")
     return json.loads(Path("images.json").read_text())
 
