@@ -59,6 +59,7 @@ NO_GRADIENT = (
     "The class scores of this network have no gradient with respect to the picture: {}. torch.no_grad(), "
     "torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
 )
+FAILS = "This network cannot be asked for gradients: its forward() fails where they are recorded ({})."
 THREADS = (
     "the network calls its layers in several threads (ThreadPoolExecutor, say), in which they cannot be watched. Call "
     "them one after the other in its forward()"
@@ -214,7 +215,7 @@ def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer
         try:
             own = net(x)
         except Exception as error:  # whatever a network raises when gradients are asked for
-            return NO_GRADIENT.format(f"a pass that records them fails ({in_a_line(error)})"), everywhere
+            return FAILS.format(in_a_line(error)), everywhere
         values = {layer.name: captured[layer.module] for layer in layers if layer.module in captured}
         reached = [name for name, value in values.items() if value.requires_grad]
         why = _why_none(net, own, x, scores, reached)

@@ -8,6 +8,7 @@ by their layer: ten thousand numbers are nothing to search for.
 import json
 
 from cnnviz.site import missing, picture_pages
+from cnnviz.views.section import fit
 
 
 def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:
@@ -17,9 +18,10 @@ def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]
     entries: list[list] = []
 
     def add(name: str, kind: str, place: str, address: str) -> None:
+        place = fit(place)
         if place not in where:
             where.append(place)
-        entries.append([name, kinds.index(kind), where.index(place), address])
+        entries.append([fit(name), kinds.index(kind), where.index(place), address])
 
     for technique in techniques:
         add(technique["title"], "technique", "", f"methods.html#{technique['id']}")

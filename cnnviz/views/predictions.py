@@ -30,6 +30,9 @@ STYLE = (
 )
 
 
+LETTER = 7.4  # pixels, the average width of a letter in the wider ones of the usual fonts
+
+
 def svg(width: int, height: int, parts: list[str]) -> bytes:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
@@ -65,9 +68,10 @@ def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list
     level[np.arange(c), np.arange(c)] = colour.fixed(0, 1).grey(share[np.arange(c), np.arange(c)]) / 255
     size = 34 if c <= 16 else 26 if c <= 26 else 18
     labels = [short(name, 20) for name in names]
-    left = 32 + round(7.6 * max(map(len, labels)))
-    top = 30 + round(5.6 * max(map(len, [*labels, "another class"])))
-    width, height = left + (c + other) * size + round(0.45 * top) + 8, top + c * size + 12
+    left = 30 + round(LETTER * max(map(len, labels)))
+    across = max(map(len, [*labels, "another class"])) * LETTER  # at 50°: 0.77 of it upwards, 0.64 to the right
+    top = 30 + round(0.77 * across)
+    width, height = left + (c + other) * size + round(0.64 * across), top + c * size + 12
     parts = [
         f'<rect class="plate" x="{left}" y="{top}" width="{(c + other) * size}" height="{c * size}"/>',
         f'<text class="small quiet" transform="translate(13 {top + c * size / 2:.0f}) rotate(-90)" '

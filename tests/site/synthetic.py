@@ -247,7 +247,7 @@ def _filters(context: Context, rng) -> dict:
         "id": "first_layer_filters",
         "title": "First-layer filters",
         "figures": (context.picture("per-filter", sheet, **words), context.picture("shared", sheet, **words)),
-        "metrics": (Metric("filters", 64),),
+        "metrics": (Metric("filters", 64), Metric("w" * 90, 1)),
     }
 
 

@@ -61,6 +61,13 @@ def test_lightbox_by_keyboard_alone(page, site):
     assert found == []
 
 
+def test_a_long_name_of_a_number_makes_no_page_scroll_sideways(page, site):
+    page.set_viewport_size({"width": 320, "height": 640})
+    open_section(page, site, "first_layer_filters")
+    assert page.locator(".metrics dt").last.inner_text() == "w" * 90
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 def test_pixel_pictures_are_enlarged_by_whole_numbers(page, site):
     open_section(page, site, "first_layer_filters")
     page.locator("a.picture").first.click()

@@ -185,6 +185,8 @@ def test_addresses_of_pictures_hold_while_a_set_does_not_double():
 
 def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
     out, names, stamp, _ = site
+    odd = search.script([stamp | {"title": "a\u202eb"}], [], {"c\u202ed": ["e\x1bf"]}, derived=False)
+    assert all(mark not in odd for mark in ("\\u202e", "\\u001b")) and odd.count("\\ufffd") >= 3
     text = search.script([stamp], [{"id": "maps", "title": "Maps"}], {"set": names}, derived=False)
     data = json.loads(re.fullmatch(r"window\.cnnvizNames = (.*);\n", text)[1])
     assert "<" not in text.replace("<b>", "").replace("<m>", "").replace("<i>", "").replace("</i>", "")
