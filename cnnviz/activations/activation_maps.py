@@ -18,6 +18,7 @@ import torch
 
 from cnnviz.activations.rectified import around
 from cnnviz.network import hooks, models
+from cnnviz.network.layers import Layer
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -30,18 +31,8 @@ def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return levels, low.astype(np.float32), high.astype(np.float32)
 
 
-def main(job: Job) -> None:
-    model = models.load(job)
-    layers = [model.layer(name) for name in model.chosen]
-    layers = [layer for layer in layers if layer.height * layer.width > 1]
-    if not layers:
-        job.write({}, not_applicable="None of the chosen layers has maps: their units have no place in the picture.")
-        return
-    image_set = images.read(job.inputs["images"], job.image_set)
-    wanted = job.model["probes"]
-    count = job.parameters["pictures"]
-    index = image_set.probes(min(count, wanted) if isinstance(wanted, int) else wanted)[:count]
-    pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, index, job.threads)))
+def looked_at(model: models.Model, layers: list[Layer], pictures: np.ndarray) -> tuple[dict, dict]:
+    """The maps of each layer, as the module's docstring lists them; and what the network predicts, as lists."""
     modules = [layer.module for layer in layers]
     found: dict[str, list] = {}
     said = {"predicted": [], "probability": []}
@@ -58,10 +49,25 @@ def main(job: Job) -> None:
             kept = dict(zip(("levels", "low", "high"), quantised(maps), strict=True))
             for what, array in (kept | {"mean": maps.mean((1, 2))}).items():
                 found.setdefault(f"{layer.name}/{what}", []).append(array)
-    beside = around(model.net, modules, (model.channels, *model.preprocess.size))
+    return {name: np.stack(arrays) for name, arrays in found.items()}, said
+
+
+def main(job: Job) -> None:
+    model = models.load(job)
+    layers = [model.layer(name) for name in model.chosen]
+    layers = [layer for layer in layers if layer.height * layer.width > 1]
+    if not layers:
+        job.write({}, not_applicable="None of the chosen layers has maps: their units have no place in the picture.")
+        return
+    image_set = images.read(job.inputs["images"], job.image_set)
+    wanted = job.model["probes"]
+    count = job.parameters["pictures"]
+    index = image_set.probes(min(count, wanted) if isinstance(wanted, int) else wanted)[:count]
+    pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, index, job.threads)))
+    found, said = looked_at(model, layers, pictures)
+    beside = around(model.net, [layer.module for layer in layers], (model.channels, *model.preprocess.size))
     job.write(
-        {name: np.stack(arrays) for name, arrays in found.items()}
-        | {"pictures": pictures, "index": np.array(index, np.int32)},
+        found | {"pictures": pictures, "index": np.array(index, np.int32)},
         numbers={
             "layers": [
                 {"name": s.name, "units": s.units, "height": s.height, "width": s.width} | beside[s.module]

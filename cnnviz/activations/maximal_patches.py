@@ -18,6 +18,21 @@ from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
 
+def fields(kept: dict) -> dict:
+    """What a layer's units see: the sides of their fields, and how many of their neurons lie inside the picture."""
+    heights, widths = (side[:, 1] - side[:, 0] for side in (kept["rows"], kept["columns"]))
+    rows, columns = ~kept["rows_cross"], ~kept["columns_cross"]
+    # of a neuron that sees no padding; where all do, the largest there is
+    height = int(heights[rows].max(initial=0)) or int(heights.max())
+    width = int(widths[columns].max(initial=0)) or int(widths.max())
+    return {
+        "units": len(kept["peak"]),
+        "field": [height, width],
+        "neurons": int(rows.size * columns.size),
+        "inside": int(rows.sum() * columns.sum()),
+    }
+
+
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
     if not forward.numbers["layers"]:
@@ -36,20 +51,7 @@ def main(job: Job) -> None:
             f"{name}/max": kept["max"],
             f"{name}/peak": kept["peak"],
         }
-        heights, widths = (side[:, 1] - side[:, 0] for side in (kept["rows"], kept["columns"]))
-        rows, columns = ~kept["rows_cross"], ~kept["columns_cross"]
-        layers.append(
-            {
-                "name": name,
-                "units": len(kept["peak"]),
-                # of a neuron that sees no padding; where all do, the largest there is
-                "field": [int(heights[rows].max(initial=0)) or int(heights.max()),
-                          int(widths[columns].max(initial=0)) or int(widths.max())],
-                "neurons": int(rows.size * columns.size),
-                "inside": int(rows.sum() * columns.sum()),
-                "unprobed": forward.numbers["unprobed"].get(name, ""),
-            }
-        )  # fmt: skip
+        layers.append({"name": name} | fields(kept) | {"unprobed": forward.numbers["unprobed"].get(name, "")})
     job.write(
         arrays,
         numbers={

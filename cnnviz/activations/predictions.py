@@ -136,37 +136,54 @@ def main(job: Job) -> None:
     order = np.flatnonzero(wrong)[np.argsort(-sure[wrong], kind="stable")][: job.parameters["mistakes"]]
     arrays |= labels("mistakes", evaluated[order].astype(np.int32))
     if several or classes == 2:
-        targets = np.zeros((len(evaluated), classes), bool)
-        for row, i in enumerate(evaluated):
-            targets[row, right[i]] = True
-        # scores in the order of the probabilities, which may be equal where the scores are not
-        scores = logits[evaluated] if several else np.subtract(logits[evaluated], logits[evaluated][:, ::-1])
-        auroc, precision = ranking_quality(targets, scores)
-        arrays |= {"class_pictures": targets.sum(0), "class_auroc": auroc, "class_average_precision": precision}
-        if not np.isnan(auroc).all():
-            average = np.nanmean if several else lambda values: values[1]
-            numbers |= {"auroc": float(average(auroc)), "average_precision": float(average(precision))}
+        ranks, found = ranked([right[i] for i in evaluated], logits[evaluated], several)
+        arrays |= ranks
+        numbers |= found
     if not several:
         truth = np.array([p if hit else right[i][0] for i, p, hit in zip(evaluated, said, top1, strict=True)], np.int32)
-        reliability = calibration(sure, top1, job.parameters["bins"])
-        per_class = shares(truth, top1, classes)
-        arrays |= {
-            "class_pictures": np.bincount(truth, minlength=classes),
-            "class_top1": per_class,
-            "class_top5": shares(truth, top5, classes),
-            "class_precision": shares(said, top1, classes),
-            "confusion": confusion(truth, said),
-        } | {f"calibration_{name}": values for name, values in reliability.items()}
-        numbers |= {
-            "top1": float(top1.mean()),
-            "top1_interval": wilson(int(top1.sum()), len(top1)),
-            "top5": float(top5.mean()),
-            "top5_interval": wilson(int(top5.sum()), len(top5)),
-            "mean_class_accuracy": float(np.nanmean(per_class)),
-            "calibration_error": calibration_error(*(reliability[k] for k in ("count", "accuracy", "probability"))),
-            "largest_class": float(arrays["class_pictures"].max() / len(truth)),
-        }
+        by_class, found = of_one_class(truth, said, sure, top1, top5, classes, job.parameters["bins"])
+        arrays |= by_class
+        numbers |= found
     return job.write(arrays, numbers=numbers, provenance=provenance)
+
+
+def ranked(right: list[list[int]], logits: np.ndarray, several: bool) -> tuple[dict, dict]:
+    """Arrays and numbers about the order in which each class's score puts the m pictures. right: their outputs."""
+    targets = np.zeros(logits.shape, bool)
+    for row, outputs in enumerate(right):
+        targets[row, outputs] = True
+    # scores in the order of the probabilities, which may be equal where the scores are not
+    scores = logits if several else np.subtract(logits, logits[:, ::-1])
+    auroc, precision = ranking_quality(targets, scores)
+    arrays = {"class_pictures": targets.sum(0), "class_auroc": auroc, "class_average_precision": precision}
+    if np.isnan(auroc).all():
+        return arrays, {}
+    average = np.nanmean if several else lambda values: values[1]
+    return arrays, {"auroc": float(average(auroc)), "average_precision": float(average(precision))}
+
+
+def of_one_class(
+    truth: np.ndarray, said: np.ndarray, sure: np.ndarray, top1: np.ndarray, top5: np.ndarray, classes: int, bins: int
+) -> tuple[dict, dict]:
+    """Arrays and numbers of m pictures of one class each. said: the outputs predicted, sure: with what probability."""
+    reliability = calibration(sure, top1, bins)
+    per_class = shares(truth, top1, classes)
+    arrays = {
+        "class_pictures": np.bincount(truth, minlength=classes),
+        "class_top1": per_class,
+        "class_top5": shares(truth, top5, classes),
+        "class_precision": shares(said, top1, classes),
+        "confusion": confusion(truth, said),
+    } | {f"calibration_{name}": values for name, values in reliability.items()}
+    return arrays, {
+        "top1": float(top1.mean()),
+        "top1_interval": wilson(int(top1.sum()), len(top1)),
+        "top5": float(top5.mean()),
+        "top5_interval": wilson(int(top5.sum()), len(top5)),
+        "mean_class_accuracy": float(np.nanmean(per_class)),
+        "calibration_error": calibration_error(*(reliability[k] for k in ("count", "accuracy", "probability"))),
+        "largest_class": float(arrays["class_pictures"].max() / len(truth)),
+    }
 
 
 def of_values(job: Job, network: dict, forward: result.Result, image_set: images.ImageSet, scores: np.ndarray) -> None:

@@ -166,15 +166,11 @@ def main(job: Job) -> None:
         after = scores(model, fooled, p["batch"])
         predicted = before.argmax(1)
         l2, linf = norms(pictures, fooled)
-        changed, hit = [], []
-        for k, picture, two, infinity, own, other in zip(
-            numbers, pictures, l2, linf, predicted.tolist(), wanted, strict=True
-        ):
+        said = []  # of each picture with noise of the same norms
+        for k, picture, two, infinity in zip(numbers, pictures, l2, linf, strict=True):
             generator = np.random.default_rng(job.seed_for("noise", shown[k].id))
             noise = noisy(picture, two, infinity, p["noise"], generator)
-            said = scores(model, noise.reshape(-1, *picture.shape), p["batch"]).argmax(1).numpy().reshape(2, -1)
-            changed.append((said != own).mean(1))
-            hit.append((said == other).mean(1))
+            said.append(scores(model, noise.reshape(-1, *picture.shape), p["batch"]).argmax(1).numpy().reshape(2, -1))
         pair = torch.stack([predicted, torch.tensor(wanted)], 1)
         return {
             "pictures": pictures,
@@ -187,8 +183,8 @@ def main(job: Job) -> None:
             "steps": ascent.steps,
             "l2": l2,
             "linf": linf,
-            "noise_changed": np.array(changed),
-            "noise_fooled": np.array(hit),
+            "noise_changed": np.array([(s != own).mean(1) for s, own in zip(said, predicted.numpy(), strict=True)]),
+            "noise_fooled": np.array([(s == other).mean(1) for s, other in zip(said, wanted, strict=True)]),
         }
 
     made = list(in_batches(batch, range(len(index)), p["batch"]))

@@ -261,35 +261,9 @@ def main(job: Job) -> None:
         return job.write({}, not_applicable=why, provenance=model.provenance)
     names = [m.name for m in methods] + list(BASELINES)
     found = _tested(job, model, image_set, probes, methods, one)
-    checks = []
-    for check, higher in CHECKS.items():
-        values = found[check] if check in ("pointing", "mass") else scores.area(found[check])
-        here = ~np.isnan(values[:, 0])
-        values = values[here]
-        if not len(values):
-            continue
-        at = {name: values[:, names.index(name)] for name in BASELINES}
-        chance = at[UNIFORM] if check in ("pointing", "mass") else (at[UNIFORM] + at[RANDOM]) / 2
-        rng = np.random.default_rng(job.seed_for("bootstrap", check))
-        others = {"chance": chance, EDGES: at[EDGES], CENTRE: at[CENTRE]}
-        if higher:
-            rows = compared(values, names, others, rng, job.parameters["resamples"])
-        else:  # a lower curve is better: compare 1 − A, and say A
-            rows = compared(1 - values, names, {k: 1 - v for k, v in others.items()}, rng, job.parameters["resamples"])
-            for row in rows:
-                row |= {"mean": 1 - row["mean"], "low": 1 - row["high"], "high": 1 - row["low"]}
-        checks.append(
-            {
-                "check": check, "n": len(values), "better": "higher" if higher else "lower",
-                "chance": float(chance.mean()), "rows": rows,
-            }
-        )  # fmt: skip
+    checks = [said for check in CHECKS if (said := _checked(job, check, found[check], names))]
     randomised, lowest = _randomised(job, model, image_set, probes, methods, found)
-    weights = []
-    if randomised:
-        rng = np.random.default_rng(job.seed_for("bootstrap", "weights"))
-        asked = [m.name for m in methods]
-        weights = moved(randomised["rank"], randomised["magnitude"], asked, rng, job.parameters["resamples"])
+    weights = _weights(job, methods, randomised) if randomised else []
     job.write(
         {name: array for name, array in found.items() if name != "boxes"} | randomised,
         numbers={
@@ -309,6 +283,34 @@ def main(job: Job) -> None:
         provenance=model.provenance,
     )  # fmt: skip
     return None
+
+
+def _checked(job: Job, check: str, found: np.ndarray, names: list[str]) -> dict | None:
+    """What a check says of each method and of what they are compared with; None where no picture could be checked."""
+    values = found if check in ("pointing", "mass") else scores.area(found)
+    values = values[~np.isnan(values[:, 0])]
+    if not len(values):
+        return None
+    at = {name: values[:, names.index(name)] for name in BASELINES}
+    chance = at[UNIFORM] if check in ("pointing", "mass") else (at[UNIFORM] + at[RANDOM]) / 2
+    rng = np.random.default_rng(job.seed_for("bootstrap", check))
+    others = {"chance": chance, EDGES: at[EDGES], CENTRE: at[CENTRE]}
+    higher, resamples = CHECKS[check], job.parameters["resamples"]
+    if higher:
+        rows = compared(values, names, others, rng, resamples)
+    else:  # a lower curve is better: compare 1 − A, and say A
+        rows = compared(1 - values, names, {k: 1 - v for k, v in others.items()}, rng, resamples)
+        for row in rows:
+            row |= {"mean": 1 - row["mean"], "low": 1 - row["high"], "high": 1 - row["low"]}
+    better = "higher" if higher else "lower"
+    return {"check": check, "n": len(values), "better": better, "chance": float(chance.mean()), "rows": rows}
+
+
+def _weights(job: Job, methods: list[Explained], randomised: dict[str, np.ndarray]) -> list[dict]:
+    """How far each method's maps move as weights are re-drawn."""
+    rng = np.random.default_rng(job.seed_for("bootstrap", "weights"))
+    names = [m.name for m in methods]
+    return moved(randomised["rank"], randomised["magnitude"], names, rng, job.parameters["resamples"])
 
 
 def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[Explained], one) -> dict:

@@ -131,9 +131,8 @@ def main(job: Job) -> None:
     parameters = job.parameters
     found = objects(image_set, model, parameters["classes"], parameters["pictures"])
     if not found:
-        exact = job.image_set["kind"] == "demo" or any(picture.mask for picture in image_set.pictures)
-        why = TOO_FEW if exact else NO_MASKS
-        return job.write({}, not_applicable=why, provenance=model.provenance)
+        masked = job.image_set["kind"] == "demo" or any(picture.mask for picture in image_set.pictures)
+        return job.write({}, not_applicable=TOO_FEW if masked else NO_MASKS, provenance=model.provenance)
     grounds_of, source = grounds(image_set, model, found, parameters["placements"])
     if len(grounds_of) < 2:
         return job.write({}, not_applicable=FULL, provenance=model.provenance)
@@ -141,27 +140,18 @@ def main(job: Job) -> None:
     names = [model.classes[output] for output in found]
     probability, right, label, example = measured(model, found, grounds_of, parameters["placements"])
 
-    rng = np.random.default_rng(job.seed_for("bootstrap"))
-    resamples = parameters["resamples"]
-    cells = []
-    for c, name in enumerate(names):
-        for b, background in enumerate(shown):
-            p, hits = probability[label == c, b], right[label == c, b]
-            low, high = scores.interval(p, rng, bounds=(0, 1), resamples=resamples)
-            least, most = scores.interval(hits, rng, bounds=(0, 1), resamples=resamples)
-            cell = {"class": name, "background": background, "n": len(p), "probability": float(p.mean())}
-            cell |= {"low": low, "high": high, "accuracy": float(hits.mean())}
-            cells.append(cell | {"accuracy_low": least, "accuracy_high": most})
-    questions = [
-        (c, b) for c in range(len(names)) for b in range(2, len(shown)) if source == DRAWN or shown[b] == names[c]
+    rng, resamples = np.random.default_rng(job.seed_for("bootstrap")), parameters["resamples"]
+    cells = [
+        {"class": name, "background": background}
+        | answered(probability[label == c, b], right[label == c, b], rng, resamples)
+        for c, name in enumerate(names)
+        for b, background in enumerate(shown)
     ]
-    differences = []
-    for c, b in questions:
-        own = probability[label == c]
-        differences.append(own[:, b] - np.median(np.delete(own, [0, 1, b], 1), 1))
+    pairs = [(c, b) for c in range(len(names)) for b in range(2, len(shown)) if source == DRAWN or shown[b] == names[c]]
+    differences = [beside_the_others(probability[label == c], b) for c, b in pairs]
     asked = [
         {"class": names[c], "background": shown[b]} | row
-        for (c, b), row in zip(questions, judged(differences, parameters["margin"], rng, resamples), strict=True)
+        for (c, b), row in zip(pairs, judged(differences, parameters["margin"], rng, resamples), strict=True)
     ]
     outside, methods = _outside(job, model, image_set, list(found))
     arrays = {"probability": probability, "right": right, "class": label, "example": example}
@@ -170,6 +160,19 @@ def main(job: Job) -> None:
     numbers |= {"methods": methods, "source": source}
     job.write(arrays | outside, numbers=numbers, provenance=model.provenance)
     return None
+
+
+def beside_the_others(probability: np.ndarray, b: int) -> np.ndarray:
+    """(o,) probabilities on background b minus the median of those on the other ones, of (o, b) probabilities."""
+    return probability[:, b] - np.median(np.delete(probability, [0, 1, b], 1), 1)
+
+
+def answered(probability: np.ndarray, right: np.ndarray, rng: np.random.Generator, resamples: int) -> dict:
+    """What the network says of n objects of a class on one background, each mean with its interval."""
+    low, high = scores.interval(probability, rng, bounds=(0, 1), resamples=resamples)
+    least, most = scores.interval(right, rng, bounds=(0, 1), resamples=resamples)
+    found = {"n": len(probability), "probability": float(probability.mean()), "low": low, "high": high}
+    return found | {"accuracy": float(right.mean()), "accuracy_low": least, "accuracy_high": most}
 
 
 def measured(

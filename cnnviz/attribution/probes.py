@@ -131,6 +131,15 @@ def attribute(
     return job.write(arrays | more, numbers=numbers | others, provenance=model.provenance)
 
 
+def _stacked(name: str, values: list, most: int) -> np.ndarray:
+    """What was found of each picture as one array, which has room for ``most`` classes where it is of classes."""
+    nothing = {"targets": -1, "logits": np.nan, "probabilities": np.nan}
+    if name in nothing or name.startswith("maps/"):
+        room = [[(0, most - len(value))] + [(0, 0)] * (value.ndim - 1) for value in values]
+        values = [np.pad(v, r, constant_values=nothing.get(name, 0)) for v, r in zip(values, room, strict=True)]
+    return np.stack(values)
+
+
 def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Left:
     """What the module's docstring lists. Raises NotApplicable where none of the methods applies."""
     image_set = images.read(job.inputs["images"], job.image_set)
@@ -171,17 +180,6 @@ def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Lef
     methods = {name: method for name, method in methods.items() if name not in not_applicable}
     for name in not_applicable:
         del found[f"maps/{name}"]
-    nothing = {"targets": -1, "logits": np.nan, "probabilities": np.nan}
-
-    def filled(name: str, value: np.ndarray) -> np.ndarray:
-        """Up to ``most`` classes along the first axis."""
-        widths = [(0, most - len(value))] + [(0, 0)] * (value.ndim - 1)
-        return np.pad(value, widths, constant_values=nothing.get(name, 0))
-
-    per_class = [name for name in found if name in nothing or name.startswith("maps/")]
-    arrays = {
-        name: np.stack([filled(name, v) for v in values] if name in per_class else values)
-        for name, values in found.items()
-    }
+    arrays = {name: _stacked(name, values, most) for name, values in found.items()}
     listed = [{"name": name, "signed": m.signed, "caveat": caveats[name]} for name, m in methods.items()]
     return arrays | {"index": np.array(probes)}, {"kinds": kinds, "methods": listed, "not_applicable": not_applicable}

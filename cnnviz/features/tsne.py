@@ -89,11 +89,8 @@ def main(job: Job) -> None:
         faithful = float(trustworthiness(reduced[some], map[some], n_neighbors=min(12, (len(some) - 1) // 2)))
         asked = sample(labels, p["sample"], job.seed_for("votes"))
         spaces = {"map": map, "features": features, "pixels": pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))}
-        votes = (
-            {name: vote_accuracy(labels, data, asked, job.threads) for name, data in spaces.items()}
-            if len(asked)
-            else {}
-        )
+        spaces = spaces if len(asked) else {}
+        votes = {name: vote_accuracy(labels, data, asked, job.threads) for name, data in spaces.items()}
     numbers = {
         "perplexity": perplexity,
         "components": count,

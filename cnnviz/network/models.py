@@ -201,9 +201,7 @@ def load(job: Job, *, gradients: str = "") -> Model:
     }
     if gradients == "layers":
         chosen = [name for name in chosen if name not in facts["trial"]["no_gradient"]]
-    if facts["trial"]["gradients"] and (gradients == "scores" or (gradients == "layers" and not chosen)):
-        values = "scores" if gradients == "scores" else "values of the layers shown here"
-        raise NotApplicable(f"{facts['trial']['gradients']} This section needs gradients of {values}.", provenance)
+    _need_gradients(gradients, chosen, facts["trial"]["gradients"], provenance)
     net = build(job.model, job.model_id, job.seed).net
     batches.limit(net, *facts["trial"]["batch"])
     net = net.to(device)
@@ -226,6 +224,13 @@ def load(job: Job, *, gradients: str = "") -> Model:
         outputs=job.model["outputs"],
         trial=facts["trial"],
     )
+
+
+def _need_gradients(of: str, chosen: Sequence[str], none: str, provenance: dict) -> None:
+    """Raise NotApplicable where a job needs gradients ``of`` values that have none. none: why the scores have none."""
+    if none and (of == "scores" or (of == "layers" and not chosen)):
+        values = "scores" if of == "scores" else "values of the layers shown here"
+        raise NotApplicable(f"{none} This section needs gradients of {values}.", provenance)
 
 
 def preprocess(config: dict, channels: int = 3) -> Preprocess:

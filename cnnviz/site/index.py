@@ -75,6 +75,15 @@ def render(
         for asset in sorted((TEMPLATES / "assets").iterdir()):
             if asset.is_file() and not asset.name.startswith("."):
                 site.copy(f"assets/{asset.name}", asset)
+    return _manifest(models, compared, publish)
+
+
+def _manifest(models: list[dict], compared: list[dict], publish: str) -> dict:
+    """What the pages list, for programs."""
+
+    def listed(sections: list[dict]) -> list[dict]:
+        return [{k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in sections]
+
     return {
         "schema": MANIFEST_SCHEMA,
         "publish": publish,
@@ -82,14 +91,10 @@ def render(
             {k: m[k] for k in ("id", "title", "status", "accuracy")}
             | {"near_chance": bool(m["near_chance"]), "answers": m.get("answers", [])}
             | {"warnings": [f"{w['name']}: {w['text']}" for w in m["warnings"]]}
-            | {
-                "sections": [
-                    {k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in m["sections"]
-                ]
-            }
+            | {"sections": listed(m["sections"])}
             for m in models
         ],
-        "compare": [{k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in compared],
+        "compare": listed(compared),
     }
 
 

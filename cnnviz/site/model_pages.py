@@ -115,27 +115,22 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
         if publish != edition.DERIVED and image_set:
             words = {"title": title, "image_set": image_set, "close": close}
             map_address = map_page.publish(page, site, folder, parts, words, index, facts)
-        entries = []
-        for i, part in enumerate(parts):
-            around = {
-                "kind": "section",
-                "root": "../../../",
-                "model": {"id": config["model"], "title": title, "page": "../index.html"},
-                "image_set": _credited(part, config.get("image_set"), index),
-                "near_chance": chance,
-                "answers": answers,
-                "warnings": [warning for warning in warnings if warning["mark"] == "✗"],
-                "made_from": _made_from(facts, index),
-                "family": _family(config, part.id),
-                "others": _others(config, part.id),
-                "before": parts[i - 1] if i else None,
-                "after": parts[i + 1] if i + 1 < len(parts) else None,
-                "link": link,
-                "map": "../map.html" if map_address else "",
-            }
-            entries.append(publish_section(site, page, folder, part, by_name, around))
+        same = {
+            "kind": "section",
+            "root": "../../../",
+            "model": {"id": config["model"], "title": title, "page": "../index.html"},
+            "near_chance": chance,
+            "answers": answers,
+            "warnings": [warning for warning in warnings if warning["mark"] == "✗"],
+            "made_from": _made_from(facts, index),
+            "link": link,
+            "map": "../map.html" if map_address else "",
+        }
+        entries = [
+            publish_section(site, page, folder, part, by_name, same | _around(config, parts, i, index))
+            for i, part in enumerate(parts)
+        ]
         subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
-        cover = next((e["thumbnail"] for e in entries if e["id"] == "class_visualization" and e["thumbnail"]), None)
         stamp = {
             "schema": STAMP_SCHEMA,
             "id": config["model"],
@@ -151,27 +146,51 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "answers": answers,
             "warnings": warnings,
             "log": log,
-            "cover": cover or next((e["thumbnail"] for e in entries if e["thumbnail"]), None),
+            "cover": _cover(entries),
             "sections": entries,
             "named": subjects.named(folder, facts, known),
             "pictures": close if publish != edition.DERIVED else {},
             "calls": picture_pages.calls(facts) if publish != edition.DERIVED else [],
             "said": picture_pages.said(known) if publish != edition.DERIVED else {},
         }
-        html = page.get_template("model.html").render(
-            root="../../",
-            model=stamp,
-            facts=facts,
-            strip=[
-                layer | {"page": link(Subject("layer", layer["name"])).removeprefix(f"{folder}/")}
-                for layer in _strip(facts)
-            ],
-            families={part.id: _family(config, part.id) for part in parts},
-            gaps=_gaps(parts, index, image_set),
-            scripts=[],
-        )
-        site.write(stamp["page"], html)
+        gaps = _gaps(parts, index, image_set)
+        site.write(stamp["page"], _model_page(page, folder, config, stamp, facts, parts, gaps, link))
     return stamp
+
+
+def _model_page(
+    page: Environment, folder: str, config: dict, stamp: dict, facts: dict, parts: list[Part], gaps: list, link
+) -> str:
+    strip = [
+        layer | {"page": link(Subject("layer", layer["name"])).removeprefix(f"{folder}/")} for layer in _strip(facts)
+    ]
+    return page.get_template("model.html").render(
+        root="../../",
+        model=stamp,
+        facts=facts,
+        strip=strip,
+        families={part.id: _family(config, part.id) for part in parts},
+        gaps=gaps,
+        scripts=[],
+    )
+
+
+def _around(config: dict, parts: list[Part], i: int, index: dict) -> dict:
+    """What the page of section ``parts[i]`` says of its neighbours and its pictures."""
+    part = parts[i]
+    return {
+        "image_set": _credited(part, config.get("image_set"), index),
+        "family": _family(config, part.id),
+        "others": _others(config, part.id),
+        "before": parts[i - 1] if i else None,
+        "after": parts[i + 1] if i + 1 < len(parts) else None,
+    }
+
+
+def _cover(entries: list[dict]) -> str | None:
+    """The thumbnail that stands for the model: of its classes' pictures, else the first there is."""
+    thumbnails = {entry["id"]: entry["thumbnail"] for entry in entries if entry["thumbnail"]}
+    return thumbnails.get("class_visualization") or next(iter(thumbnails.values()), None)
 
 
 def read_parts(

@@ -73,6 +73,16 @@ def chosen(labels: np.ndarray, classes: int, most: int, seed: int) -> np.ndarray
     return np.sort(pictures[np.argsort(places, kind="stable")[:most]])
 
 
+def by_folds(x: np.ndarray, y: np.ndarray, penalty: float, seed: int) -> np.ndarray:
+    """The class (n,) that a classifier fitted to the other folds gives each picture."""
+    best = np.empty_like(y)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
+    for train, test in folds.split(x, y):
+        w, b = fit(x[train], y[train], penalty)
+        best[test] = (x[test] @ w.T + b).argmax(1)
+    return best
+
+
 def main(job: Job) -> None:
     asked = job.parameters
     image_set = images.read(job.inputs["images"], job.image_set)
@@ -101,11 +111,7 @@ def main(job: Job) -> None:
         if held_out:
             best = (pixels(thumbnails, tested, asked["size"]) @ templates.T + bias).argmax(1)
         else:
-            best = np.empty_like(y)
-            folds = StratifiedKFold(FOLDS, shuffle=True, random_state=job.seed % 2**32)
-            for train, test in folds.split(x, y):
-                w, b = fit(x[train], y[train], asked["penalty"])
-                best[test] = (x[test] @ w.T + b).argmax(1)
+            best = by_folds(x, y, asked["penalty"], job.seed)
     right = classes[best] == labels[tested]
     forward = result.read(job.inputs["forward"])
     known = forward.arrays["label"][tested]
