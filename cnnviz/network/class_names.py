@@ -107,7 +107,7 @@ def plain(name: str) -> str:
     """A name whatever its case and accents' form, and as folders are often named: ``golden_retriever``."""
     text = "".join(c for c in name if unicodedata.category(c) != "Cf")  # marks that nobody sees, such as that of order
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(text.replace("_", " ").replace("-", " ").split())
+    return " ".join(re.sub(r"_|-(?!\s*\d+(\.\d+)?\s*$)|(?<=\w)-", " ", text).split())  # −1 is another class than 1
 
 
 def _exact(name: str) -> str:

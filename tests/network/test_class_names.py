@@ -253,3 +253,9 @@ def test_a_class_given_in_the_config_is_found_by_name_or_number():
     for wrong in ("①", "-1", "9", "shark"):
         with pytest.raises(UserError, match="x: there is no"):
             class_names.find("x", wrong, names)
+
+
+def test_a_sign_is_part_of_a_number_and_a_hyphen_is_not_part_of_a_word():
+    assert class_names.plain("-1") != class_names.plain("1") and class_names.plain("-0.5") != class_names.plain("0.5")
+    for one, other in (("T-shirt", "t_shirt"), ("class-1", "class 1"), ("covid-19", "Covid 19"), ("-abc-", "abc")):
+        assert class_names.plain(one) == class_names.plain(other)
