@@ -1,4 +1,4 @@
-"""A method is added in the places the house names, to a copy of the checkout, and turns up everywhere by itself."""
+"""The method that CONTRIBUTING.md adds in five files is added to a copy of the checkout, and turns up everywhere."""
 
 import json
 import re
@@ -13,55 +13,10 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
-COMPUTE = '''
-"""Score-CAM (Wang et al. 2020, arXiv:1910.01279): each map of a layer masks the picture; its weight is the score."""
-
-from functools import partial
-
-import torch
-from torch.nn import functional as F
-
-from cnnviz.network import hooks
-from cnnviz.attribution.probes import Method, attribute
-from cnnviz.run.job import run
-
-
-@torch.no_grad()
-def score_cam(model, x, targets, parameters, generator):
-    module = [layer for layer in model.layers if layer.height > 1][-1].module
-    with hooks.capture(model.net, model.maps_of([module])) as seen:
-        model.logits(x)
-    maps = F.interpolate(seen[module], x.shape[2:], mode="bilinear")[0, : parameters["units"]]
-    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    masks = ((maps - low) / (high - low).clamp(min=1e-12))[:, None]
-    weights = model.probabilities(model.logits(x * masks))[:, targets].T
-    return F.relu((weights[..., None, None] * maps).sum(1))
-
-
-METHODS = {"score_cam": Method(score_cam)}
-
-if __name__ == "__main__":
-    run(partial(attribute, methods=METHODS))
-'''
-VIEW = '''
-"""Score-CAM beside each picture."""
-
-from cnnviz.views import attributions, section
-from cnnviz.views.section import Paper
-
-
-def view(result, context):
-    return {"figures": attributions.figures(result, context, {"score_cam": "Score-CAM"})}
-
-
-if __name__ == "__main__":
-    section.run(
-        view, id="score_cam", title="Score-CAM", question="Which maps raise the score?",
-        how_to_read="Bright is for it.", do_not_conclude="No proof.",
-        papers=(Paper("H. Wang et al.", 2020, "Score-CAM", "CVPR workshop", "https://arxiv.org/abs/1910.01279"),),
-    )
-'''
-ROW = "score_cam: {room: attribution, reads: [network, images], of_model: [probes], explains: pictures, runtime: 60}\n"
+# What CONTRIBUTING.md tells to write: file → block of code.
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+FILES = dict(re.findall(r"^`([\w./]+)` [^\n]*:\n\n```\w+\n(.*?)```", TEXT, re.M | re.S))
+TECHNIQUES, SCHEMA = "rules/techniques.yaml", "rules/schemas/config.schema.yaml"
 
 CONFIG = {
     "threads": 1,
@@ -92,14 +47,13 @@ def folder(tmp_path_factory) -> Path:
     for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    (folder / "cnnviz/attribution/score_cam.py").write_text(COMPUTE.lstrip())
-    (folder / "cnnviz/views/score_cam.py").write_text(VIEW.lstrip())
-    rows, schema = folder / "rules/techniques.yaml", folder / "rules/schemas/config.schema.yaml"
-    rows.write_text(f"{rows.read_text()}{ROW}")
-    block = '      score_cam:\n        $ref: "#/$defs/section"\n        properties:\n'
-    block += '          targets: { $ref: "#/$defs/targets" }\n          units: { type: integer, default: 16 }\n'
-    block += '          view: { $ref: "#/$defs/attribution_view" }\n'
-    schema.write_text(schema.read_text().replace("      attribution_check:\n", f"{block}      attribution_check:\n"))
+    for file in FILES.keys() - {TECHNIQUES, SCHEMA}:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(FILES[file])
+    rows, schema = folder / TECHNIQUES, folder / SCHEMA
+    rows.write_text(rows.read_text() + FILES[TECHNIQUES])
+    before = "      attribution_check:\n"
+    schema.write_text(schema.read_text().replace(before, FILES[SCHEMA] + before))
     sections = {"attribution_check": {"steps": 4, "blocks": 2, "randomised": 1, "resamples": 200}}
     sections |= {"saliency": {"samples": 2, "steps": 2}}
     listed = yaml.safe_load(schema.read_text())["properties"]["sections"]["properties"]
@@ -107,6 +61,12 @@ def folder(tmp_path_factory) -> Path:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG | {"sections": sections | off}))
     snakemake(folder)
     return folder
+
+
+def test_its_own_test_passes(folder):
+    (file,) = (file for file in FILES if file.startswith("tests/"))
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", file], cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 0 and len(FILES) == 5, done.stdout
 
 
 def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(folder):
