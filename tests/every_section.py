@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cnnviz import config
 from cnnviz.network import facts, models
@@ -15,6 +16,8 @@ from cnnviz.run import result
 from cnnviz.run.job import Job, perform
 
 ROOT = Path(__file__).parents[1]
+ROWS = yaml.safe_load((ROOT / "rules" / "techniques.yaml").read_text("utf-8"))
+METHODS = [name for name, row in ROWS.items() if row.get("explains") == "pictures"]
 ONE = {"targets": ["predicted"]}
 LEAST = {
     "activation_maps": {"pictures": 1},
@@ -112,8 +115,7 @@ class Run:
         parameters = {k: v for k, v in self.full["sections"][name].items() if k != "view"}
         given = self.inputs
         if name == "attribution_check":  # takes what is no network and no image set for a method's result
-            methods = {p.stem for p in (ROOT / "cnnviz" / "attribution").glob("*.py") if "METHODS = {" in p.read_text()}
-            given = {key: self.inputs[key] for key in ("network", "images", *sorted(methods)) if key in self.inputs}
+            given = {key: self.inputs[key] for key in ("network", "images", *METHODS) if key in self.inputs}
         elif name == "bias_probe":
             given = {key: self.inputs[key] for key in ("network", "images")}
         self.do(name, parameters, {"result": path}, given)

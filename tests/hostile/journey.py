@@ -21,7 +21,7 @@ from PIL import Image
 from cnnviz import config
 from cnnviz.pictures import listing
 from cnnviz.run import result
-from tests.every_section import call
+from tests.every_section import METHODS, call
 from tests.hostile import networks
 from tests.hostile.oracle import Wrong, plain, within
 from tests.test_architectures import SECTIONS
@@ -43,7 +43,6 @@ FILES = {
     for p in (ROOT / "cnnviz").glob("*/*.py")
     if p.parent.name not in ("views", "ascent", "site", "check", "demo", "network", "pictures", "run")
 }
-METHODS = [p.stem for p in (ROOT / "cnnviz/attribution").glob("*.py") if "\nMETHODS = " in p.read_text("utf-8")]
 MEMORY = 16 << 30  # bytes of addresses, so that a network that wants all of them harms nothing else
 UNFORESEEN = "It came about"  # stands in the message of an error that the code expects nowhere
 SECONDS = 60  # of the processor, for one job
