@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from cnnviz.activations.rectified import around
+from cnnviz.errors import NotApplicable
 from cnnviz.network import hooks, models
 from cnnviz.network.layers import Layer
 from cnnviz.pictures import images
@@ -57,8 +58,7 @@ def main(job: Job) -> None:
     layers = [model.layer(name) for name in model.chosen]
     layers = [layer for layer in layers if layer.height * layer.width > 1]
     if not layers:
-        job.write({}, not_applicable="None of the chosen layers has maps: their units have no place in the picture.")
-        return
+        raise NotApplicable("None of the chosen layers has maps: their units have no place in the picture.")
     image_set = images.read(job.inputs["images"], job.image_set)
     wanted = job.model["probes"]
     count = job.parameters["pictures"]

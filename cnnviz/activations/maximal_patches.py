@@ -13,6 +13,7 @@ L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's 
 L/max, L/peak: (units,), see the forward pass.
 """
 
+from cnnviz.errors import NotApplicable
 from cnnviz.network.units import of_layer, patches
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
@@ -36,10 +37,8 @@ def fields(kept: dict) -> dict:
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
     if not forward.numbers["layers"]:
-        return job.write(
-            {},
-            not_applicable="None of the network's layers is shown: there are no units.",
-            provenance=result.inherited(forward, "forward"),
+        raise NotApplicable(
+            "None of the network's layers is shown: there are no units.", result.inherited(forward, "forward")
         )
     k = min(job.parameters["patches"], forward.numbers["top"])
     arrays, layers = {}, []

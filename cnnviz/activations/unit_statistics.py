@@ -16,6 +16,7 @@ unit that lives, 1 dead, 2 constant; and histogram_edges (bins − 1,): bin b ho
 
 import numpy as np
 
+from cnnviz.errors import NotApplicable
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
@@ -32,10 +33,8 @@ def states(mean: np.ndarray, largest: np.ndarray, rectified: bool) -> np.ndarray
 def main(job: Job) -> None:
     forward = result.read(job.inputs["forward"])
     if not forward.numbers["layers"]:
-        return job.write(
-            {},
-            not_applicable="None of the network's layers is shown: there are no units.",
-            provenance=result.inherited(forward, "forward"),
+        raise NotApplicable(
+            "None of the network's layers is shown: there are no units.", result.inherited(forward, "forward")
         )
     arrays, layers = {"histogram_edges": forward.arrays["histogram_edges"]}, []
     for name in forward.numbers["layers"]:

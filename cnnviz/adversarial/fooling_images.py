@@ -32,6 +32,7 @@ from torch import Tensor
 from cnnviz.ascent.loop import Ascent, ascend, frozen, normalised, to_bytes
 from cnnviz.ascent.objectives import Objective, probability, unit
 from cnnviz.ascent.parametrisations import pixels
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
@@ -142,7 +143,7 @@ def main(job: Job) -> None:
     model = models.load(job, gradients="scores")
     if len(model.classes) < 3:
         reason = "A network of two classes has no class but the right one and the wrong one to choose a target from."
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     image_set = images.read(job.inputs["images"], job.image_set)
     index = image_set.probes(job.model["probes"])
     shown = [image_set.pictures[i] for i in index]

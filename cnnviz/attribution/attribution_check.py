@@ -258,7 +258,7 @@ def main(job: Job) -> None:
     if not methods:
         reasons = "; ".join(f"{left['section']}: {left['reason']}" for left in left_out)
         why = f"There are no maps to put to the test. {reasons}" if reasons else "No attribution section is turned on."
-        return job.write({}, not_applicable=why, provenance=model.provenance)
+        raise NotApplicable(why, model.provenance)
     names = [m.name for m in methods] + list(BASELINES)
     found = _tested(job, model, image_set, probes, methods, one)
     checks = [said for check in CHECKS if (said := _checked(job, check, found[check], names))]

@@ -30,6 +30,7 @@ import torch
 from cnnviz.attribution import scores
 from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import PREDICTED
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.models import Model
 from cnnviz.pictures import backgrounds, images, masks
@@ -132,10 +133,10 @@ def main(job: Job) -> None:
     found = objects(image_set, model, parameters["classes"], parameters["pictures"])
     if not found:
         masked = job.image_set["kind"] == "demo" or any(picture.mask for picture in image_set.pictures)
-        return job.write({}, not_applicable=TOO_FEW if masked else NO_MASKS, provenance=model.provenance)
+        raise NotApplicable(TOO_FEW if masked else NO_MASKS, model.provenance)
     grounds_of, source = grounds(image_set, model, found, parameters["placements"])
     if len(grounds_of) < 2:
-        return job.write({}, not_applicable=FULL, provenance=model.provenance)
+        raise NotApplicable(FULL, model.provenance)
     shown = [AS_IT_IS, GREY, *grounds_of]
     names = [model.classes[output] for output in found]
     probability, right, label, example = measured(model, found, grounds_of, parameters["placements"])

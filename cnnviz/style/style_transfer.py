@@ -290,7 +290,7 @@ def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job, gradients="layers")
     if reason := why_not(model):
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     asked, fit = settled(model, p, job.seed_for("start"))
     at, over = asked.at, asked.over
     (result,), ((content_loss, style_loss, *_),), ascent = asked.make(

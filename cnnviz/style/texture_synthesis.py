@@ -25,6 +25,7 @@ from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
 from cnnviz.ascent.objectives import gram, match, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.regularisers import total_variation
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
@@ -84,14 +85,14 @@ def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job, gradients="layers")
     if reason := why_not(model):
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     layers = depths(model, p["layers"])
     size = (model.fitting(p["size"]),) * 2
     size = own_size(model, seen(model, [middle(p["pictures"][0], size)]), layers) or size
     exemplars = [middle(each, size) for each in p["pictures"]]
     layers = [name for name in layers if not silent(model, seen(model, exemplars), [name])]
     if not layers:
-        return job.write({}, not_applicable=SILENT, provenance=model.provenance)
+        raise NotApplicable(SILENT, model.provenance)
 
     def batch(numbers: Sequence[int]) -> dict[str, np.ndarray]:
         x = seen(model, [exemplars[i] for i in numbers])

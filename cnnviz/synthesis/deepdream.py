@@ -30,7 +30,7 @@ from cnnviz.ascent.objectives import layer, read, takes
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.transforms import Transform, in_turn, jitter, resize
-from cnnviz.errors import UserError
+from cnnviz.errors import NotApplicable, UserError
 from cnnviz.network import models
 from cnnviz.network.models import Model
 from cnnviz.pictures import images
@@ -140,7 +140,7 @@ def main(job: Job) -> None:
     model = models.load(job, gradients="layers")
     shown = places(model, p["layers"])
     if not shown:
-        return job.write({}, not_applicable="This network has no layer with feature maps to dream on.")
+        raise NotApplicable("This network has no layer with feature maps to dream on.")
     image_set = images.read(job.inputs["images"], job.image_set)
     if isinstance(p["pictures"], int):
         index = image_set.probes(job.model["probes"])[: p["pictures"]]

@@ -25,7 +25,7 @@ from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.objectives import Objective, reach
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
-from cnnviz.errors import UserError
+from cnnviz.errors import NotApplicable, UserError
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
@@ -103,9 +103,7 @@ def main(job: Job) -> None:
     model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     layer = pick(model, p["layer"])
     if layer is None:
-        return job.write(
-            {}, not_applicable="None of the chosen layers has feature maps, whose Gram matrices could be compared."
-        )
+        raise NotApplicable("None of the chosen layers has feature maps, whose Gram matrices could be compared.")
     kept = of_layer(forward, layer.name)
     chosen = [int(u) for u in selective(kept, p["units"])]
     size = picture_size(model, layer, kept, p["size"])

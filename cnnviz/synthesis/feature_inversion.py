@@ -37,6 +37,7 @@ from cnnviz.ascent.objectives import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.regularisers import l2, l6, total_variation
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.hooks import as_it_is
@@ -162,7 +163,7 @@ def main(job: Job) -> None:
     shown = [place for place in every if place.name not in silent]
     if not shown:
         reason = "All features of these pictures are 0 in the layers to invert, so there is nothing to go by."
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
 
     def batch(indices: Sequence[int]) -> dict[str, np.ndarray]:
         pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, indices, job.threads)))

@@ -26,6 +26,7 @@ from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.objectives import logit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.scores import chosen, judge, log_odds, odds, score_at, scores_of
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.models import Model
@@ -62,10 +63,10 @@ def main(job: Job) -> None:
             "Each class of this network has a probability of its own, which rises exactly as its score does: "
             "to maximise one is to maximise the other."
         )
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     if len(model.classes) < 2:
         reason = "This network has one output only, whose softmax probability is always 1."
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     targets = chosen(model, job.parameters["classes"])
 
     def batch(classes: list[int]) -> dict[str, np.ndarray]:

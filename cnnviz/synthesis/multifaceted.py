@@ -41,6 +41,7 @@ from cnnviz.ascent.objectives import OUTPUT, Objective, logit, reach
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.scores import judge
 from cnnviz.ascent.transforms import in_turn, jitter, resize
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.hooks import hook
@@ -228,9 +229,8 @@ def main(job: Job) -> None:
     labels = [[output for output in found if output is not None] for found in outputs]
     classes = largest_classes(model, labels, p["classes"])
     if not classes or not np.isfinite(features[:FEWEST]).all():
-        return job.write(
-            {},
-            not_applicable=f"Facets are clusters of a class's pictures, and no class has {FEWEST} of them in this set.",
+        raise NotApplicable(
+            f"Facets are clusters of a class's pictures, and no class has {FEWEST} of them in this set."
         )
     facets, clusters = [], {}
     with threadpool_limits(job.threads):

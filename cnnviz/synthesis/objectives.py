@@ -26,6 +26,7 @@ from cnnviz.ascent.loop import frozen, to_bytes
 from cnnviz.ascent.objectives import Objective, layer, logit, neuron, read, unit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.scores import chosen, odds, score_at
+from cnnviz.errors import NotApplicable
 from cnnviz.network import kinds, models
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
@@ -124,7 +125,7 @@ def main(job: Job) -> None:
     made = make(model, target, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
     if made is None:
         reason = "This network has no layer with feature maps, so it has no channels and no neurons at a position."
-        return job.write({}, not_applicable=reason, provenance=model.provenance)
+        raise NotApplicable(reason, model.provenance)
     arrays, said = made
     return job.write(arrays, numbers=said | {"class": name}, provenance=model.provenance)
 

@@ -34,6 +34,7 @@ import numpy as np
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
@@ -157,9 +158,7 @@ def main(job: Job) -> None:
         if f"{name}/unit" in arrays  # not of layers that have no gradient
     ]
     if not layers:
-        return job.write(
-            {}, not_applicable="None of the network's layers is shown: there are no units.", provenance=provenance
-        )
+        raise NotApplicable("None of the network's layers is shown: there are no units.", provenance)
     numbers = {"layers": layers, **{key: forward.numbers[key] for key in ("size", "geometry", "pictures")}}
     return job.write(arrays, numbers=numbers, provenance=provenance)
 

@@ -10,6 +10,7 @@ the picture as the network takes it, mean and standard deviation applied.
 import numpy as np
 from torch import nn
 
+from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.run.job import Job, run
 
@@ -23,7 +24,7 @@ def main(job: Job) -> None:
     model = models.load(job)
     layer = first_convolution(model)
     if layer is None:
-        return job.write({}, not_applicable="This network has no convolution, so no filter lives in pixel space.")
+        raise NotApplicable("This network has no convolution, so no filter lives in pixel space.")
     module = model.module(layer.name)
     assert isinstance(module, nn.Conv2d)
     weights = module.weight.detach().cpu().numpy().astype(np.float32)

@@ -13,7 +13,7 @@ layer's units and which inputs of a unit these are. A depthwise layer's one inpu
 import numpy as np
 from torch import nn
 
-from cnnviz.errors import unknown
+from cnnviz.errors import NotApplicable, unknown
 from cnnviz.network import models
 from cnnviz.run.job import Job, run
 
@@ -53,7 +53,7 @@ def main(job: Job) -> None:
     asked = job.parameters
     names = automatic(model) if asked["layers"] == "auto" else [model.layer(name).name for name in asked["layers"]]
     if not names:
-        return job.write({}, not_applicable="This network has no convolution after its first layer.")
+        raise NotApplicable("This network has no convolution after its first layer.")
     arrays, layers = {}, []
     for name in names:
         module = model.module(name)

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+from cnnviz.errors import NotApplicable
 from cnnviz.pictures import images
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
@@ -93,10 +94,9 @@ def main(job: Job) -> None:
     fitted = chosen(np.where(query & held_out, -1, labels), asked["classes"], asked["sample"], job.seed)
     classes = np.unique(labels[fitted])
     if len(classes) < 2:
-        return job.write(
-            {},
-            not_applicable=f"A classifier needs labels: at least two classes with {FEWEST} pictures each; "
-            f"this image set has {len(classes)}.",
+        raise NotApplicable(
+            f"A classifier needs labels: at least two classes with {FEWEST} pictures each; "
+            f"this image set has {len(classes)}."
         )
     tested = fitted
     if held_out:

@@ -9,6 +9,7 @@ from cnnviz.activations.activation_maps import quantised
 from cnnviz.network import models
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
+from cnnviz.run.job import perform
 from cnnviz.views import activation_maps as drawn
 from cnnviz.views.section import Context
 
@@ -95,5 +96,5 @@ def test_one_range_for_a_layer_starts_at_0_only_where_a_relu_cuts():
 
 def test_layers_without_maps_are_not_applicable(done):
     job = done[0]
-    activation_maps.main(type(job)(**vars(job) | {"model": job.model | {"layers": ["fc1"]}}))
+    perform(activation_maps.main, type(job)(**vars(job) | {"model": job.model | {"layers": ["fc1"]}}))
     assert result.read(job.outputs["result"]).status == "not_applicable"

@@ -16,6 +16,7 @@ from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network import models
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
+from cnnviz.run.job import perform
 
 # ------------------------------------------------------------------------------------------------------------ curves
 
@@ -122,7 +123,7 @@ def made(make_job, tmp_path, index):
         monkeypatch.setattr("cnnviz.attribution.saliency.METHODS", methods)
         parameters = {"steps": 4, "resamples": 200, "randomised": 2, "blocks": 2} | parameters
         job = make_job(block, "attribution_check", parameters=parameters)
-        check.main(dataclasses.replace(job, inputs=job.inputs | {"saliency": tmp_path / "saliency.npz"}))
+        perform(check.main, dataclasses.replace(job, inputs=job.inputs | {"saliency": tmp_path / "saliency.npz"}))
         return result.read(job.outputs["result"])
 
     return run

@@ -10,6 +10,7 @@ from cnnviz.attribution import bias_probe
 from cnnviz.network import models
 from cnnviz.pictures import backgrounds, listing
 from cnnviz.run import result
+from cnnviz.run.job import perform
 
 CLASSES = ["fish", "tree", "car", "cup", "husky", "wolf"]
 WEIGHTS = Path("cnnviz/demo/weights")
@@ -30,7 +31,7 @@ def probed(make_job, index_all):
     def run(block, **parameters):
         models.main(make_job(block, set_classes=index_all))
         job = make_job(block, "bias_probe", {"kind": "demo", "count": 240}, parameters=parameters)
-        bias_probe.main(job)
+        perform(bias_probe.main, job)
         return result.read(job.outputs["result"])
 
     return run
@@ -108,7 +109,7 @@ def test_no_class_without_masks(make_job, index, tmp_path):
     image_set = {"kind": "folder", "path": str(tmp_path / "p")}
     models.main(make_job(DEMO, image_set=image_set, set_classes=[f"c{i}" for i in range(12)]))
     job = make_job(DEMO, "bias_probe", image_set)
-    bias_probe.main(job)
+    perform(bias_probe.main, job)
     left = result.read(job.outputs["result"])
     assert left.status == "not_applicable" and "mask_column" in left.reason
 

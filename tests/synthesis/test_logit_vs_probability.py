@@ -7,6 +7,7 @@ import torch
 from cnnviz.ascent.scores import log_odds, odds
 from cnnviz.network import models
 from cnnviz.network.models import Model
+from cnnviz.run.job import perform
 from cnnviz.run.result import read
 from cnnviz.synthesis.logit_vs_probability import both, main, with_odds
 
@@ -70,6 +71,6 @@ def test_classes_with_probabilities_of_their_own_make_no_difference(make_job):
     net = NET | {"outputs": {"kind": "sigmoid"}}
     models.main(make_job(net))
     job = make_job(net, "logit_vs_probability")
-    main(job)
+    perform(main, job)
     result = read(job.outputs["result"])
     assert result.status == "not_applicable" and "probability of its own" in result.reason

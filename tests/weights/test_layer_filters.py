@@ -12,6 +12,7 @@ from PIL import Image
 from cnnviz.errors import UserError
 from cnnviz.network import models
 from cnnviz.run import result
+from cnnviz.run.job import perform
 from cnnviz.run.result import Result
 from cnnviz.views.layer_filters import tiles, view
 from cnnviz.views.section import Context
@@ -43,7 +44,7 @@ def made(make_job, tmp_path):
         models.main(job)
         given = {"layers": "auto", "units": 32, "inputs": 32, "order": "index"} | parameters
         job = dataclasses.replace(job, section="layer_filters", parameters=given)
-        layer_filters.main(job)
+        perform(layer_filters.main, job)
         return models.load(job), result.read(job.outputs["result"])
 
     return make

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cnnviz.pictures.images import ImageSet, Picture
 from cnnviz.run import result
+from cnnviz.run.job import perform
 from cnnviz.run.result import Result
 from cnnviz.views.linear_templates import tile, view
 from cnnviz.views.section import Context
@@ -101,7 +102,7 @@ def made(make_job, index, tmp_path):
             inputs=files | {"forward": tmp_path / "forward.npz"},
             parameters=given,
         )
-        linear_templates.main(job)
+        perform(linear_templates.main, job)
         return result.read(job.outputs["result"])
 
     return make
