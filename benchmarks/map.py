@@ -15,9 +15,9 @@ import numpy as np
 from cnnviz.features import tsne_grid
 from cnnviz.run import result
 from cnnviz.site import model_pages
-from cnnviz.views import section
 from cnnviz.views import tsne_grid as view
-from cnnviz.views.section import Section
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Section
 
 RESULTS = {  # what: bar
     "first picture, ms": 300,

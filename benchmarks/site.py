@@ -19,8 +19,8 @@ from cnnviz.check.plan import Cost
 from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.site.size import expected
-from cnnviz.views import section
-from cnnviz.views.section import About, Section, Subject
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import About, Section, Subject
 
 PICTURES, LAYERS, UNITS, A_SHEET = 50_000, 20, 500, 25
 SECTIONS = ["predictions", "tsne", "tsne_grid", "maximal_patches"]

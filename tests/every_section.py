@@ -126,7 +126,7 @@ class Run:
 
     def draw(self, name: str):
         """The section's figures and words, from its result."""
-        from cnnviz.views.section import load
+        from cnnviz.views.kit.section import load
 
         folder = self.work / "sections" / name
         show, of_set = (

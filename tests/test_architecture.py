@@ -65,6 +65,16 @@ def test_no_technique_imports_a_technique():
     assert not {name: others for name, others in found.items() if others}
 
 
+def test_helpers_of_the_views_know_no_view():
+    """views/kit draws for all sections. Beside it lie the sections' views and what goes with a few of them."""
+    kit = PACKAGE / "views" / "kit"
+    known = {n for path in kit.glob("*.py") for n in imports(path) if n.startswith("cnnviz.views.")}
+    assert not {n for n in known if not n.startswith("cnnviz.views.kit")}
+    sections = set(yaml.safe_load(Path("rules/techniques.yaml").read_text()))
+    beside = {path.stem for path in (PACKAGE / "views").glob("*.py")} - sections - {"__init__"}
+    assert beside == {"first_layers", "predicted_maps", "predicted_values", "projections"}
+
+
 def test_modules_have_a_room():
     assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and list(path.glob("*.py"))} == (
@@ -77,7 +87,7 @@ def test_nothing_is_called_utils():
 
 
 def test_views_and_site_never_load_torch():
-    modules = [p for room in ("views", "site") for p in sorted((PACKAGE / room).glob("*.py"))]
+    modules = [p for room in ("views", "site") for p in sorted((PACKAGE / room).rglob("*.py"))]
     names = [".".join(p.with_suffix("").parts) for p in modules] + ["cnnviz.pictures.images", "cnnviz.config"]
     program = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from cnnviz.network import facts, models
 from cnnviz.pictures import listing
 from cnnviz.run import result
 from cnnviz.site import model_pages
-from cnnviz.views.section import load
+from cnnviz.views.kit.section import load
 from tests.every_section import LEAST, METHODS, ROOT, call
 
 TABLE = ROOT / "docs" / "architectures.md"

@@ -66,7 +66,7 @@ def test_a_finished_run_has_nothing_to_do(checkout):
             "cnnviz/views/saliency.py", "Saliency maps", "Maps of saliency", {"view": 2} | PAGES, id="words of a view"
         ),
         pytest.param(
-            "cnnviz/views/colour.py", '"magma"', '"inferno"', {"view": 8} | PAGES | {"first_layers": 1},
+            "cnnviz/views/kit/colour.py", '"magma"', '"inferno"', {"view": 8} | PAGES | {"first_layers": 1},
             id="colours of all views",
         ),
         pytest.param(
@@ -215,7 +215,7 @@ def test_what_older_code_computed_can_be_kept(checkout):
     assert f"$(if $(KEEP),{KEEP})" in (ROOT / "Makefile").read_text()
     with (
         checkout.edited("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)"),
-        checkout.edited("cnnviz/views/colour.py", '"magma"', '"inferno"'),
+        checkout.edited("cnnviz/views/kit/colour.py", '"magma"', '"inferno"'),
         checkout.edited("cnnviz/network/layers.py", "import ", "import os as more\nimport "),
         checkout.edited("tiny.yaml", "samples: 2", "samples: 3"),
         checkout.edited("tiny.yaml", "  occlusion: false", "  occlusion: {}"),

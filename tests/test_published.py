@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cnnviz import __version__
-from cnnviz.views.section import fit
+from cnnviz.views.kit.section import fit
 from tests.checkout import CLASSES, SECTIONS, TITLE, Finished
 from tests.site import static
 

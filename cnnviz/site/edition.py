@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 
-from cnnviz.views.section import Section
+from cnnviz.views.kit.section import Section
 
 EVERYTHING, DERIVED = "everything", "derived"
 SHORTEST = 4  # letters of a picture's name; a shorter one ("1") is in every text

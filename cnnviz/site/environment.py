@@ -7,7 +7,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cnnviz.views.section import fit
+from cnnviz.views.kit.section import fit
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 

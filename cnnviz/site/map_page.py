@@ -21,8 +21,9 @@ from cnnviz.site import picture_pages
 from cnnviz.site.environment import href
 from cnnviz.site.folder import Publication
 from cnnviz.slug import slug
-from cnnviz.views import colour, tsne_grid
-from cnnviz.views.section import Section
+from cnnviz.views import tsne_grid
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.section import Section
 
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 STEPS = 4095  # along the scatter's longer side

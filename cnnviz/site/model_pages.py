@@ -28,8 +28,8 @@ from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
 from cnnviz.slug import slug
-from cnnviz.views import section as sections_on_disk
-from cnnviz.views.section import Figure, Section, Subject
+from cnnviz.views.kit import section as sections_on_disk
+from cnnviz.views.kit.section import Figure, Section, Subject
 
 STAMP_SCHEMA = 3
 FILES = ("result.npz", "section.json", "figures.zip")  # of a section

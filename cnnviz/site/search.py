@@ -8,7 +8,7 @@ by their layer: ten thousand numbers are nothing to search for.
 import json
 
 from cnnviz.site import missing, picture_pages
-from cnnviz.views.section import fit
+from cnnviz.views.kit.section import fit
 
 
 def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from cnnviz.site.folder import Publication
 from cnnviz.slug import slug
-from cnnviz.views.section import Figure, Section, Subject
+from cnnviz.views.kit.section import Figure, Section, Subject
 
 SIZES = ("tiny", "small", "medium", "row", "large")  # of figures, by width; see site.css
 ROW = 2.5  # times as wide as high: its words stand below it, not beside

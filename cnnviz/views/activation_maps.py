@@ -6,9 +6,9 @@ from PIL import Image
 from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour, section
-from cnnviz.views.colour import Mapping
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.colour import Mapping
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 
 MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are shown at a whole multiple or reduced
 ACROSS = 912  # pixels of a sheet of tiles, about

@@ -6,9 +6,9 @@ Says of a method no more than the interval of its paired difference to a baselin
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, colour, curves, intervals, panels, section
-from cnnviz.views.intervals import BAD, GOOD, NONE, OPEN, Bar
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit import attributions, colour, curves, intervals, panels, section
+from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, Bar
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
 
 # check → (column of the tables, title of its figure, what its numbers are)
 CHECKS = {

@@ -3,9 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, intervals, panels, section
-from cnnviz.views.intervals import BAD, NONE, OPEN, Bar
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit import colour, intervals, panels, section
+from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
 
 LEANS, HARDER = "leans on it", "harder on it"
 EFFECTS = 16  # of the largest, in the figure

@@ -4,8 +4,8 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
-from cnnviz.views import colour, curves, panels, section
-from cnnviz.views.section import Context, Paper, Subject
+from cnnviz.views.kit import colour, curves, panels, section
+from cnnviz.views.kit.section import Context, Paper, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 STRIPS = 4

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from cnnviz.views import projections, section
-from cnnviz.views.section import Paper
+from cnnviz.views import projections
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Paper
 
 WARNING = (
     "Of the picture only the places where max-pools found their maxima enter; the rest is the network's weights. So "

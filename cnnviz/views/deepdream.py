@@ -4,8 +4,8 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Figure, Paper, Subject
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Figure, Paper, Subject
 
 GAP, WIDEST = 6, 1200  # pixels between pictures; CSS pixels of a row
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour, section
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
 from cnnviz.views.maximal_patches import sheet
-from cnnviz.views.section import Context, Metric, Paper, Subject, Table
 from cnnviz.views.unit_visualization import fitted
 
 SIDE, GAP = 168, 6

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Paper, Subject
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Paper, Subject
 
 GAP = 1
 STRIP_GAP = 4  # between filters that are rows of tiles themselves

@@ -19,9 +19,9 @@ from PIL import Image
 from cnnviz.errors import reporting
 from cnnviz.run import result, whole
 from cnnviz.run.result import Result
-from cnnviz.views import section
 from cnnviz.views.first_layer_filters import GAP, as_what, drawn, montage, tiles
-from cnnviz.views.section import Context, Paper, Section, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Context, Paper, Section, Table
 
 ID = "first_layers"
 MOST, COLUMNS = 64, 8  # filters of a model, and of a row

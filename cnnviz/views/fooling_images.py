@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, colour, section
-from cnnviz.views.section import Context, Paper, Subject
+from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit.section import Context, Paper, Subject
 
 TIMES = 10
 DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level stays one

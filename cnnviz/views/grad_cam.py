@@ -3,11 +3,11 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.attributions import sheet
-from cnnviz.views.colour import number
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.attributions import sheet
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 from cnnviz.views.projections import classes_of, coloured, range_words
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
 TITLES = {
     "grad_cam": "Grad-CAM over the picture",

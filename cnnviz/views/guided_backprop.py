@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from cnnviz.views import projections, section
-from cnnviz.views.section import Paper
+from cnnviz.views import projections
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Paper
 
 WARNING = (
     "Guided backpropagation partly restores the picture, whatever the unit or class (Nie et al. 2018): with other "

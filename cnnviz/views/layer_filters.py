@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
 from cnnviz.views.first_layer_filters import GAP, montage
-from cnnviz.views.section import Context, Figure, Paper, Subject, Table
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Figure, Paper, Subject, Table
 
 SIDE = 720  # of a sheet, about, in CSS pixels
 ACROSS = 32  # tiles in a row where units have one input each

@@ -5,8 +5,8 @@ from skimage.segmentation import find_boundaries
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, colour, section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 
 FOR, AGAINST = "blue-green", "brown"
 COLOURS = "BrBG"  # told apart with any colour vision, and no other attribution's colours

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
 
 SIDE = 128  # of a template, in CSS pixels
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, curves, panels, section
-from cnnviz.views.section import Context, Paper, Subject
+from cnnviz.views.kit import colour, curves, panels, section
+from cnnviz.views.kit.section import Context, Paper, Subject
 
 WAYS = ("by logit", "by probability")
 CURVES = 3

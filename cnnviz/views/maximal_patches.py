@@ -13,9 +13,9 @@ from cnnviz.network.units import choose
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import section
-from cnnviz.views.colour import number
-from cnnviz.views.section import About, Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import About, Context, Metric, Paper, Subject, Table
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100

@@ -4,8 +4,8 @@ import numpy as np
 
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
 from cnnviz.views.unit_visualization import fitted
 
 SIDE, SMALL, GAP = 168, 53, 4

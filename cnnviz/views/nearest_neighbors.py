@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnnviz.run.result import Result
-from cnnviz.views import section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
 
 TILE = 96  # of a neighbour, in CSS pixels
 SHARP = 2  # picture pixels a CSS pixel, at most

@@ -4,8 +4,8 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, colour, section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 
 TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it rises)"}
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnviz.run.result import Result
-from cnnviz.views import section
-from cnnviz.views.section import Context, Figure, Paper, Subject, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Context, Figure, Paper, Subject, Table
 
 SIZE = 720  # of a scatter, in CSS pixels
 MARGIN = 28

@@ -10,8 +10,8 @@ from PIL import Image
 
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
 from cnnviz.views.predictions import BAR, bars, matrix, percent, short, svg
-from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 MOST_CLASSES = 24  # of the matrix, the commonest
 PANEL, GAP, LINE = 260, 8, 20  # CSS pixels

@@ -6,9 +6,9 @@ import numpy as np
 
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
-from cnnviz.views.colour import number
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.predictions import CARD, card_of, short, svg
-from cnnviz.views.section import About, Context, Figure, Metric, Subject, Table
 
 MOST_DOTS = 3000
 MOST_PROBES = 60

@@ -10,8 +10,8 @@ from PIL import Image
 from cnnviz.network import kinds
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 WHOLE = 40  # classes; of more, the matrix shows the MOST_CONFUSED
 MOST_CONFUSED = 24

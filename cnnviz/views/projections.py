@@ -7,10 +7,10 @@ import numpy as np
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour
-from cnnviz.views.attributions import because, sheet
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.attributions import because, sheet
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 from cnnviz.views.maximal_patches import block, cell, patches_that_excite, unprobed
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 WIDTH, GAP = 516, 16  # of a unit's figure, so that several stand side by side

@@ -1,8 +1,8 @@
 """A figure a probe picture, a row a class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
 
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, section
-from cnnviz.views.section import Context, Metric, Paper
+from cnnviz.views.kit import attributions, section
+from cnnviz.views.kit.section import Context, Metric, Paper
 
 TITLES = {
     "gradient": "",  # of what is said in view

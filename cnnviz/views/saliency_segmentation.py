@@ -4,8 +4,8 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from cnnviz.run.result import Result
-from cnnviz.views import attributions, colour, section
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
 
 # Okabe and Ito's, told apart with any colour vision: the outline found, the true one, the seeds of the background.
 FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, curves, given, panels, section
-from cnnviz.views.section import Context, Paper
+from cnnviz.views.kit import colour, curves, given, panels, section
+from cnnviz.views.kit.section import Context, Paper
 
 SHOWN_SIZE = 224  # CSS pixels of a variant's longer side, at least
 ACROSS = 4  # so many stand side by side on a page; more get a sheet first that shows them in one row

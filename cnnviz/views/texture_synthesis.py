@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, curves, given, panels, section
-from cnnviz.views.section import Context, Paper
+from cnnviz.views.kit import colour, curves, given, panels, section
+from cnnviz.views.kit.section import Context, Paper
 
 
 def view(result: Result, context: Context) -> dict:

@@ -1,9 +1,9 @@
 """The t-SNE map: dots by class, each class alone, and the pictures at their places."""
 
 from cnnviz.run.result import Result
-from cnnviz.views import section
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Context, Metric, Paper, Table
 from cnnviz.views.pca import maps
-from cnnviz.views.section import Context, Metric, Paper, Table
 
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.run.result import Result
-from cnnviz.views import colour, section
-from cnnviz.views.section import Context, Metric, Paper
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.section import Context, Metric, Paper
 
 CELL = 64  # of a picture at the finest level, in pixels: a whole thumbnail
 TILE = 512  # of a tile, in pixels; a whole number of cells at every level

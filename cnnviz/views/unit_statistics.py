@@ -8,9 +8,9 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour, section
-from cnnviz.views.colour import number
-from cnnviz.views.section import About, Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
 
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values

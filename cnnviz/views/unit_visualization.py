@@ -8,10 +8,10 @@ from PIL import Image
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views import colour, section
-from cnnviz.views.colour import number
+from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
 from cnnviz.views.maximal_patches import COLUMNS, cell, patch, sheet
-from cnnviz.views.section import Context, Figure, Metric, Paper, Subject, Table
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60

@@ -11,7 +11,7 @@ from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.run.job import perform
 from cnnviz.views import activation_maps as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 FACTORY = """
 from torch import nn

@@ -15,7 +15,7 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.views import maximal_patches as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
 

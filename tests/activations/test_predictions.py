@@ -17,7 +17,7 @@ from cnnviz.run import result
 from cnnviz.run.job import Job
 from cnnviz.run.result import Result
 from cnnviz.views import predictions as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 N, NAMES = 60, ["cat, tabby", "b<&>'", "dog", "elk"]
 

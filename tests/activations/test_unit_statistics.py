@@ -12,9 +12,9 @@ from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
 from cnnviz.network import models
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
-from cnnviz.views import colour
 from cnnviz.views import unit_statistics as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.section import Context
 
 FACTORY = """
 import torch

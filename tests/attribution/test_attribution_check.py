@@ -279,7 +279,7 @@ def test_no_more_is_said_than_the_verdicts_allow(centre, weights, grade, word):
 
 
 def test_an_outline_runs_around_the_mask():
-    from cnnviz.views import panels
+    from cnnviz.views.kit import panels
 
     mask = np.zeros((8, 8), bool)
     mask[2:4, 3:6] = True

@@ -25,7 +25,7 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.views import grad_cam as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 TARGETS = torch.tensor([2, 0])
 PARAMETERS = {"layer": "auto"}

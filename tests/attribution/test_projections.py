@@ -21,7 +21,7 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.views import projections as drawn
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 LAYERS = (
     *(Layer("conv1", "0", "Conv2d", 6, 20, 20), Layer("conv2", "3", "Conv2d", 7, 9, 9)),

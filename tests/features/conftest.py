@@ -12,8 +12,8 @@ from PIL import Image
 from cnnviz.pictures import images
 from cnnviz.run import result
 from cnnviz.run.job import Job, perform
-from cnnviz.views import section
-from cnnviz.views.section import Context
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Context
 
 PARAMETERS = {
     "nearest_neighbors": {"k": 6, "queries": None, "sample": 2000},

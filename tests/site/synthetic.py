@@ -11,8 +11,9 @@ from PIL import Image
 
 from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
-from cnnviz.views import section, tsne_grid
-from cnnviz.views.section import About, Context, Metric, Paper, Section, Subject, Table
+from cnnviz.views import tsne_grid
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import About, Context, Metric, Paper, Section, Subject, Table
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
 LONG = "encoder_layers_encoder_layer_11_mlp_linear_2_" * 2  # no place to break a line

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 from cnnviz.run import result
 from cnnviz.site import credits, edition, size
 from cnnviz.site.chance import near_chance
-from cnnviz.views import section
-from cnnviz.views.section import Figure, Section, Subject, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.section import Figure, Section, Subject, Table
 from tests.site import static, synthetic
 
 PHOTOS = [f"photo {i} #1 100%.jpg" for i in range(4)]

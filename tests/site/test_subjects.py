@@ -10,7 +10,7 @@ import pytest
 from cnnviz.site import compare, picture_pages, search, subjects
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.views.section import About, Figure, Section, Subject
+from cnnviz.views.kit.section import About, Figure, Section, Subject
 from tests.site import static
 
 FACTS = {

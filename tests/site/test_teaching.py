@@ -7,7 +7,7 @@ import pytest
 from cnnviz import config
 from cnnviz.site import tour
 from cnnviz.site.environment import formula
-from cnnviz.views import section
+from cnnviz.views.kit import section
 
 SECTIONS = list(
     config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})["sections"]

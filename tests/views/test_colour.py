@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnviz.views import colour
+from cnnviz.views.kit import colour
 
 VALUES = np.array([[-2.0, 0.0], [1.0, 4.0]])
 

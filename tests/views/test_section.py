@@ -4,7 +4,7 @@ from html import escape
 from xml.etree import ElementTree
 
 from cnnviz.site.environment import environment
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 
 NAME = "a\x01\x1b[31m\u202egpj <b> שלום"
 SHOWN = "a\ufffd\ufffd[31m\ufffdgpj <b> שלום"

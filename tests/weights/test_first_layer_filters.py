@@ -9,7 +9,7 @@ import torch
 from cnnviz.network import models
 from cnnviz.run import result
 from cnnviz.views.first_layer_filters import montage, tiles, view
-from cnnviz.views.section import Context
+from cnnviz.views.kit.section import Context
 from cnnviz.weights import first_layer_filters
 
 

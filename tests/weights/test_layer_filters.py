@@ -14,8 +14,8 @@ from cnnviz.network import models
 from cnnviz.run import result
 from cnnviz.run.job import perform
 from cnnviz.run.result import Result
+from cnnviz.views.kit.section import Context
 from cnnviz.views.layer_filters import tiles, view
-from cnnviz.views.section import Context
 from cnnviz.weights import layer_filters
 from cnnviz.weights.layer_filters import chosen
 

@@ -11,8 +11,8 @@ from cnnviz.pictures.images import ImageSet, Picture
 from cnnviz.run import result
 from cnnviz.run.job import perform
 from cnnviz.run.result import Result
+from cnnviz.views.kit.section import Context
 from cnnviz.views.linear_templates import tile, view
-from cnnviz.views.section import Context
 from cnnviz.weights import linear_templates
 from cnnviz.weights.linear_templates import chosen, fit, pixels
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
-from cnnviz.views import colour
-from cnnviz.views.section import Context, Figure, Subject
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.section import Context, Figure, Subject
 
 GAP = 4
 WHY = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnviz.run.result import Result
-from cnnviz.views.section import Context, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 
 def name(picture: Mapping) -> str:

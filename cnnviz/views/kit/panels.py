@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from cnnviz.views import intervals
+from cnnviz.views.kit import intervals
 
 PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side and the height of its title in pixels; panels a row
 _LETTERS = 21
