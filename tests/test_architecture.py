@@ -1,6 +1,7 @@
 """Imports run one way, torch stays out of the views and the site, and nothing is called utils."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from cnnviz import config
+from cnnviz.views import papers
+from cnnviz.views.kit.section import Paper
 
 PACKAGE = Path("cnnviz")
 # The floors, from the ground up: a room imports from those below it, and from itself.
@@ -72,7 +75,14 @@ def test_helpers_of_the_views_know_no_view():
     assert not {n for n in known if not n.startswith("cnnviz.views.kit")}
     sections = set(yaml.safe_load(Path("rules/techniques.yaml").read_text()))
     beside = {path.stem for path in (PACKAGE / "views").glob("*.py")} - sections - {"__init__"}
-    assert beside == {"first_layers", "predicted_maps", "predicted_values", "projections"}
+    assert beside == {"first_layers", "papers", "predicted_maps", "predicted_values", "projections"}
+
+
+def test_each_paper_is_written_once():
+    for path in (PACKAGE / "views").glob("*.py"):
+        assert path.stem == "papers" or not re.search(r"\bPaper\(", path.read_text()), path
+    known = [paper for paper in vars(papers).values() if isinstance(paper, Paper)]
+    assert len({paper.title for paper in known}) == len({paper.url for paper in known}) == len(known) > 30
 
 
 def test_modules_have_a_room():

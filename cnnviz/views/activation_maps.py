@@ -6,9 +6,10 @@ from PIL import Image
 from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.colour import Mapping
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are shown at a whole multiple or reduced
 ACROSS = 912  # pixels of a sheet of tiles, about
@@ -157,20 +158,5 @@ if __name__ == "__main__":
         "says that nothing in this picture speaks to the unit, not that it is dead; see the unit statistics for that. "
         "A layer's tiles share one range, so weak units look black beside strong ones; layers do not share it.",
         equation="A_u(y, x) = a_u(i, y, x)",
-        papers=(
-            Paper(
-                "J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson",
-                2015,
-                "Understanding Neural Networks Through Deep Visualization",
-                "ICML deep learning workshop",
-                "https://arxiv.org/abs/1506.06579",
-            ),
-            Paper(
-                "M. D. Zeiler, R. Fergus",
-                2014,
-                "Visualizing and Understanding Convolutional Networks",
-                "ECCV",
-                "https://arxiv.org/abs/1311.2901",
-            ),
-        ),
+        papers=(papers.YOSINSKI_2015, papers.ZEILER_2014),
     )

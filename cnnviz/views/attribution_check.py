@@ -6,9 +6,10 @@ Says of a method no more than the interval of its paired difference to a baselin
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, curves, intervals, panels, section
 from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, Bar
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 # check → (column of the tables, title of its figure, what its numbers are)
 CHECKS = {
@@ -388,27 +389,5 @@ if __name__ == "__main__":
         "change the order of methods. Each verdict stands by itself at 95 %, so of forty one or two are wrong by "
         "chance. On-the-object checks use pictures that the network names rightly.",
         equation="A = ∫₀¹ p(x with the best share a of its pixels replaced) da",
-        papers=(
-            Paper(
-                "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim",
-                2018,
-                "Sanity Checks for Saliency Maps",
-                "NeurIPS",
-                "https://arxiv.org/abs/1810.03292",
-            ),
-            Paper(
-                "V. Petsiuk, A. Das, K. Saenko",
-                2018,
-                "RISE: Randomized Input Sampling for Explanation of Black-box Models",
-                "BMVC",
-                "https://arxiv.org/abs/1806.07421",
-            ),
-            Paper(
-                "J. Zhang, S. A. Bargal, Z. Lin, J. Brandt, X. Shen, S. Sclaroff",
-                2018,
-                "Top-Down Neural Attention by Excitation Backprop",
-                "International Journal of Computer Vision",
-                "https://doi.org/10.1007/s11263-017-1059-x",
-            ),
-        ),
+        papers=(papers.ADEBAYO_2018, papers.PETSIUK_2018, papers.ZHANG_2018),
     )

@@ -3,9 +3,10 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, intervals, panels, section
 from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 LEANS, HARDER = "leans on it", "harder on it"
 EFFECTS = 16  # of the largest, in the figure
@@ -223,27 +224,5 @@ if __name__ == "__main__":
         "model trained otherwise shows how much. Attribution outside the object is no evidence: unbiased networks "
         "have it, too.",
         equation="dᵢ = p(c | object i on b) − median over b' ≠ b of p(c | object i on b')",
-        papers=(
-            Paper(
-                "K. Xiao, L. Engstrom, A. Ilyas, A. Madry",
-                2020,
-                "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
-                "ICLR 2021",
-                "https://arxiv.org/abs/2006.09994",
-            ),
-            Paper(
-                "M. T. Ribeiro, S. Singh, C. Guestrin",
-                2016,
-                "“Why Should I Trust You?”: Explaining the Predictions of Any Classifier",
-                "KDD",
-                "https://arxiv.org/abs/1602.04938",
-            ),
-            Paper(
-                "S. Holm",
-                1979,
-                "A Simple Sequentially Rejective Multiple Test Procedure",
-                "Scandinavian Journal of Statistics",
-                "https://www.jstor.org/stable/4615733",
-            ),
-        ),
+        papers=(papers.XIAO_2020, papers.RIBEIRO_2016, papers.HOLM_1979),
     )

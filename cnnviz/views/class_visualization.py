@@ -4,8 +4,9 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 STRIPS = 4
@@ -372,34 +373,5 @@ if __name__ == "__main__":
         "published settings is measured by each picture's own gradient, not in their authors' units, and may be a "
         "share of their number.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
-        papers=(
-            Paper(
-                "K. Simonyan, A. Vedaldi, A. Zisserman",
-                2014,
-                "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
-                "ICLR Workshop",
-                "https://arxiv.org/abs/1312.6034",
-            ),
-            Paper(
-                "J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson",
-                2015,
-                "Understanding Neural Networks Through Deep Visualization",
-                "ICML Workshop on Deep Learning",
-                "https://arxiv.org/abs/1506.06579",
-            ),
-            Paper(
-                "C. Olah, A. Mordvintsev, L. Schubert",
-                2017,
-                "Feature Visualization",
-                "Distill",
-                "https://doi.org/10.23915/distill.00007",
-            ),
-            Paper(
-                "A. Odena, V. Dumoulin, C. Olah",
-                2016,
-                "Deconvolution and Checkerboard Artifacts",
-                "Distill",
-                "https://doi.org/10.23915/distill.00003",
-            ),
-        ),
+        papers=(papers.SIMONYAN_2014, papers.YOSINSKI_2015, papers.OLAH_2017, papers.ODENA_2016),
     )

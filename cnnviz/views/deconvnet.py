@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from cnnviz.views import projections
+from cnnviz.views import papers, projections
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Paper
 
 WARNING = (
     "Of the picture only the places where max-pools found their maxima enter; the rest is the network's weights. So "
@@ -26,15 +25,5 @@ if __name__ == "__main__":
         "the same with the class scores of the probe pictures.",
         do_not_conclude=WARNING,
         equation="at y = max(0, x) the gradient g goes back as g · [g > 0]",
-        papers=(
-            Paper(
-                "M. D. Zeiler, R. Fergus",
-                2014,
-                "Visualizing and Understanding Convolutional Networks",
-                "ECCV",
-                "https://arxiv.org/abs/1311.2901",
-            ),
-            projections.SIMONYAN,
-            projections.NIE,
-        ),
+        papers=(papers.ZEILER_2014, papers.SIMONYAN_2014, papers.NIE_2018),
     )

@@ -4,8 +4,9 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Figure, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Subject
 
 GAP, WIDEST = 6, 1200  # pixels between pictures; CSS pixels of a row
 
@@ -113,13 +114,5 @@ if __name__ == "__main__":
         "a net trained on many kinds of dogs dreams of dogs everywhere. How large things become is set by the octaves, "
         "and how garish by the number of steps.",
         equation="I* = argmax Σ f(I)²,  step · g / mean |g|",
-        papers=(
-            Paper(
-                "A. Mordvintsev, C. Olah, M. Tyka",
-                2015,
-                "Inceptionism: Going Deeper into Neural Networks",
-                "Google AI Blog",
-                "https://research.google/blog/inceptionism-going-deeper-into-neural-networks/",
-            ),
-        ),
+        papers=(papers.MORDVINTSEV_2015,),
     )

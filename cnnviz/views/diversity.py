@@ -4,8 +4,9 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Metric, Subject, Table
 from cnnviz.views.maximal_patches import sheet
 from cnnviz.views.unit_visualization import fitted
 
@@ -94,13 +95,5 @@ if __name__ == "__main__":
         "asked for, so some difference is found for every unit, if only in colour or background; few pictures show no "
         "more than some of what there is.",
         equation="maximise Σ excitation (up to 85 % of what is possible) − λ · mean cos(G_i, G_j)",
-        papers=(
-            Paper(
-                "C. Olah, A. Mordvintsev, L. Schubert",
-                2017,
-                "Feature Visualization",
-                "Distill",
-                "https://doi.org/10.23915/distill.00007",
-            ),
-        ),
+        papers=(papers.OLAH_2017,),
     )

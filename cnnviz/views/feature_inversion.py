@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 
 def view(result: Result, context: Context) -> dict:
@@ -132,20 +133,5 @@ if __name__ == "__main__":
         "missing may also be what this search did not find; smooth surfaces and calm colours come from the "
         "regularisation, more of it in deeper layers, and not from the layer.",
         equation="I* = argmin ‖F(I) − F(I₀)‖² / ‖F(I₀)‖² + R(I)",
-        papers=(
-            Paper(
-                "A. Mahendran, A. Vedaldi",
-                2015,
-                "Understanding Deep Image Representations by Inverting Them",
-                "CVPR",
-                "https://arxiv.org/abs/1412.0035",
-            ),
-            Paper(
-                "A. Mahendran, A. Vedaldi",
-                2016,
-                "Visualizing Deep Convolutional Neural Networks Using Natural Pre-images",
-                "IJCV",
-                "https://doi.org/10.1007/s11263-016-0911-8",
-            ),
-        ),
+        papers=(papers.MAHENDRAN_2015, papers.MAHENDRAN_2016),
     )

@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 GAP = 1
 STRIP_GAP = 4  # between filters that are rows of tiles themselves
@@ -111,13 +112,5 @@ if __name__ == "__main__":
         do_not_conclude="Noisy filters do not prove a bad network: a small learning rate, little weight decay or "
         "short training leave noise in weights that hardly matter. Only the first layer can be read this way.",
         equation="score(x) = Σ w · x + b",
-        papers=(
-            Paper(
-                "A. Krizhevsky, I. Sutskever, G. Hinton",
-                2012,
-                "ImageNet Classification with Deep Convolutional Neural Networks",
-                "NeurIPS",
-                "https://doi.org/10.1145/3065386",
-            ),
-        ),
+        papers=(papers.KRIZHEVSKY_2012,),
     )

@@ -19,9 +19,10 @@ from PIL import Image
 from cnnviz.errors import reporting
 from cnnviz.run import result, whole
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.first_layer_filters import GAP, as_what, drawn, montage, tiles
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Paper, Section, Table
+from cnnviz.views.kit.section import Context, Section, Table
 
 ID = "first_layers"
 MOST, COLUMNS = 64, 8  # filters of a model, and of a row
@@ -91,15 +92,7 @@ def compare(models: list[dict], results: dict[str, Result]) -> tuple[Section, di
         "is one in pixels of each network's own input, which may have another resolution than its neighbour's. Every "
         "filter is at full contrast, so nothing here says how strong it is.",
         equation="score(x) = Σ w · x + b",
-        papers=(
-            Paper(
-                "A. Krizhevsky, I. Sutskever, G. Hinton",
-                2012,
-                "ImageNet Classification with Deep Convolutional Neural Networks",
-                "NeurIPS",
-                "https://doi.org/10.1145/3065386",
-            ),
-        ),
+        papers=(papers.KRIZHEVSKY_2012,),
         status=status,
         reason=reason,
         figures=figures,

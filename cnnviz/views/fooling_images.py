@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 TIMES = 10
 DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level stays one
@@ -114,13 +115,5 @@ if __name__ == "__main__":
         "larger changes, for they have fewer values to change: no sign of a better network. How often it succeeds says "
         "nothing about accuracy.",
         equation="I ← P(I + η · g / ‖g‖₂),  g = ∂ log p_t / ∂I,  ‖I − I₀‖∞ ≤ ε",
-        papers=(
-            Paper(
-                "C. Szegedy, W. Zaremba, I. Sutskever, J. Bruna, D. Erhan, I. Goodfellow, R. Fergus",
-                2014,
-                "Intriguing Properties of Neural Networks",
-                "ICLR",
-                "https://arxiv.org/abs/1312.6199",
-            ),
-        ),
+        papers=(papers.SZEGEDY_2014,),
     )

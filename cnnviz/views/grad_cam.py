@@ -3,10 +3,11 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.attributions import sheet
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 from cnnviz.views.projections import classes_of, coloured, range_words
 
 TITLES = {
@@ -100,21 +101,6 @@ if __name__ == "__main__":
         title="Grad-CAM",
         question="Where in the picture is the evidence for each class?",
         equation="L(y, x) = max(0, Σ_k α_k A_k(y, x)), α_k = mean over (y, x) of ∂S_c/∂A_k(y, x)",
-        papers=(
-            Paper(
-                "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
-                2017,
-                "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based Localization",
-                "ICCV",
-                "https://arxiv.org/abs/1610.02391",
-            ),
-            Paper(
-                "B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba",
-                2016,
-                "Learning Deep Features for Discriminative Localization",
-                "CVPR",
-                "https://arxiv.org/abs/1512.04150",
-            ),
-        ),
+        papers=(papers.SELVARAJU_2017, papers.ZHOU_2016),
         **WORDS,
     )

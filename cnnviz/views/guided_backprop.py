@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from cnnviz.views import projections
+from cnnviz.views import papers, projections
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Paper
 
 WARNING = (
     "Guided backpropagation partly restores the picture, whatever the unit or class (Nie et al. 2018): with other "
@@ -26,15 +25,5 @@ if __name__ == "__main__":
         "one picture before you believe any of them.",
         do_not_conclude=WARNING,
         equation="at y = max(0, x) the gradient g goes back as g · [x > 0] · [g > 0]",
-        papers=(
-            Paper(
-                "J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller",
-                2015,
-                "Striving for Simplicity: The All Convolutional Net",
-                "ICLR workshop",
-                "https://arxiv.org/abs/1412.6806",
-            ),
-            projections.NIE,
-            projections.ADEBAYO,
-        ),
+        papers=(papers.SPRINGENBERG_2015, papers.NIE_2018, papers.ADEBAYO_2018),
     )

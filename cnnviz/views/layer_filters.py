@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.first_layer_filters import GAP, montage
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Figure, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Subject, Table
 
 SIDE = 720  # of a sheet, about, in CSS pixels
 ACROSS = 32  # tiles in a row where units have one input each
@@ -169,13 +170,5 @@ if __name__ == "__main__":
         "not say what the unit looks for, and similar tiles on different channels mean different things. A small "
         "weight on a channel with large values may count more than a large one on a quiet channel.",
         equation="y_u(p) = b_u + Σ_c Σ_d w[u, c, d] · x_c(p + d)",
-        papers=(
-            Paper(
-                "C. Voss, N. Cammarata, G. Goh, M. Petrov, L. Schubert, B. Egan, S. K. Lim, C. Olah",
-                2021,
-                "Visualizing Weights",
-                "Distill",
-                "https://doi.org/10.23915/distill.00024.007",
-            ),
-        ),
+        papers=(papers.VOSS_2021,),
     )

@@ -5,8 +5,9 @@ from skimage.segmentation import find_boundaries
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 FOR, AGAINST = "blue-green", "brown"
 COLOURS = "BrBG"  # told apart with any colour vision, and no other attribution's colours
@@ -103,20 +104,5 @@ if __name__ == "__main__":
         "With other patches, another filling or other random copies the weakest ones change sign. Where the "
         "probability hardly changes, near 0 or 1, there are colours as well: see the range that they stand for.",
         equation="β = arg min Σᵢ √exp(−dᵢ²/0.25²) (p_c(xᵢ) − β₀ − zᵢ·β)² + |β|²,  dᵢ = 1 − cos(zᵢ, 1)",
-        papers=(
-            Paper(
-                "M. T. Ribeiro, S. Singh, C. Guestrin",
-                2016,
-                "“Why Should I Trust You?”: Explaining the Predictions of Any Classifier",
-                "KDD",
-                "https://arxiv.org/abs/1602.04938",
-            ),
-            Paper(
-                "R. Achanta, A. Shaji, K. Smith, A. Lucchi, P. Fua, S. Süsstrunk",
-                2012,
-                "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods",
-                "IEEE TPAMI",
-                "https://doi.org/10.1109/TPAMI.2012.120",
-            ),
-        ),
+        papers=(papers.RIBEIRO_2016, papers.ACHANTA_2012),
     )

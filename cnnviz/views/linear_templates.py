@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Metric, Subject, Table
 
 SIDE = 128  # of a template, in CSS pixels
 
@@ -112,13 +113,5 @@ if __name__ == "__main__":
         "classifier close behind the network means that the classes differ in colour and layout, which can be a fault "
         "of the picture set. Another penalty gives smoother or noisier templates of nearly the same accuracy.",
         equation="p(k | x) = softmax(W x + b)ₖ,  W, b = arg min  cross-entropy + λ/2 ‖W‖²",
-        papers=(
-            Paper(
-                "A. Krizhevsky",
-                2009,
-                "Learning Multiple Layers of Features from Tiny Images",
-                "technical report, University of Toronto",
-                "https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
-            ),
-        ),
+        papers=(papers.KRIZHEVSKY_2009,),
     )

@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 WAYS = ("by logit", "by probability")
 CURVES = 3
@@ -112,13 +113,5 @@ if __name__ == "__main__":
         "picture has the higher odds too, the ascent on the right stopped at a lesser peak: each is one of many "
         "pictures. Likewise what is missing on the right need not speak against the class.",
         equation="log p/(1 − p) = S_c − log Σ_{k≠c} exp S_k",
-        papers=(
-            Paper(
-                "K. Simonyan, A. Vedaldi, A. Zisserman",
-                2014,
-                "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
-                "ICLR Workshop",
-                "https://arxiv.org/abs/1312.6034",
-            ),
-        ),
+        papers=(papers.SIMONYAN_2014,),
     )

@@ -13,9 +13,10 @@ from cnnviz.network.units import choose
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import About, Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import About, Context, Metric, Subject, Table
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
@@ -343,20 +344,5 @@ if __name__ == "__main__":
         "only what this image set contains. What they share need not be what the unit computes: nine dogs may be nine "
         "patches of fur. An orange frame marks a field that hangs over the picture's edge, where padding helped.",
         equation="p_i = max over (y, x) of a_u(i, y, x); the k pictures i with the largest p_i",
-        papers=(
-            Paper(
-                "R. Girshick, J. Donahue, T. Darrell, J. Malik",
-                2014,
-                "Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation",
-                "CVPR",
-                "https://arxiv.org/abs/1311.2524",
-            ),
-            Paper(
-                "M. D. Zeiler, R. Fergus",
-                2014,
-                "Visualizing and Understanding Convolutional Networks",
-                "ECCV",
-                "https://arxiv.org/abs/1311.2901",
-            ),
-        ),
+        papers=(papers.GIRSHICK_2014, papers.ZEILER_2014),
     )

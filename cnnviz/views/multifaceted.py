@@ -4,8 +4,9 @@ import numpy as np
 
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Metric, Subject, Table
 from cnnviz.views.unit_visualization import fitted
 
 SIDE, SMALL, GAP = 168, 53, 4
@@ -107,14 +108,5 @@ if __name__ == "__main__":
         "synthetic picture owes its position and colours to the real pictures it starts from. A facet that nobody can "
         "name may be one of backgrounds or of brightness.",
         equation="I ← TV(I + η m · g / mean|g|), g = ∂/∂I[score up to s − γ‖φ − μ‖² / ‖μ‖²]",
-        papers=(
-            Paper(
-                "A. Nguyen, J. Yosinski, J. Clune",
-                2016,
-                "Multifaceted Feature Visualization: Uncovering the Different Types of Features Learned By Each Neuron "
-                "in Deep Neural Networks",
-                "ICML workshop on Visualization for Deep Learning",
-                "https://arxiv.org/abs/1602.03616",
-            ),
-        ),
+        papers=(papers.NGUYEN_2016,),
     )

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 TILE = 96  # of a neighbour, in CSS pixels
 SHARP = 2  # picture pixels a CSS pixel, at most
@@ -215,13 +216,5 @@ if __name__ == "__main__":
         "not name. "
         "Distances of two networks, or of features and pixels, cannot be compared.",
         equation="d(i, j) = ‖φ(xᵢ) − φ(xⱼ)‖₂, with φ the features, or the pixels",
-        papers=(
-            Paper(
-                "A. Krizhevsky, I. Sutskever, G. Hinton",
-                2012,
-                "ImageNet Classification with Deep Convolutional Neural Networks",
-                "NeurIPS",
-                "https://doi.org/10.1145/3065386",
-            ),
-        ),
+        papers=(papers.KRIZHEVSKY_2012,),
     )

@@ -3,9 +3,10 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import Context, Paper, Subject
+from cnnviz.views.kit.section import Context, Subject
 
 
 def view(result: Result, context: Context) -> dict:
@@ -105,20 +106,5 @@ if __name__ == "__main__":
         "another column. Each picture is one peak of many: where another picture does better by its objective, a "
         "longer ascent from another start might not.",
         equation="f_u(y₀, x₀) · mean f_u · mean f² · S_c · log p_c/(1 − p_c)",
-        papers=(
-            Paper(
-                "C. Olah, A. Mordvintsev, L. Schubert",
-                2017,
-                "Feature Visualization",
-                "Distill",
-                "https://doi.org/10.23915/distill.00007",
-            ),
-            Paper(
-                "A. Mordvintsev, C. Olah, M. Tyka",
-                2015,
-                "Inceptionism: Going Deeper into Neural Networks",
-                "Google Research Blog",
-                "https://research.google/blog/inceptionism-going-deeper-into-neural-networks/",
-            ),
-        ),
+        papers=(papers.OLAH_2017, papers.MORDVINTSEV_2015),
     )

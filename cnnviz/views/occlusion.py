@@ -4,8 +4,9 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it rises)"}
 
@@ -87,20 +88,5 @@ if __name__ == "__main__":
         "What is much smaller than the square is blurred to its size. Another size or colour gives another map. A "
         "probability near 1 hardly falls even where the evidence does; the logit (score: logit) shows that.",
         equation="M(p) = mean over masks w that cover p of S_c(x) − S_c(x under w)",
-        papers=(
-            Paper(
-                "M. D. Zeiler, R. Fergus",
-                2014,
-                "Visualizing and Understanding Convolutional Networks",
-                "ECCV",
-                "https://arxiv.org/abs/1311.2901",
-            ),
-            Paper(
-                "S. Nakandala, A. Kumar, Y. Papakonstantinou",
-                2019,
-                "Incremental and Approximate Inference for Faster Occlusion-based Deep CNN Explanations",
-                "SIGMOD",
-                "https://doi.org/10.1145/3299869.3319874",
-            ),
-        ),
+        papers=(papers.ZEILER_2014, papers.NAKANDALA_2019),
     )

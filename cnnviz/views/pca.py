@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Figure, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Subject, Table
 
 SIZE = 720  # of a scatter, in CSS pixels
 MARGIN = 28
@@ -318,13 +319,5 @@ if __name__ == "__main__":
         "along a "
         "third direction. The directions are those of variance, not of importance to the classifier.",
         equation="X = centred features, XᵀX v = λ v; map = X (v₁ v₂); explained = λ / Σλ",
-        papers=(
-            Paper(
-                "K. Pearson",
-                1901,
-                "On Lines and Planes of Closest Fit to Systems of Points in Space",
-                "Philosophical Magazine 2(11)",
-                "https://doi.org/10.1080/14786440109462720",
-            ),
-        ),
+        papers=(papers.PEARSON_1901,),
     )

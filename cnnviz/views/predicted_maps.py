@@ -10,7 +10,8 @@ from PIL import Image
 
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
-from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views import papers
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.predictions import BAR, bars, matrix, percent, short, svg
 
 MOST_CLASSES = 24  # of the matrix, the commonest
@@ -35,10 +36,6 @@ DO_NOT_CONCLUDE = (
     "one picture go together, so few pictures are few, however many pixels they have."
 )
 EQUATION = "IoU_c = |ŷ = c and t = c| / |ŷ = c or t = c|;  S_c = mean over pixels given to c of its score"
-PAPER = Paper(
-    "M. Everingham, L. Van Gool, C. K. I. Williams, J. Winn, A. Zisserman", 2010,
-    "The Pascal Visual Object Classes (VOC) Challenge", "IJCV", "https://doi.org/10.1007/s11263-009-0275-4",
-)  # fmt: skip
 
 
 def view(result: Result, context: Context) -> dict:
@@ -69,7 +66,7 @@ def view(result: Result, context: Context) -> dict:
         "how_to_read": HOW_TO_READ + (MASKS + _unknown(numbers) if judged else NO_MASKS),
         "do_not_conclude": DO_NOT_CONCLUDE,
         "equation": EQUATION,
-        "papers": (PAPER,),
+        "papers": (papers.EVERINGHAM_2010,),
     }
 
 

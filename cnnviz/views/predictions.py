@@ -10,8 +10,9 @@ from PIL import Image
 from cnnviz.network import kinds
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 
 WHOLE = 40  # classes; of more, the matrix shows the MOST_CONFUSED
 MOST_CONFUSED = 24
@@ -495,20 +496,5 @@ if __name__ == "__main__":
         "is no certainty. Classes with few pictures have figures that chance decides. A confident mistake may be the "
         "label's.",
         equation="accuracy = mean of [arg max z(xᵢ) ∈ Lᵢ];  ECE = Σ_b n_b/n · |accuracy_b − mean probability_b|",
-        papers=(
-            Paper(
-                "A. Krizhevsky, I. Sutskever, G. Hinton",
-                2012,
-                "ImageNet Classification with Deep Convolutional Neural Networks",
-                "NeurIPS",
-                "https://doi.org/10.1145/3065386",
-            ),
-            Paper(
-                "C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger",
-                2017,
-                "On Calibration of Modern Neural Networks",
-                "ICML",
-                "https://arxiv.org/abs/1706.04599",
-            ),
-        ),
+        papers=(papers.KRIZHEVSKY_2012, papers.GUO_2017),
     )

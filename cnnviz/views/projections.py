@@ -9,33 +9,11 @@ from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.attributions import because, sheet
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 from cnnviz.views.maximal_patches import block, cell, patches_that_excite, unprobed
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 WIDTH, GAP = 516, 16  # of a unit's figure, so that several stand side by side
-SIMONYAN = Paper(
-    "K. Simonyan, A. Vedaldi, A. Zisserman",
-    2013,
-    "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
-    "ICLR workshop 2014",
-    "https://arxiv.org/abs/1312.6034",
-)
-
-NIE = Paper(
-    "W. Nie, Y. Zhang, A. Patel",
-    2018,
-    "A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based Visualizations",
-    "ICML",
-    "https://arxiv.org/abs/1805.07039",
-)
-ADEBAYO = Paper(
-    "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim",
-    2018,
-    "Sanity Checks for Saliency Maps",
-    "NeurIPS",
-    "https://arxiv.org/abs/1810.03292",
-)
 
 
 def view(result: Result, context: Context, do_not_conclude: str) -> dict:

@@ -1,8 +1,9 @@
 """A figure a probe picture, a row a class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, section
-from cnnviz.views.kit.section import Context, Metric, Paper
+from cnnviz.views.kit.section import Context, Metric
 
 TITLES = {
     "gradient": "",  # of what is said in view
@@ -35,34 +36,5 @@ if __name__ == "__main__":
         "is what gradients of ReLU networks look like. A map on the object does not prove that the network looks at "
         "the object: an edge detector does as well on many pictures.",
         equation="M(x) = max over channels of |∂S_c(x)/∂x|",
-        papers=(
-            Paper(
-                "K. Simonyan, A. Vedaldi, A. Zisserman",
-                2013,
-                "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
-                "ICLR workshop 2014",
-                "https://arxiv.org/abs/1312.6034",
-            ),
-            Paper(
-                "D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg",
-                2017,
-                "SmoothGrad: removing noise by adding noise",
-                "ICML workshop",
-                "https://arxiv.org/abs/1706.03825",
-            ),
-            Paper(
-                "A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje",
-                2016,
-                "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences",
-                "arXiv",
-                "https://arxiv.org/abs/1605.01713",
-            ),
-            Paper(
-                "M. Sundararajan, A. Taly, Q. Yan",
-                2017,
-                "Axiomatic Attribution for Deep Networks",
-                "ICML",
-                "https://arxiv.org/abs/1703.01365",
-            ),
-        ),
+        papers=(papers.SIMONYAN_2014, papers.SMILKOV_2017, papers.SHRIKUMAR_2016, papers.SUNDARARAJAN_2017),
     )

@@ -4,8 +4,9 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 # Okabe and Ito's, told apart with any colour vision: the outline found, the true one, the seeds of the background.
 FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
@@ -123,20 +124,5 @@ if __name__ == "__main__":
         "so that the runner-up's outline is often the same. Nor does an outline around the thing prove that the "
         "network decides by it: sensitivity is not evidence. Of two things one is lost: only one piece is kept.",
         equation="M = blur(maxₖ |∂S_c/∂xₖ|);  foreground: M ≥ q₀.₉₅,  background: M ≤ q₀.₃;  IoU = |A ∩ B| / |A ∪ B|",
-        papers=(
-            Paper(
-                "K. Simonyan, A. Vedaldi, A. Zisserman",
-                2013,
-                "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps",
-                "ICLR workshop 2014",
-                "https://arxiv.org/abs/1312.6034",
-            ),
-            Paper(
-                "C. Rother, V. Kolmogorov, A. Blake",
-                2004,
-                "“GrabCut”: Interactive Foreground Extraction using Iterated Graph Cuts",
-                "ACM Transactions on Graphics (SIGGRAPH)",
-                "https://doi.org/10.1145/1015706.1015720",
-            ),
-        ),
+        papers=(papers.SIMONYAN_2014, papers.ROTHER_2004),
     )

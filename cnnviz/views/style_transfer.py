@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, given, panels, section
-from cnnviz.views.kit.section import Context, Paper
+from cnnviz.views.kit.section import Context
 
 SHOWN_SIZE = 224  # CSS pixels of a variant's longer side, at least
 ACROSS = 4  # so many stand side by side on a page; more get a sheet first that shows them in one row
@@ -226,20 +227,5 @@ if __name__ == "__main__":
         "against their own.",
         equation="I* = argmin α ‖F(I) − F(c)‖²/‖F(c)‖² + β mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I),  "
         "Ĝ_l = Σ_s w_s G_l(s)",
-        papers=(
-            Paper(
-                "L. A. Gatys, A. S. Ecker, M. Bethge",
-                2016,
-                "Image Style Transfer Using Convolutional Neural Networks",
-                "CVPR",
-                "https://doi.org/10.1109/CVPR.2016.265",
-            ),
-            Paper(
-                "L. A. Gatys, M. Bethge, A. Hertzmann, E. Shechtman",
-                2016,
-                "Preserving Color in Neural Artistic Style Transfer",
-                "arXiv",
-                "https://arxiv.org/abs/1606.05897",
-            ),
-        ),
+        papers=(papers.GATYS_2016, papers.GATYS_2016_COLOUR),
     )

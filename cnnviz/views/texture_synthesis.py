@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, given, panels, section
-from cnnviz.views.kit.section import Context, Paper
+from cnnviz.views.kit.section import Context
 
 
 def view(result: Result, context: Context) -> dict:
@@ -130,13 +131,5 @@ if __name__ == "__main__":
         "patches of it can remain where no layer minds. Relative errors of two nets are no contest.",
         equation="I* = argmin mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I);  the paper: Σ_l E_l,  "
         "E_l = Σ(G − Ĝ)²/(4 N² M²)",
-        papers=(
-            Paper(
-                "L. A. Gatys, A. S. Ecker, M. Bethge",
-                2015,
-                "Texture Synthesis Using Convolutional Neural Networks",
-                "NIPS",
-                "https://arxiv.org/abs/1505.07376",
-            ),
-        ),
+        papers=(papers.GATYS_2015,),
     )

@@ -1,8 +1,9 @@
 """The t-SNE map: dots by class, each class alone, and the pictures at their places."""
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Metric, Paper, Table
+from cnnviz.views.kit.section import Context, Metric, Table
 from cnnviz.views.pca import maps
 
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
@@ -56,20 +57,5 @@ if __name__ == "__main__":
         "islands can "
         "even appear in pure noise at low perplexity.",
         equation="min KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij), q_ij ∝ 1 / (1 + ‖y_i − y_j‖²)",
-        papers=(
-            Paper(
-                "L. van der Maaten, G. Hinton",
-                2008,
-                "Visualizing Data using t-SNE",
-                "JMLR 9",
-                "https://www.jmlr.org/papers/v9/vandermaaten08a.html",
-            ),
-            Paper(
-                "P. G. Poličar, M. Stražar, B. Zupan",
-                2024,
-                "openTSNE: A Modular Python Library for t-SNE Dimensionality Reduction and Embedding",
-                "Journal of Statistical Software 109(3)",
-                "https://doi.org/10.18637/jss.v109.i03",
-            ),
-        ),
+        papers=(papers.VAN_DER_MAATEN_2008, papers.POLICAR_2024),
     )

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.run.result import Result
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Paper
+from cnnviz.views.kit.section import Context, Metric
 
 CELL = 64  # of a picture at the finest level, in pixels: a whole thumbnail
 TILE = 512  # of a tile, in pixels; a whole number of cells at every level
@@ -195,20 +196,5 @@ if __name__ == "__main__":
         "together, and "
         "pictures move to fill the corners. Distances in the grid mean less than in the map, and those mean little.",
         equation="min over assignments c of Σ_i ‖p_i − c_i‖²; seam(i, j) = ‖φ(x_i) − φ(x_j)‖",
-        papers=(
-            Paper(
-                "L. van der Maaten, G. Hinton",
-                2008,
-                "Visualizing Data using t-SNE",
-                "JMLR 9",
-                "https://www.jmlr.org/papers/v9/vandermaaten08a.html",
-            ),
-            Paper(
-                "R. Jonker, A. Volgenant",
-                1987,
-                "A Shortest Augmenting Path Algorithm for Dense and Sparse Linear Assignment Problems",
-                "Computing 38",
-                "https://doi.org/10.1007/BF02278710",
-            ),
-        ),
+        papers=(papers.VAN_DER_MAATEN_2008, papers.JONKER_1987),
     )

@@ -8,9 +8,10 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import About, Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values
@@ -295,13 +296,5 @@ if __name__ == "__main__":
         "own module puts out; where a batch normalisation follows, being below 0 there means nothing. A rarely active "
         "unit is not a useless one: it may be what tells a rare class.",
         equation="active_u = mean over pictures and places of [a_u(i, y, x) > 0]",
-        papers=(
-            Paper(
-                "X. Glorot, A. Bordes, Y. Bengio",
-                2011,
-                "Deep Sparse Rectifier Neural Networks",
-                "AISTATS",
-                "https://proceedings.mlr.press/v15/glorot11a.html",
-            ),
-        ),
+        papers=(papers.GLOROT_2011,),
     )

@@ -8,9 +8,10 @@ from PIL import Image
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import Context, Figure, Metric, Paper, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.maximal_patches import COLUMNS, cell, patch, sheet
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
@@ -164,20 +165,5 @@ if __name__ == "__main__":
         "the unit is for. Colours and repetition come in part from the way the pictures are made, and position means "
         "nothing.",
         equation="I* = argmax E_v[mean a_u(v(I)) + mean of its strongest quarter]",
-        papers=(
-            Paper(
-                "D. Erhan, Y. Bengio, A. Courville, P. Vincent",
-                2009,
-                "Visualizing Higher-Layer Features of a Deep Network",
-                "Université de Montréal, technical report 1341",
-                "https://www.researchgate.net/publication/265022827",
-            ),
-            Paper(
-                "C. Olah, A. Mordvintsev, L. Schubert",
-                2017,
-                "Feature Visualization",
-                "Distill",
-                "https://doi.org/10.23915/distill.00007",
-            ),
-        ),
+        papers=(papers.ERHAN_2009, papers.OLAH_2017),
     )
