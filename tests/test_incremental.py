@@ -82,7 +82,7 @@ def test_a_finished_run_has_nothing_to_do(checkout):
         ),
         pytest.param("tiny.yaml", "device: cpu", "device: auto", {}, id="the device"),
         pytest.param(
-            "tiny.yaml", "models:", "title: Other\nmodels:", {"index": 1}, id="the gallery's title"
+            "tiny.yaml", "\ntitle: '{x}", "\ntitle: '{y}", {"index": 1}, id="the gallery's title"
         ),
     ],
 )  # fmt: skip
