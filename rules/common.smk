@@ -43,8 +43,7 @@ if workflow.is_main_process:
 try:
     config = complete(config)
 
-    from cnnviz.pictures import listing  # only now: a wrong key need not wait for numpy
-    from cnnviz.pictures import sizes
+    from cnnviz.pictures import listing, sizes  # only now: a wrong key need not wait for numpy
 
     for model in config["models"].values():
         listing.check_probes(config["image_sets"][model["image_set"]], model["probes"])

@@ -32,10 +32,9 @@ def excited(layer: Layer, units: Sequence[int]) -> Objective:
 
 def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
     """Small random changes, ending at the network's own size where the layer takes no other."""
+    # Views are of many sizes. One that fits would not tell: a layer may want even sides, say.
     step = max(1, model.trial.get("step", 1))
-    larger = [
-        tuple(model.fitting(side * 1.25) - i * step for side in size) for i in range(4)
-    ]  # views are of many sizes
+    larger = [tuple(model.fitting(side * 1.25) + i * step for side in size) for i in range(4)]
     free = layer.height * layer.width > 1 and all(takes(model, tried, layer) for tried in larger)
     return robust(None if free else model.preprocess.size, min(1.0, min(size) / LEAST), model.fitting)
 

@@ -11,7 +11,6 @@ import torch
 from cnnviz.check import pictures
 from cnnviz.network import doors, models
 from cnnviz.network import facts as known
-from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 from cnnviz.pictures.images import ImageSet, Picture
 
@@ -50,25 +49,8 @@ class Seen:
 
 def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -> Model:
     """The model as jobs have it, without its network.json."""
-    feature = known.feature(facts, block["feature_layer"])
-    return Model(
-        id=facts["id"],
-        net=built.net.to(device),
-        preprocess=models.preprocess(facts["preprocess"], facts["channels"]),
-        layers=tuple(Layer(**layer) for layer in facts["layers"]),
-        chosen=tuple(known.chosen(facts, block["layers"])),
-        feature=tuple(feature["at"]),
-        feature_name=feature["name"],
-        feature_size=feature["size"],
-        classes=tuple(facts["classes"]),
-        label_to_output=tuple(facts["label_to_output"]),
-        device=device,
-        provenance={},
-        channels=facts["channels"],
-        kind=facts["kind"],
-        outputs=block["outputs"],
-        trial=facts["trial"],
-    )
+    feature, chosen = known.feature(facts, block["feature_layer"]), known.chosen(facts, block["layers"])
+    return models.opened(built.net.to(device), facts, feature, chosen, block["outputs"], device)
 
 
 def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:

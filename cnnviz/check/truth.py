@@ -9,7 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
 from cnnviz.activations import regression, segmentation
-from cnnviz.check import pictures, preprocessing, suspicions
+from cnnviz.check import pictures, suspicions
+from cnnviz.check.feeding import others, written
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen, scores_of
 from cnnviz.network import models
@@ -235,10 +236,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
     if old.mean() < GOOD:
         return Line("✓", "preprocessing", "no other could be clearly better"), float(old.mean())
     full, channels = seen.facts["preprocess"], seen.facts["channels"]
-    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
-    sizes = {f[:2] for f in forms if isinstance(f, tuple)}
-    changes = preprocessing.alternatives(full, channels, seen.model.preprocess.size, sizes)
-    started = time.monotonic()
+    changes, started = others(seen), time.monotonic()
 
     def error(change: dict, rows: np.ndarray) -> np.ndarray | None:
         try:
@@ -276,8 +274,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
         said = f"the error is {said} of the true values' deviation with {flow(change)[1:-1]}"
     else:
         said = f"{said} of the pixels are wrong with {flow(change)[1:-1]}"
-    written = {key: value for key, value in full.items() if key in seen.block["preprocess"]} | change
-    lines = (f"write under models.{seen.model.id}:", f"  preprocess: {flow(written)}")
+    lines = (f"write under models.{seen.model.id}:", written(seen, change))
     return Line("✗", "preprocessing", f"{said} ({words})", lines), float(new.mean())
 
 

@@ -206,8 +206,21 @@ def load(job: Job, *, gradients: str = "") -> Model:
     batches.limit(net, *facts["trial"]["batch"])
     net = net.to(device)
     precision.decide(net, torch.zeros(2, *facts["input"], device=device))
+    return opened(net, facts, feature, chosen, job.model["outputs"], device, provenance)
+
+
+def opened(
+    net: nn.Module,
+    facts: dict,
+    feature: dict,
+    chosen: Sequence[str],
+    outputs: dict,
+    device: torch.device,
+    provenance: dict | None = None,
+) -> Model:
+    """The model of a network, on ``device``, and of its facts; feature, chosen: as :mod:`cnnviz.network.facts` says."""
     return Model(
-        id=job.model_id,
+        id=facts["id"],
         net=net,
         preprocess=preprocess(facts["preprocess"], facts["channels"]),
         layers=tuple(Layer(**layer) for layer in facts["layers"]),
@@ -218,10 +231,10 @@ def load(job: Job, *, gradients: str = "") -> Model:
         classes=tuple(facts["classes"]),
         label_to_output=tuple(facts["label_to_output"]),
         device=device,
-        provenance=provenance,
+        provenance=provenance or {},
         channels=facts["channels"],
         kind=facts["kind"],
-        outputs=job.model["outputs"],
+        outputs=outputs,
         trial=facts["trial"],
     )
 

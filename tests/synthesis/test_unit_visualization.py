@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cnnviz.ascent.objectives import read, takes
-from cnnviz.ascent.units import largest, picture_size
+from cnnviz.ascent.units import largest, picture_size, views_of
 from cnnviz.demo.pictures import draw
 from cnnviz.network import models
 from cnnviz.network.layers import Layer
@@ -95,6 +95,14 @@ def test_pictures_are_as_large_as_it_takes(demo):
     vector = Layer("fc8", "classifier.6", "Linear", 12, 1, 1, "vector")
     assert picture_size(demo, vector, kept(64), 96) == (64, 64)
     assert takes(demo, (40, 40), demo.layer("conv5")) and not takes(demo, (40, 40), vector)
+
+
+@pytest.mark.parametrize("step", [1, 32, 64])
+def test_views_of_other_sizes_are_tried_at_sizes_above_the_pictures(demo, monkeypatch, step):
+    tried = []
+    monkeypatch.setattr("cnnviz.ascent.units.takes", lambda model, size, layer: tried.append(size) or True)
+    views_of(replace(demo, trial={"step": step}), demo.layer("conv5"), (64, 64))
+    assert len(set(tried)) == 4 and all(side >= 64 and side % step == 0 for size in tried for side in size)
 
 
 def test_best_patches_are_those_of_the_forward_pass():
