@@ -190,7 +190,7 @@ def test_near_chance_is_said_on_the_models_pages_and_on_its_card_only(tmp_path):
     told = {
         p.relative_to(tmp_path / "site").as_posix()
         for p, page in static.pages(tmp_path / "site").items()
-        if "No better than guessing: 17.0 % of 300 labelled pictures" in page.text
+        if "Not clearly better than guessing: 17.0 % of 300 labelled pictures" in page.text
     }
     sections = {f"models/nasty-1/sections/{id}.html" for id in synthetic.SECTIONS}
     assert told == sections | {"models/nasty-1/index.html", "index.html"}
