@@ -85,6 +85,11 @@ def test_each_paper_is_written_once():
     assert len({paper.title for paper in known}) == len({paper.url for paper in known}) == len(known) > 30
 
 
+def test_names_of_classes_are_shortened_in_one_place():
+    cut = [path for path in PACKAGE.rglob("*.py") if '.split(",")[0]' in path.read_text()]
+    assert cut == [PACKAGE / "network" / "class_names.py"]
+
+
 def test_modules_have_a_room():
     assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and list(path.glob("*.py"))} == (

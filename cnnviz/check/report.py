@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from cnnviz.network.class_names import short
+
 
 @dataclass(frozen=True)
 class Line:
@@ -41,8 +43,8 @@ def show(line: Line) -> None:
 
 def some(names: Sequence[str], most: int = 3) -> str:
     """The first of them; of several names of one thing the first."""
-    short = [str(name).split(",")[0] for name in names[:most]]
-    return ", ".join(n if len(n) <= 30 else f"{n[:28]}…" for n in short) + (", …" if len(names) > most else "")
+    shown = [short(str(name)) for name in names[:most]]
+    return ", ".join(n if len(n) <= 30 else f"{n[:28]}…" for n in shown) + (", …" if len(names) > most else "")
 
 
 def percent(share: float, interval: Sequence[float] = ()) -> str:

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import bdtrc, logsumexp, softmax
 from scipy.stats import binomtest
 
+from cnnviz.network.class_names import short
 from cnnviz.pictures.rows import in_order
 
 SURE = 0.001
@@ -271,6 +272,6 @@ def named_rightly(pictures: Sequence[str], names: Sequence[str], predicted: Sequ
         return " " + " ".join(re.findall(r"[^\W\d_]+", text.casefold())) + " "
 
     files = [words(name.rpartition("/")[2].rpartition(".")[0]) for name in pictures]
-    said = [words(names[output].split(",")[0]) for output in predicted]
+    said = [words(short(names[output])) for output in predicted]
     agree = np.array([[len(s) > 4 and s in file for s in said] for file in files], bool)
     return np.flatnonzero(agree.diagonal()).tolist(), float(agree.mean(1).sum())

@@ -124,19 +124,19 @@ def _core(name: str) -> str:
     return _joined(re.sub(r"^(?:[0-9]+|n[0-9]{8})[\W_]+", "", name) or name)
 
 
-def _first(name: str) -> str:
-    """The first of several names of one thing: "tench, Tinca tinca"."""
-    return name.split(",")[0]
+def short(name: str) -> str:
+    """The first of several names of one thing, as ImageNet lists them: "tench, Tinca tinca"."""
+    return name.split(",")[0].strip()
 
 
 # (of a name of the class, of a name of the output → all keys), from the strictest to the loosest
 _LEVELS: tuple[tuple[Callable[[str], str], Callable[[str], list[str]]], ...] = (
     (_exact, lambda name: [_exact(name)]),
     (plain, lambda name: [plain(name)]),
-    (plain, lambda name: [plain(_first(name))]),
+    (plain, lambda name: [plain(short(name))]),
     (plain, lambda name: [plain(part) for part in name.split(",")]),
-    (_joined, lambda name: [_joined(part) for part in (name, _first(name))]),
-    (_core, lambda name: [_core(part) for part in (name, _first(name))]),
+    (_joined, lambda name: [_joined(part) for part in (name, short(name))]),
+    (_core, lambda name: [_core(part) for part in (name, short(name))]),
 )
 
 
@@ -199,7 +199,7 @@ def _shared(classes: Sequence[str], outputs: Outputs) -> bool:
     """Whether a class has a name of an output, be it one that several classes, or several outputs, have."""
     if not outputs.source and len(outputs.names) - outputs.offset != 2:
         return False
-    of_outputs = {plain(part) for names in outputs.every for name in names for part in (name, _first(name))}
+    of_outputs = {plain(part) for names in outputs.every for name in names for part in (name, short(name))}
     return any(plain(name) in of_outputs and _value(name) is None for name in classes)
 
 
@@ -253,7 +253,7 @@ def _why(name: str, taken: dict[int, str], outputs: Outputs) -> str:
         if _value(name) is not None:
             return f"the outputs are 0 to {room - 1}"
         return "the outputs have no names: list them under classes:"
-    called = [i for i, names in enumerate(outputs.every) if plain(name) in [plain(_first(n)) for n in names]]
+    called = [i for i, names in enumerate(outputs.every) if plain(name) in [plain(short(n)) for n in names]]
     if len(called) > 1:
         return f"{len(called)} outputs are called so"
     if called:
@@ -261,6 +261,6 @@ def _why(name: str, taken: dict[int, str], outputs: Outputs) -> str:
         return f"its output is that of {other!r}" if other is not None else "another class has the same name"
     if len(outputs.names) > MOST_NAMES:
         return "no output is called so"
-    near = {plain(part): part.strip() for names in outputs.every for part in (names[-1], _first(names[-1]))}
+    near = {plain(part): part.strip() for names in outputs.every for part in (names[-1], short(names[-1]))}
     close = difflib.get_close_matches(plain(name), near, n=1, cutoff=0.6)
     return f"no output is called so; the nearest is {near[close[0]]!r}" if close else "no output is called so"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, intervals, panels, section
@@ -67,7 +68,7 @@ def heat(result: Result, context: Context, key: str, title: str) -> Figure:
         for row in numbers["asked"]
         if row["verdict"] == LEANS
     )
-    drawn, width, height = intervals.heat(grid(result, key), [c.split(",")[0] for c in classes], shown, marked)
+    drawn, width, height = intervals.heat(grid(result, key), [short(c) for c in classes], shown, marked)
     leaning = f" Ringed: {', '.join(said(r) for r in numbers['asked'] if r['verdict'] == LEANS)}." if marked else ""
     return context.figure(
         f"heat-{key}", f"heat-{key}.svg", drawn, width, height,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -35,7 +36,7 @@ def view(result: Result, context: Context) -> dict:
     logits, probabilities, ranks = (result.arrays[name] for name in ("logits", "probabilities", "ranks"))
     targets = result.arrays["targets"]  # two classes may share a name
     classes, fallback = result.numbers["classes"], set(result.numbers["fallback"])
-    names = [name.split(",")[0].strip() for name in classes]  # ImageNet's names list synonyms
+    names = [short(name) for name in classes]
     steps = result.numbers["snapshot_steps"]
     n, height, width, _ = pictures.shape
     kind = context.kind
@@ -165,7 +166,7 @@ def published(result: Result, context: Context) -> tuple[list[section.Figure], t
     settings = numbers["settings"]
     kind = context.kind
     classes = numbers["settings_classes"]
-    names = [name.split(",")[0].strip() for name in classes]
+    names = [short(name) for name in classes]
     subjects = [Subject("class", name) for name in classes]
     levels = "the pictures themselves: levels 0 … 255 are what was optimised"
     stages = colour.rgb(arrays["settings/stages"], shown_channels)

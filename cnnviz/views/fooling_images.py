@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
@@ -14,7 +15,7 @@ DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each l
 def view(result: Result, context: Context) -> dict:
     arrays, parameters = result.arrays, result.parameters
     classes = context.model["classes"]
-    names = [name.split(",")[0].strip() for name in classes]  # ImageNet's names list synonyms
+    names = [short(name) for name in classes]
     show = context.image_set.config.get("show")
     scale = max(1, 192 // arrays["pictures"].shape[1])
     fooled = arrays["found"] == arrays["target"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
@@ -14,7 +15,7 @@ ALONE = 48  # classes with figures of their own
 
 def view(result: Result, context: Context) -> dict:
     arrays, classes = result.arrays, result.numbers["classes"]
-    names = [name.split(",")[0].strip() for name in classes]
+    names = [short(name) for name in classes]
     pictures = colour.rgb(arrays["pictures"], context.image_set.config.get("show"))
     logits, odds, probabilities, rivals = (arrays[key] for key in ("logits", "odds", "probabilities", "rivals"))
     steps = result.parameters["steps"]

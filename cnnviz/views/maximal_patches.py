@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.sparse import csr_array
 
+from cnnviz.network.class_names import short
 from cnnviz.network.units import choose
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
@@ -315,7 +316,7 @@ def _called(context: Context, label: int) -> str:
     """A class of the picture set by the network's first name for it, or by the set's where it has none."""
     output = context.model["label_to_output"][label]
     name = context.image_set.classes[label] if output is None else context.model["classes"][output]
-    return name.split(",")[0]
+    return short(name)
 
 
 def _classes(context: Context, found: list[int]) -> str:

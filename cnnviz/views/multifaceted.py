@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -31,11 +32,11 @@ def view(result: Result, context: Context) -> dict:
     figures, rows = [], []
     for target, name in zip(dict.fromkeys(arrays["target"].tolist()), result.numbers["classes"], strict=True):
         facets = np.flatnonzero(arrays["target"] == target)
-        short = name.split(",")[0].strip()
+        called = short(name)
         chance = [f"{arrays['probabilities'][i]:.2g}" for i in facets]
         sizes = ", ".join(map(str, arrays["size"][facets]))
         words = (
-            f"{short}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of {result.numbers['pictures'][name]} "
+            f"{called}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of {result.numbers['pictures'][name]} "
             f"pictures (with {sizes} of them). The network gives the synthetic pictures p = {', '.join(chance)}."
         )
         columns = [
@@ -48,7 +49,7 @@ def view(result: Result, context: Context) -> dict:
             context.picture(
                 f"class-{target}",
                 both,
-                alt=f"{len(facets)} columns for {short}: a synthetic picture each, under it a blurred mean and real "
+                alt=f"{len(facets)} columns for {called}: a synthetic picture each, under it a blurred mean and real "
                 "pictures.",
                 caption=f"{words} Under each: first the mean of the real pictures it starts from, then the real "
                 "pictures nearest to the middle of its cluster.",
@@ -60,7 +61,7 @@ def view(result: Result, context: Context) -> dict:
         )
         for i in facets:
             rows.append(
-                (short, int(arrays["facet"][i]) + 1, int(arrays["size"][i]), round(float(arrays["logits"][i]), 2),
+                (called, int(arrays["facet"][i]) + 1, int(arrays["size"][i]), round(float(arrays["logits"][i]), 2),
                  float(f"{arrays['probabilities'][i]:.3g}"), int(arrays["ranks"][i]),
                  "yes" if own[i] else f"no, to facet {arrays['own'][i] + 1}")
             )  # fmt: skip

@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import section
@@ -183,15 +184,13 @@ def _tile(address: str, x: int, y: int, size: int, kind: str) -> str:
 def _named(context: Context, index: int) -> str:
     picture = context.image_set.pictures[index]
     name = picture.name.rsplit("/", 1)[-1]
-    label = None if picture.label is None else context.image_set.classes[picture.label].split(",")[0]
+    label = None if picture.label is None else short(context.image_set.classes[picture.label])
     return name if label is None or label in name else f"{label} ({name})"
 
 
 def _classes(context: Context, neighbors: np.ndarray) -> str:
     pictures = (context.image_set.pictures[int(i)] for i in neighbors)
-    return ", ".join(
-        "no class" if p.label is None else context.image_set.classes[p.label].split(",")[0] for p in pictures
-    )
+    return ", ".join("no class" if p.label is None else short(context.image_set.classes[p.label]) for p in pictures)
 
 
 def _mean(shares: np.ndarray) -> tuple[float, str, str, tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, panels, section
@@ -12,7 +13,7 @@ from cnnviz.views.kit.section import Context, Subject
 def view(result: Result, context: Context) -> dict:
     arrays, numbers = result.arrays, result.numbers
     layer, unit = numbers["layer"], numbers["unit"]
-    of_class = numbers["class"].split(",")[0].strip()
+    of_class = short(numbers["class"])
     pictures = colour.rgb(arrays["pictures"], context.image_set.config.get("show"))
     values, relative = arrays["values"], arrays["relative"]
     own = np.diagonal(values[:-1])

@@ -8,6 +8,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import section
@@ -247,7 +248,7 @@ def _drawn(labels: np.ndarray) -> list[int]:
 
 
 def _short(name: str) -> str:
-    name = name.split(",")[0]
+    name = short(name)
     return name if len(name) <= 18 else name[:17] + "…"
 
 

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from cnnviz.network import kinds
+from cnnviz.network import class_names, kinds
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -44,7 +44,7 @@ def svg(width: int, height: int, parts: list[str]) -> bytes:
 
 def short(name: str, length: int = 22) -> str:
     """The first of a class's names, cut to ``length`` characters."""
-    name = name.split(",")[0].strip()
+    name = class_names.short(name)
     return name if len(name) <= length else name[: length - 1] + "…"
 
 

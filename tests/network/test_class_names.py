@@ -29,6 +29,10 @@ def shown(path: str) -> list[str]:
     return [names[-1] for names in class_lists.read(path, "")]
 
 
+def test_the_short_name_is_the_first_of_several_without_spaces_around_it():
+    assert [class_names.short(n) for n in ("tench, Tinca tinca", " cat ,felis", "bee")] == ["tench", "cat", "bee"]
+
+
 TEXTS = [
     "bee\nant\ncat\n",
     "\ufeffbee\r\nant\r\n\r\ncat",
