@@ -15,6 +15,12 @@ from torch import Tensor
 from cnnviz.ascent.transforms import tent
 
 Between = Callable[[Tensor, Tensor, int], Tensor]
+GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
+
+
+def grey(channels: int) -> tuple[float, ...]:
+    """The usual ``centre``: the mean colour of photographs, or the middle of channels that are no R, G and B."""
+    return GREY if channels == 3 else (0.5,) * channels
 
 
 def total_variation(x: Tensor, power: float = 1) -> Tensor:

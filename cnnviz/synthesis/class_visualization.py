@@ -41,7 +41,7 @@ from cnnviz.ascent.climb import views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.objectives import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
-from cnnviz.ascent.regularisers import border, l2, total_variation
+from cnnviz.ascent.regularisers import border, grey, l2, total_variation
 from cnnviz.ascent.scores import chosen, has_maps, judge, objective, score_at
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
@@ -53,15 +53,9 @@ from cnnviz.synthesis.published import BLUR, SETTINGS
 
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
-GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
 SIDE = 224  # pixels, for which the penalties' weights are stated
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # per class, at which gradients are taken
-
-
-def centre(model: Model) -> tuple[float, ...]:
-    """The colour that stands for nothing."""
-    return GREY if model.channels == 3 else (0.5,) * model.channels
 
 
 def visualise(
@@ -80,7 +74,7 @@ def visualise(
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
     start = fourier(size, seeds, channels=model.channels, device=model.device)
-    grey = centre(model)
+    centre = grey(model.channels)
     if dead is None:
         score, dead = score_at(model, classes, start.picture(start.variable))
     else:
@@ -96,8 +90,8 @@ def visualise(
         optimiser=adam(0.03, 0.01),
         penalties={
             "total variation": lambda x: parameters["total_variation"] * strength * total_variation(x),
-            "distance to grey": lambda x: parameters["l2"] * strength * l2(x, grey),
-            "border": lambda x: parameters["border"] * strength * border(x, grey),
+            "distance to grey": lambda x: parameters["l2"] * strength * l2(x, centre),
+            "border": lambda x: parameters["border"] * strength * border(x, centre),
         },
         easing=parameters["easing"],
         transform=views_of(model, size),
@@ -141,16 +135,16 @@ def drawn(
 
 def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
     """One ascent a class under each of the published settings: the arrays "settings/…" of the module's docstring."""
-    grey = centre(model)
+    centre = grey(model.channels)
     any_size = all(
         takes(model, tuple(model.fitting(side * times) for side in model.preprocess.size)) for times in (0.8, 1.4)
     )
     found: dict[str, list] = {name: [] for name in ("stages", "logits", "probabilities", "ranks", "distance")}
     for setting in SETTINGS:
-        begin = published.start(model, setting.start, seeds, grey)
+        begin = published.start(model, setting.start, seeds, centre)
         score, _ = score_at(model, classes, begin.picture(begin.variable))
         ascent = published.climb(
-            *(model, setting, score, begin, grey),
+            *(model, setting, score, begin, centre),
             steps=published.steps(setting, parameters["settings_share"]),
             l2=parameters["settings_l2"],
             any_size=any_size,
@@ -165,7 +159,7 @@ def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict
 
 def seen(model: Model, pictures: np.ndarray, classes: list[int]) -> dict[str, np.ndarray]:
     """:func:`judge`, and "distance": the root mean square of (n, h, w, c) uint8 pictures from grey."""
-    away = pictures / 255 - np.array(centre(model))
+    away = pictures / 255 - np.array(grey(model.channels))
     return judge(model, pictures, classes) | {"distance": np.sqrt(np.square(away).mean((1, 2, 3)))}
 
 
@@ -174,7 +168,7 @@ def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarra
 
     photograph: as the network takes it, or None: then there are two starts.
     """
-    grey = centre(model)
+    centre = grey(model.channels)
     words = {
         "steps": published.steps(BLUR, parameters["settings_share"]),
         "l2": 0.0,
@@ -182,8 +176,8 @@ def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarra
         "seed": 0,
         "stages": SNAPSHOTS,
     }
-    noise = published.start(model, "noise", [seed], grey)
-    plain = published.start(model, "grey", [seed], grey)
+    noise = published.start(model, "noise", [seed], centre)
+    plain = published.start(model, "grey", [seed], centre)
     begins = torch.cat([plain.variable, noise.variable])
     if photograph is not None:
         begins = torch.cat([begins, model.pictures([photograph])])
@@ -192,7 +186,7 @@ def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarra
         targets = [target] * len(variable)
         begin = pixels(variable)
         score, _ = score_at(model, targets, variable)
-        ascent = published.climb(model, BLUR, score, begin, grey, **words, times=times)
+        ascent = published.climb(model, BLUR, score, begin, centre, **words, times=times)
         stages = np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1)
         for key, values in ({"stages": stages} | seen(model, stages[:, -1], targets)).items():
             found.setdefault(f"{name}/{key}", []).append(values)
@@ -206,7 +200,7 @@ def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndar
     """
     found = []
     for target in classes:
-        start = published.start(model, "noise", [seed + i for i in range(NOISES)], centre(model)).variable
+        start = published.start(model, "noise", [seed + i for i in range(NOISES)], grey(model.channels)).variable
         score, _ = score_at(model, [target] * NOISES, start)
         found.append(published.slope(model, score, start).cpu().numpy())
     size = checkerboard.magnitude(np.concatenate(found))

@@ -36,7 +36,7 @@ from cnnviz.ascent.loop import Ascent, adam, ascend, momentum, to_bytes
 from cnnviz.ascent.objectives import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
-from cnnviz.ascent.regularisers import l2, l6, total_variation
+from cnnviz.ascent.regularisers import grey, l2, l6, total_variation
 from cnnviz.errors import NotApplicable
 from cnnviz.network import models
 from cnnviz.network.halving import in_batches
@@ -47,7 +47,6 @@ from cnnviz.run.job import Job, run
 
 SCORES = "scores"
 SIDE = 224  # pixels, for which λ₁ is stated
-GREY = (0.486, 0.465, 0.428)  # the mean colour of photographs, R, G, B
 NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
 RANGE = 80 / 255  # B, how far a photograph's colours are from grey
 SLOPE = RANGE / 6.5  # V, how much its neighbours differ
@@ -99,7 +98,7 @@ def invert(
     """
     target = as_seen(place)(read(model, originals, [place.module])[place.module])
     objective = {"match": match(place.module, target, as_seen(place))}
-    grey = GREY if model.channels == 3 else (0.5,) * model.channels
+    centre = grey(model.channels)
     values = originals[0].numel()
     if method == "fourier":
         sharpness = min(originals.shape[2:]) / SIDE
@@ -111,12 +110,12 @@ def invert(
             optimiser=adam(rate * (1 - place.depth / 2), rate / 3),
             penalties={
                 "total variation": lambda x: roughness * sharpness * place.depth / values * total_variation(x),
-                "distance to grey": lambda x: distance * place.depth / values * l2(x, grey),
+                "distance to grey": lambda x: distance * place.depth / values * l2(x, centre),
             },
             progress=place.name,
         )
     noise = [torch.randn(originals.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    start = (torch.tensor(grey)[:, None, None] + 0.04 * torch.stack(noise)).clamp(0, 1).to(originals)
+    start = (torch.tensor(centre)[:, None, None] + 0.04 * torch.stack(noise)).clamp(0, 1).to(originals)
     weight = NATURAL[min(int(place.depth * 3 - 1e-9), 2)] / values
     return ascend(
         model,
@@ -126,7 +125,7 @@ def invert(
         optimiser=momentum(RATE[0] * (RATE[1] / RATE[0]) ** place.depth * values),
         penalties={
             "total variation": lambda x: weight / SLOPE**2 * total_variation(x, 2),
-            "L6": lambda x: weight / RANGE**6 * l6(x, grey),
+            "L6": lambda x: weight / RANGE**6 * l6(x, centre),
         },
         progress=place.name,
     )

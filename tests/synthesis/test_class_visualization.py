@@ -9,13 +9,13 @@ from cnnviz import config
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.objectives import logit, read, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
-from cnnviz.ascent.regularisers import blur, clip_small_contributions, clip_small_norms, decay
+from cnnviz.ascent.regularisers import GREY, blur, clip_small_contributions, clip_small_norms, decay
 from cnnviz.ascent.scores import chosen, flat, judge, objective
 from cnnviz.network import models
 from cnnviz.network.models import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis import checkerboard, published
-from cnnviz.synthesis.class_visualization import GREY, compare, drawn, starts_and_rates, visualise
+from cnnviz.synthesis.class_visualization import compare, drawn, starts_and_rates, visualise
 
 NAMES = ("red", "green", "blue, azure", "stripes")
 PARAMETERS = {
