@@ -1,29 +1,30 @@
-"""Which explanation can be believed on this network? All maps of the attribution sections, put to the same tests.
+"""Compares the maps of all attribution sections by the same tests.
 
-Nothing is explained again: the maps of the predicted class come from the results of the sections that are on; whatever
-they list in ``METHODS`` is tested. The tests (:mod:`cnnviz.attribution.scores` has the formulas):
+No map is computed again. The maps of the predicted class are read from the results of the sections that are turned on.
+Each method that such a section lists in ``METHODS`` is tested. :mod:`cnnviz.attribution.scores` has the formulas of
+these tests:
 
-- on the object, where masks or boxes exist and the network names the picture rightly: the pointing game (Zhang et al.
-  2018, doi:10.1007/s11263-017-1059-x) and the mass in the mask. Chance is the mask's area.
-- deletion and insertion (Petsiuk, Das, Saenko 2018, arXiv:1806.07421): p(class) while pixels are taken away, or put
-  back, in the order of the map; A = ∫₀¹ p(x with the best share a of its pixels replaced) da. Deletion replaces pixels
-  by the picture's mean colour, insertion starts from the blurred picture. Chance is a random order.
-- cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292): weights are re-drawn from the top layer down, and the
-  rank correlation of each map with the original one is taken, of values and of magnitudes. A map that stays as it was
-  cannot tell what the network has learnt.
+- Object: the pointing game (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x) and the mass in the mask. Both need a
+  mask or a box, and a correct prediction. Chance is the mask's area.
+- Deletion and insertion (Petsiuk, Das, Saenko 2018, arXiv:1806.07421): p(class) while pixels are removed, or put back,
+  in the order of the map; A = ∫₀¹ p(x with the first share a of its pixels replaced) da. Deletion replaces pixels by
+  the picture's mean colour. Insertion starts from the blurred picture. Chance is a random order.
+- Cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292): the weights are redrawn from the top layer down. The
+  rank correlation of each map with the original one is computed, of values and of magnitudes. A map that does not
+  change does not depend on the weights.
 
-Beside each method stand maps that know nothing of the network: an edge detector, a centre blob, a uniform and a random
-map. What is said of a difference follows from its bootstrap interval over pictures, paired picture by picture.
+Four baselines do not depend on the network: an edge detector, a centre blob, a uniform and a random map. The verdict on
+a difference follows from its bootstrap interval over pictures, paired by picture.
 
-What the job leaves, for n probe pictures, m methods and b baselines: ``pictures`` (n, h, w, c); ``index``, ``label``,
-``target`` (n,), −1 for no label; ``probability`` (n,) of the target; ``masks`` (n, h, w) bool, empty where there is
-none; ``maps`` (n, m + b, h, w) float16, each divided by its largest magnitude ``scale`` (n, m + b); ``pointing``,
-``mass`` (n, m + b), NaN where there is nothing to compare with; ``deletion``, ``insertion`` (n, m + b, steps + 1)
-p(class); ``rank``, ``magnitude`` (r, m, blocks) correlations for the first r pictures, NaN for a method that was left
-out; ``cascade`` (m, blocks, h, w) float16, maps of the first picture, scaled as ``maps``. Numbers: ``methods``
-[{name, section, signed, caveat}], ``baselines``, ``blocks`` (the lowest layer that is re-drawn in each),
-``checks`` [{check, n, better, chance, rows}] (see :func:`compared`), ``weights`` (see :func:`moved`), ``boxes`` (how
-many masks are boxes), ``left_out`` [{section, reason}].
+The result holds, for n probe pictures, m methods and b baselines: ``pictures`` (n, h, w, c); ``index``, ``label``,
+``target`` (n,), −1 for no label; ``probability`` (n,) of the target; ``masks`` (n, h, w) bool, empty if there is none;
+``maps`` (n, m + b, h, w) float16, each divided by its largest magnitude ``scale`` (n, m + b); ``pointing``, ``mass``
+(n, m + b), NaN without a mask; ``deletion``, ``insertion`` (n, m + b, steps + 1) p(class); ``rank``, ``magnitude``
+(r, m, blocks) correlations for the first r pictures, NaN for a left-out method; ``cascade`` (m, blocks, h, w)
+float16, maps of the first picture, scaled as ``maps``. Numbers: ``methods`` [{name, section, signed, caveat}],
+``baselines``, ``blocks`` (the lowest redrawn layer of each), ``checks`` [{check, n, better, chance, rows}] (see
+:func:`compared`), ``weights`` (see :func:`moved`), ``boxes`` (number of masks that are boxes), ``left_out`` [{section,
+reason}].
 """
 
 import dataclasses
@@ -51,8 +52,8 @@ BASELINES = (EDGES, CENTRE, UNIFORM, RANDOM)
 # name → (array, larger is better)
 CHECKS = {"pointing": True, "mass": True, "deletion": False, "insertion": True}
 
-SAME = 0.5  # rank correlation with the original map above which a map is said to have stayed, with all weights re-drawn
-ALIKE = 0.95  # … and with those of the top layer alone, without which the network knows no class
+SAME = 0.5  # a map stays if its rank correlation with the original is larger, with all weights redrawn
+ALIKE = 0.95  # the same, with only the top layer's weights redrawn
 STAYS, CLASSLESS, CHANGES, IN_PART = "stays", "blind to the class", "changes", "in part"
 
 
@@ -69,9 +70,9 @@ class Explained:
 
 
 def explained(job: Job, indices: list[int]) -> tuple[list[Explained], list[dict], result.Result | None]:
-    """Every method of the sections among the job's inputs, and which sections were left out and why.
+    """Methods of the sections among the inputs, left-out sections with the reason, and one of the results.
 
-    The third is one of the results, for what it holds of pictures and predictions; None if no section is of use.
+    That result holds the pictures and predictions. It is None if no section can be used.
     """
     found, left_out, one = [], [], None
     for section, path in job.inputs.items():
@@ -97,7 +98,7 @@ def explained(job: Job, indices: list[int]) -> tuple[list[Explained], list[dict]
 
 
 def predicted(left: result.Result, picture: int | None) -> int | None:
-    """Which of a picture's targets is the predicted class; None where none is."""
+    """Index of the predicted class among a picture's targets, or None."""
     kinds = left.numbers["kinds"][picture] if picture is not None else []
     return next((t for t, kind in enumerate(kinds) if PREDICTED in kind.split(" and ")), None)
 
@@ -108,9 +109,9 @@ def predicted(left: result.Result, picture: int | None) -> int | None:
 def curves(
     probability: Callable[[Tensor], Tensor], x: Tensor, order: np.ndarray, *, steps: int, gone: Tensor
 ) -> np.ndarray:
-    """p(class) when 0, 1, … ``steps`` equal shares of the pixels of x are replaced by those of ``gone``: (steps + 1,).
+    """p(class) if 0, 1, … ``steps`` equal shares of the pixels of x are replaced by those of ``gone``: (steps + 1,).
 
-    probability: (k, c, h, w) → (k,). x, gone: (1, c, h, w). order: (h · w,) pixels, the first to go first.
+    probability: (k, c, h, w) → (k,). x, gone: (1, c, h, w). order: (h · w,) pixels in the order of their replacement.
     """
     height, width = x.shape[2:]
     place = np.empty(order.size, int)
@@ -121,14 +122,14 @@ def curves(
 
 
 def blurred(x: Tensor, share: float) -> Tensor:
-    """x (1, c, h, w) under a Gaussian blur whose standard deviation is this share of the shorter side."""
+    """x (1, c, h, w) after a Gaussian blur. Its standard deviation is ``share`` of the shorter side."""
     sigma = share * min(x.shape[2:])
     smooth = ndimage.gaussian_filter(x.cpu().double().numpy(), (0, 0, sigma, sigma), mode="nearest")
     return torch.from_numpy(smooth).to(x)
 
 
 def batched(model: Model, target: int, most: int = 64) -> Callable[[Tensor], Tensor]:
-    """p(``target``) of pictures (k, c, h, w), so many at a time: (k,) float32."""
+    """p(``target``) of pictures (k, c, h, w): (k,) float32. A batch has at most ``most`` pictures."""
 
     @torch.no_grad()
     def probability(x: Tensor) -> Tensor:
@@ -141,7 +142,7 @@ def batched(model: Model, target: int, most: int = 64) -> Callable[[Tensor], Ten
 
 
 def layers_from_the_top(net: nn.Module, x: Tensor) -> list[str]:
-    """Dotted names of the modules that hold parameters of their own, the last to run first; x: any network input."""
+    """Dotted names of the modules with parameters of their own, in reverse order of execution. x: any network input."""
     called: list[str] = []
     own = [(name, m) for name, m in net.named_modules() if next(m.parameters(recurse=False), None) is not None]
     handles = [
@@ -160,9 +161,9 @@ def layers_from_the_top(net: nn.Module, x: Tensor) -> list[str]:
 
 @torch.no_grad()
 def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
-    """New random values for a module's own parameters, in place: as large as the old ones, and without their meaning.
+    """Draws new random values for a module's own parameters, in place and of the same scale.
 
-    Weights are drawn from a normal distribution about 0 with the old root mean square; vectors (biases, scales) are
+    Weights are drawn from a normal distribution with mean 0 and the old root mean square. Vectors (biases, scales) are
     shuffled. seed: name of a parameter → its seed.
     """
     for name, old in module.named_parameters(recurse=False):
@@ -178,10 +179,10 @@ def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
 
 
 def cascade(model: Model, x: Tensor, blocks: int, seed: Callable[..., int]) -> Iterator[tuple[str, Model]]:
-    """The model with more and more layers re-drawn from the top down, in about ``blocks`` steps, down to the first.
+    """Redraws the model's layers from the top down to the first, in about ``blocks`` steps.
 
-    Yields (lowest layer that is re-drawn, model); it is the model itself, since not every network can be copied. Its
-    weights are put back in the end.
+    Yields (lowest redrawn layer, model). It is the model itself, since not every network can be copied. Its weights are
+    restored at the end.
     """
     names = layers_from_the_top(model.net, model.normalise(x))
     short = {layer.module: layer.name for layer in model.layers}
@@ -198,7 +199,7 @@ def cascade(model: Model, x: Tensor, blocks: int, seed: Callable[..., int]) -> I
                 parameter.copy_(before)
 
 
-# ------------------------------------------------------------------------------------------------- what may be said
+# ------------------------------------------------------------------------------------------------------ verdicts
 
 
 def compared(
@@ -207,7 +208,7 @@ def compared(
     """A row for each method and baseline: its mean and interval, and its mean difference to each of ``against``.
 
     values: (n, len(names)) in 0 … 1, larger is better. against: name → (n,). Rows: {name, mean, low, high, against:
-    {name: {mean, low, high, verdict}}}; nothing is compared with itself.
+    {name: {mean, low, high, verdict}}}. A row is not compared with itself.
     """
     rows = []
     for name, own in zip(names, values.T, strict=True):
@@ -226,12 +227,13 @@ def compared(
 def moved(
     rank: np.ndarray, magnitude: np.ndarray, names: list[str], rng: np.random.Generator, resamples: int
 ) -> list[dict]:
-    """Did maps change when all weights were re-drawn? A row for each method that was asked.
+    """Tests whether maps changed when all weights were redrawn. Returns a row for each tested method.
 
     rank, magnitude: (pictures, len(names), blocks) correlations with the original map. Rows: {name, n, mean, low, high,
-    signed, steps, verdict}: of the last block the magnitudes' mean with its interval and the mean of ``rank``; each
-    block's mean magnitude; STAYS where both are above SAME in every picture at the end, CLASSLESS where both are above
-    ALIKE in every picture after the top layer already, CHANGES where both are below SAME in every picture, or IN_PART.
+    signed, steps, verdict}. ``mean`` and its interval are of ``magnitude`` in the last block, ``signed`` is the mean of
+    ``rank`` there, ``steps`` is each block's mean magnitude. The verdict is STAYS if both correlations are above SAME
+    in every picture after the last block, CLASSLESS if both are above ALIKE in every picture after the first, CHANGES
+    if both are below SAME in every picture after the last, else IN_PART.
     """
     rows = []
     for m, name in enumerate(names):
@@ -257,7 +259,7 @@ def main(job: Job) -> None:
     methods, left_out, one = explained(job, probes)
     if not methods:
         reasons = "; ".join(f"{left['section']}: {left['reason']}" for left in left_out)
-        why = f"There are no maps to put to the test. {reasons}" if reasons else "No attribution section is turned on."
+        why = f"There are no maps to test. {reasons}" if reasons else "No attribution section is turned on."
         raise NotApplicable(why, model.provenance)
     names = [m.name for m in methods] + list(BASELINES)
     found = _tested(job, model, image_set, probes, methods, one)
@@ -286,7 +288,7 @@ def main(job: Job) -> None:
 
 
 def _checked(job: Job, check: str, found: np.ndarray, names: list[str]) -> dict | None:
-    """What a check says of each method and of what they are compared with; None where no picture could be checked."""
+    """The rows of one check, for methods and baselines; None if no picture could be checked."""
     values = found if check in ("pointing", "mass") else scores.area(found)
     values = values[~np.isnan(values[:, 0])]
     if not len(values):
@@ -298,7 +300,7 @@ def _checked(job: Job, check: str, found: np.ndarray, names: list[str]) -> dict 
     higher, resamples = CHECKS[check], job.parameters["resamples"]
     if higher:
         rows = compared(values, names, others, rng, resamples)
-    else:  # a lower curve is better: compare 1 − A, and say A
+    else:  # a lower curve is better: compare 1 − A, but report A
         rows = compared(1 - values, names, {k: 1 - v for k, v in others.items()}, rng, resamples)
         for row in rows:
             row |= {"mean": 1 - row["mean"], "low": 1 - row["high"], "high": 1 - row["low"]}
@@ -307,7 +309,7 @@ def _checked(job: Job, check: str, found: np.ndarray, names: list[str]) -> dict 
 
 
 def _weights(job: Job, methods: list[Explained], randomised: dict[str, np.ndarray]) -> list[dict]:
-    """How far each method's maps move as weights are re-drawn."""
+    """How much each method's maps change as weights are redrawn."""
     rng = np.random.default_rng(job.seed_for("bootstrap", "weights"))
     names = [m.name for m in methods]
     return moved(randomised["rank"], randomised["magnitude"], names, rng, job.parameters["resamples"])
@@ -361,7 +363,7 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
 
 
 def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: list[Explained], found: dict):
-    """How maps change as weights are re-drawn: arrays ``rank``, ``magnitude``, ``cascade``, and the blocks' names."""
+    """Arrays ``rank``, ``magnitude`` and ``cascade`` of the cascading randomisation, and the blocks' names."""
     chosen = range(min(job.parameters["randomised"], len(probes)))
     lowest, ranks, magnitudes, first = [], [], [], []
     if not chosen:
@@ -378,7 +380,7 @@ def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: l
             for m, explained in enumerate(methods):
                 if explained.name not in asked:
                     continue
-                # the random numbers that made the original map, so that the weights are all that differs
+                # the original map's random numbers, so that only the weights differ
                 seed = dataclasses.replace(job, section=explained.section).seed_for(explained.name, id)
                 generator = torch.Generator().manual_seed(seed)
                 try:

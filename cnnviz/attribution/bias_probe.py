@@ -1,27 +1,28 @@
-"""Does the network use the background? The object is cut out by its mask and put on other backgrounds, in its place.
+"""Tests whether the network uses the background: each object is cut out by its mask and put on other backgrounds.
 
-An attribution that lies on the background proves nothing: those of an unbiased network do, too. What decides is an
-intervention, as in the study of Xiao, Engstrom, Ilyas, Madry 2020 (arXiv:2006.09994):
+An attribution that lies on the background is no evidence of bias: unbiased networks have such attributions, too. An
+intervention is evidence, as in the study of Xiao, Engstrom, Ilyas, Madry 2020 (arXiv:2006.09994):
 
     d_i = p(c | object i of class c on background b) − median over the other backgrounds b' of p(c | object i on b')
 
-(the median, so that one background that stands out does not make all others look odd).
+The median keeps one unusual background from changing the result of all others.
 
-A class is said to lean on a background where the mean of d_i is beyond a stated ``margin``, both by the 95 % bootstrap
-interval over objects and by Student's t corrected for all questions asked at once (Holm). A class of which that cannot
-be shown is not accused. Beyond it downwards, objects are harder to name there: camouflage does that without any bias.
+A class depends on a background if the mean of d_i is larger than ``margin``. Both the 95 % bootstrap interval over
+objects and Student's t test must show this. The t test is corrected for all comparisons (Holm). A mean below −margin is
+not a bias: camouflage can cause it in an unbiased network.
 
-Backgrounds: the demo's grounds (grass, snow, …), each asked about for each class. Of another set's pictures the
-surroundings of each class's things, with the thing painted over; asked is only whether a class leans on its own. Beside
-them: the picture as it is, and the object on plain grey, which are not compared with.
+Backgrounds: for the demo, its grounds (grass, snow, …), each compared for each class. For other image sets, the
+surroundings of each class's objects with the object painted over; a class is compared on its own surroundings only. Two
+more versions are shown and not compared: the picture as it is, and the object on plain grey.
 
-What the job leaves, for c classes and b backgrounds (``as it is``, ``plain grey``, then those that are compared):
-``probability`` (o, b), of the right class, and ``right`` (o, b), the share of the placements named rightly, for every
-object o; ``object``, ``class`` (o,): index into the image set, and into ``classes``; ``example`` (c, b, h, w, channels)
-an object of each class on each background; ``outside`` (n, m): mass of each probe picture's map outside its mask by m
-methods, ``outside_class`` (n,) the class or −1, ``outside_area`` (n,) the share of the picture outside. Numbers:
-``classes``, ``backgrounds``, ``cells`` [{class, background, n, probability, low, high, accuracy, accuracy_low,
-accuracy_high}], ``asked`` [{class, background, n, mean, low, high, p, corrected, verdict}], ``methods``, ``source``.
+The result holds, for c classes and b backgrounds (``as it is``, ``plain grey``, then the compared ones):
+``probability`` (o, b) of the correct class, and ``right`` (o, b), the share of correct predictions over placements, for
+every object o; ``object``, ``class`` (o,): index into the image set, and into ``classes``; ``example`` (c, b, h, w,
+channels), an object of each class on each background; ``outside`` (n, m), the mass of each probe picture's map outside
+its mask, for m methods; ``outside_class`` (n,), the class or −1; ``outside_area`` (n,), the share of the picture
+outside the mask. Numbers: ``classes``, ``backgrounds``, ``cells`` [{class, background, n, probability, low, high,
+accuracy, accuracy_low, accuracy_high}], ``asked`` [{class, background, n, mean, low, high, p, corrected, verdict}],
+``methods``, ``source``.
 """
 
 import numpy as np
@@ -41,7 +42,7 @@ from cnnviz.run.progress import bar
 
 AS_IT_IS, GREY = "as it is", "plain grey"
 LEANS, HARDER, NOT_SHOWN = "leans on it", "harder on it", "not shown"
-LEAST = 0.01  # share of the picture that an object must cover
+LEAST = 0.01  # smallest share of the picture that an object covers
 DRAWN = "grounds drawn as the demo draws them"
 AROUND = "surroundings of each class's things in other pictures of the set, with the thing painted over"
 NO_MASKS = (
@@ -60,8 +61,8 @@ def objects(
 ) -> dict[int, list[tuple[int, np.ndarray, np.ndarray]]]:
     """Output → (index, pixels (h, w, c), mask (h, w)) of up to ``most`` pictures of that class that have a mask.
 
-    wanted: classes by name, or a number: those with the most masks. Left out are classes of the image set that are no
-    output of the network, and those with too few pictures to say anything.
+    wanted: names of classes, or a number of classes, which takes those with the most masks. Classes without an output
+    of the network are left out, and so are those with too few pictures.
     """
     geometry = model.preprocess.geometry
     of_class: dict[int, list[int]] = {}
@@ -92,17 +93,17 @@ def objects(
 def grounds(
     image_set: ImageSet, model: Model, found: dict[int, list], each: int
 ) -> tuple[dict[str, list[backgrounds.Ground]], str]:
-    """Background → its grounds, and where they come from, in words."""
+    """Background → its grounds; and the source of the grounds, in words."""
     drawn = backgrounds.drawn(image_set, model.preprocess.geometry, each)
     if drawn:
         return drawn, DRAWN
-    # one more than are used: a thing is not put into the hole that it left
+    # one more than used: an object is not put on its own surroundings
     around = {model.classes[output]: backgrounds.around(things, each + 1) for output, things in found.items()}
     return {name: own for name, own in around.items() if len(own) > 1}, AROUND
 
 
 def answers(model: Model, pictures: list[np.ndarray], output: int) -> tuple[np.ndarray, np.ndarray]:
-    """p(output) and whether it is the network's answer, of each picture (h, w, c): (n,) float64 and (n,) bool."""
+    """p(output) of each picture (h, w, c), (n,) float64, and whether it is the network's prediction, (n,) bool."""
     with torch.no_grad():
         logits = model.logits(model.pictures(pictures))
     right = logits.argmax(1) == output if model.kind == "softmax" else logits[:, output] > 0
@@ -110,7 +111,7 @@ def answers(model: Model, pictures: list[np.ndarray], output: int) -> tuple[np.n
 
 
 def judged(differences: list[np.ndarray], margin: float, rng: np.random.Generator, resamples: int) -> list[dict]:
-    """Of each question's paired differences (n,) in −1 … 1: mean, interval, p, p corrected for all, the verdict."""
+    """Mean, interval, p, corrected p and verdict of each comparison's paired differences (n,) in −1 … 1."""
     p = np.array([scores.beyond(d, margin) for d in differences])
     rows = []
     for d, own, corrected in zip(differences, p, scores.holm(p), strict=True):
@@ -164,12 +165,12 @@ def main(job: Job) -> None:
 
 
 def beside_the_others(probability: np.ndarray, b: int) -> np.ndarray:
-    """(o,) probabilities on background b minus the median of those on the other ones, of (o, b) probabilities."""
+    """(o,) probabilities on background b minus the median of those on the others, from (o, b) probabilities."""
     return probability[:, b] - np.median(np.delete(probability, [0, 1, b], 1), 1)
 
 
 def answered(probability: np.ndarray, right: np.ndarray, rng: np.random.Generator, resamples: int) -> dict:
-    """What the network says of n objects of a class on one background, each mean with its interval."""
+    """Mean probability and accuracy of n objects of a class on one background, each with its interval."""
     low, high = scores.interval(probability, rng, bounds=(0, 1), resamples=resamples)
     least, most = scores.interval(right, rng, bounds=(0, 1), resamples=resamples)
     found = {"n": len(probability), "probability": float(probability.mean()), "low": low, "high": high}
@@ -199,7 +200,7 @@ def measured(
 
 
 def _outside(job: Job, model: Model, image_set: ImageSet, outputs: list[int]) -> tuple[dict, list[str]]:
-    """What each attribution of the sections among the inputs puts outside the masks of the probe pictures."""
+    """Mass that each attribution of the sections among the inputs has outside the masks of the probe pictures."""
     columns: dict[str, dict[int, float]] = {}
     area: dict[int, float] = {}
     found: dict[int, masks.Mask | None] = {}

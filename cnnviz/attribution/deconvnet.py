@@ -1,13 +1,14 @@
-"""What in the picture excited a neuron, by running the network backwards as a deconvolutional network.
+"""The pixels that activate a neuron, by running the network backwards as a deconvolutional network.
 
-Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks" (arXiv:1311.2901): from one neuron back
-through the transposed convolutions, through each max-pool to where its maximum was, and through a ReLU at each ReLU.
-That is the gradient of the neuron with one change (Simonyan et al. 2013, §4): at y = max(0, x) a gradient g goes on as
+Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks" (arXiv:1311.2901): the signal goes from one
+neuron back through transposed convolutions. A max-pool sends it to the position of its maximum. A ReLU is applied at
+each ReLU. This is the gradient of the neuron with one change (Simonyan et al. 2013, §4). At y = max(0, x) a gradient g
+becomes
 
     g · [g > 0]        instead of   g · [x > 0]
 
-so nothing of the picture enters but the pools' switches. Shapes, units, and what the job leaves:
-:mod:`cnnviz.attribution.projections`.
+so only the max-pools' switches depend on the picture. :mod:`cnnviz.attribution.projections` states shapes, units and
+the result.
 """
 
 from functools import partial

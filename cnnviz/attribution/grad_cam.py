@@ -1,4 +1,4 @@
-"""Where in the picture the evidence for a class is: the last convolution's maps, weighted by the class's gradient.
+"""The evidence for a class in the picture: the last convolution's maps, weighted by the class's gradient.
 
 Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), of maps A (units, h, w) and a class's logit S_c:
 
@@ -10,12 +10,13 @@ Class activation maps (CAM; Zhou et al. 2016, arXiv:1512.04150), where S_c = Σ_
 
 Guided Grad-CAM is L times the projection of guided backpropagation, pixel by pixel.
 
-Maps are made as large as the picture by bilinear interpolation. Of ``layer: auto`` A is what the last layer with more
-than one position has become, after normalisation and ReLU, where it is pooled or flattened; of a layer given by name
-it is that layer's own output. A layer that gives the class scores themselves does not count as the last. Beside what
-:mod:`cnnviz.attribution.probes` lists the job leaves ``guided`` (n, t, h, w, c) float16: Guided Grad-CAM with its signs
-and colours, where it applies, each picture a share of its largest magnitude ``guided_largest`` (n, t); and in the
-numbers ``layer`` {name, height, width}.
+Maps are enlarged to the picture's size by bilinear interpolation. With ``layer: auto``, A is the output of the last
+layer with more than one position, after its normalisation and ReLU, before it is pooled or flattened. With a layer's
+name, A is that layer's own output. A layer that gives the class scores does not count as the last.
+
+The result holds, beside what :mod:`cnnviz.attribution.probes` lists, ``guided`` (n, t, h, w, c) float16: signed Guided
+Grad-CAM in colour, each picture divided by its largest magnitude ``guided_largest`` (n, t), if it applies. The numbers
+hold ``layer`` {name, height, width}.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from cnnviz.run.job import Job, run
 
 
 class Evidence(NamedTuple):
-    """Of one picture: maps A (units, h, w), gradients ∂ S_c / ∂ A (t, units, h, w), logits (classes,), the layer."""
+    """Maps A (units, h, w) of one picture, gradients ∂ S_c / ∂ A (t, units, h, w), logits (classes,), and the layer."""
 
     maps: Tensor
     gradients: Tensor
@@ -48,10 +49,10 @@ class Evidence(NamedTuple):
 
 
 class _Onwards(TorchFunctionMode):
-    """Follows what comes out of a module through operations that keep its shape, such as normalisation and ReLU.
+    """Follows a module's output through operations that keep its shape, such as normalisation and ReLU.
 
-    came: the module's output; at: what has become of it. ``start`` is the module's forward hook. anew: gradients begin
-    there, which is all that is needed where the network's earlier layers have none.
+    came: the module's output. at: the output of the last operation. ``start`` is the module's forward hook. anew:
+    gradients begin at the module; this suffices if earlier layers have none.
     """
 
     def __init__(self, anew: bool = False):
@@ -66,7 +67,7 @@ class _Onwards(TorchFunctionMode):
             self.came = self.at = output
         else:
             self.came, self.at = output, output.clone()
-        return self.at  # the network goes on with the copy: an in-place ReLU then leaves ``came`` alone
+        return self.at  # the network continues with the copy, so an in-place ReLU does not change ``came``
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
@@ -77,33 +78,33 @@ class _Onwards(TorchFunctionMode):
 
 
 def last_layers(layers: Sequence[Layer], classes: int) -> list[Layer]:
-    """The layers with maps of more than one position, last one first; without a convolution that gives the scores."""
+    """Layers with maps of more than one position, the last first, without a convolution that gives the scores."""
     scores = [layer for layer in layers if layer.kind in ("Conv2d", "Linear")][-1:]
     scores = [layer for layer in scores if layer.units in (classes, 1)]
     return [layer for layer in reversed(layers) if layer.height * layer.width > 1 and layer not in scores]
 
 
 def evidence(model: Model, x: Tensor, targets: Tensor, wanted: str = "auto") -> Evidence:
-    """Of a picture x (1, c, h, w) and its classes (t,), at the layer ``wanted``: see the module's docstring.
+    """Evidence of a picture x (1, c, h, w) and its classes (t,) at the layer ``wanted``; see the module's docstring.
 
-    Raises NotApplicable for a network without maps, UserError for a layer given by name that has none.
+    Raises NotApplicable for a network without maps, UserError for a named layer without a map.
     """
     if wanted != "auto":
         layer = model.layer(wanted)
         if layer.height * layer.width == 1:
-            raise UserError(f"grad_cam.layer: {layer.name} has one position only and so no map; give an earlier layer")
+            raise UserError(f"grad_cam.layer: {layer.name} has one position and no map; give an earlier layer")
         return _at(model, x, targets, layer, follow=False)
     layers = last_layers(model.layers, model.heads)
     for layer in layers:
         found = _at(model, x, targets, layer, follow=layer is layers[0])
-        # Where a class token gives the scores, it has read the tokens of the layer before the last, not of the last.
+        # If a class token gives the scores, it reads the layer before the last, and the last has no gradient.
         if layer.layout != "tokens" or found.gradients.any():
             return found
     raise NotApplicable("Grad-CAM needs maps, and each layer of this network has a single position, the whole picture.")
 
 
 def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) -> Evidence:
-    """follow: of what comes out of the layer as it is when it is pooled or flattened, instead of as it comes out."""
+    """follow: take the layer's output as it is when it is pooled or flattened, not as the layer returns it."""
     onwards = _Onwards(anew=bool(model.trial.get("gradients")))
     handle = model.net.get_submodule(layer.module).register_forward_hook(onwards.start)
     try:
@@ -119,7 +120,7 @@ def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) ->
     except RuntimeError as error:
         if not model.trial.get("gradients"):
             raise
-        # Not even from this layer on: an operator behind it has no backward pass.
+        # An operator after this layer has no backward pass either.
         raise NotApplicable(model.trial["gradients"]) from error
     if found[0] is None:
         raise NotApplicable(model.trial["gradients"])
@@ -128,21 +129,21 @@ def _at(model: Model, x: Tensor, targets: Tensor, layer: Layer, follow: bool) ->
 
 
 def weighted(found: Evidence) -> Tensor:
-    """Σ_k α_k A_k, (t, h, w), both signs: Grad-CAM before the max with 0."""
+    """Grad-CAM before the max with 0: Σ_k α_k A_k, (t, h, w), signed."""
     return torch.einsum("tk,khw->thw", found.gradients.mean((2, 3)), found.maps)
 
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(…, h, w) → (…, *size), bilinear; beyond the outer positions' centres a map goes on as it is there.
+    """Bilinear interpolation, (…, h, w) → (…, *size). Beyond the centres of the outer positions the map is constant.
 
-    By two matrix products, since torch's own interpolation does not repeat bit by bit on a GPU.
+    It uses two matrix products, since torch's own interpolation is not deterministic on a GPU.
     """
     rows, columns = (_bilinear(n, m).to(maps) for n, m in zip(size, maps.shape[-2:], strict=True))
     return rows @ maps @ columns.T
 
 
 def _bilinear(large: int, small: int) -> Tensor:
-    """(large, small) float64: how much of each small position goes into each large one."""
+    """(large, small) float64: weight of each small position in each large one."""
     at = ((torch.arange(large, dtype=torch.float64) + 0.5) * small / large - 0.5).clamp(0, small - 1)
     return (1 - (at[:, None] - torch.arange(small)).abs()).clamp(min=0)
 
@@ -153,15 +154,15 @@ def heat(found: Evidence, size: tuple[int, int]) -> Tensor:
 
 
 def guided_heat(model: Model, x: Tensor, targets: Tensor, layer: str = "auto") -> Tensor:
-    """Guided Grad-CAM (t, c, h, w), both signs, of a picture x (1, c, h, w)."""
+    """Guided Grad-CAM (t, c, h, w), signed, of a picture x (1, c, h, w)."""
     return of_classes(model, x, targets, GUIDED) * heat(evidence(model, x, targets, layer), x.shape[2:])[:, None]
 
 
 def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
-    """Zhou's maps (t, h, w), both signs, at the size of the last maps.
+    """Zhou's maps (t, h, w), signed, at the size of the last maps.
 
-    Raises NotApplicable unless, for this picture x (1, c, h, w), the logits are what the last linear layer gives, and
-    what it takes in is the mean of each of the last maps.
+    Raises NotApplicable unless, for this picture x (1, c, h, w), the last linear layer gives the logits and its input
+    is the mean of each of the last maps.
     """
     linears = [layer.module for layer in model.layers if layer.kind == "Linear"]
     head = model.net.get_submodule(linears[-1]) if linears else nn.Identity()
@@ -179,7 +180,7 @@ def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
             "CAM is for networks whose scores are one linear layer of the means of their last maps, and this one ends "
             "in another way."
         )
-    weight = full(torch.cat([head.weight, -head.weight])[targets])  # of values the second half are their negatives
+    weight = full(torch.cat([head.weight, -head.weight])[targets])  # regression: half the outputs are −value
     return torch.einsum("tk,khw->thw", weight, found.maps)
 
 

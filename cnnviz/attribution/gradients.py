@@ -1,4 +1,4 @@
-"""The gradient of a logit with respect to the picture, and Simonyan's map of it."""
+"""The gradient of a logit with respect to the picture, and Simonyan's saliency map."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 
 
 def gradient(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """∂ logits(x)[i, target[i]] / ∂ x[i], the shape of x (n, c, h, w). target: (n,) int64."""
+    """∂ logits(x)[i, target[i]] / ∂ x[i], of x's shape (n, c, h, w). target: (n,) int64."""
     x = x.detach().requires_grad_(True)
     score = logits(x).gather(1, target[:, None]).sum()  # a picture's score depends on no other picture
     return torch.autograd.grad(score, x)[0]
@@ -20,5 +20,5 @@ def saliency(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tens
 
 
 def repeated(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """One picture (1, c, h, w) as often as there are targets."""
+    """One picture (1, c, h, w), repeated once per target."""
     return x.expand(len(targets), *x.shape[1:])

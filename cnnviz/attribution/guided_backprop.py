@@ -1,12 +1,12 @@
-"""What in the picture excited a neuron: the gradient, letting through only what raises it all the way.
+"""The pixels that activate a neuron: the gradient, restricted to positive gradients at every ReLU.
 
 Springenberg, Dosovitskiy, Brox & Riedmiller 2015, "Striving for Simplicity: The All Convolutional Net"
-(arXiv:1412.6806): the gradient's rule and the deconvnet's at once. At y = max(0, x) a gradient g goes on as
+(arXiv:1412.6806) combine the gradient's rule with the deconvnet's. At y = max(0, x) a gradient g becomes
 
     g · [x > 0] · [g > 0]
 
-so it follows the neurons that were active in this picture, and it needs no pooling switches to be sharp. Shapes,
-units, and what the job leaves: :mod:`cnnviz.attribution.projections`.
+so it follows the neurons that are active in this picture. It gives sharp pictures without pooling switches.
+:mod:`cnnviz.attribution.projections` states shapes, units and the result.
 """
 
 from functools import partial

@@ -1,16 +1,17 @@
-"""What a network says of many copies of a picture that differ from it in one rectangle each, exactly and faster.
+"""Exact and fast inference on many copies of a picture that each differ from it in one rectangle.
 
-A changed rectangle changes a rectangle of each early feature map: its own size over the strides, plus the kernels'
-reach. Only that is computed again, for many copies at once, with the clean maps around it; where it has grown to most
-of a map it is put into the clean maps, and the network goes on from there as usual (incremental inference: Nakandala,
-Kumar, Papakonstantinou 2019, "Incremental and Approximate Inference for Faster Occlusion-based Deep CNN Explanations",
-SIGMOD, doi:10.1145/3299869.3319874).
+A changed rectangle changes a rectangle of each early feature map. That rectangle has the size of the first one divided
+by the strides, plus the kernels' reach. Only it is computed again, for many copies at once, with the clean maps around
+it. When it covers most of a map, it is put into the clean map, and the network continues from there as usual
+(incremental inference: Nakandala, Kumar, Papakonstantinou 2019, "Incremental and Approximate Inference for Faster
+Occlusion-based Deep CNN Explanations", SIGMOD, doi:10.1145/3299869.3319874).
 
-The network's beginning is read from the torch functions that it calls on the clean picture, not from its modules: as
-long as every one is a convolution, a pooling, or works position by position (ReLU, batch norm, sums, concatenation …)
-its reach is known. The first call of another kind, or a map that is used later, is where the network goes on by itself.
-What cannot be seen so (TorchScript) is noticed: a few copies are computed both ways first, and if they differ all are
-computed in full.
+The first operations are read from the torch functions that the network calls on the clean picture, not from its
+modules. The reach of a call is known if it is a convolution, a pooling, or works position by position (ReLU, batch
+norm, sums, concatenation …). The network computes in full from the first other call, or from a map that is used again
+later.
+
+TorchScript hides its calls. So a few copies are computed both ways first; if they differ, all are computed in full.
 """
 
 import itertools
@@ -25,8 +26,8 @@ from torch.overrides import TorchFunctionMode
 
 from cnnviz.network.halving import in_batches
 
-MOST = 0.7  # of a map; where more than this changes on average, the network goes on in full
-CLASSES = 6  # sizes of rectangles that are told apart along an axis: those at the border are smaller
+MOST = 0.7  # largest mean changed share of a map; beyond it the network computes in full
+CLASSES = 6  # number of rectangle sizes along an axis: those at the border are smaller
 TOLERANCE = 1e-4
 
 ADD = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__}
@@ -39,7 +40,7 @@ POINTWISE = {
     *(torch.sigmoid, Tensor.sigmoid, torch.tanh, Tensor.tanh, torch.sigmoid_, Tensor.sigmoid_, Tensor.tanh_),
     *(torch.clamp, Tensor.clamp, Tensor.clamp_, torch.clamp_min, Tensor.clamp_min, Tensor.clamp_min_),
 }
-# Looking at these of a map tells nothing of its values.
+# Reading these properties of a map does not use its values.
 ABOUT = {Tensor.dim, Tensor.size, Tensor.numel, Tensor.is_floating_point, Tensor.is_contiguous, Tensor.stride} | {
     getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device", "layout", "is_cuda", "requires_grad")
 }
@@ -49,7 +50,7 @@ ABOUT = {Tensor.dim, Tensor.size, Tensor.numel, Tensor.is_floating_point, Tensor
 class Slide:
     """A convolution or pooling. kernel (with its dilation), stride, padding before: (rows, columns).
 
-    fill: what stands beyond the border. run: maps with their border → output. scale: factors (h, w) of the output.
+    fill: the value beyond the border. run: maps with their border → output. scale: factors (h, w) of the output.
     """
 
     kernel: tuple[int, int]
@@ -62,10 +63,9 @@ class Slide:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the network's beginning. function: what it calls. inputs: the maps it takes: 0 is the picture, k + 1
-
-    comes out of call k. step: a Slide, or what is done at each position of the inputs' maps. in_place: the output is
-    the input's tensor. clean: the output for the clean picture, (1, c, h, w).
+    """One of the network's first calls. function: the called function. inputs: indices of the maps it takes; 0 is the
+    picture, k + 1 the output of call k. step: a Slide, or a function of each position of the inputs' maps. in_place:
+    the output is the input's tensor. clean: the output for the clean picture, (1, c, h, w).
     """
 
     function: Callable
@@ -77,7 +77,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Window:
-    """Rectangles of feature maps that a change reached. top, left: (n,). values: (n, h, w, c), contiguous."""
+    """Changed rectangles of feature maps. top, left: (n,). values: (n, h, w, c), contiguous."""
 
     top: Tensor
     left: Tensor
@@ -87,8 +87,8 @@ class Window:
 class Clean:
     """A clean map with its border as a table: row r, column q of the map are in line (r + top) · width + q + left.
 
-    map: (1, c, h, w). slide: what will read it, giving an output of ``size``; None where no border is needed. The lines
-    beyond the map are room for windows.
+    map: (1, c, h, w). slide: the next operation, with an output of ``size``; None if no border is needed. The lines
+    beyond the map have room for windows.
     """
 
     def __init__(self, map: Tensor, slide: Slide | None = None, size: tuple[int, int] = (0, 0)):
@@ -104,7 +104,7 @@ class Clean:
         self.lines = len(self.table)
 
     def around(self, window: Window, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-        """(n, c, height, width), channels last: this map from (top, left) on, with the window's values in it."""
+        """(n, c, height, width), channels last: this map from (top, left) on, with the window's values inserted."""
         n, h, w, c = window.values.shape
         device = window.values.device
         row = top[:, None] + torch.arange(height, device=device)
@@ -127,13 +127,13 @@ class Clean:
 
 
 class _Watch(TorchFunctionMode):
-    """Notes the calls that a network begins with; ``later``: the maps among theirs that it uses after them."""
+    """Records the network's first calls. ``later``: their maps that the network uses again afterwards."""
 
     def __init__(self, x: Tensor):
         super().__init__()
         self.calls: list[Call] = []
         self.later: set[int] = set()
-        self._tensors = [x]  # kept, since identity is what tells maps apart
+        self._tensors = [x]  # kept alive, since maps are told apart by identity
         self._map_of = {id(x): 0}
         self._over = False
 
@@ -156,7 +156,7 @@ class _Watch(TorchFunctionMode):
 
 
 def _tensors(args: Sequence, kwargs: dict) -> list[Tensor]:
-    """The tensors among a call's arguments, also in a list."""
+    """The tensors among a call's arguments, including those in lists."""
     flat = itertools.chain.from_iterable(
         a if isinstance(a, list | tuple) else (a,) for a in itertools.chain(args, kwargs.values())
     )
@@ -168,9 +168,9 @@ def _pair(value) -> tuple[int, int]:
 
 
 def _step(function: Callable, args: Sequence, kwargs: dict, maps: int) -> Slide | Callable[..., Tensor] | None:
-    """What a call does, as something that can be done to a part of its maps; None where that is not known.
+    """The call as a function of a part of its maps; None if that is not known.
 
-    maps: how many of its tensors are feature maps.
+    maps: number of its tensors that are feature maps.
     """
 
     def given(position: int, name: str, default=None):
@@ -238,7 +238,10 @@ def _convolution(weight: Tensor, bias: Tensor | None, stride, padding, dilation,
 
 
 def _reached(low: np.ndarray, high: np.ndarray, slide: Slide, axis: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """[low, high) of a map along an axis → what of the slide's output, ``length`` long, depends on it; never empty."""
+    """[low, high) of a map along an axis → the part of the slide's output, of length ``length``, that depends on it.
+
+    That part is never empty.
+    """
     kernel, stride, padding = slide.kernel[axis], slide.stride[axis], slide.padding[axis]
     low = -(-(low + padding - kernel + 1) // stride)
     high = (high - 1 + padding) // stride + 1
@@ -247,9 +250,9 @@ def _reached(low: np.ndarray, high: np.ndarray, slide: Slide, axis: int, length:
 
 
 class _Axis:
-    """Along one axis: each mask's [low, high) in every map, and the classes of masks computed together.
+    """Each mask's [low, high) in every map along one axis, and the classes of masks that are computed together.
 
-    size[k, s]: length of the rectangles of class s in map k; start[k, i]: where that of mask i begins.
+    size[k, s]: length of the rectangles of class s in map k. start[k, i]: start of mask i's rectangle.
     """
 
     def __init__(self, spans: np.ndarray, lengths: list[int], calls: Sequence[Call], axis: int):
@@ -266,7 +269,7 @@ class _Axis:
         return float((self.high[map] - self.low[map]).mean() / self.lengths[map])
 
     def classify(self, maps: int) -> None:
-        """Masks whose rectangles in the last of so many maps are about as long form a class."""
+        """Puts masks whose rectangles in the last of ``maps`` maps are about equally long into one class."""
         last = self.high[maps - 1] - self.low[maps - 1]
         self.label = (last - last.min()) // -(-(last.max() - last.min() + 1) // CLASSES)
         labels = range(self.label.max() + 1)
@@ -281,11 +284,11 @@ class _Axis:
 
 
 class Masked:
-    """A picture under a mask at each of rows × columns places, and what a network says of them.
+    """A picture under a mask at each of rows × columns places, and the network's logits for each.
 
-    x, blank: what the network takes, (1, c, h, w); the mask's place shows ``blank``. rows, columns: (m, 2) and (k, 2)
-    int, [low, high) in pixels. channels_last: whether the network takes pictures that lie so in memory. ``clean``:
-    logits (classes,) of x. ``incremental``: whether the quick way is taken.
+    x, blank: network inputs (1, c, h, w); the mask shows ``blank``. rows, columns: (m, 2) and (k, 2) int, [low, high)
+    in pixels. channels_last: whether the network takes pictures in the channels-last memory format. ``clean``: logits
+    (classes,) of x. ``incremental``: whether incremental inference is used.
     """
 
     @torch.no_grad()
@@ -312,7 +315,7 @@ class Masked:
         small = [self.axes[0].share(k) * self.axes[1].share(k) <= MOST for k in range(len(maps))]
         calls = seen.calls[: max(0, small.index(False) - 1) if False in small else len(seen.calls)]
         while calls and not isinstance(calls[-1].step, Slide):
-            calls.pop()  # cheap, and perhaps in place: the network does it
+            calls.pop()  # cheap, and perhaps in place: left to the network
         self.calls = calls
         self.incremental = False
         if calls:
@@ -322,10 +325,10 @@ class Masked:
 
     @torch.no_grad()
     def logits(self, batch: int) -> Tensor:
-        """(m, k, classes): those of the picture under each mask. batch: copies at once, halved where memory ends."""
+        """Logits (m, k, classes) of the picture under each mask. batch: copies per pass, halved if memory runs out."""
         rows, columns = (np.arange(len(spans)) for spans in self.spans)
         row, column = (v.ravel() for v in np.meshgrid(rows, columns, indexing="ij"))
-        if self.incremental:  # a class after the other
+        if self.incremental:  # one class of masks at a time
             order = np.lexsort((self.axes[1].label[column], self.axes[0].label[row]))
             row, column = row[order], column[order]
         found = torch.empty((len(rows), len(columns), len(self.clean)), dtype=self.clean.dtype, device=self.x.device)
@@ -339,13 +342,13 @@ class Masked:
         for copy, (top, bottom), (left, right) in zip(copies, self.spans[0][row], self.spans[1][column], strict=True):
             copy[:, top:bottom, left:right] = self.blank[0, :, top:bottom, left:right]
         if copies.device.type == "cpu":
-            copies = copies.contiguous(memory_format=self.layout)  # channels last, CPUs convolve faster
+            copies = copies.contiguous(memory_format=self.layout)  # CPUs convolve faster with channels last
         return self.net(copies)
 
-    # ------------------------------------------------------------------------------------------------ the quick way
+    # ------------------------------------------------------------------------------------------- incremental inference
 
     def _prepare(self, maps: list[Tensor], live: list[int]) -> None:
-        """live: the maps that the network takes up again after the calls."""
+        """live: maps that the network uses after the calls."""
         for axis in self.axes:
             axis.classify(len(maps))
         self.shapes = [tuple(m.shape[1:]) for m in maps]
@@ -359,11 +362,11 @@ class Masked:
         self.pixels = torch.cat([Clean(picture).table for picture in (self.x, self.blank)])
 
     def _agrees(self) -> bool:
-        """Whether both ways say the same of the first mask, one in the middle and the last."""
+        """Whether both ways agree on the first mask, a middle one and the last."""
         row, column = (np.array([0, len(spans) // 2, len(spans) - 1]) for spans in self.spans)
         try:
             quick, full = self._quick(row, column), self._full(row, column)
-        except RuntimeError:  # the network took another way, or what it calls refuses the stand-ins
+        except RuntimeError:  # the network made other calls, or a call refuses the placeholders
             return False
         return bool((quick - full).abs().max() <= TOLERANCE * full.abs().max().clamp(min=1))  # False for NaN
 
@@ -380,7 +383,7 @@ class Masked:
             return self.net(start)
 
     def _group(self, row: np.ndarray, column: np.ndarray) -> dict[int, Tensor]:
-        """For masks of one class: the live maps, (n, c, h, w)."""
+        """The live maps (n, c, h, w) for masks of one class."""
         rows, columns = self.axes
         kind = rows.label[row[0]], columns.label[column[0]]
         windows: list[Window] = []
@@ -405,7 +408,7 @@ class Masked:
         return {k: clean.around(windows[k], zero, zero, *self.shapes[k][1:]) for k, clean in self.live.items()}
 
     def _masked(self, row, column, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-        """The masks in the picture, with what else is in their class's rectangle: (n, height, width, c)."""
+        """The rectangles of one class of masks, with the picture's pixels around each mask: (n, height, width, c)."""
         device, (h, w) = self.x.device, self.x.shape[2:]
         rows = top[:, None] + torch.arange(height, device=device)
         columns = left[:, None] + torch.arange(width, device=device)
@@ -429,12 +432,16 @@ class Masked:
 
 
 def _nothing(like: Tensor, n: int, shape: tuple[int, ...]) -> Tensor:
-    """(n, *shape) of NaN without memory: a stand-in for what nobody is to look at, seen in the result if one does."""
+    """A NaN tensor (n, *shape) without memory: a placeholder for values that must not be used. Any use shows in the
+    result.
+    """
     return torch.full((), torch.nan, dtype=like.dtype, device=like.device).expand(n, *shape)
 
 
 class _Resume(TorchFunctionMode):
-    """Lets a network run with its first calls answered: by ``values`` (map → tensor), or by ``nothing``."""
+    """Runs a network with given outputs of its first calls: those in ``values`` (map → tensor), else those in
+    ``nothing``.
+    """
 
     def __init__(self, calls: Sequence[Call], start: Tensor, values: dict[int, Tensor], nothing: list[Tensor]):
         super().__init__()
@@ -452,11 +459,11 @@ class _Resume(TorchFunctionMode):
             return function(*args, **kwargs)
         call = self.calls[self._answered]
         if (function, touched) != (call.function, call.inputs):
-            raise RuntimeError("the network does not begin as it did for the clean picture")
+            raise RuntimeError("the network's first calls differ from those for the clean picture")
         self._answered += 1
         output = self.values.get(self._answered, self.nothing[self._answered])
         if call.in_place:
-            output = args[0].set_(output)  # the network may go on with either
+            output = args[0].set_(output)  # the network may use either
         self._tensors.append(output)
         self._map_of[id(output)] = self._answered
         return output

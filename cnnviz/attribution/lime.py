@@ -1,21 +1,21 @@
-"""The superpixels that speak for and against a class: a linear model of the network around one picture.
+"""LIME: the superpixels that are evidence for and against a class, by a linear model of the network around one picture.
 
-LIME (Ribeiro, Singh, Guestrin 2016, arXiv:1602.04938), for pictures, as the ``lime`` package has it: the picture is cut
-into s superpixels (SLIC: Achanta et al. 2012), and n pictures are made in which each is hidden or not at random,
-z ∈ {0, 1}ⁿˢ, the first with none hidden. A ridge regression of the class's probability p_c on z,
+LIME (Ribeiro, Singh, Guestrin 2016, arXiv:1602.04938) for pictures, as in the ``lime`` package. The picture is split
+into s superpixels (SLIC: Achanta et al. 2012). In n pictures each superpixel is hidden or shown at random, z ∈ {0,
+1}ⁿˢ; the first hides none. A ridge regression of the class's probability p_c on z,
 
     β_c = arg min over β of  Σ_i w_i (p_c(x_i) − β_0 − z_i · β)² + |β|²
     w_i = √exp(−d_i² / 0.25²),  d_i = 1 − cos(z_i, 1) = 1 − √(share of superpixels shown in i)
 
-weighs every superpixel: β_c is how much probability it adds when it is shown, all else being half hidden. R² is the
-share of the weighted variance of p_c that this line explains: where it is low, there is little to believe.
+weights every superpixel: β_c is the probability that it adds when it is shown and all others are half hidden. R² is the
+share of the weighted variance of p_c that this model explains. If it is low, the weights are not reliable.
 
-The n pictures may be scored in bfloat16, see :func:`network`; the fit is made in float64. On SqueezeNet and photographs
-that moved β by 2 to 4 % of its length, where another seed moves it by 31 to 50 % (300 samples).
+The n pictures may be scored in bfloat16, see :func:`network`; the fit is in float64. On SqueezeNet and photographs
+bfloat16 changed β by 2 to 4 % of its length, and another seed by 31 to 50 % (300 samples).
 
-Pictures x are (1, c, h, w) in [0, 1]. What the job leaves is in :mod:`cnnviz.attribution.probes`, and besides:
-``segments`` (n, h, w) int64; ``coefficients`` (n, t, s) float32, 0 beyond a picture's superpixels and classes; and in
-the numbers ``r2``, n lists of a number a class, and ``precision``, n times "float32" or "bfloat16".
+Pictures x are (1, c, h, w) in [0, 1]. The result holds, beside what :mod:`cnnviz.attribution.probes` lists:
+``segments`` (n, h, w) int64; ``coefficients`` (n, t, s) float32, 0 beyond a picture's superpixels and classes. The
+numbers hold ``r2``, n lists of a number a class, and ``precision``, n times "float32" or "bfloat16".
 """
 
 import copy
@@ -32,16 +32,17 @@ from cnnviz.network.models import Model
 from cnnviz.run.job import Job, run
 
 KERNEL_WIDTH, RIDGE = 0.25, 1.0
-COMPACTNESS, BLUR = 20.0, 1.0  # of SLIC: distance in pixels against colour; σ in pixels, or texture frays the patches
+COMPACTNESS, BLUR = 20.0, 1.0  # of SLIC: weight of distance against colour; σ in pixels, against frayed borders
 BATCH = 50  # pictures in a forward pass
-CLOSE = 0.01  # probability by which the picture's own scores may differ in bfloat16
+CLOSE = 0.01  # largest difference in the picture's probabilities in bfloat16
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """segments: (h, w) int64 in 0 … s − 1. coefficients: (t, s) float64, probability a superpixel adds. r2: (t,).
+    """segments: (h, w) int64 in 0 … s − 1. coefficients: (t, s) float64, the probability that a superpixel adds. r2:
+    (t,).
 
-    precision: of the scores, "float32" or "bfloat16".
+    precision: precision of the scores, "float32" or "bfloat16".
     """
 
     segments: torch.Tensor
@@ -51,18 +52,18 @@ class Explanation:
 
     @property
     def maps(self) -> torch.Tensor:
-        """(t, h, w): every pixel has its superpixel's coefficient."""
+        """(t, h, w): each pixel's value is the coefficient of its superpixel."""
         return self.coefficients[:, self.segments]
 
 
 def superpixels(x: torch.Tensor, count: int) -> torch.Tensor:
-    """About ``count`` patches of one picture (1, c, h, w), of like colour, in one piece each: (h, w) int64 from 0."""
+    """About ``count`` connected patches of similar colour in one picture (1, c, h, w): (h, w) int64 from 0."""
     pixels = x[0].permute(1, 2, 0).cpu().numpy()
     return torch.from_numpy(slic(pixels, count, COMPACTNESS, sigma=BLUR, start_label=0, channel_axis=-1)).long()
 
 
 def mean_colours(x: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
-    """One picture (1, c, h, w) with each superpixel in its mean colour."""
+    """One picture (1, c, h, w) with each superpixel filled with its mean colour."""
     at = segments.flatten().numpy()
     sizes = np.bincount(at)
     means = [np.bincount(at, plane) / sizes for plane in x[0].flatten(1).cpu().double().numpy()]
@@ -70,21 +71,21 @@ def mean_colours(x: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
 
 
 def neutral(model: Model) -> torch.Tensor:
-    """The picture (1, c, 1 or h, 1 or w) whose normalised values are 0: the mean of what the network was trained on."""
+    """The picture (1, c, 1 or h, 1 or w) whose normalised values are 0: the mean of the training pictures."""
     black, white = model.bounds()
     grey = (black / (black - white)).clamp(0, 1)
     return grey.flip(1) if model.preprocess.channels == "BGR" else grey
 
 
 def switches(samples: int, count: int, generator: torch.Generator) -> torch.Tensor:
-    """(samples, count) bool: which superpixels are shown. The first sample shows all, the rest by fair coins."""
+    """(samples, count) bool: the shown superpixels. The first sample shows all, the others each with probability ½."""
     shown = torch.randint(2, (samples, count), generator=generator).bool()
     shown[0] = True
     return shown
 
 
 def fast(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32; many processors only pretend to have it."""
+    """Whether the device multiplies bfloat16 faster than float32. Many processors only emulate it."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public way to ask
@@ -92,10 +93,10 @@ def fast(device: torch.device) -> bool:
 
 
 def network(model: Model, x: torch.Tensor, precision: str) -> tuple[nn.Module, str]:
-    """What scores the pictures, and its precision: with "auto" a bfloat16 copy of the network where that is right.
+    """The network that scores the pictures, and its precision. "auto" takes a bfloat16 copy of the network if possible.
 
-    It is where the device is made for it and every class's probability of the whole picture x stays within ``CLOSE``.
-    Not every network can be converted: one that makes tensors of its own may mix precisions, which torch refuses.
+    The device must support bfloat16 in hardware, and every class's probability of the whole picture x must stay within
+    ``CLOSE``. Not every network can be converted: one that creates tensors may mix precisions, which torch refuses.
     """
     if precision == "float32" or (precision == "auto" and not fast(x.device)):
         return model.net, "float32"
@@ -118,9 +119,10 @@ def masked_scores(
     shown: torch.Tensor,
     targets: torch.Tensor,
 ) -> torch.Tensor:
-    """Probabilities (samples, t) of one picture x whose superpixels are replaced by ``hidden`` where not ``shown``.
+    """Probabilities (samples, t) of one picture x whose superpixels are replaced by ``hidden`` if they are not
+    ``shown``.
 
-    net: the model's, in the precision of its weights.
+    net: the model's network, in the precision of its weights.
     """
     dtype = next((p.dtype for p in net.parameters()), x.dtype)
     z, other = (model.normalise(p.expand_as(x)).to(dtype) for p in (x, hidden))
@@ -142,7 +144,7 @@ def local_fit(shown: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     weighted = z.T * weights
     coefficients = np.linalg.solve(weighted @ z + RIDGE * np.eye(z.shape[1]), weighted @ y)
     left, all_of_it = (weights @ table**2 for table in (y - z @ coefficients, y))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that never moves is explained by any line
+    with np.errstate(divide="ignore", invalid="ignore"):  # any line explains a constant probability
         return coefficients.T, np.where(all_of_it > 0, 1 - left / all_of_it, 1.0)
 
 
@@ -157,7 +159,8 @@ def explain(
     generator: torch.Generator,
     precision: str = "float32",
 ) -> Explanation:
-    """LIME of one picture x (1, c, h, w) for ``targets`` (t,). hide: "mean_colour" or "grey". generator: a CPU one.
+    """LIME of one picture x (1, c, h, w) for ``targets`` (t,). hide: "mean_colour" or "grey". generator: a CPU
+    generator.
 
     precision: "float32" or "auto", see :func:`network`.
     """

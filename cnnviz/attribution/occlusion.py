@@ -1,15 +1,17 @@
-"""Which parts does the network need to see: the class's score as a mask slides over the picture.
+"""Occlusion: the class's score while a mask slides over the picture.
 
-Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", arXiv:1311.2901. For every place w of the
-mask, x with the mask's colour at w scores S_c(x_w); a pixel gets the mean fall over the masks that hide it:
+Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", arXiv:1311.2901. For every position w of
+the mask, x with the mask's colour at w has the score S_c(x_w). A pixel's value is the mean fall over the masks that
+hide it:
 
     M(p) = mean over w that cover p of S_c(x) − S_c(x_w)
 
-S_c is the probability of the class (``score: probability``), so M is in −1 … 1, or its logit. Positive: hiding it
-lowers the score. The mask is a square that starts in the upper left corner and moves by the stride; at the right and
-lower border it may be cut off. One sweep serves all classes. What the job leaves: :mod:`cnnviz.attribution.probes`;
-its parameters hold the mask as it was: ``window``, ``stride`` in pixels of the network's input, and ``colour``, a value
-for each channel in [0, 1].
+S_c is the probability of the class (``score: probability``, then M is in −1 … 1), or its logit. A positive value means
+that hiding the pixel lowers the score. The mask is a square that starts in the upper left corner and moves by the
+stride. It may be cut off at the right and lower border. One sweep serves all classes.
+
+:mod:`cnnviz.attribution.probes` lists what the result holds. Its parameters hold the mask: ``window``, ``stride`` in
+pixels of the network's input, and ``colour``, a value for each channel in [0, 1].
 """
 
 from collections.abc import Callable
@@ -28,18 +30,18 @@ from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
 BATCH = 64
-SAMPLE = 256  # pictures whose mean is the set's mean colour
+SAMPLE = 256  # number of pictures for the set's mean colour
 
 
 def places(size: int, window: int, stride: int) -> np.ndarray:
-    """Along an axis of ``size`` pixels: [low, high) of each place of the mask, (m, 2) int64, every pixel in some."""
+    """[low, high) of each mask position along an axis of ``size`` pixels, (m, 2) int64. Every pixel is in some."""
     count = -(-(size - window) // stride) + 1
     low = np.arange(count) * stride
     return np.stack([low, np.minimum(low + window, size)], 1)
 
 
 def spread(fall: Tensor, rows: np.ndarray, columns: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """fall: (m, k, t) of the masks at rows × columns → (t, h, w): for each pixel the mean over masks that cover it."""
+    """fall: (m, k, t) of the masks at rows × columns → (t, h, w): each pixel's mean over the masks that cover it."""
 
     def covers(spans: np.ndarray, length: int) -> Tensor:
         at = np.arange(length)
@@ -62,10 +64,11 @@ def occlusion(
     batch: int = BATCH,
     channels_last: bool = False,
 ) -> Tensor:
-    """(t, h, w), signed. x: what the network takes of one picture, (1, c, h, w). blank: what the mask shows, likewise.
+    """Signed maps (t, h, w). x: network input of one picture, (1, c, h, w). blank: what the mask shows, of the same
+    shape.
 
     targets: (t,) outputs. window, stride: in pixels. score: logits (…, classes) → scores (…, classes). channels_last:
-    whether the network takes pictures that lie so in memory.
+    whether the network takes pictures in the channels-last memory format.
     """
     size = x.shape[2], x.shape[3]
     rows, columns = (places(length, min(window, length), stride) for length in size)
@@ -75,27 +78,27 @@ def occlusion(
 
 
 def pixels(value: float, size: tuple[int, int]) -> int:
-    """A length in pixels: from 1 on it is one, below it is a share of the shorter side."""
+    """A length in pixels. A value below 1 is a share of the shorter side."""
     return max(1, round(value if value >= 1 else value * min(size)))
 
 
 def settled(parameters: dict, size: tuple[int, int], mean: list[float]) -> dict:
-    """The config block with its lengths in pixels of an input of this size, and with ``colour``, a value a channel.
+    """The config block with its lengths in pixels of an input of this size, and with ``colour``, a value per channel.
 
-    mean: what ``mask: mean`` stands for. A block that was settled before keeps its colour. Raises UserError.
+    mean: the colour of ``mask: mean``. A block that already has a ``colour`` keeps it. Raises UserError.
     """
     window, stride = pixels(parameters["window"], size), pixels(parameters["stride"], size)
     if stride > window:
-        raise UserError(f"occlusion.stride: {stride} pixels, but a window of {window} must not jump over any pixel")
+        raise UserError(f"occlusion.stride: {stride} pixels is more than the window, {window}, and would skip pixels")
     mask = parameters["mask"]
     colour = mask if isinstance(mask, list) else mean if mask == "mean" else [mask] * len(mean)
     if len(colour) != len(mean):
-        raise UserError(f"occlusion.mask: mean, one number or {len(mean)} of them from 0 to 1, not {mask}")
+        raise UserError(f"occlusion.mask: must be mean, one number or {len(mean)} numbers from 0 to 1, not {mask}")
     return {"colour": colour} | parameters | {"window": window, "stride": stride}
 
 
 def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: torch.Generator) -> Tensor:
-    """Where ``mask: mean`` was not settled by the job, the mask has the mean colour of the picture itself."""
+    """If the job did not settle ``mask: mean``, the mask has the mean colour of the picture itself."""
     used = settled(parameters, model.preprocess.size, x.mean((0, 2, 3)).tolist())
     colour = torch.tensor(used["colour"], dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
     score = model.probabilities if parameters["score"] == "probability" else lambda logits: logits
@@ -116,7 +119,7 @@ METHODS = {"occlusion": Method(maps, signed=True)}
 
 
 def mean_colour(image_set: images.ImageSet, geometry: Callable, threads: int) -> list[float]:
-    """The mean of each channel in [0, 1] over pictures spread evenly over the set, as the network sees them."""
+    """Mean of each channel in [0, 1] over pictures spread evenly over the set, after the network's resize and crop."""
     count = min(SAMPLE, len(image_set))
     chosen = [i * len(image_set) // count for i in range(count)]
     means = [

@@ -1,22 +1,22 @@
-"""What the attribution methods have in common: which picture, which classes, and what they leave.
+"""What the attribution methods share: the choice of pictures and classes, and the result.
 
 A method is a pure function of one picture and some of its classes:
 
     method(model, x, targets, parameters, generator) → maps
 
 model: :class:`cnnviz.network.models.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs.
-parameters: its section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one a
-class, of the class's logit unless its file says otherwise. It raises NotApplicable, with the reason in a reader's
-words, for a network that it says nothing about.
+parameters: its section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one
+per class, of the class's logit unless the method's file says otherwise. A method raises NotApplicable, with a reason
+for readers, for a network that it cannot explain.
 
 A technique's file lists its methods in ``METHODS``, and its job is ``run(partial(attribute, methods=METHODS))``. Other
-files find them there (attribution_check compares them all), so nothing else has to be told of a new method.
+files find them there (attribution_check compares them all), so a new method needs no other registration.
 
-A job leaves for n pictures and t classes at most: ``pictures`` (n, h, w, c) uint8 or float32, as the network saw them;
-``index`` (n,) into the image set; ``label`` (n,), the right output or −1; ``targets`` (n, t) outputs, −1 for none;
-``logits``, ``probabilities`` (n, t) of them, NaN for none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0 where
-there is no target. In the numbers: ``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed,
-caveat}] and ``not_applicable``, {name: why} of the methods that are left out because they say nothing here.
+The result holds, for n pictures and at most t classes: ``pictures`` (n, h, w, c) uint8 or float32, after resize and
+crop; ``index`` (n,) into the image set; ``label`` (n,), the correct output or −1; ``targets`` (n, t) outputs, −1 for
+none; ``logits``, ``probabilities`` (n, t) of them, NaN for none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0
+if there is no target. Numbers: ``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed, caveat}]
+and ``not_applicable``, {name: reason} of the methods that do not apply.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,15 +35,15 @@ from cnnviz.run.progress import bar
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
 VALUE = "value"
-OF_PIXELS = {PREDICTED: "surest", TRUE: "true_by_mask"}  # what these mean where each pixel has a class
+OF_PIXELS = {PREDICTED: "surest", TRUE: "true_by_mask"}  # their names in a segmentation network
 
 
 @dataclass(frozen=True)
 class Method:
-    """maps: see the module's docstring. signed: both signs mean something; else maps are ≥ 0, larger is more.
+    """maps: see the module's docstring. signed: the map has both signs; else it is ≥ 0, larger is more.
 
-    caveat: (model, x) → what a reader must know of this method on this network, or "". one_sided: the map shows what
-    speaks for the output only, so that "age down" has a map that does not follow from the one of "age up".
+    caveat: (model, x) → what a reader must know of this method on this network, or "". one_sided: the map shows only
+    the evidence for an output, so the map of "age down" does not follow from that of "age up".
     """
 
     maps: Callable[[models.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
@@ -55,9 +55,9 @@ class Method:
 def targets(
     model: models.Model, logits: Tensor, labels: Sequence[int], wanted: Sequence[str]
 ) -> tuple[list[int], list[str]]:
-    """Outputs to explain of a picture with these ``logits`` (classes,), each once, and why each was chosen.
+    """Outputs to explain in a picture with these ``logits`` (classes,), without duplicates, and why each was chosen.
 
-    labels: its right outputs. wanted: "predicted", "true", "runner_up" (the best that is neither), or class names.
+    labels: its correct outputs. wanted: "predicted", "true", "runner_up" (the best other output), or class names.
     """
     order = logits.sort(descending=True, stable=True).indices.tolist()
     chosen: dict[int, list[str]] = {}
@@ -77,9 +77,9 @@ def targets(
 
 
 def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple[list[int], list[str]]:
-    """The same of a regression network: every value, and where maps show one side only, every value downwards too.
+    """:func:`targets` for a regression network: every value, and for one-sided maps every value downwards, too.
 
-    wanted: as above; names of outputs ("age up", "age down") are taken as they are.
+    wanted: as above; names of outputs ("age up", "age down") are taken as given.
     """
     named = [name for name in wanted if name not in (PREDICTED, TRUE, RUNNER_UP)]
     if named:
@@ -90,7 +90,7 @@ def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple
 
 
 def present(image_set: images.ImageSet, index: int, model: models.Model) -> list[int]:
-    """The outputs of a segmentation network that are in a picture by its mask, the one with most pixels first."""
+    """The outputs of a segmentation network that the picture's mask contains, in descending order of pixels."""
     truth = label_maps.usable(image_set, index, model.preprocess, len(model.classes), label_maps.Doubts())
     if truth is None:
         return []
@@ -99,7 +99,7 @@ def present(image_set: images.ImageSet, index: int, model: models.Model) -> list
 
 
 def _explained_of(model, image_set, index: int, scores: Tensor, right: list[int], wanted, methods) -> tuple:
-    """:func:`targets` of a picture, or what takes their place where the network names no class of it."""
+    """:func:`targets` of a picture, or its replacement for a regression or segmentation network."""
     if model.kind == REGRESSION:
         return values(model, wanted, any(method.one_sided for method in methods.values()))
     if model.kind != SEGMENTATION:
@@ -118,9 +118,10 @@ def attribute(
     *,
     gradients: str = "scores",
 ) -> None:
-    """Every method on every probe picture. The job of an attribution technique.
+    """Runs every method on every probe picture. This is the job of an attribution technique.
 
-    beside: what the job leaves besides; asked last, and only where a method applies. gradients: see models.load.
+    beside: further arrays and numbers of the result; called last, and only if a method applies. gradients: see
+    models.load.
     """
     model = models.load(job, gradients=gradients)
     try:
@@ -132,7 +133,7 @@ def attribute(
 
 
 def _stacked(name: str, values: list, most: int) -> np.ndarray:
-    """What was found of each picture as one array, which has room for ``most`` classes where it is of classes."""
+    """The values of all pictures as one array, padded to ``most`` classes if it has a class axis."""
     nothing = {"targets": -1, "logits": np.nan, "probabilities": np.nan}
     if name in nothing or name.startswith("maps/"):
         room = [[(0, most - len(value))] + [(0, 0)] * (value.ndim - 1) for value in values]
@@ -141,7 +142,7 @@ def _stacked(name: str, values: list, most: int) -> np.ndarray:
 
 
 def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Left:
-    """What the module's docstring lists. Raises NotApplicable where none of the methods applies."""
+    """Arrays and numbers that the module's docstring lists. Raises NotApplicable if no method applies."""
     image_set = images.read(job.inputs["images"], job.image_set)
     probes = image_set.probes(job.model["probes"])
     most = 0

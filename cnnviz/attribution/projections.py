@@ -1,19 +1,19 @@
-"""Back from a number inside a network to the pixels, with another rule at each ReLU: what deconvnet and
-guided_backprop share.
+"""What deconvnet and guided_backprop share: the projection of a number inside a network to the pixels.
 
-A projection is the gradient of one number with respect to the picture, where every ReLU sends back something else
-(:mod:`cnnviz.network.relu`). That number is a class's logit, or one neuron of a unit: in the classic figure (Zeiler &
-Fergus 2014, fig. 2; Springenberg et al. 2015, fig. 3) the neuron that made a patch one of the unit's strongest.
+A projection is the gradient of one number with respect to the picture, with another backward rule at every ReLU
+(:mod:`cnnviz.network.relu`). The number is a class's logit, or one neuron of a unit. In the classic figure (Zeiler &
+Fergus 2014, fig. 2; Springenberg et al. 2015, fig. 3) it is the neuron with the unit's strongest activation in a patch.
 
-A job leaves, beside what :mod:`cnnviz.attribution.probes` lists, ``projection`` (n, t, h, w, c) and ``largest`` (n, t)
-of the classes, and for each chosen layer L, u of its units (the most selective first) and k patches each:
-L/unit (u,) int32; L/image (u, k) int32, the picture, or −1 for none; L/position (u, k, 2), y and x of the neuron;
-L/value (u, k) float32 of it; L/box (u, k, 4), top, left, bottom, right of its field in pixels of the input, half open;
-L/border (u, k) bool, the field hangs over the picture's edge; L/projection (u, k, H, W, c): its field, in the upper
-left corner, of the neuron's projection, which is 0 everywhere else; and L/largest (u, k).
-A projection is float16, each number a share of its largest magnitude, which is the float32 ``largest``. In the
-numbers: ``layers`` [{name, units, sites: ReLUs on the way,
-unprobed: see the forward pass}], ``size`` and ``geometry`` as the forward pass has them.
+The result holds, beside what :mod:`cnnviz.attribution.probes` lists, ``projection`` (n, t, h, w, c) and ``largest`` (n,
+t) of the classes, and for each chosen layer L, u of its units (the most selective first) and k patches each: L/unit
+(u,) int32; L/image (u, k) int32, the picture, or −1 for none; L/position (u, k, 2), y and x of the neuron; L/value (u,
+k) float32, its activation; L/box (u, k, 4), top, left, bottom, right of its receptive field in pixels of the input,
+half open; L/border (u, k) bool, whether the field extends beyond the picture; L/projection (u, k, H, W, c), the
+neuron's projection cut to its field, in the upper left corner, 0 elsewhere; and L/largest (u, k).
+
+A projection is float16 and divided by its largest magnitude, which is the float32 ``largest``. Numbers: ``layers``
+[{name, units, sites: number of ReLUs on the way, unprobed: see the forward pass}]; ``size`` and ``geometry`` as the
+forward pass has them.
 """
 
 from collections.abc import Callable
@@ -36,20 +36,20 @@ from cnnviz.run import result
 from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
-BATCH = 8  # neurons at a time: VGG-16 keeps some 100 MB for each
+BATCH = 8  # neurons per pass: VGG-16 needs about 100 MB for each
 
 
 def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple[Tensor, int]:
-    """The projection of ``values(x)`` (n,), one number a picture, to x (n, c, h, w): its shape, both signs.
+    """The projection of ``values(x)`` (n,), one number per picture, to x (n, c, h, w): of x's shape, signed.
 
-    Also the number of ReLUs on the way. rule: see :class:`cnnviz.network.relu.ReluRule`.
+    Also returns the number of ReLUs on the way. rule: see :class:`cnnviz.network.relu.ReluRule`.
     """
     x = x.detach().requires_grad_(True)
     with ReluRule(rule) as relus:
         total = values(x).sum()  # a picture's number depends on no other picture
     try:
         return torch.autograd.grad(total, x)[0], relus.sites
-    except CheckpointError:  # the second time its ReLUs are the usual ones
+    except CheckpointError:  # the recomputation uses the usual ReLUs
         raise NotApplicable(
             "The method changes what ReLUs send back, and this network computes its values a second time for the "
             "gradient (torch.utils.checkpoint), past that change. Turn gradient checkpointing off in its factory."
@@ -59,7 +59,7 @@ def to_pixels(values: Callable[[Tensor], Tensor], x: Tensor, rule: str) -> tuple
 def of_classes(model: Model, x: Tensor, targets: Tensor, rule: str) -> Tensor:
     """Projections (t, c, h, w) of a picture's logits, in logits per unit of pixel value. x (1, c, h, w), targets (t,).
 
-    Raises NotApplicable for a network without gradients, or without a ReLU that can be seen.
+    Raises NotApplicable for a network without gradients, or without a visible ReLU.
     """
     if model.trial.get("gradients"):
         raise NotApplicable(model.trial["gradients"])
@@ -74,7 +74,7 @@ def of_classes(model: Model, x: Tensor, targets: Tensor, rule: str) -> Tensor:
 
 
 def of_neurons(model: Model, x: Tensor, layer: Layer, neurons: Tensor, rule: str) -> tuple[Tensor, int]:
-    """Projections of one neuron each, (n, c, h, w), in its values per unit of pixel value; and the ReLUs on the way.
+    """Projections of one neuron each, (n, c, h, w), in its activation per unit of pixel value; and the number of ReLUs.
 
     x: pictures (n, c, h, w). neurons: (n, 3) unit, y and x within the layer's maps.
     """
@@ -88,7 +88,7 @@ def of_neurons(model: Model, x: Tensor, layer: Layer, neurons: Tensor, rule: str
 
 
 def shares(pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(n, c, h, w) → (n, h, w, c) float16, each over its largest magnitude, and those (n,) float32."""
+    """(n, c, h, w) → (n, h, w, c) float16, each divided by its largest magnitude, and these magnitudes (n,) float32."""
     largest = pixels.abs().amax((1, 2, 3))
     of_it = pixels / torch.where(largest > 0, largest, 1)[:, None, None, None]
     return of_it.permute(0, 2, 3, 1).half().cpu().numpy(), largest.float().cpu().numpy()
@@ -100,7 +100,7 @@ def method(rule: str) -> Method:
 
 
 def caveat(model: Model, x: Tensor) -> str:
-    """What bends the network beside its ReLUs; "" where nothing does."""
+    """A caveat about non-linearities other than ReLU and pooling; "" if there are none."""
     if leftover(model.net, model.normalise(x)) < 1e-3:
         return ""
     return (
@@ -111,7 +111,7 @@ def caveat(model: Model, x: Tensor) -> str:
 
 
 def project(job: Job, name: str, rule: str) -> None:
-    """Project the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units."""
+    """Projects the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units."""
     classes: list[tuple[np.ndarray, np.ndarray]] = []
 
     def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: torch.Generator) -> Tensor:
@@ -127,7 +127,7 @@ def project(job: Job, name: str, rule: str) -> None:
 
 
 def together(kept: list[tuple[np.ndarray, np.ndarray]], *names: str) -> dict[str, np.ndarray]:
-    """:func:`shares` of n pictures with up to t classes each as two arrays (n, t, …), filled up with 0."""
+    """:func:`shares` of n pictures with up to t classes each as two arrays (n, t, …), padded with 0."""
     most = max(len(largest) for _, largest in kept)
 
     def filled(array: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def _units(job: Job, model: Model, rule: str) -> Left:
 
 
 def _choose(kept: dict[str, np.ndarray], size: list[int], count: int, k: int) -> dict[str, np.ndarray]:
-    """The arrays of a layer but its projections: which units, and of each which neurons."""
+    """The arrays of a layer without its projections: the chosen units and their neurons."""
     unit = selective(kept, count)
     found = patches(kept, size, k)
     return {"unit": unit.astype(np.int32)} | {what: array[unit] for what, array in found.items()}
@@ -164,7 +164,9 @@ def _choose(kept: dict[str, np.ndarray], size: list[int], count: int, k: int) ->
 def _project_neurons(
     model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rule: str
 ) -> int:
-    """Add to a layer's ``chosen`` neurons their projections, cut to their fields. Returns the ReLUs on the way."""
+    """Adds the projections of a layer's ``chosen`` neurons, cut to their fields. Returns the number of ReLUs on the
+    way.
+    """
     box, sites = chosen["box"], 0
     height, width = (box[..., 2:] - box[..., :2]).max((0, 1))
     chosen["projection"] = np.zeros((*box.shape[:2], height, width, model.channels), np.float16)

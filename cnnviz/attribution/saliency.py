@@ -1,17 +1,23 @@
-"""Which pixels would change the score: the gradient of a logit with respect to the picture.
+"""Saliency: the gradient of a logit with respect to the picture.
 
 Saliency (Simonyan, Vedaldi, Zisserman 2013, arXiv:1312.6034):
+
     M = max over channels of |∂ S_c(x) / ∂ x|
+
 SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825):
+
     M = max over channels of |mean over i of ∂ S_c(x + ε_i) / ∂ x|,  ε_i ~ N(0, (σ (max x − min x))²)
+
 Gradient × input (Shrikumar et al. 2016, arXiv:1605.01713):
+
     M = Σ over channels of z · ∂ S_c / ∂ z,  z the normalised picture
 
 Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), from a black picture x':
+
     M = Σ over channels of (x − x') · ∫₀¹ ∂ S_c(x' + a (x − x')) / ∂ x da
 
-S_c is the logit of the class. Pictures are in [0, 1], RGB where there are three channels. What the job leaves:
-:mod:`cnnviz.attribution.probes`.
+S_c is the logit of the class. Pictures are in [0, 1], RGB if they have three channels. :mod:`cnnviz.attribution.probes`
+lists what the result holds.
 """
 
 from functools import partial
@@ -36,7 +42,7 @@ def smoothgrad(
 ) -> torch.Tensor:
     """Smilkov's map of one picture x (1, c, h, w): (1, h, w), ≥ 0. ``noise`` is σ, a share of max x − min x.
 
-    The generator lives on the CPU, so the same seed gives the same noise on every device.
+    The generator is on the CPU, so the same seed gives the same noise on every device.
     """
     sigma = noise * (x.max() - x.min())
     total = torch.zeros_like(x)
@@ -48,14 +54,15 @@ def smoothgrad(
 
 
 def gradient_x_input(net: Score, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(n, h, w), signed: what a linear network's logit would owe to each pixel; z: normalised pictures."""
+    """Signed maps (n, h, w): each pixel's contribution to the logit of a linear network. z: normalised pictures."""
     return (gradient(net, z, target) * z).sum(1)
 
 
 def integrated_gradients(logits: Score, x: torch.Tensor, target: torch.Tensor, *, steps: int, black: float = 0.0):
-    """(n, h, w), signed, the sum over pixels is S(x) − S(black) as steps grow: x, target (n, …) as in gradient.
+    """Signed maps (n, h, w). Their sum over pixels tends to S(x) − S(black) as steps grow. x, target (n, …) as in
+    gradient.
 
-    The integral along the straight line from a black picture, by the midpoint rule.
+    The integral runs along the straight line from a black picture, by the midpoint rule.
     """
     total = torch.zeros_like(x)
     for k in range(steps):
@@ -66,7 +73,7 @@ def integrated_gradients(logits: Score, x: torch.Tensor, target: torch.Tensor, *
 def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters: dict, generator: torch.Generator):
     state, maps = generator.get_state(), []
     for target in targets:
-        generator.set_state(state)  # every class is shown the same noise
+        generator.set_state(state)  # every class has the same noise
         chosen = {"samples": parameters["samples"], "noise": parameters["noise"], "generator": generator}
         maps.append(smoothgrad(model.logits, x, target[None], **chosen))
     return torch.cat(maps)

@@ -1,22 +1,21 @@
-"""The thing cut out of its picture by what the class score is sensitive to: GrabCut started from a saliency map.
+"""Saliency segmentation: GrabCut, started from a saliency map, separates the object from the background.
 
 Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034, section 3.2), with GrabCut (Rother, Kolmogorov, Blake 2004,
-doi:10.1145/1015706.1015720) in place of their graph cut. The saliency map
-M = max over channels of |∂ S_c / ∂ x|, blurred in place of the mean over ten views, gives two kinds of seeds:
+doi:10.1145/1015706.1015720) instead of their graph cut. The saliency map M = max over channels of |∂ S_c / ∂ x|,
+blurred instead of averaged over ten views, gives two kinds of seeds:
 
     foreground: M ≥ its 95 % quantile,    background: M ≤ its 30 % quantile
 
 A mixture of five Gaussians of colour is fitted to each kind. A graph cut gives every other pixel to the likelier
-mixture, with a price on borders that do not follow an edge; then the mixtures are fitted to what came out and the cut
-is made again, a few times. The foreground's largest piece is the thing. Nothing here was ever told where a thing is.
+mixture, and penalises borders that do not follow an edge. Then the mixtures are fitted to the result and the cut is
+repeated, a few times. The object is the foreground's largest connected part. The method is not trained on any masks.
 
-What the job leaves is in :mod:`cnnviz.attribution.probes` (``maps/gradient``, not blurred), and besides: ``seeds``
-(n, t, h, w) int8, 1 in the foreground, −1 in the background; ``foreground`` (n, t, h, w) bool, the thing; ``centre``
-(n, h, w) bool, the same started from a blob in the middle instead of a saliency map, which it must beat; ``truth``
-(n, h, w) bool, where the thing is, if that is known. In the numbers: ``truths``, n times "mask", "box" or null; ``iou``
-(n lists of a number a class) and ``centre_iou`` (n), null where the truth is not known; and the means over pictures
-with a truth, ``mean_iou`` of the first class, ``mean_centre_iou`` and ``mean_difference``, each [mean, low, high] with
-its bootstrap interval, or null.
+The result holds, beside what :mod:`cnnviz.attribution.probes` lists (``maps/gradient``, not blurred): ``seeds`` (n, t,
+h, w) int8, 1 in the foreground, −1 in the background; ``foreground`` (n, t, h, w) bool, the object; ``centre`` (n, h,
+w) bool, the baseline, started from a centre blob instead of a saliency map; ``truth`` (n, h, w) bool, the object's mask
+if it is known. Numbers: ``truths``, n times "mask", "box" or null; ``iou`` (n lists of a number a class) and
+``centre_iou`` (n), null without a mask; and the means over pictures with a mask, ``mean_iou`` of the first class,
+``mean_centre_iou`` and ``mean_difference``, each [mean, low, high] with its bootstrap interval, or null.
 """
 
 import cv2
@@ -38,10 +37,10 @@ RESAMPLES = 2000  # of the bootstrap
 
 
 def seeds(map: np.ndarray, foreground: float, background: float) -> np.ndarray:
-    """A map (h, w) → (h, w) int8: 1 at the seeds of the foreground, −1 at those of the background, 0 elsewhere.
+    """Seeds of a map (h, w): int8 (h, w), 1 for the foreground, −1 for the background, 0 elsewhere.
 
-    foreground, background: quantiles. Where a map is flat up to the upper one, the foreground is what rises above it;
-    a map that is the same everywhere has none.
+    foreground, background: quantiles. If the map is flat up to the upper quantile, the foreground is what exceeds it. A
+    constant map has no foreground.
     """
     low, high = np.quantile(map, [background, foreground])
     return np.where((map >= high) & (map > low), 1, np.where(map <= low, -1, 0)).astype(np.int8)
@@ -52,9 +51,9 @@ def cut(picture: np.ndarray, seeds: np.ndarray, iterations: int) -> np.ndarray:
     inside, outside = seeds > 0, seeds < 0
     if not inside.any() or not outside.any():
         return inside
-    cv2.setRNGSeed(0)  # where the mixtures' clusters start
+    cv2.setRNGSeed(0)  # initial clusters of the mixtures
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    # The mixtures see the seeds alone, as a picture one pixel high; with no iteration nothing is cut yet.
+    # The mixtures are fitted to the seeds only, as a picture one pixel high. Zero iterations make no cut.
     strip = np.concatenate([picture[outside], picture[inside]])[None]
     of_strip = np.repeat(np.uint8([cv2.GC_BGD, cv2.GC_FGD]), [outside.sum(), inside.sum()])[None]
     cv2.grabCut(strip, of_strip, None, *models, 0, cv2.GC_INIT_WITH_MASK)
@@ -76,9 +75,9 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def three_channels(picture: np.ndarray, show: int | list[int] | None) -> np.ndarray:
-    """What the network sees, (h, w, c) in [0, 1], as the (h, w, 3) uint8 that GrabCut takes.
+    """The network's input (h, w, c) in [0, 1], as the (h, w, 3) uint8 that GrabCut takes.
 
-    show: the image set's, for pictures of other than one or three channels.
+    show: the image set's ``show``, for pictures with another number of channels than one or three.
     """
     channels = picture.shape[2]
     chosen = range(channels) if channels in (1, 3) else show if show is not None else range(3 if channels > 3 else 1)
@@ -87,7 +86,7 @@ def three_channels(picture: np.ndarray, show: int | list[int] | None) -> np.ndar
 
 
 def main(job: Job) -> None:
-    made: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # for each picture: as held_against takes it
+    made: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # one entry per picture, see held_against
     quantiles, rounds = (job.parameters["foreground"], job.parameters["background"]), job.parameters["iterations"]
 
     def gradient(model: Model, x: Tensor, targets: Tensor, *others) -> Tensor:
@@ -104,7 +103,7 @@ def main(job: Job) -> None:
         image_set = images.read(job.inputs["images"], job.image_set)
         probes = image_set.probes(job.model["probes"])
         truths = [mask_of(image_set, i, model.preprocess.geometry) for i in probes]
-        if model.kind == SEGMENTATION:  # these masks say what every pixel is, not where the thing is
+        if model.kind == SEGMENTATION:  # these masks give each pixel's class, not an object
             truths = [None] * len(probes)
         rng = np.random.default_rng(job.seed_for("bootstrap"))
         return held_against(truths, made, rng)
@@ -115,7 +114,7 @@ def main(job: Job) -> None:
 def held_against(truths: list[Mask | None], made: list, rng: np.random.Generator) -> tuple[dict, dict]:
     """The arrays and numbers of the module's docstring.
 
-    made: for each picture the cut from the middle (h, w), and of t classes the seeds and the cuts, (t, h, w) each.
+    made: for each picture the baseline's cut (h, w), and the seeds and the cuts of t classes, (t, h, w) each.
     """
     centre = np.stack([middle for middle, _, _ in made])
     most = max(len(cuts) for _, _, cuts in made)

@@ -1,8 +1,8 @@
-"""How good is a map? Scores of one map, baselines that know nothing of the network, and what may be said of a few.
+"""Scores of one map, baselines that do not depend on the network, and statistics over pictures.
 
-Pointing game (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x): does the map's maximum lie on the object? Here without
-a tolerance around the object. Mass in mask: the share of the map's positive part that lies on it. By both, a map that
-is the same everywhere scores the object's share of the picture: that is chance. Rank correlation: Spearman's.
+Pointing game (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x): whether the map's maximum lies on the object, here
+without a tolerance around the object. Mass in mask: the share of the map's positive part that lies on the object. A
+constant map scores the object's share of the picture in both; this is chance. Rank correlation: Spearman's.
 
 Maps are (h, w) floats, larger is more evidence; masks (h, w) bool.
 """
@@ -11,33 +11,33 @@ import numpy as np
 from scipy import ndimage, stats
 
 YES, NO, UNKNOWN = "yes", "no", "cannot tell"
-FEWEST = 6  # pictures: five of one sign happen by chance once in sixteen times, which is more often than 5 %
+FEWEST = 6  # pictures: five of one sign have a probability of 1/16 by chance, which is more than 5 %
 
 
-# ---------------------------------------------------------------------------------------------------------- of one map
+# ------------------------------------------------------------------------------------------------------------- one map
 
 
 def pointing(map: np.ndarray, mask: np.ndarray) -> float:
-    """Whether the largest value lies on the object; of several largest values, the share that does. In 0 … 1."""
+    """1 if the largest value lies on the object, else 0; with several largest values, the share that lies on it."""
     return float(mask[map == map.max()].mean())
 
 
 def mass(map: np.ndarray, mask: np.ndarray) -> float:
-    """The share of the map's positive part on the object, in 0 … 1. A map without one says nothing: chance."""
+    """Share of the map's positive part that lies on the object, in 0 … 1. Without a positive part it is chance."""
     positive = np.maximum(map, 0).astype(np.float64)
     total = positive.sum()
     return float(positive[mask].sum() / total) if total > 0 else float(mask.mean())
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's coefficient over pixels, in −1 … 1; 0 where one of the maps is the same everywhere."""
+    """Spearman's coefficient over pixels, in −1 … 1; 0 if one of the maps is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(stats.spearmanr(a.ravel(), b.ravel()).statistic)
 
 
 def ranking(map: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pixels (h · w,) from the largest value to the smallest; equal values in random order."""
+    """Pixels (h · w,) in descending order of value; equal values in random order."""
     return np.lexsort((rng.random(map.size), -map.ravel()))
 
 
@@ -50,18 +50,18 @@ def area(curve: np.ndarray) -> np.ndarray:
 
 
 def edges(picture: np.ndarray) -> np.ndarray:
-    """What an edge detector draws: the magnitude of Sobel's gradient of the mean channel of (h, w, c)."""
+    """Edge magnitude: Sobel's gradient of the mean channel of (h, w, c)."""
     grey = picture.astype(np.float32).mean(2)
     return np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1))
 
 
 def centre(height: int, width: int) -> np.ndarray:
-    """A Gaussian blob in the middle; its standard deviation is a quarter of each side."""
+    """A Gaussian blob in the centre; its standard deviation is a quarter of each side."""
     y, x = (np.linspace(-2, 2, side) for side in (height, width))
     return np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / 2).astype(np.float32)
 
 
-# ----------------------------------------------------------------------------------------------------- of many pictures
+# -------------------------------------------------------------------------------------------------------- many pictures
 
 
 def interval(
@@ -72,11 +72,11 @@ def interval(
     resamples: int,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Bootstrap interval of the mean of ``values`` (n,), pictures drawn with replacement; (low, high).
+    """Bootstrap interval (low, high) of the mean of ``values`` (n,), with pictures drawn with replacement.
 
-    The percentiles are moved outwards as far as Student's t lies outside the normal distribution, since those of few
-    values are too narrow (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Values that are all the same show no
-    spread: then the interval is the exact one for n out of n, towards both ``bounds`` that a value can have.
+    The percentiles are widened by the ratio of Student's t to the normal distribution, since intervals from few values
+    are too narrow (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Identical values have no spread. Then the
+    interval is the exact one for n out of n, towards both ``bounds`` of a value.
     """
     n = len(values)
     if n < 2:
@@ -92,14 +92,14 @@ def interval(
 
 
 def verdict(n: int, low: float, high: float) -> str:
-    """Is a mean of n differences above 0, by its interval? YES, NO (it is below), or UNKNOWN."""
+    """Whether a mean of n differences is above 0, by its interval: YES, NO (it is below), or UNKNOWN."""
     if n < FEWEST or low <= 0 <= high:
         return UNKNOWN
     return YES if low > 0 else NO
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values (k,) of k questions asked at once, by Holm's step-down correction."""
+    """p-values (k,) of k comparisons, corrected by Holm's step-down method."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
     corrected = np.empty(len(p))
@@ -108,12 +108,14 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def beyond(differences: np.ndarray, margin: float) -> float:
-    """p-value of "the mean of ``differences`` (n,) is no further than ``margin`` from 0": Student's t, two-sided."""
+    """p-value of the hypothesis that the mean of ``differences`` (n,) is within ``margin`` of 0: Student's t,
+    two-sided.
+    """
     n = len(differences)
     if n < FEWEST:
         return 1.0
     away = abs(differences.mean()) - margin
     spread = differences.std(ddof=1) / np.sqrt(n)
     if spread == 0:
-        return 1.0 if away <= 0 else 2.0 ** (1 - n)  # a sign test: one value n times
+        return 1.0 if away <= 0 else 2.0 ** (1 - n)  # a sign test, since all values are equal
     return float(min(1.0, 2 * stats.t.sf(away / spread, n - 1)))
