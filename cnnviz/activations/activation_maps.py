@@ -1,16 +1,16 @@
-"""What every unit of a layer answers to one picture: its feature map, a number for each place in the picture.
+"""The feature map of every unit of a layer for a picture: one number per position.
 
-    A_u(y, x) = a_u(i, y, x), what the layer's module puts out for picture i, before normalisation and ReLU where those
-    are modules of their own (Yosinski et al. 2015, "Understanding Neural Networks Through Deep Visualization", shows
-    them live; Zeiler & Fergus 2014).
+    A_u(y, x) = a_u(i, y, x), the output of the layer's module for picture i
 
-Nets are run only as far as the deepest layer asked for.
+It is the output before normalisation and ReLU if those are modules of their own (Zeiler & Fergus 2014; Yosinski et al.
+2015, "Understanding Neural Networks Through Deep Visualization", shows such maps live). Networks are run only as far as
+the deepest chosen layer.
 
-Leaves ``pictures`` (p, h, w, c) as the network takes them, ``index`` (p,) int32 into the image set, and for each layer
-L, of all its units: L/levels (p, units, h, w) uint8, from 0 at L/low to 255 at L/high, (p, units) float32, so
-A_u = low + (high − low) · level / 255, to one part in 510 of the map's own range; L/mean (p, units) float32, exact.
-Layers whose units have one neuron (fully connected ones) have no map and are left out. Numbers: layers, with what makes
-and reads their values (see rectified.py), and predicted, probability, a value for each picture.
+The result holds ``pictures`` (p, h, w, c), network inputs, ``index`` (p,) int32 into the image set, and for each layer
+L and all its units: L/levels (p, units, h, w) uint8, from 0 at L/low to 255 at L/high, (p, units) float32, so A_u = low
++ (high − low) · level / 255, with an error of at most 1/510 of the map's range; L/mean (p, units) float32, exact.
+Layers whose units have one neuron (fully connected layers) have no maps and are left out. Numbers: layers, with the
+operations that make and read their values (see rectified.py), and predicted, probability, a value for each picture.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ from cnnviz.run.job import Job, run
 
 
 def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(…, h, w) → levels (…, h, w) uint8, low and high (…,) float32; a constant map has level 0 all over."""
+    """(…, h, w) → levels (…, h, w) uint8, low and high (…,) float32. A constant map has level 0 everywhere."""
     low, high = maps.min((-2, -1)), maps.max((-2, -1))
     span = np.where(high > low, high - low, 1)[..., None, None]
     levels = np.rint((maps - low[..., None, None]) / span * 255).astype(np.uint8)
@@ -33,11 +33,11 @@ def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def looked_at(model: models.Model, layers: list[Layer], pictures: np.ndarray) -> tuple[dict, dict]:
-    """The maps of each layer, as the module's docstring lists them; and what the network predicts, as lists."""
+    """The maps of each layer, as in the module's docstring, and the network's predictions, as lists."""
     modules = [layer.module for layer in layers]
     found: dict[str, list] = {}
     said = {"predicted": [], "probability": []}
-    for picture in pictures:  # one at a time: maps of a wide net are large
+    for picture in pictures:  # one at a time, since maps of a wide network are large
         x = model.normalise(model.pictures([picture]))
         with torch.inference_mode(), hooks.capture(model.net, model.maps_of(modules), stop=True) as captured:
             hooks.forward(model.net, x, captured)
@@ -58,7 +58,7 @@ def main(job: Job) -> None:
     layers = [model.layer(name) for name in model.chosen]
     layers = [layer for layer in layers if layer.height * layer.width > 1]
     if not layers:
-        raise NotApplicable("None of the chosen layers has maps: their units have no place in the picture.")
+        raise NotApplicable("None of the chosen layers has maps: their units have no positions in the picture.")
     image_set = images.read(job.inputs["images"], job.image_set)
     wanted = job.model["probes"]
     count = job.parameters["pictures"]

@@ -1,15 +1,15 @@
-"""For each unit the image patches that excite it most, each cut to the exact receptive field of the neuron that won.
+"""The image patches with the largest activation of each unit, cut to the neuron's exact receptive field.
 
-p_i = max over (y, x) of a_u(i, y, x) for picture i; the k pictures with the largest p_i, at most one patch a picture
-(Girshick et al. 2014, §3.1; Zeiler & Fergus 2014, fig. 2). Neurons whose field lies inside the picture come first.
-Where a unit has too few of them (a field larger than the picture, say) the strongest others fill up, flagged, since
-their crop ends at the picture's edge and they also saw padding. Where the field is the whole picture, the patch is it.
-Neurons that see nothing but padding are left out.
+p_i = max over (y, x) of a_u(i, y, x) for picture i. The patches are those of the k pictures with the largest p_i, at
+most one per picture (Girshick et al. 2014, §3.1; Zeiler & Fergus 2014, fig. 2). Neurons with a receptive field inside
+the picture come first. If a unit has too few of them (for example because the field is larger than the picture), the
+strongest others follow, and are marked: their crop ends at the picture's edge, and padding affects them. If the field
+is the whole picture, so is the patch. Neurons that see only padding are left out.
 
-Reads what the forward pass kept, so it needs no network. Leaves for each layer L, all units, strongest patch first:
-L/image: (units, k) int32, index of the picture, or −1 for none. L/value: (units, k) float32, 0 for none.
-L/position: (units, k, 2) int32, y and x of the neuron. L/border: (units, k) bool, the field hangs over the edge.
-L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's input, half open.
+The job reads the result of the forward pass and needs no network. The result holds, for each layer L and all units, the
+strongest patch first: L/image: (units, k) int32, index of the picture, or −1 for none. L/value: (units, k) float32, 0
+for none. L/position: (units, k, 2) int32, y and x of the neuron. L/border: (units, k) bool, whether the field extends
+beyond the picture. L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's input, half open.
 L/max, L/peak: (units,), see the forward pass.
 """
 
@@ -20,10 +20,10 @@ from cnnviz.run.job import Job, run
 
 
 def fields(kept: dict) -> dict:
-    """What a layer's units see: the sides of their fields, and how many of their neurons lie inside the picture."""
+    """Sides of a layer's receptive fields, and the number of its neurons with a field inside the picture."""
     heights, widths = (side[:, 1] - side[:, 0] for side in (kept["rows"], kept["columns"]))
     rows, columns = ~kept["rows_cross"], ~kept["columns_cross"]
-    # of a neuron that sees no padding; where all do, the largest there is
+    # field of a neuron that sees no padding, or else the largest
     height = int(heights[rows].max(initial=0)) or int(heights.max())
     width = int(widths[columns].max(initial=0)) or int(widths.max())
     return {

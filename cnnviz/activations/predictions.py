@@ -1,33 +1,45 @@
-"""How often the network is right, what it takes for what, how sure it is when it is wrong, and what it says of probes.
+"""Accuracy, confusions, confident errors and calibration of the network, and its predictions for the probe pictures.
 
-With one right answer a picture (softmax over C outputs z, p = softmax(z), the prediction ŷ = arg max z):
-    accuracy = mean of [ŷ_i ∈ L_i],  top-5 the same for the five largest outputs,  L_i the right outputs of picture i,
+For one correct answer per picture (softmax over C outputs z, p = softmax(z), the prediction ŷ = arg max z):
+
+    accuracy = mean of [ŷ_i ∈ L_i],  top-5 the same for the five largest outputs,  L_i the correct outputs of picture i,
     each with Wilson's 95 % interval (Wilson 1927), which stays within 0 … 1 and holds for few pictures too;
     expected calibration error (Guo et al. 2017, arXiv:1706.04599) = Σ_b n_b / n · |accuracy_b − mean p_ŷ in b|,
-    over ``bins`` bins of p_ŷ of equal width. Of two classes also area under the ROC curve and average precision.
-With several (sigmoid outputs): AUROC and average precision of each output, and their means over outputs.
+    over ``bins`` bins of p_ŷ of equal width. For two classes also area under the ROC curve and average precision.
 
-Accuracy is measured on the labelled query pictures where the set tells queries from references, else on all labelled
-ones. Pictures none of whose labels has an output are left out; for sigmoid outputs they count as negatives.
+For several correct answers (sigmoid outputs): AUROC and average precision of each output, and their means over outputs.
 
-Reads what the forward pass left, so it needs no network. Leaves, for n pictures and C outputs:
+Accuracy is measured on the labelled query pictures if the set has queries, else on all labelled pictures. Pictures
+whose labels have no output are left out; for sigmoid outputs they count as negatives.
+
+The job reads the result of the forward pass and needs no network. The result holds, for n pictures and C outputs:
+
 predicted, probability: (n,) int32 and float32, the best output and its probability; evaluated: (m,) int32 pictures;
-class_predicted: (C,) int32 evaluated pictures predicted so (all, where there are no labels);
-class_pictures, class_top1, class_top5, class_precision: (C,), pictures and fractions, NaN where there are none;
-confusion: (k, 3) int32 right output, predicted output, pictures; where several are right, the one predicted or else the
-first counts; right diagonal included; sorted by right, then predicted;
-mistakes: (s,) int32 pictures whose wrong prediction has the largest probability, surest first; probes: (p,) int32;
-mistakes_label, mistakes_label_probability, probes_label, probes_label_probability: their right output (the first), −1
-where there is none, and its probability, or NaN;
-top_classes, top_probabilities: (n, 5) as in the forward pass;
-calibration_edges (bins + 1,), calibration_count, calibration_accuracy, calibration_probability (bins,), NaN where none;
-class_auroc, class_average_precision: (C,), NaN where all or no pictures are of the class (sigmoid or two outputs).
 
-Of a regression network instead (:mod:`cnnviz.activations.regression`), for k values: ``values`` (n, k) float32;
-``truth`` (n, k) float64, NaN where it is not known; ``evaluated`` (n, k) bool; ``worst`` (k, s) int32, the pictures
-furthest off, −1 where there are fewer; ``probes``. In the numbers ``values``, a dict for each. Of a segmentation
-network: see :func:`cnnviz.activations.segmentation.measured`; ``predicted`` is then the class that most pixels were
-given to, and ``probability`` its share of them.
+class_predicted: (C,) int32 evaluated pictures with this prediction (all pictures, without labels);
+
+class_pictures, class_top1, class_top5, class_precision: (C,), pictures and fractions, NaN without pictures;
+
+confusion: (k, 3) int32 correct output, predicted output, pictures; of several correct outputs the predicted one or else
+the first counts; includes the diagonal; sorted by correct, then predicted output;
+
+mistakes: (s,) int32 pictures whose wrong prediction has the largest probability, in descending order; probes: (p,)
+int32;
+
+mistakes_label, mistakes_label_probability, probes_label, probes_label_probability: their first correct output, or −1,
+and its probability, or NaN;
+
+top_classes, top_probabilities: (n, 5) as in the forward pass;
+
+calibration_edges (bins + 1,), calibration_count, calibration_accuracy, calibration_probability (bins,), NaN for none;
+
+class_auroc, class_average_precision: (C,), NaN if all or no pictures are of the class (sigmoid or two outputs).
+
+For a regression network instead (:mod:`cnnviz.activations.regression`), for k values: ``values`` (n, k) float32;
+``truth`` (n, k) float64, NaN if it is not known; ``evaluated`` (n, k) bool; ``worst`` (k, s) int32, the pictures with
+the largest errors, padded with −1; ``probes``. Numbers: ``values``, a dict for each. For a segmentation network see
+:func:`cnnviz.activations.segmentation.measured`; ``predicted`` is then the class of most pixels, and ``probability``
+its share of them.
 """
 
 import numpy as np
@@ -42,13 +54,13 @@ from cnnviz.run.job import Job, run
 
 
 def wilson(hits: int, total: int) -> list[float]:
-    """95 % interval of a share of ``total`` > 0."""
+    """95 % interval of the share ``hits`` / ``total``, ``total`` > 0."""
     low, high = binomtest(hits, total).proportion_ci(0.95, "wilson")
     return [float(low), float(high)]
 
 
 def calibration(probability: np.ndarray, hit: np.ndarray, bins: int) -> dict[str, np.ndarray]:
-    """Per bin of equal width (low, high] in 0 … 1: count, accuracy, mean probability. probability, hit: (m,)."""
+    """Count, accuracy and mean probability per bin of equal width (low, high] in 0 … 1. probability, hit: (m,)."""
     edges = np.linspace(0, 1, bins + 1)
     at = np.clip(np.searchsorted(edges, probability, "left") - 1, 0, bins - 1)
     count = np.bincount(at, minlength=bins)
@@ -62,25 +74,25 @@ def calibration(probability: np.ndarray, hit: np.ndarray, bins: int) -> dict[str
 
 
 def calibration_error(count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> float:
-    """Guo's expected calibration error of what :func:`calibration` gives."""
+    """Guo's expected calibration error from the bins of :func:`calibration`."""
     used = count > 0
     return float((count[used] * np.abs(accuracy[used] - probability[used])).sum() / count.sum())
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """(k, 3) int32 right output, predicted output, pictures, for every pair that occurs. truth, predicted: (m,)."""
+    """(k, 3) int32 correct output, predicted output, pictures, for every pair that occurs. truth, predicted: (m,)."""
     pairs, counts = np.unique(np.stack([truth, predicted], 1), axis=0, return_counts=True)
     return np.column_stack([pairs, counts]).astype(np.int32)
 
 
 def shares(of: np.ndarray, hit: np.ndarray, classes: int) -> np.ndarray:
-    """Share of ``hit`` (m,) for each class, by ``of`` (m,) class indices: (classes,), NaN where there are none."""
+    """Share of ``hit`` (m,) for each class, by class indices ``of`` (m,): (classes,), NaN for none."""
     count = np.bincount(of, minlength=classes)
     return (np.bincount(of, hit, classes) / np.where(count, count, np.nan)).astype(np.float32)
 
 
 def ranking_quality(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUROC and average precision of each column: targets (m, c) bool, scores (m, c); NaN where all are of one kind."""
+    """AUROC and average precision of each column: targets (m, c) bool, scores (m, c); NaN for a column of one value."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     auroc, precision = np.full((2, targets.shape[1]), np.nan, np.float32)
@@ -148,11 +160,11 @@ def main(job: Job) -> None:
 
 
 def ranked(right: list[list[int]], logits: np.ndarray, several: bool) -> tuple[dict, dict]:
-    """Arrays and numbers about the order in which each class's score puts the m pictures. right: their outputs."""
+    """Arrays and numbers of the ranking of the m pictures by each class's score. right: their correct outputs."""
     targets = np.zeros(logits.shape, bool)
     for row, outputs in enumerate(right):
         targets[row, outputs] = True
-    # scores in the order of the probabilities, which may be equal where the scores are not
+    # the difference ranks as the probability does, without ties by rounding
     scores = logits if several else np.subtract(logits, logits[:, ::-1])
     auroc, precision = ranking_quality(targets, scores)
     arrays = {"class_pictures": targets.sum(0), "class_auroc": auroc, "class_average_precision": precision}
@@ -165,7 +177,7 @@ def ranked(right: list[list[int]], logits: np.ndarray, several: bool) -> tuple[d
 def of_one_class(
     truth: np.ndarray, said: np.ndarray, sure: np.ndarray, top1: np.ndarray, top5: np.ndarray, classes: int, bins: int
 ) -> tuple[dict, dict]:
-    """Arrays and numbers of m pictures of one class each. said: the outputs predicted, sure: with what probability."""
+    """Arrays and numbers of m pictures of one class each. said: predicted outputs. sure: their probabilities."""
     reliability = calibration(sure, top1, bins)
     per_class = shares(truth, top1, classes)
     arrays = {
@@ -187,7 +199,7 @@ def of_one_class(
 
 
 def of_values(job: Job, network: dict, forward: result.Result, image_set: images.ImageSet, scores: np.ndarray) -> None:
-    """The result of a regression network: see the module's docstring."""
+    """The result of a regression network, see the module's docstring."""
     names, columns = network["values"], network["value_columns"]
     values = np.asarray(scores[:, : len(names)])
     known = image_set.targets()
@@ -219,9 +231,9 @@ def of_values(job: Job, network: dict, forward: result.Result, image_set: images
 
 
 def of_pixels(job: Job, forward: result.Result, image_set: images.ImageSet) -> None:
-    """The result of a segmentation network, which looks at each picture again: the pass over them keeps no maps."""
+    """The result of a segmentation network. It runs on each picture again, since the forward pass keeps no maps."""
     from cnnviz.activations import segmentation
-    from cnnviz.network import models  # torch, which nothing else here needs
+    from cnnviz.network import models  # imports torch, which nothing else here needs
 
     model = models.load(job)
     masked = np.array([picture.mask is not None for picture in image_set.pictures], bool)

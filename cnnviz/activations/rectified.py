@@ -1,9 +1,8 @@
-"""What stands around a layer: which operation makes its values, and which ones read them.
+"""The operations around a layer: the one that makes its values, and those that read them.
 
-Whether a unit is *dead* depends on it. A unit whose values are never above 0 gives nothing on where a ReLU reads them
-(pooling or joining in between changes nothing about that), or where they come out of one; before a batch
-normalisation, say, it may be as lively as any other. Found by watching one forward pass operation by operation, so
-functional ReLUs count.
+They decide whether a unit is *dead*. A unit whose values are never above 0 has no effect if a ReLU reads them (pooling
+or joining in between does not matter), or if a ReLU made them. Before a batch normalisation, for example, it can have
+an effect. The operations are recorded in one forward pass, so functional ReLUs count.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# What is ≤ 0 everywhere is still so after these: they move, average or choose values, and change none.
+# Values that are all ≤ 0 stay so in these operations: they move, average or select values.
 _RESHAPE = {
     "clone", "contiguous", "detach", "alias", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand",
     "unsqueeze", "squeeze", "flatten", "as_strided",
@@ -33,10 +32,10 @@ _WORDS = {
 
 
 def around(net: nn.Module, modules: Sequence[str], shape: tuple[int, int, int]) -> dict[str, dict]:
-    """For each module (dotted name): made_by, the operation whose result it puts out; read_by, those that read that.
+    """made_by, the operation that made each module's output, and read_by, those that read it.
 
-    Both in words; pooling, joining and reshaping are looked through. rectified: True where only ReLUs read its output,
-    or one made it. shape: (c, h, w) of a picture that the net takes.
+    modules: dotted names. Both are in words; pooling, joining and reshaping are skipped. rectified: True if only ReLUs
+    read the output, or one made it. shape: (c, h, w) of a network input.
     """
     watch, like = _Watch(), next(net.parameters(), torch.zeros(()))
     handles = [
@@ -55,14 +54,14 @@ def around(net: nn.Module, modules: Sequence[str], shape: tuple[int, int, int]) 
 
 
 class _Watch(TorchDispatchMode):
-    """Notes which operation made each tensor, and which ones read the tensors that came out of a watched module."""
+    """Records the operation that made each tensor, and those that read the outputs of the watched modules."""
 
     def __init__(self):
         super().__init__()
         self.found: dict[str, dict] = {}
         self._made: dict[int, str] = {}
-        self._followed: dict[int, list[str]] = {}  # id of a tensor → modules whose values it carries
-        self._alive: list[torch.Tensor] = []  # ids are only unique while the tensors live
+        self._followed: dict[int, list[str]] = {}  # id of a tensor → modules whose values it holds
+        self._alive: list[torch.Tensor] = []  # ids are unique only while the tensors exist
 
     def came(self, name: str, output: torch.Tensor) -> None:
         self.found[name] = {"made_by": self._made.get(id(output), "something else"), "read_by": []}
@@ -95,7 +94,7 @@ class _Watch(TorchDispatchMode):
                         carried.append(name)
                 elif words not in self.found[name]["read_by"]:
                     self.found[name]["read_by"].append(words)
-            if made is tensor and operation not in _RESHAPE:  # in place: later ones do not read the module's own values
+            if made is tensor and operation not in _RESHAPE:  # in place: later operations read other values
                 self._followed.pop(id(tensor), None)
         if isinstance(made, torch.Tensor):
             self._made[id(made)] = words

@@ -1,34 +1,34 @@
-"""How near the values of a regression network come to the truth, and what a network that knew nothing would reach.
+"""Errors of a regression network's values, and those of the control "always the mean".
 
-Of the m pictures whose value t is known, v being the network's:
+For the m pictures with a known value t, and the network's value v:
 
     R² = 1 − Σ (v − t)² / Σ (t − mean t)²        MAE = mean |v − t|
 
-R² is 1 where all is right, 0 for "always the mean", and below 0 for worse than that. The control says the mean of the
-same pictures' true values every time. Intervals: percentiles over pictures drawn with replacement (95 %).
+R² is 1 for perfect values, 0 for "always the mean", and below 0 for worse ones. The control's value is always the mean
+of the same pictures' true values. Intervals: percentiles over pictures drawn with replacement (95 %).
 
-A network trained on standardised targets may know the truth and say it on another scale. So beside v the straight line
-a · v + b that comes nearest to the truth is tried.
+A network trained on standardised targets may be right on another scale. So the straight line a · v + b with the
+smallest error is tested, too.
 """
 
 import numpy as np
 
 RESAMPLES = 2000
-FEWEST = 6  # pictures; fewer give no interval
+FEWEST = 6  # smallest number of pictures for an interval
 FEWEST_FOR_LINE = 12
-EXPLAINS = 0.25  # R² that a line has at least to be worth mention; and half of the error, at most, is left
+EXPLAINS = 0.25  # smallest R² of a reported line; it must also halve the error
 
 
 def r2(truth: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Of (…, m) true values and the network's: (…), NaN where all true values are the same."""
+    """R² of (…, m) true values and the network's: (…), NaN if all true values are the same."""
     spread = np.square(truth - truth.mean(-1, keepdims=True)).sum(-1)
     return 1 - np.square(value - truth).sum(-1) / np.where(spread > 0, spread, np.nan)
 
 
 def measured(truth: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> dict:
-    """What may be said of one value: truth, value (m,). Every number is a float, or None where it is not defined.
+    """Numbers about one value: truth, value (m,). Each is a float, or None if it is not defined.
 
-    ``line``, only where the truth is clearly known on another scale: {"scale": a, "shift": b, "r2"} of a · v + b.
+    ``line`` exists only if the values are clearly right on another scale: {"scale": a, "shift": b, "r2"} of a · v + b.
     """
     error, always = np.abs(value - truth), np.abs(truth.mean() - truth)
     found = {
@@ -56,7 +56,7 @@ def measured(truth: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> 
 
 
 def another_scale(truth: np.ndarray, value: np.ndarray) -> dict | None:
-    """The straight line of the values (m,) that comes far nearer to the truth (m,) than the values do, or None."""
+    """The straight line of the values (m,) if it is much nearer to the truth (m,) than the values are, else None."""
     if len(truth) < FEWEST_FOR_LINE or not value.std() or not truth.std():
         return None
     scale, shift = np.polyfit(value, truth, 1)
@@ -68,7 +68,7 @@ def another_scale(truth: np.ndarray, value: np.ndarray) -> dict | None:
 
 
 def verdict(numbers: dict) -> str:
-    """Is the network nearer to the truth than "always the mean"? By the interval of the paired difference."""
+    """Whether the network is better than "always the mean", by the interval of the paired difference."""
     low, high = numbers.get("gain_interval", (-1, 1))
     return "yes" if low > 0 else "no" if high < 0 else "cannot tell"
 

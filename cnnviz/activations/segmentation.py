@@ -1,12 +1,13 @@
-"""What a segmentation network makes of every pixel, and where masks say the truth, how often that is right.
+"""A segmentation network's class of every pixel, and its accuracy where masks give the truth.
 
-Over the pixels of all judged pictures whose class is known, t(p) the right class and ŷ(p) the predicted one:
+Over the pixels with a known class of all evaluated pictures, with the correct class t(p) and the predicted class ŷ(p):
 
     pixel accuracy = share of pixels with ŷ = t        IoU_c = |ŷ = c and t = c| / |ŷ = c or t = c|
 
 and mean IoU, the mean over the classes that occur among t or ŷ (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4).
-The control gives every pixel the commonest of the right classes. Intervals: pictures are drawn with replacement, since
-the pixels of a picture go together; where all are alike, Wilson's interval of as many pictures.
+The control gives every pixel the most frequent correct class. Intervals: pictures are drawn with replacement, since the
+pixels of a picture are not independent. If all pictures are equally good, Wilson's interval for that many pictures is
+used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,20 +37,20 @@ def label_map(model: Model, x: torch.Tensor) -> np.ndarray:
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) int64 pixels: right class, predicted class. Any shape; where truth < 0 it is not known."""
+    """(classes, classes) int64 pixels: correct class, predicted class. Any shape; truth < 0 means unknown."""
     known = truth >= 0
     pairs = truth[known].astype(np.int64) * classes + predicted[known]
     return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
 
 
 def ious(both: np.ndarray, right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Of pixels in both, of the right class, and predicted (…, classes): IoU, NaN where there is neither."""
+    """IoU from counts of pixels in both, of the correct class, and predicted (…, classes); NaN without any."""
     either = right + predicted - both
     return both / np.where(either > 0, either, np.nan)
 
 
 def quality(both: np.ndarray, right: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel accuracy and mean IoU of counts (…, classes): (…) each."""
+    """Pixel accuracy and mean IoU from counts (…, classes): (…) each."""
     found = ious(both, right, predicted)
     known = ~np.isnan(found)
     accuracy = both.sum(-1) / np.maximum(right.sum(-1), 1)
@@ -72,7 +73,7 @@ def judged(counts: np.ndarray, rng: np.random.Generator) -> dict:
         drawn = np.tensordot(draws, counts, 1)
         for name, values in zip(("pixel_accuracy", "mean_iou"), quality(*np.moveaxis(drawn, 1, 0)), strict=True):
             ends = np.quantile(values, [0.025, 0.975])
-            if ends[1] - ends[0] < 1e-9:  # pictures that are all alike do not say how much others vary
+            if ends[1] - ends[0] < 1e-9:  # equal pictures do not show the variation of others
                 ends = binomtest(round(ends[0] * len(counts)), len(counts)).proportion_ci(0.95, "wilson")
             found[f"{name}_interval"] = [float(v) for v in ends]
     return found
@@ -86,14 +87,14 @@ def maps_of(model: Model, image_set: ImageSet, indices: Sequence[int], threads: 
 
 
 def measured(model: Model, image_set: ImageSet, probes: Sequence[int], judged_ones: Sequence[int], job) -> tuple:
-    """What :mod:`cnnviz.activations.predictions` leaves of a segmentation network: arrays and numbers.
+    """Arrays and numbers of :mod:`cnnviz.activations.predictions` for a segmentation network.
 
-    ``shares`` (n, C) float32: of each picture the share of pixels given to each class; ``probe_maps``, ``probe_truths``
-    (p, h, w) int16, −1 where the truth is not known; ``evaluated`` (m,) int32, the judged pictures;
-    ``pixel_confusion`` (C, C) int64, right, predicted; ``pixel_counts`` (m, 3, C) int64: of each judged picture pixels
-    in both, right, predicted; ``class_iou`` (C,). In the numbers also ``unknown``, the share of the judged pictures'
-    pixels whose truth no mask says, ``unnamed``, a sentence about colours without a name, and ``left_out``, picture →
-    why its mask is of no use. Raises UserError where none of several masks is of use.
+    ``shares`` (n, C) float32: share of each picture's pixels predicted as each class; ``probe_maps``, ``probe_truths``
+    (p, h, w) int16, −1 if the truth is not known; ``evaluated`` (m,) int32, the evaluated pictures; ``pixel_confusion``
+    (C, C) int64, correct, predicted; ``pixel_counts`` (m, 3, C) int64: each evaluated picture's pixels in both,
+    correct, predicted; ``class_iou`` (C,). Numbers also: ``unknown``, the share of the evaluated pictures' pixels
+    without a known truth, ``unnamed``, a sentence about colours without a name, and ``left_out``, picture → reason why
+    its mask cannot be used. Raises UserError if none of the masks can be used.
     """
     n, classes = len(image_set), len(model.classes)
     shares = np.zeros((n, classes), np.float32)

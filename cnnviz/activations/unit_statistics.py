@@ -1,17 +1,19 @@
-"""How active each unit is over the whole image set: mean, maximum, share of active neurons, histogram; dead units.
+"""Statistics of each unit over the image set: mean, maximum, share of active neurons, histogram; dead units.
 
-For unit u of a layer, over all neurons (y, x) of all pictures i, a_u(i, y, x) being what the layer's module puts out:
+For unit u of a layer, over all neurons (y, x) of all pictures i, with the output a_u(i, y, x) of the layer's module:
+
     mean_u = mean of a_u,  max_u = max of a_u,  active_u = share of neurons with a_u > 0
-(exact, of every neuron), and a histogram over sampled neurons (see the forward pass). Sparsity of a layer is one minus
-its mean share of active neurons (Glorot, Bordes, Bengio 2011, "Deep Sparse Rectifier Neural Networks").
 
-A unit is *dead* where max_u ≤ 0 and only ReLUs read it (through pooling or joining), or a ReLU made it: then it gave
-nothing on, whatever the picture. It is *constant* where max_u = mean_u (to a part in 10⁵): all its values are equal.
-A unit that is ≤ 0 before a batch normalisation, say, is neither for that: what follows may shift it.
+These are exact, over every neuron. The histogram is over sampled neurons (see the forward pass). Sparsity of a layer is
+one minus its mean share of active neurons (Glorot, Bordes, Bengio 2011, "Deep Sparse Rectifier Neural Networks").
 
-Reads what the forward pass kept, so it needs no network. Leaves for each layer L:
-L/mean, L/max, L/active: (units,) float32; L/histogram: (units, bins) int32 neurons; L/state: (units,) uint8, 0 for a
-unit that lives, 1 dead, 2 constant; and histogram_edges (bins − 1,): bin b holds edges[b − 1] ≤ a < edges[b].
+A unit is *dead* if max_u ≤ 0 and only ReLUs read it (through pooling or joining), or a ReLU made it. Then it has no
+effect for any picture. It is *constant* if max_u = mean_u (to 1 in 10⁵): all its values are equal. A unit with max_u ≤
+0 before a batch normalisation, for example, is not dead, since the normalisation may shift it.
+
+The job reads the result of the forward pass and needs no network. The result holds, for each layer L: L/mean, L/max,
+L/active: (units,) float32; L/histogram: (units, bins) int32 neurons; L/state: (units,) uint8, 0 for a live unit, 1
+dead, 2 constant; and histogram_edges (bins − 1,): bin b holds edges[b − 1] ≤ a < edges[b].
 """
 
 import numpy as np
@@ -24,7 +26,7 @@ LIVES, DEAD, CONSTANT = 0, 1, 2
 
 
 def states(mean: np.ndarray, largest: np.ndarray, rectified: bool) -> np.ndarray:
-    """LIVES, DEAD or CONSTANT for each unit, (units,) uint8, from mean and maximum; dead goes before constant."""
+    """LIVES, DEAD or CONSTANT for each unit, (units,) uint8, from mean and maximum. DEAD comes before CONSTANT."""
     constant = largest - mean <= 1e-5 * np.abs(largest)
     dead = (largest <= 0) & rectified
     return np.where(dead, DEAD, np.where(constant, CONSTANT, LIVES)).astype(np.uint8)

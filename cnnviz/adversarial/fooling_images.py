@@ -1,25 +1,25 @@
-"""Fooling images: a change too small to see, and the network names another class (Szegedy et al. 2014).
+"""Fooling images: an imperceptible change makes the network predict another class (Szegedy et al. 2014).
 
-Gradient ascent on the log-probability of a wrong class t, from a picture x₀, until the network says t:
+Gradient ascent on the log-probability of a wrong class t, from a picture x₀, until the network predicts t:
 
-I ← P(I + step · g / ‖g‖₂),  g = ∂ log p_t / ∂ I,  P: at most ε from x₀ in every value, and within black and white
+    I ← P(I + step · g / ‖g‖₂),  g = ∂ log p_t / ∂ I,  P: at most ε from x₀ in every value, and within black and white
 
-The logit alone does as well where a class is easily reached; where it is not, the probability reaches more, since it
-also lowers the scores that are in the way. Where the class score is flat, because a ReLU cuts it off, the mean over
+The logit alone works as well for classes that are easily reached. For others the probability reaches more pictures,
+since it also lowers the competing scores. If a ReLU cuts off the class score, so that it is flat, the mean over
 positions of the class's unit before that ReLU is ascended instead.
 
-A picture has arrived when t is the highest score and has the wanted probability, asked of the picture rounded to 8 bits
-as it is published: a change that only lives between two levels is none.
+The ascent of a picture stops when t has the highest score and the wanted probability. Both are measured on the picture
+rounded to 8 bits, as it is published, since rounding may undo a change.
 
-The control is noise: with every value off by as much as the fooled picture's largest change, up or down at random, and
-with normal noise of the same L2 norm, both rounded to 8 bits and several times.
+The control is noise. Every value is changed by as much as the fooled picture's largest change, with random signs; and
+normal noise of the same L2 norm is added. Both are rounded to 8 bits and repeated several times.
 
-Leaves, for n pictures: ``pictures``, ``fooled`` (n, h, w, c) uint8, as the network takes them; ``index`` (n,) into the
-image set; ``predicted``, ``target``, ``found`` (n,), outputs: of the picture, wanted, and of the fooled one;
+The result holds, for n pictures: ``pictures``, ``fooled`` (n, h, w, c) uint8, network inputs; ``index`` (n,) into the
+image set; ``predicted``, ``target``, ``found`` (n,), outputs: of the picture, wanted, and of the fooled picture;
 ``before``, ``after`` (n, 2): probabilities of predicted and target for the picture and for the fooled one; ``steps``
 (n,); ``l2``, ``linf`` (n,): norms of the difference in levels of 255; ``noise_changed``, ``noise_fooled`` (n, 2): the
-share of the draws of noise (random signs; normal) after which another class, or the target, has the highest score. All
-of the 8-bit pictures.
+share of noise samples (random signs; normal) with which another class, or the target, has the highest score. All are of
+the 8-bit pictures.
 """
 
 import hashlib
@@ -43,11 +43,11 @@ DRAWN, RUNNER_UP, LEAST_LIKELY = "drawn", "runner_up", "least_likely"
 
 
 def targets(model: Model, logits: Tensor, right: Sequence[Sequence[int]], names: Sequence[str], rule: str) -> list[int]:
-    """A wrong class for each picture: neither the one with its highest score nor, where there is another, a right one.
+    """A wrong class for each picture: not the predicted class and, if there is another, not a correct one.
 
-    logits: (n, classes). right: outputs of the true classes of each. rule: "drawn" (the lowest hash of the picture's
-    and the class's name), "runner_up" or "least_likely" by the scores, or a class, which gives way to a drawn one where
-    it is not wrong. Raises UserError for an unknown class.
+    logits: (n, classes). right: outputs of the correct classes of each. rule: "drawn" (the lowest hash of the picture's
+    and the class's name), "runner_up" or "least_likely" by the scores, or a class. If that class is not wrong, a drawn
+    one is taken. Raises UserError for an unknown class.
     """
     wanted = None if rule in (DRAWN, RUNNER_UP, LEAST_LIKELY) else model.output(rule)
     found = []
@@ -69,7 +69,7 @@ def targets(model: Model, logits: Tensor, right: Sequence[Sequence[int]], names:
 
 
 def objective(model: Model, x: Tensor, classes: Sequence[int]) -> Objective:
-    """The log-probabilities; where a class score is flat at x and the last layer has maps of classes, their mean."""
+    """The log-probabilities, or the mean of a class's map if its score is flat at x and the last layer has maps."""
     last = model.layers[-1] if model.layers else None
     if last is None or last.kind != "Conv2d" or last.units != len(model.classes):
         return probability(model, classes)
@@ -93,8 +93,10 @@ def fool(
     epsilon: float,
     confidence: float,
 ) -> Ascent:
-    """One ascent a picture (n, c, h, w), in one batch. step, epsilon: in [0, 1]. epsilon of whole levels of 255 holds
-    after rounding too where the originals are of 8 bits."""
+    """Ascends each picture (n, c, h, w), in one batch. step, epsilon: in [0, 1].
+
+    An epsilon of whole levels of 255 still holds after rounding if the originals have 8 bits.
+    """
     wanted = torch.tensor(classes, device=originals.device)
 
     def arrived(x: Tensor) -> Tensor:
@@ -118,13 +120,13 @@ def fool(
 
 
 def norms(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """L2 and L∞ of the differences of (n, …) uint8 pictures, in levels: (n,) each."""
+    """L2 and L∞ norms of the differences of (n, …) uint8 pictures, in levels: (n,) each."""
     difference = (a.astype(np.int16) - b).reshape(len(a), -1).astype(np.float64)
     return np.linalg.norm(difference, axis=1), np.abs(difference).max(1)
 
 
 def noisy(picture: np.ndarray, l2: float, linf: float, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(2, draws, h, w, c) uint8: ± ``linf`` levels by random signs, and normal noise whose L2 norm is ``l2`` levels."""
+    """(2, draws, h, w, c) uint8: ``linf`` levels with random signs, and normal noise whose L2 norm is ``l2`` levels."""
     shape = (draws, *picture.shape)
     signs = generator.choice([-linf, linf], shape)
     normal = generator.standard_normal(shape)
@@ -142,7 +144,7 @@ def main(job: Job) -> None:
     p = job.parameters
     model = models.load(job, gradients="scores")
     if len(model.classes) < 3:
-        reason = "A network of two classes has no class but the right one and the wrong one to choose a target from."
+        reason = "A network of two classes has only one wrong class, so there is no choice of a target."
         raise NotApplicable(reason, model.provenance)
     image_set = images.read(job.inputs["images"], job.image_set)
     index = image_set.probes(job.model["probes"])
@@ -150,7 +152,7 @@ def main(job: Job) -> None:
 
     def batch(numbers: Sequence[int]) -> dict[str, np.ndarray]:
         arrays = list(image_set.arrays(model.preprocess.geometry, [index[k] for k in numbers], job.threads))
-        pictures = to_bytes(model.pictures(arrays))  # 8 bits, where the files have more
+        pictures = to_bytes(model.pictures(arrays))  # rounds files of more than 8 bits
         before = scores(model, pictures, p["batch"])
         right = [[model.label_to_output[label] for label in shown[k].labels] for k in numbers]
         wanted = targets(model, before, right, [shown[k].id for k in numbers], p["target"])
@@ -167,7 +169,7 @@ def main(job: Job) -> None:
         after = scores(model, fooled, p["batch"])
         predicted = before.argmax(1)
         l2, linf = norms(pictures, fooled)
-        said = []  # of each picture with noise of the same norms
+        said = []  # predictions of each picture with noise of the same norms
         for k, picture, two, infinity in zip(numbers, pictures, l2, linf, strict=True):
             generator = np.random.default_rng(job.seed_for("noise", shown[k].id))
             noise = noisy(picture, two, infinity, p["noise"], generator)

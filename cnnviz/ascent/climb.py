@@ -1,4 +1,4 @@
-"""Random views of a whole picture, and the plain climb under them: no penalty, one seed a picture."""
+"""Random views of a whole picture, and gradient ascent under them without a penalty, one picture per seed."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import Transform, in_turn, random_cast, random_view
 from cnnviz.network.models import Model
 
-RESOLUTION = (0.45, 0.95)  # of the views, in pixels per pixel of the picture
-ZOOM = (0.9, 1.1)  # the same where the network takes its own size only
-CAST = 0.25  # deviation of the views' random colours; without it pictures turn blue
+RESOLUTION = (0.45, 0.95)  # of the views, relative to the picture
+ZOOM = (0.9, 1.1)  # the same for a network with a fixed input size
+CAST = 0.25  # standard deviation of the views' random colours; without it pictures turn blue
 
 VARIED = 0.5  # share of the steps with random views
 
 
 def views_of(model: Model, size: tuple[int, int]) -> Transform:
-    """Of pictures of ``size``; ending at the network's own size where it takes no other."""
+    """Random views of pictures of ``size``. They have the network's own size if it takes no other."""
     any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
     view = random_view(
         resolution=RESOLUTION if any_size else ZOOM,
@@ -30,7 +30,7 @@ def views_of(model: Model, size: tuple[int, int]) -> Transform:
 
 
 def watched(objective: Objective) -> Objective:
-    """Its value in the curves, and no pull."""
+    """The objective with weight 0: its value is recorded in the curves and it has no gradient."""
     return Objective(objective.modules, lambda read: objective.value(read).detach())
 
 
@@ -42,10 +42,10 @@ def climb(
     steps: int,
     watch: Mapping[str, Objective] | None = None,
 ) -> Ascent:
-    """One ascent a seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
+    """One ascent per seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
 
-    Adam's steps do not depend on the size of a gradient, so objectives of different units are climbed alike.
-    watch: what else to note on the way, by name.
+    Adam's steps do not depend on the scale of a gradient, so objectives with different units are treated alike. watch:
+    further objectives to record, by name.
     """
     size = model.preprocess.size
     varied = views_of(model, size)

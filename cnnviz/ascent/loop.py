@@ -1,7 +1,7 @@
-"""The one loop: I* = argmax Σ objectives(view(I)) - Σ penalties(I), over what the parametrisation moves.
+"""The loop of all gradient ascent: I* = argmax Σ objectives(view(I)) - Σ penalties(I), over the parametrisation.
 
 ``ascend(model, {"logit": logit([3])}, fourier(size, [seed]), steps=64, optimiser=adam(0.03))`` is a class picture.
-Class and unit pictures, inversion, texture, style, DeepDream and fooling are this loop with other values.
+Class and unit pictures, inversion, texture, style, DeepDream and fooling images are this loop with other arguments.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ from cnnviz.network.models import Model
 from cnnviz.run.progress import bar
 
 TINY = 1e-30
-NO_GRADIENT = "What is to be raised here has no gradient with respect to the picture: the network's forward() stops it."
+NO_GRADIENT = "The objective has no gradient with respect to the picture: the network's forward() stops it."
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """make: variable → a torch optimiser that treats each picture alone. rate: progress in [0, 1] → learning rate."""
+    """make: variable → a torch optimiser that treats pictures separately. rate: progress in [0, 1] → learning rate."""
 
     make: Callable[[Tensor], torch.optim.Optimizer]
     rate: Callable[[float], float]
@@ -35,11 +35,11 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Ascent:
-    """pictures: (n, 3, h, w) in [0, 1], not yet rounded.
+    """pictures: (n, 3, h, w) in [0, 1], not rounded.
 
     curves: name of an objective or penalty → (steps, n) values, each before its step and under that step's view.
-    snapshots: step → (n, h, w, 3) uint8, the pictures after so many steps.
-    steps: (n,) steps each picture made: all, unless it had arrived earlier.
+    snapshots: step → (n, h, w, 3) uint8, the pictures after that many steps. steps: (n,) number of steps of each
+    picture: all, unless it stopped earlier.
     """
 
     pictures: Tensor
@@ -64,14 +64,14 @@ def ascend(
     snapshots: Collection[int] = (),
     progress: str = "ascent",
 ) -> Ascent:
-    """Climb from ``start`` for ``steps`` steps.
+    """Ascends from ``start`` for ``steps`` steps.
 
-    The net's weights are frozen meanwhile, and a forward pass ends at the deepest module that an objective reads.
-    Penalties see the picture itself, objectives its view. easing: the share of the steps in which the penalties grow
-    from nothing to their full weight, so that a weak first gradient is not smoothed away before it has drawn anything.
-    between: operations on the variable after each step, for :func:`parametrisations.pixels`, see :mod:`regularisers`.
-    until: pictures → (n,) bool, asked before each step: those that have arrived move no more, and the ascent ends with
-    the last. seed: of the sequence of views, the same for every picture.
+    The network's weights are frozen meanwhile, and a forward pass ends at the deepest module that an objective reads.
+    Penalties apply to the picture itself, objectives to its view. easing: share of the steps in which the penalties
+    grow from 0 to their full weight, so that they do not suppress a weak first gradient. between: operations on the
+    variable after each step, for :func:`parametrisations.pixels`, see :mod:`regularisers`. until: pictures → (n,) bool,
+    called before each step. A picture for which it is true no longer changes, and the ascent ends with the last
+    picture. seed: of the sequence of views, the same for every picture.
     """
     variable = start.variable.detach().clone().requires_grad_()
     made = torch.zeros(len(variable), dtype=torch.long)
@@ -102,7 +102,7 @@ def ascend(
             seen: dict[str, Tensor] = {}
 
             def loss(step=step, views=views, seen=seen) -> Tensor:
-                generator.set_state(views)  # an optimiser that asks again within a step sees the same view
+                generator.set_state(views)  # all evaluations within a step have the same view
                 picture = start.picture(variable)
                 view = transform(picture, step / steps, generator) if transform else picture
                 forward(model.net, _laid_out(model, model.normalise(view)), captured)
@@ -111,7 +111,7 @@ def ascend(
                 for name, value in (gains | costs).items():
                     seen.setdefault(name, value.detach())
                 firm = min(1.0, step / (easing * steps)) if easing else 1.0
-                total = firm * sum(costs.values()) - sum(gains.values())  # of each picture
+                total = firm * sum(costs.values()) - sum(gains.values())  # one value per picture
                 if not any(gain.requires_grad for gain in gains.values()):
                     raise NotApplicable(NO_GRADIENT)
                 (variable.grad,) = torch.autograd.grad(total.sum(), variable)
@@ -137,7 +137,7 @@ def ascend(
 
 
 def adam(first: float, last: float | None = None) -> Optimiser:
-    """Adam, its learning rate falling linearly from ``first`` to ``last`` (default: as the first)."""
+    """Adam with a learning rate that falls linearly from ``first`` to ``last`` (default: constant)."""
     return Optimiser(lambda variable: torch.optim.Adam([variable]), _line(first, last))
 
 
@@ -147,16 +147,16 @@ def momentum(first: float, last: float | None = None, *, factor: float = 0.9) ->
 
 
 def normalised(first: float, last: float | None = None, *, norm: str = "mean", factor: float = 0.0) -> Optimiser:
-    """Steps of rate · g / size of g, each picture by its own gradient; size: mean |g| (DeepDream's) or "l2".
+    """Steps of rate · g / size of g, for each picture by its own gradient; size: mean |g| (DeepDream's) or "l2".
 
-    factor: of momentum, a share of the last step that is made once more.
+    factor: momentum, as a share of the last step.
     """
     words = {"lr": first, "norm": norm, "factor": factor}
     return Optimiser(lambda variable: _Normalised([variable], words), _line(first, last))
 
 
 def lbfgs(history: int = 20) -> Optimiser:
-    """L-BFGS without line search, one evaluation a step; the first step is as long as torch's."""
+    """L-BFGS without line search, one evaluation per step. The first step has the length of torch's."""
     return Optimiser(lambda variable: _LBFGS([variable], {"lr": 1.0, "history": history}), lambda progress: 1.0)
 
 
@@ -178,12 +178,12 @@ class _Normalised(torch.optim.Optimizer):
 
 
 class _LBFGS(torch.optim.Optimizer):
-    """The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with inner products of each picture by itself.
+    """The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with inner products for each picture by itself.
 
-    torch's own runs them over the whole batch, which mixes its pictures. A pair with too little curvature counts as if
-    it were not there. Where the loss rises by a hundredth of what it was to fall, the step is taken back, the pairs are
-    forgotten, and a quarter of its length is tried: a Gram error bends the wrong way where a picture is still flat, and
-    the next full step could saturate it for good.
+    torch's own implementation computes them over the whole batch, which mixes its pictures. A pair with too little
+    curvature is ignored. If the loss rises by more than a hundredth of the expected fall, the step is undone, the pairs
+    are discarded, and a quarter of the step is tried. The reason is that a Gram error has negative curvature where a
+    picture is flat, and the next full step could saturate the picture permanently.
     """
 
     def step(self, closure):
@@ -201,7 +201,7 @@ class _LBFGS(torch.optim.Optimizer):
             state |= {"pairs": [], "scale": (1 / g.abs().sum(1, keepdim=True).clamp(min=TINY)).clamp(max=1)}
         else:
             s, y = x - state["x"], g - state["g"]
-            failed = ~(loss - state["loss"] <= 0.01 * _dot(state["g"], s).abs())  # also where it is no number
+            failed = ~(loss - state["loss"] <= 0.01 * _dot(state["g"], s).abs())  # also true for NaN
             x, g, loss = (torch.where(failed, state[k], now) for k, now in (("x", x), ("g", g), ("loss", loss)))
             shorter = 0.25 * s.norm(dim=1, keepdim=True) / g.norm(dim=1, keepdim=True).clamp(min=TINY)
             s, y = (torch.where(failed, 0, v) for v in (s, y))
@@ -224,7 +224,7 @@ class _LBFGS(torch.optim.Optimizer):
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Of each row, (n, 1)."""
+    """Dot product of each row, (n, 1)."""
     return (a * b).sum(1, keepdim=True)
 
 
@@ -234,13 +234,13 @@ def _line(first: float, last: float | None) -> Callable[[float], float]:
 
 
 def _laid_out(model: Model, z: Tensor) -> Tensor:
-    """As a CPU is fastest, whose convolutions and pools gain by it."""
+    """The memory layout in which a CPU convolves and pools fastest."""
     return model.laid_out(z) if z.device.type == "cpu" else z
 
 
 @contextmanager
 def frozen(net: nn.Module) -> Iterator[None]:
-    """No gradients of weights, which would be most of the backward pass; restored afterwards."""
+    """Disables the gradients of weights, which are most of the backward pass; restores them afterwards."""
     trainable = [p for p in net.parameters() if p.requires_grad]
     for p in trainable:
         p.requires_grad_(False)
@@ -252,5 +252,5 @@ def frozen(net: nn.Module) -> Iterator[None]:
 
 
 def to_bytes(pictures: Tensor) -> np.ndarray:
-    """(n, c, h, w) in [0, 1] → (n, h, w, c) uint8, rounded: what is published, and what scores are given of."""
+    """(n, c, h, w) in [0, 1] → (n, h, w, c) uint8, rounded. Pictures are published and scored in this form."""
     return (pictures.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -1,8 +1,8 @@
-"""What a picture is to excite: values with ``+``, ``-`` and ``*``, one number a picture, the higher the better.
+"""Objectives of gradient ascent: values with ``+``, ``-`` and ``*``, one number per picture, to be maximised.
 
-An :class:`Objective` says which modules it reads and how their outputs become a number a picture. Every picture of a
-batch has its own target, and its number depends on no other picture, so the gradient of the sum over the batch is each
-picture's own gradient. For instance ``logit([3, 7]) + 0.5 * unit("conv5", [0, 1])`` for a batch of two.
+An :class:`Objective` states which modules it reads and how their outputs become one number per picture. Every picture
+of a batch has its own target, and its number depends on no other picture. So the gradient of the sum over the batch is
+each picture's own gradient. An example for a batch of two is ``logit([3, 7]) + 0.5 * unit("conv5", [0, 1])``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ OUTPUT = ""  # the network itself, as a dotted module name
 
 @dataclass(frozen=True)
 class Objective:
-    """modules: dotted names of the modules it reads. value: their outputs (maps or vectors) by name → (n,) numbers."""
+    """modules: dotted names of the modules it reads. value: outputs (maps or vectors) by module name → (n,) numbers."""
 
     modules: tuple[str, ...]
     value: Callable[[Mapping[str, Tensor]], Tensor]
@@ -30,7 +30,7 @@ class Objective:
         return Objective(self.modules + other.modules, lambda read: self.value(read) + other.value(read))
 
     def __mul__(self, factor: "float | Tensor") -> "Objective":
-        """factor: a number, or one a picture, (n,)."""
+        """factor: a number, or one per picture, (n,)."""
         return Objective(self.modules, lambda read: self.value(read) * factor)
 
     __rmul__ = __mul__
@@ -43,14 +43,14 @@ class Objective:
 
 
 def logit(classes: Sequence[int]) -> Objective:
-    """The class score before the softmax (Simonyan et al. 2014); ``classes``: an output for each picture."""
+    """The class score before the softmax (Simonyan et al. 2014). ``classes``: an output for each picture."""
     return Objective((OUTPUT,), lambda read: _pick(read[OUTPUT], classes))
 
 
 def probability(model: Model, classes: Sequence[int]) -> Objective:
-    """The log of the class's probability. Its gradient is that of the probability, divided by it: same direction.
+    """The log of the class's probability. Its gradient is that of the probability, divided by the probability.
 
-    It is flat where the probability is near 0 of itself, so the log is what can be climbed from noise.
+    The probability itself is flat near 0, so only its log can be ascended from noise.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
@@ -61,19 +61,19 @@ def probability(model: Model, classes: Sequence[int]) -> Objective:
 
 
 def reach(objective: Objective, target: float) -> Objective:
-    """-log(1 + e^(target - value)): climb until the value reaches ``target``, and hardly beyond.
+    """-log(1 + e^(target - value)): saturates when the value exceeds ``target``.
 
-    Real pictures have some such score. An ascent that goes on to three times that draws exaggerations of what it has;
-    one that stops there leaves the rest of the picture to the penalties.
+    target: for example the score of real pictures. An ascent to three times that score exaggerates what it draws. If it
+    stops there, the penalties determine the rest of the picture.
     """
     return Objective(objective.modules, lambda read: -softplus(target - objective.value(read)))
 
 
 def unit(module: str, units: Sequence[int], share: float = 1.0) -> Objective:
-    """The mean over all positions of one unit a picture, as it leaves ``module``: before the ReLU that follows.
+    """The mean over all positions of one unit per picture, of the output of ``module``, before the ReLU that follows.
 
-    share: of the positions, those where it is strongest. What excites a unit in one place often holds it down beside
-    it, so that the mean over all of them has its best picture where no single value is large.
+    share: share of the positions, those with the largest values. What activates a unit at one position often inhibits
+    it beside it. So the picture with the largest mean over all positions may have no large single value.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
@@ -85,10 +85,10 @@ def unit(module: str, units: Sequence[int], share: float = 1.0) -> Objective:
 
 
 def past_relus(objective: Objective) -> Objective:
-    """The same value, but the ReLUs that made what it reads send back every gradient as it is.
+    """The same value, but the ReLUs that made what it reads pass every gradient unchanged.
 
-    That is the gradient of the value before them, so that also a unit which nothing excites yet can be climbed.
-    Joining, pooling and reshaping behind the ReLUs are looked through; where no ReLU made the output nothing changes.
+    That is the gradient of the value before them. So a unit that is inactive can be ascended, too. Joining, pooling and
+    reshaping after the ReLUs are allowed. Without a ReLU nothing changes.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
@@ -117,7 +117,7 @@ _LOOKED_THROUGH = {
 
 
 def neuron(module: str, units: Sequence[int]) -> Objective:
-    """The unit's neuron in the middle of its feature map, (height // 2, width // 2), one unit a picture."""
+    """The unit's neuron in the centre of its feature map, (height // 2, width // 2), one unit per picture."""
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
         maps = _pick(read[module], units)
@@ -127,18 +127,19 @@ def neuron(module: str, units: Sequence[int]) -> Objective:
 
 
 def layer(module: str, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Objective:
-    """The mean over units and positions of f², f = ``as_seen(output of module)``: whatever is there, more of it.
+    """The mean over units and positions of f², f = ``as_seen(output of module)``.
 
-    DeepDream's objective (Mordvintsev et al. 2015), which sums instead; normalised steps are the same with either.
+    It is DeepDream's objective (Mordvintsev et al. 2015), which sums instead; normalised steps are the same with
+    either.
     """
     return Objective((module,), lambda read: as_seen(read[module]).square().flatten(1).mean(1))
 
 
 def diversity(module: str, group: Sequence[int]) -> Objective:
-    """-mean over the others of the same ``group`` of cos(G_i, G_j), G being :func:`gram`: be unlike each other.
+    """-mean over the others of the same ``group`` of cos(G_i, G_j), with G of :func:`gram`.
 
-    group: a number for each picture. The one objective by which pictures of a batch see each other, on purpose (Olah et
-    al. 2017). A picture alone in its group gets 0.
+    group: a number for each picture. This is the only objective in which pictures of a batch depend on each other (Olah
+    et al. 2017). A picture alone in its group gets 0.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
@@ -154,9 +155,9 @@ def diversity(module: str, group: Sequence[int]) -> Objective:
 def match(module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Objective:
     """-‖a - t‖² / ‖t‖² of each picture, a = ``as_seen(output of module)``: 0 is a perfect match, a = 0 gives -1.
 
-    target: t, (n, …), or (1, …) for all. With ``as_seen=torch.relu`` it matches features; with :func:`gram` texture.
+    target: t, (n, …), or (1, …) for all. ``as_seen=torch.relu`` matches features, :func:`gram` matches texture.
     """
-    # Only where squares overflow is anything divided, so that all other values stay the same in every bit.
+    # Values are scaled only if their squares overflow, so that all others keep every bit.
     scale = 1.0 if target.square().sum().isfinite() else float(target.abs().max())
     target = target / scale
     norm = target.flatten(1).square().sum(1)
@@ -170,7 +171,7 @@ def match(module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = tor
 def gram(output: Tensor) -> Tensor:
     """G_ij = Σ_x F_i(x) F_j(x) / (h w) of rectified feature maps F = ReLU(output): (n, c, h, w) → (n, c, c).
 
-    The mean over positions, so pictures of different sizes compare, and where a thing stands does not matter. Gatys et
+    It is the mean over positions. So pictures of different sizes can be compared, and positions do not matter. Gatys et
     al. 2015 sum instead, and divide their loss by 4 N² M²; a relative error is the same with either.
     """
     maps = torch.relu(output).flatten(2)
@@ -178,30 +179,30 @@ def gram(output: Tensor) -> Tensor:
 
 
 def read(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Tensor]:
-    """Outputs of ``modules`` for ``pictures`` in [0, 1], without gradients: what targets are made of."""
+    """Outputs of ``modules`` for ``pictures`` in [0, 1], without gradients, for use as targets."""
     with torch.no_grad(), capture(model.net, model.maps_of(modules), stop=True) as captured:
         return dict(forward(model.net, model.normalise(pictures), captured))
 
 
 def tried(model: Model, pictures: Tensor, modules: Sequence[str]) -> dict[str, Tensor] | None:
-    """:func:`read`; None where the network takes no pictures of this size."""
+    """:func:`read`, or None if the network takes no pictures of this size."""
     try:
         return read(model, pictures, modules)
     except torch.OutOfMemoryError:
         raise
-    except Exception:  # whatever a network raises on a size that is not its own: a vision transformer asserts
+    except Exception:  # networks raise anything for a wrong input size: a vision transformer asserts
         return None
 
 
 def takes(model: Model, size: tuple[int, int], layer: Layer | None = None) -> bool:
-    """Whether the network gives its scores, or the layer its units, for pictures of another size than its own."""
+    """Whether the network computes its scores, or the layer its units, for pictures of this size."""
     module, units = (layer.module, layer.units) if layer else (OUTPUT, len(model.classes))
     found = tried(model, torch.zeros(1, model.channels, *size, device=model.device), [module])
     return found is not None and found[module].shape[1] == units
 
 
 def _pick(output: Tensor, channels: Sequence[int]) -> Tensor:
-    """Of each picture its own channel: (n, c, …) → (n, …)."""
+    """Each picture's own channel: (n, c, …) → (n, …)."""
     if len(output) != len(channels):
         raise ValueError(f"{len(channels)} targets for {len(output)} pictures")
     return output[torch.arange(len(output), device=output.device), torch.as_tensor(channels, device=output.device)]

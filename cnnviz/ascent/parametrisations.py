@@ -1,4 +1,7 @@
-"""What the optimiser moves, and how a picture comes of it. Pictures are (n, c, h, w) in [0, 1], RGB where c = 3."""
+"""Parametrisations: the optimiser's variable and the picture it stands for.
+
+Pictures are (n, c, h, w) in [0, 1], RGB if c = 3.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,15 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Principal axes of the colours of photographs, found on 120 ImageNet pictures: luminance, yellow-blue, green-magenta.
-# The deviations along them are 0.432, 0.132 and 0.060; here relative to the first. Rows are axes, columns R, G, B.
+# Principal axes of the colours of photographs, from 120 ImageNet pictures: luminance, yellow-blue, green-magenta.
+# The standard deviations are 0.432, 0.132 and 0.060; here relative to the first. Rows are axes, columns R, G, B.
 AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]]) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
 DEVIATIONS = torch.tensor([1.0, 0.30, 0.14])
 
 
 @dataclass(frozen=True)
 class Parametrisation:
-    """variable: what the optimiser moves, (n, …). picture: variable → pictures. bounds: clipped to after each step."""
+    """variable: what the optimiser changes, (n, …). picture: variable → pictures. bounds: clip limits, or None."""
 
     variable: Tensor
     picture: Callable[[Tensor], Tensor]
@@ -37,13 +40,13 @@ def fourier(
 ) -> Parametrisation:
     """A spectrum in decorrelated colours through a sigmoid (Olah et al. 2017), random from a seed for each picture.
 
-    picture = σ(C · F⁻¹(s(f) · z)): z (n, c, h, w // 2 + 1, 2) is what is moved, first N(0, deviation²); s = 1/f, as in
-    photographs, so that a step changes large things before fine ones; F⁻¹ is the orthonormal inverse transform; C turns
-    luminance, yellow-blue and green-magenta into RGB with the spread they have in photographs (other than three
-    channels stay as they are). σ(0) is grey.
+    picture = σ(C · F⁻¹(s(f) · z)). z (n, c, h, w // 2 + 1, 2) is the variable, at first N(0, deviation²). s = 1/f, as
+    in photographs, so a step changes large structures before fine ones. F⁻¹ is the orthonormal inverse transform. C
+    turns luminance, yellow-blue and green-magenta into RGB with the spread that they have in photographs; other numbers
+    of channels than three are unchanged. σ(0) is grey.
 
-    f is in cycles a pixel and the transform is orthonormal, so the spread hardly depends on the size. Multiplied by
-    √(h w) once more it would start saturated, and never recover.
+    f is in cycles per pixel and the transform is orthonormal, so the spread hardly depends on the size. With another
+    factor of √(h w) the picture would be saturated at the start, and would stay so.
     """
     height, width = size
     shape = (channels, height, width // 2 + 1, 2)
@@ -60,5 +63,5 @@ def fourier(
 
 
 def frequencies(size: tuple[int, int]) -> Tensor:
-    """|f| in cycles a pixel of each coefficient of ``torch.fft.rfft2``: (h, w // 2 + 1)."""
+    """|f| in cycles per pixel of each coefficient of ``torch.fft.rfft2``: (h, w // 2 + 1)."""
     return torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None])

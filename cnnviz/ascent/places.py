@@ -1,4 +1,4 @@
-"""A place in a network whose features are matched or raised, as what follows it sees them."""
+"""A place in a network whose features are matched or ascended, as the following operations see them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cnnviz.network.models import Model
 
 @dataclass(frozen=True)
 class Place:
-    """Where features are taken: name as shown, dotted module, whether what is below 0 is cut off; depth in [0, 1]."""
+    """A place of features: shown name, dotted module name, whether values below 0 are set to 0; depth in [0, 1]."""
 
     name: str
     module: str
@@ -21,15 +21,15 @@ class Place:
 
 
 def gives_scores(model: Model, name: str) -> bool:
-    """Whether a layer is the last one and has a unit a class: what it gives are the scores, or their maps."""
+    """Whether a layer is the last one and has a unit per class: its output is the scores, or their maps."""
     last = model.layers[-1]
     return name == last.name and (last.units == model.heads or last.kind == "Linear")
 
 
 def rectified(model: Model, module: str) -> bool:
-    """Whether the class scores stay the same if everything below 0 in a module's output becomes 0.
+    """Whether the class scores are the same if every value below 0 in a module's output is set to 0.
 
-    So it is where a ReLU follows, before or after pooling, and where one has made the values.
+    This holds if a ReLU follows, before or after pooling, or if a ReLU made the values.
     """
     noise = torch.rand(2, model.channels, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
     noise = noise.to(model.device)

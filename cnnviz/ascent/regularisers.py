@@ -1,10 +1,10 @@
-"""What keeps a picture natural.
+"""Regularisers that make a picture look natural.
 
-Penalties of pictures x (n, c, h, w) in [0, 1], a number a picture, (n,). They are sums over pixels and channels, as in
-the papers, so a weight means the same per pixel at every size.
+Penalties take pictures x (n, c, h, w) in [0, 1] and return one number per picture, (n,). They are sums over pixels and
+channels, as in the papers, so a weight has the same effect per pixel at every size.
 
-Operations between steps (Yosinski et al. 2015, §3): ``operation(x, gradient, step)`` → x, steps counted from 1. What
-they remove becomes the colour ``centre``, which stands for nothing there, as 0 does in pictures without their mean.
+Operations between steps (Yosinski et al. 2015, §3) are ``operation(x, gradient, step)`` → x, with steps counted from 1.
+They replace removed values by the neutral colour ``centre``, which is 0 in pictures with their mean subtracted.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,36 +26,36 @@ def grey(channels: int) -> tuple[float, ...]:
 def total_variation(x: Tensor, power: float = 1) -> Tensor:
     """Σ |x(i+1, j) - x(i, j)|^power + |x(i, j+1) - x(i, j)|^power. 1 keeps edges, 2 smooths them.
 
-    For power 2 it is the TV² of Mahendran & Vedaldi (2015), who take the power of the two differences' length.
+    Power 2 is the TV² of Mahendran & Vedaldi (2015), who take the power of the two differences' norm.
     """
     down, right = x.diff(dim=2).abs(), x.diff(dim=3).abs()
     return down.pow(power).flatten(1).sum(1) + right.pow(power).flatten(1).sum(1)
 
 
 def l2(x: Tensor, centre: Sequence[float]) -> Tensor:
-    """Σ (x - centre)²: the pull to one colour (Simonyan et al. 2014, whose pictures have their mean subtracted)."""
+    """Σ (x - centre)² (Simonyan et al. 2014, whose pictures have their mean subtracted)."""
     return (x - x.new_tensor(centre)[:, None, None]).square().flatten(1).sum(1)
 
 
 def l6(x: Tensor, centre: Sequence[float]) -> Tensor:
-    """Σ (x - centre)⁶: free in the middle of the range, steep at its ends (Mahendran & Vedaldi 2015)."""
+    """Σ (x - centre)⁶: flat in the middle of the range, steep at its ends (Mahendran & Vedaldi 2015)."""
     return (x - x.new_tensor(centre)[:, None, None]).pow(6).flatten(1).sum(1)
 
 
 def border(x: Tensor, centre: Sequence[float]) -> Tensor:
-    """Σ m⁴ (x - centre)², m from 0 in the middle to 1 at the edge: things stand whole in the picture."""
+    """Σ m⁴ (x - centre)², m from 0 in the centre to 1 at the edge: it keeps objects wholly inside the picture."""
     down, right = (torch.linspace(-1, 1, side, dtype=x.dtype, device=x.device).abs() for side in x.shape[2:])
     weight = torch.maximum(down[:, None], right[None]) ** 4
     return (weight * (x - x.new_tensor(centre)[:, None, None]).square()).flatten(1).sum(1)
 
 
 def decay(share: float, centre: Sequence[float]) -> Between:
-    """Each step takes ``share`` of the way to ``centre``: the L2 penalty as an operation."""
+    """Moves ``share`` of the way to ``centre`` in each step: the L2 penalty as an operation."""
     return lambda x, gradient, step: x + share * (_colour(x, centre) - x)
 
 
 def blur(radius: float, every: int) -> Between:
-    """A Gaussian of standard deviation ``radius`` pixels each ``every`` steps; beyond the edge pictures reflect."""
+    """Blurs by a Gaussian of standard deviation ``radius`` pixels every ``every`` steps, reflected at the edge."""
 
     def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
         if step % every:
@@ -67,7 +67,7 @@ def blur(radius: float, every: int) -> Between:
 
 
 def clip_small_norms(percent: float, centre: Sequence[float]) -> Between:
-    """The ``percent`` % of the pixels whose colour is nearest ``centre`` (L2 over the channels) become it."""
+    """Sets the ``percent`` % of the pixels that are nearest to ``centre`` (L2 over the channels) to it."""
 
     def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
         return _clip(x, (x - _colour(x, centre)).norm(dim=1, keepdim=True), percent, centre)
@@ -76,7 +76,7 @@ def clip_small_norms(percent: float, centre: Sequence[float]) -> Between:
 
 
 def clip_small_contributions(percent: float, centre: Sequence[float]) -> Between:
-    """The ``percent`` % of the pixels with the smallest |Σ_c g · (x - centre)| become ``centre``: g, the gradient."""
+    """Sets the ``percent`` % of the pixels with the smallest |Σ_c g · (x - centre)|, g the gradient, to ``centre``."""
 
     def operation(x: Tensor, gradient: Tensor, step: int) -> Tensor:
         contribution = ((x - _colour(x, centre)) * gradient).sum(1, keepdim=True).abs()
@@ -95,7 +95,7 @@ def _clip(x: Tensor, size: Tensor, percent: float, centre: Sequence[float]) -> T
 
 
 def _gaussian(side: int, radius: float) -> Tensor:
-    """(side, side): row i holds the weights by which pixel i of the blurred line is made, summing to 1."""
+    """(side, side): row i holds the weights of pixel i of the blurred line. They sum to 1."""
     reach = max(1, round(4 * radius))
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
     weights = torch.exp(-0.5 * (offsets / radius) ** 2)

@@ -1,4 +1,4 @@
-"""Class scores as something to climb, for the classes that are shown, and what the network then says of a picture."""
+"""Class scores as objectives, the classes to show, and the network's scores of a finished picture."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from cnnviz.network.models import Model
 
 
 def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:
-    """Outputs to show: "all", those named, or so many by a hash of their names, classes of the image set first."""
+    """Outputs to show. wanted: "all", names, or a number, which orders by a hash, classes of the image set first."""
     if wanted == "all":
         return list(range(len(model.classes)))
     if not isinstance(wanted, int):
@@ -39,7 +39,7 @@ def flat(model: Model, classes: list[int], start: torch.Tensor) -> torch.Tensor:
 
 
 def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective:
-    """The class score, and for the ``dead`` ones the mean of the class's unit in the last layer, before its ReLU."""
+    """The class score; for the ``dead`` classes the mean of the class's unit in the last layer, before its ReLU."""
     if not dead.any():
         return logit(classes)
     dead = dead.float()
@@ -47,7 +47,7 @@ def objective(model: Model, classes: list[int], dead: torch.Tensor) -> Objective
 
 
 def has_maps(model: Model) -> bool:
-    """Whether the last layer has a map for each class, before its ReLU: their means can stand in for the scores."""
+    """Whether the last layer has a map for each class, before its ReLU, whose mean can replace the score."""
     if not model.layers:
         return False
     last = model.layers[-1]
@@ -55,21 +55,21 @@ def has_maps(model: Model) -> bool:
 
 
 def score_at(model: Model, classes: list[int], start: torch.Tensor) -> tuple[Objective, torch.Tensor]:
-    """What to ascend from ``start``: the class scores, or what stands in for them, and for which it does, (n,) bool."""
+    """The objective to ascend from ``start``: class scores or their replacements; and which are replaced, (n,) bool."""
     dead = flat(model, classes, start) & has_maps(model)
     return objective(model, classes, dead), dead
 
 
 def scores_of(model: Model, pictures: np.ndarray) -> Tensor:
-    """Of (n, h, w, c) uint8 pictures, seen plainly at the network's own size: (n, classes) float64, on the CPU."""
+    """Scores of (n, h, w, c) uint8 pictures at the network's own size: (n, classes) float64, on the CPU."""
     with torch.no_grad():
         return model.logits(resize(model.pictures(list(pictures)), model.preprocess.size)).double().cpu()
 
 
 def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
-    """Of (n, h, w, c) uint8 pictures the target's logits, probabilities and ranks (1 = highest score), (n,) each.
+    """The target's logits, probabilities and ranks (1 = highest score) of (n, h, w, c) uint8 pictures, (n,) each.
 
-    The network sees them as :func:`scores_of` says.
+    The pictures are scored as in :func:`scores_of`.
     """
     scores = scores_of(model, pictures)
     target = torch.tensor(targets)[:, None]
@@ -77,7 +77,9 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
     return {
         "logits": own[:, 0].numpy(),
         "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
-        "ranks": 1 + (scores > own).sum(1).numpy() * (model.kind != kinds.REGRESSION),  # values do not compete
+        "ranks": 1
+        + (scores > own).sum(1).numpy()
+        * (model.kind != kinds.REGRESSION),  # a regression network's values are not ranked
     }
 
 
@@ -89,7 +91,7 @@ def log_odds(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def odds(classes: list[int]) -> Objective:
-    """:func:`log_odds` as something to ascend: an output for each picture."""
+    """:func:`log_odds` as an objective, with an output for each picture."""
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
         return log_odds(read[OUTPUT], torch.tensor(classes, device=read[OUTPUT].device))

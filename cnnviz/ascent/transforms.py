@@ -1,11 +1,11 @@
-"""Small random changes of the view: what excites the network under all of them is robust, not noise that fits one grid.
+"""Random transforms of the view. They make the result robust: it cannot be noise that fits one pixel grid.
 
-A transform is ``transform(x, progress, generator)``: pictures (n, 3, h, w) → views of them, differentiable; progress in
-[0, 1) is how far the ascent has come. All pictures of a batch get the same view, so none depends on its batch mates.
+A transform is ``transform(x, progress, generator)``: pictures (n, 3, h, w) → views of them, differentiable. progress in
+[0, 1) is the share of the ascent that is done. All pictures of a batch get the same view, so none depends on another.
 
-Every geometric change is a product with a fixed matrix: rows are weights of a tent around a position, and positions
-beyond the border are reflected. So its backward pass is deterministic on every device, which that of torch's
-interpolation, grid sampling and reflection padding is not on CUDA.
+Every geometric transform is a product with a fixed matrix. Its rows are tent weights around a position; positions
+beyond the border are reflected. So its backward pass is deterministic on every device. The backward passes of torch's
+interpolation, grid sampling and reflection padding are not deterministic on CUDA.
 """
 
 import math
@@ -20,7 +20,7 @@ Transform = Callable[[Tensor, float, torch.Generator], Tensor]
 def tent(positions: Tensor, size: int, width: float = 1.0) -> Tensor:
     """Weights that sample a line of ``size`` pixels at ``positions`` (…, m) (0 = centre of the first): (…, m, size).
 
-    width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a shrinking by s. Each row sums
+    width: the tent's half-width in pixels. 1 is linear interpolation, s > 1 antialiases a reduction by s. Each row sums
     to 1.
     """
     distance = (_reflected(positions, size)[..., None] - torch.arange(size, device=positions.device)).abs()
@@ -29,7 +29,7 @@ def tent(positions: Tensor, size: int, width: float = 1.0) -> Tensor:
 
 
 def _reflected(positions: Tensor, size: int) -> Tensor:
-    """Positions folded back into [0, size - 1]; the border pixel is not repeated."""
+    """Positions reflected into [0, size - 1]; the border pixel is not repeated."""
     period = max(2 * (size - 1), 1)
     return size - 1 - (positions % period - (size - 1)).abs()
 
@@ -39,8 +39,8 @@ def resize(
 ) -> Tensor:
     """A window of ``size`` output pixels on the pictures, antialiased, reflected at the border.
 
-    scale: output pixels per input pixel (None: the window just covers the picture, each axis by itself). shift: how far
-    the window's centre lies from the picture's, (down, right) in input pixels. Padding is a window larger than the
+    scale: output pixels per input pixel (None: the window just covers the picture, on each axis by itself). shift:
+    offset of the window's centre from the picture's, (down, right) in input pixels. Padding is a window larger than the
     picture at scale 1; jitter is a shift.
     """
     matrices = []
@@ -53,7 +53,7 @@ def resize(
 
 
 def rotate(x: Tensor, degrees: float) -> Tensor:
-    """Turn about the centre, counter-clockwise, by three shears (Paeth 1986); corners are filled by reflection."""
+    """Rotates about the centre, counter-clockwise, by three shears (Paeth 1986). Corners are filled by reflection."""
     if degrees == 0:
         return x
     angle = math.radians(degrees)
@@ -65,8 +65,8 @@ def rotate(x: Tensor, degrees: float) -> Tensor:
 def _shear(x: Tensor, slope: float) -> Tensor:
     """Row y of the result is row y of x, read ``slope`` × (y - centre) pixels further right.
 
-    The matrix of a shear has two entries a row, so its product is two gathers. The backward pass of each adds at most
-    two terms to a pixel (one direct, one reflected), and a sum of two has no order.
+    The matrix of a shear has two entries per row, so its product is two gathers. The backward pass of each adds at most
+    two terms to a pixel (one direct, one reflected), and a sum of two terms does not depend on their order.
     """
     height, width = x.shape[2:]
     rows = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
@@ -87,13 +87,13 @@ def random_view(
     output: tuple[int, int] | None = None,
     fitting: Callable[[float], int] = round,
 ) -> Transform:
-    """One random resolution, rotation, shift and zoom a step, all drawn uniformly.
+    """One random resolution, rotation, shift and zoom per step, all uniform.
 
-    resolution: output pixels per input pixel, from … to; the lower half of the range in the first half of the ascent,
-    the upper half in the second: a small view makes the whole object fit the network's eye, a large one draws detail.
-    rotation: ± degrees. shift: ± share of the side. zoom: ± share. output: the view's size where the network takes only
-    one (the picture is then shrunk within it, and reflected around), or None: the view is as large as its resolution.
-    fitting: a side's length in pixels → one near it that the network takes, see Model.fitting.
+    resolution: output pixels per input pixel, (from, to). The first half of the ascent uses the lower half of the
+    range, the second the upper half. In a small view the whole object fits into the receptive field; a large view draws
+    detail. rotation: ± degrees. shift: ± share of the side. zoom: ± share. output: the view's size for a network with
+    one input size (the picture is then shrunk inside it, with reflected surroundings), or None: the resolution sets the
+    view's size. fitting: a side's length in pixels → the nearest one that the network takes, see Model.fitting.
     """
     low, high = resolution
 
@@ -110,7 +110,7 @@ def random_view(
 
 
 def jitter(pixels: int) -> Transform:
-    """Shift by up to ± ``pixels`` whole pixels, reflected at the border."""
+    """Shifts by up to ± ``pixels`` whole pixels, reflected at the border."""
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         down, right = torch.randint(-pixels, pixels + 1, (2,), generator=generator).tolist()
@@ -120,7 +120,7 @@ def jitter(pixels: int) -> Transform:
 
 
 def pad(pixels: int) -> Transform:
-    """``pixels`` more on every side, by reflection: what the edge of the picture holds then has something around it."""
+    """Adds ``pixels`` on every side, by reflection, so that the picture's edge has surroundings."""
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         return resize(x, (x.shape[2] + 2 * pixels, x.shape[3] + 2 * pixels), scale=1.0)
@@ -129,7 +129,7 @@ def pad(pixels: int) -> Transform:
 
 
 def random_scale(low: float, high: float) -> Transform:
-    """Larger or smaller by a factor in [low, high], antialiased; so is the view's size."""
+    """Scales by a factor in [low, high], antialiased. The view's size changes with it."""
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         ratio = low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
@@ -139,7 +139,7 @@ def random_scale(low: float, high: float) -> Transform:
 
 
 def random_rotation(degrees: float) -> Transform:
-    """Turn by up to ± ``degrees``."""
+    """Rotates by up to ± ``degrees``."""
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         return rotate(x, degrees * (2 * float(torch.rand((), generator=generator, dtype=torch.float64)) - 1))
@@ -148,7 +148,7 @@ def random_rotation(degrees: float) -> Transform:
 
 
 def window(size: tuple[int, int]) -> Transform:
-    """The middle ``size`` pixels, reflected where there are fewer: for networks that take only one size."""
+    """The centre ``size`` pixels, with reflection if there are fewer: for networks with one input size."""
     return lambda x, progress, generator: resize(x, size, scale=1.0)
 
 
@@ -157,10 +157,9 @@ def robust(
 ) -> Transform:
     """Pad 12, jitter 8, scale 0.9 to 1.1, rotate ± 10°, jitter 4 (Olah et al. 2017); size: see :func:`window`.
 
-    fitting: see :func:`random_view`.
-
-    All but the rotation are one product with one matrix a side; one after the other they took as long as a small net.
-    share: of these pixels, for pictures smaller than the 128 pixels for which they are meant.
+    fitting: see :func:`random_view`. share: factor of these pixels, for pictures smaller than the 128 pixels for which
+    they are stated. All operations except the rotation are one product with one matrix per side; one by one they took
+    as long as a small network.
     """
     edge, far, near = (max(1, round(pixels * share)) for pixels in (12, 8, 4))
 
@@ -176,9 +175,9 @@ def robust(
 
 
 def random_cast(deviation: float) -> Transform:
-    """Add one random colour to the whole view, N(0, deviation²) a channel without its grey part.
+    """Adds one random colour to the whole view, N(0, deviation²) per channel without its grey part.
 
-    What is seen must then not rest on the colour of the light; without this many pictures turn blue.
+    So the objective cannot depend on the colour of the light; without this many pictures turn blue.
     """
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
@@ -189,7 +188,7 @@ def random_cast(deviation: float) -> Transform:
 
 
 def in_turn(*transforms: Transform) -> Transform:
-    """One after the other."""
+    """Applies the transforms in order."""
 
     def transform(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         for change in transforms:

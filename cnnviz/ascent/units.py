@@ -1,4 +1,4 @@
-"""One unit as something to climb: how large its picture is, under which views, and how much the picture excites it."""
+"""A unit as an objective: the size of its picture, the views, and its activation in the finished picture."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,12 +10,12 @@ from cnnviz.ascent.transforms import Transform, robust
 from cnnviz.network.layers import Layer
 from cnnviz.network.models import Model
 
-LEAST = 128  # pixels, for which the shifts of the views are stated; a picture's side, where the network takes so many
-RATE = 0.03  # Olah et al. take 0.05; small nets' pictures are then all black, white and pure colours
+LEAST = 128  # pixels for which the views' shifts are stated; smallest side of a picture, if the network takes it
+RATE = 0.03  # with Olah et al.'s 0.05 pictures of small networks are all black, white and pure colours
 
 
 def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wanted: int | None) -> tuple[int, int]:
-    """Of a layer's pictures: ``wanted``, or twice what it sees; the network's own where it has to be."""
+    """Size of a layer's pictures: ``wanted``, or twice the receptive field; the network's own if it takes no other."""
     own = model.preprocess.size
     if layer.height * layer.width == 1:
         return own
@@ -26,13 +26,13 @@ def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wan
 
 
 def excited(layer: Layer, units: Sequence[int]) -> Objective:
-    """The mean of a unit over all positions and that over the strongest quarter of them, added."""
+    """The mean of a unit over all positions, plus the mean over the strongest quarter of them."""
     return past_relus(unit(layer.module, units) + unit(layer.module, units, 0.25))
 
 
 def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
-    """Small random changes, ending at the network's own size where the layer takes no other."""
-    # Views are of many sizes. One that fits would not tell: a layer may want even sides, say.
+    """Small random views. They have the network's own size if the layer takes no other."""
+    # Views have many sizes, so one that works is not enough: a layer may need even sides, for example.
     step = max(1, model.trial.get("step", 1))
     larger = [tuple(model.fitting(side * 1.25) + i * step for side in size) for i in range(4)]
     free = layer.height * layer.width > 1 and all(takes(model, tried, layer) for tried in larger)
@@ -40,7 +40,7 @@ def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
 
 
 def largest(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
-    """Of (n, h, w, c) uint8 pictures, a unit each, the largest value over all positions: (n,) float32."""
+    """The largest value over all positions of (n, h, w, c) uint8 pictures, for one unit each: (n,) float32."""
     maps = read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
     own = maps[torch.arange(len(maps)), torch.tensor(units)]
     return own.reshape(len(own), -1).amax(1).float().cpu().numpy()

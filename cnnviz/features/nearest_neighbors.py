@@ -1,18 +1,18 @@
-"""The pictures whose feature vectors are nearest, beside those whose pixels are (Krizhevsky et al. 2012, fig. 4 right).
+"""Nearest neighbours of pictures, by feature vectors and by pixels (Krizhevsky et al. 2012, fig. 4 right).
 
-D_ij = ‖x_i − x_j‖², over features or over 32 × 32 × 3 pixels; the k smallest of a row are the neighbours, ties by
-index.
+    D_ij = ‖x_i − x_j‖², over features or over 32 × 32 × 3 pixels
 
-The search is exact: :mod:`cnnviz.features.neighbors`.
+The neighbours are the k pictures with the smallest distance; ties are sorted by index. The search is exact:
+:mod:`cnnviz.features.neighbors`.
 
-Where pictures have the role "query" (test pictures, say), only these are asked for, and only the others, the reference
-pictures, can be neighbours; else each picture can be either.
+If pictures have the role "query" (for example test pictures), only these are queries and only the others, the reference
+pictures, can be neighbours. Otherwise every picture can be both.
 
-Leaves, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors`` (q, k)
-indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in their own
-unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
+The result holds, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors``
+(q, k) indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in
+their own unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
 ``feature_agreement``, ``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class;
-``chance`` (m,) the same for k random pictures among which neighbours are sought.
+``chance`` (m,) the expected share for k random candidates.
 """
 
 import numpy as np
@@ -25,14 +25,16 @@ from cnnviz.run.job import Job, run
 
 
 def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """Share of each query's neighbours that have its class, (q,) float32. labels: (n,); −1, no class, agrees with
-    none."""
+    """Share of each query's neighbours that have its class, (q,) float32.
+
+    labels: (n,); −1 stands for no class and agrees with none.
+    """
     own = labels[queries][:, None]
     return ((labels[neighbors] == own) & (own >= 0)).mean(1, dtype=np.float32)
 
 
 def chance(labels: np.ndarray, queries: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-    """The agreement to be expected of k random others ``among`` the pictures, (q,) float32: the share of its class."""
+    """Expected agreement of k random candidates ``among`` the pictures, (q,) float32: the share of its class."""
     among = np.ones(len(labels), bool) if among is None else among
     counts = np.bincount(labels[among & (labels >= 0)], minlength=labels.max(initial=0) + 1)
     return ((counts[labels[queries]] - among[queries]) / others(among, queries)).astype(np.float32)
@@ -45,18 +47,18 @@ def main(job: Job) -> None:
     roles = not among.all()
     wanted = job.model["probes"] if job.parameters["queries"] is None else job.parameters["queries"]
     queries = np.array(list(dict.fromkeys(image_set.probes(wanted))), np.int64)
-    if roles and isinstance(wanted, int):  # those named may be any
+    if roles and isinstance(wanted, int):  # named pictures may have any role
         queries = queries[~among[queries]]
     if reason := unusable(features, 3):
         raise NotApplicable(reason)
     labels = labels_of(image_set)
-    # of a class that no reference picture has, no neighbour could be right
+    # no neighbour can agree with a class that no reference picture has
     askable = np.where(~among & np.isin(labels, labels[among]), labels, -1) if roles else labels
     asked = sample(askable, job.parameters["sample"], job.seed_for("sample"))
     both = np.concatenate([queries, asked])
     k = min(job.parameters["k"], int(others(among, both).min(initial=len(features) - 1)))
     if k < 1:
-        raise NotApplicable(f"{among.sum()} pictures have the role reference: too few for a neighbour.")
+        raise NotApplicable(f"{among.sum()} pictures have the role reference: too few for neighbours.")
     small = pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))
 
     arrays = {"queries": queries, "sample": asked, "chance": chance(labels, asked, among)}

@@ -1,8 +1,8 @@
-"""The search for the nearest pictures, in any space, and what neighbours say of classes.
+"""Exact search for the nearest pictures in any space, and the classes of neighbours.
 
-The search is exact. Squared distances come from one float32 matrix product, ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, whose
-error has a bound (below); whatever could be among the k nearest within that bound is ranked again in float64. Only a
-block of queries times the number of pictures is ever in memory, so the features may be a memory map.
+Squared distances come from one float32 matrix product, ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, with a bounded error (below).
+All candidates that could be among the k nearest within that bound are ranked again in float64. Only a block of queries
+× pictures is in memory, so the features may be a memory map.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,24 +13,24 @@ from threadpoolctl import threadpool_limits
 from cnnviz.pictures import images
 
 BLOCK = 8 << 20  # numbers in one float32 block of a thread: 32 MB
-GROUP = 64  # queries whose scores are looked through together, while they are in the processor's cache
+GROUP = 64  # queries whose scores are searched together, while they are in the processor's cache
 UNIT = 2.0**-24  # float32's rounding error
 
 
 def nearest(
     data: np.ndarray, queries: np.ndarray, k: int, threads: int = 2, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of ``data`` nearest to each row that ``queries`` names, that row itself left out. Exact.
+    """Exact search for the k rows of ``data`` nearest to each row in ``queries``, without that row itself.
 
-    data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. among: (n,) bool, rows that
-    can be neighbours; None: all. Gives indices (q, k) int64, nearest first and ties by index, and distances (q, k)
-    float64; the number of threads changes nothing. Raises ValueError where a query has fewer than k others, or k < 1.
+    data: (n, d) of float32 or smaller, finite, maybe memory-mapped. queries: (q,) indices. among: (n,) bool, candidate
+    rows; None: all. Returns indices (q, k) int64, nearest first and ties by index, and distances (q, k) float64. They
+    do not depend on the number of threads. Raises ValueError if a query has fewer than k candidates, or if k < 1.
 
-    Why it is exact. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by
-    −D. In float32 this score is off by at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)², where R is the largest ‖c_j‖, u =
-    2⁻²⁴, and γ = du / (1 − du) bounds a dot product's error in any order of summation (Higham 2002, §3.1); the rest
-    is the rounding of c and of the norms. The k-th best score s is at least that of k rows, so the true k-th best is
-    ≥ s − E, and any row that truly belongs to the k has a score ≥ s − 2E. All such rows are measured again in
+    Proof of exactness. With c = x − mean, a query's ranking by −D/2 + ‖c_i‖²/2 = c_i·c_j − ‖c_j‖²/2 is its ranking by
+    −D. In float32 the error of this score is at most E_i = γ ‖c_i‖ R + 4u (‖c_i‖ + R)². R is the largest ‖c_j‖, u =
+    2⁻²⁴, and γ = du / (1 − du) bounds a dot product's error in any order of summation (Higham 2002, §3.1). The second
+    term is the rounding of c and of the norms. The k-th best score s is at most the score of k rows, so the true k-th
+    best is ≥ s − E. So any row that belongs to the k nearest has a score ≥ s − 2E. All such rows are measured again in
     float64.
     """
     n, d = data.shape
@@ -61,7 +61,7 @@ def nearest(
 
     most = max(1, BLOCK // max(n, d))  # queries at once
     pieces = threads * max(1, -(-len(queries) // (threads * most)))
-    # one thread a block of queries: threads within a matrix product would wait for one another
+    # one thread per block of queries: threads within a matrix product would wait for each other
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(search, [q for q in np.array_split(queries, pieces) if len(q)]))
     if not found:
@@ -76,18 +76,18 @@ def _best(
     scores -= half
     scores[np.arange(len(rows)), rows] = -np.inf
     kth = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
-    # rounding the threshold to float32 must not drop a row: go one number down
+    # rounding the threshold to float32 must not drop a row, so take the next smaller number
     least = np.nextafter((kth - 2 * errors).astype(np.float32), np.float32(-np.inf))
     query, candidate = np.nonzero(scores >= least[:, None])
     exact = _distances(data, rows[query], candidate)
     order = np.lexsort((candidate, exact, query))
-    first = np.searchsorted(query, np.arange(len(rows)))  # query is sorted already, so lexsort leaves it as it is
+    first = np.searchsorted(query, np.arange(len(rows)))  # query is already sorted, so lexsort keeps its order
     chosen = order[first[:, None] + np.arange(k)]
     return candidate[chosen], exact[chosen]
 
 
 def _distances(data: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """‖data[a] − data[b]‖ of pairs (m,) in float64, each summed in the same order, so that equal rows tie exactly."""
+    """‖data[a] − data[b]‖ of pairs (m,) in float64. All sums have the same order, so equal rows tie exactly."""
     distances = np.empty(len(a))
     step = max(1, BLOCK // (8 * data.shape[1]))
     for start in range(0, len(a), step):
@@ -99,7 +99,7 @@ def _distances(data: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def others(among: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """How many pictures can be neighbours of each query, (q,): those ``among`` (n,) bool, but for itself."""
+    """Number of candidates of each query, (q,): the pictures ``among`` (n,) bool without the query itself."""
     return among.sum() - among[queries]
 
 
@@ -113,9 +113,9 @@ def pixels(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """The class most neighbours have, (q,); of classes with as many, the one whose neighbours are nearer by rank."""
+    """The most frequent class of the neighbours, (q,); of equally frequent classes the one nearer by rank."""
     q, k = neighbors.shape
-    votes = np.zeros((q, labels.max(initial=0) + 2))  # the last column takes neighbours without a class
+    votes = np.zeros((q, labels.max(initial=0) + 2))  # the last column counts neighbours without a class
     weight = 1 + np.arange(k, 0, -1) / (2 * k * k)
     np.add.at(votes, (np.arange(q)[:, None], labels[neighbors]), weight)
     return votes[:, :-1].argmax(1)
@@ -124,7 +124,7 @@ def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
 def labels_of(image_set: images.ImageSet) -> np.ndarray:
     """(n,) int64: each picture's class, an index into the set's classes, or −1 without one.
 
-    Also −1 where no other picture has the class: nothing could agree with it, and a share of 0 would be no fault.
+    It is also −1 if no other picture has the class: no neighbour could agree with it.
     """
     labels = np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
     counts = np.bincount(labels[labels >= 0], minlength=len(image_set.classes) + 1)
@@ -132,7 +132,7 @@ def labels_of(image_set: images.ImageSet) -> np.ndarray:
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Sorted indices of at most so many pictures that have a class (a label ≥ 0), drawn by ``seed``."""
+    """Sorted indices of at most ``most`` pictures that have a class (a label ≥ 0), drawn by ``seed``."""
     known = np.flatnonzero(labels >= 0)
     if len(known) <= most:
         return known

@@ -1,11 +1,11 @@
-"""The two directions in which the features vary most (Pearson 1901).
+"""PCA: the two directions of largest variance of the features (Pearson 1901).
 
-With the features centred, X (n, d), the components are the eigenvectors v of the covariance XᵀX / (n − 1), by falling
-eigenvalue λ; a picture's coordinates are X v, and λ / Σλ is the share of the variance that a component explains.
-Where there are fewer pictures than features the same comes, faster, from the eigenvectors u of XXᵀ / (n − 1): v ∝ Xᵀu.
+The components are the eigenvectors v of the covariance XᵀX / (n − 1), by descending eigenvalue λ, of the centred
+features X (n, d). A picture's coordinates are X v. A component explains the share λ / Σλ of the variance. With fewer
+pictures than features, the eigenvectors u of XXᵀ / (n − 1) give the same result faster: v ∝ Xᵀu.
 
-Leaves ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares of the
-whole variance.
+The result holds ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares
+of the total variance.
 """
 
 import numpy as np

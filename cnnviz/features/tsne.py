@@ -1,19 +1,19 @@
-"""A map in which pictures with like features lie close: t-SNE (van der Maaten & Hinton 2008), by openTSNE.
+"""t-SNE: a map in which pictures with similar features are close (van der Maaten & Hinton 2008), by openTSNE.
 
-Similarities in feature space, with each picture's width σ_i set so that its effective number of neighbours is the
-perplexity, p_ij ∝ exp(−‖x_i − x_j‖² / 2σ_i²), symmetrised; in the map, q_ij ∝ 1 / (1 + ‖y_i − y_j‖²). The map Y
-minimises KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij). The features are first reduced to 50 principal components; their first
-two start the map. The neighbours are exact. Gradients are Barnes & Hut's approximation below 10 000 pictures,
-interpolation by FFT from there on.
+Similarities in feature space are p_ij ∝ exp(−‖x_i − x_j‖² / 2σ_i²), symmetrised. Each picture's width σ_i is set so
+that its effective number of neighbours is the perplexity. Similarities in the map are q_ij ∝ 1 / (1 + ‖y_i − y_j‖²).
+The map Y minimises KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij). The features are first reduced to 50 principal components; the
+first two are the initial map. The neighbours are exact. Gradients are Barnes & Hut's approximation below 10 000
+pictures, and FFT interpolation from there on.
 
-Leaves ``map`` (n, 2) float32, y upwards, no unit. numbers: the perplexity used; KL; trustworthiness (Venna & Kaski
-2001) of the map; and how well the class most of a picture's 10 nearest have foretells its own, in the map, in feature
-space, in pixels.
+The result holds ``map`` (n, 2) float32, y upwards, without a unit. Numbers: the perplexity used; KL; trustworthiness
+(Venna & Kaski 2001) of the map; and the accuracy of predicting a picture's class from its 10 nearest, in the map, in
+feature space and in pixels.
 """
 
 import os
 
-# Before openTSNE's loops are loaded: threads that spin while they wait made 1000 pictures take 28 s, not 3.
+# Must be set before openTSNE is imported: spinning threads made 1000 pictures take 28 s instead of 3.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
@@ -31,11 +31,11 @@ from cnnviz.run.job import Job, run
 FEWEST = 8
 FFT_FROM = 10_000
 VOTERS = 10
-THREADS_FROM = 3000  # with fewer pictures a step is shorter than it takes to wake a thread
+THREADS_FROM = 3000  # with fewer pictures a step takes less time than waking a thread
 
 
 def usable_perplexity(wanted: float, n: int) -> float:
-    """The perplexity, lowered where 3 × perplexity neighbours are more than there are pictures."""
+    """The perplexity, reduced if 3 × perplexity neighbours are more than there are pictures."""
     return min(wanted, (n - 1) / 3)
 
 
@@ -45,13 +45,13 @@ def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threa
     k = min(n - 1, int(3 * perplexity))
     indices, distances = nearest(data, np.arange(n), k, threads)
     threads = threads if n >= THREADS_FROM else 1
-    if not distances.any():  # all pictures alike: there is nothing to embed, and no start that differs
+    if not distances.any():  # all pictures are equal, so every map is right
         return np.zeros((n, 2), np.float32), 0.0
     affinities = openTSNE.affinity.PerplexityBasedNN(
         perplexity=perplexity, knn_index=PrecomputedNeighbors(indices, distances), n_jobs=threads
     )
     start = openTSNE.initialization.rescale(data[:, :2].astype(np.float64), inplace=False)
-    # equal pictures would start, and stay, in one point
+    # equal pictures would start at the same point and stay there
     start += np.random.default_rng(seed).normal(0, 1e-7, start.shape)
     map = openTSNE.TSNEEmbedding(
         start,
@@ -67,7 +67,7 @@ def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threa
 
 
 def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, threads: int = 2) -> float:
-    """Share of the queries whose class is that of most of their 10 nearest pictures."""
+    """Share of the queries whose class is the most frequent one of their 10 nearest pictures."""
     neighbors, _ = nearest(data, queries, min(VOTERS, len(data) - 1), threads)
     return float((majority(labels, neighbors) == labels[queries]).mean())
 

@@ -1,16 +1,16 @@
-"""Every picture in a cell of its own, near its place in the t-SNE map (after Karpathy's CNN codes, 2014).
+"""Assigns each picture to a grid cell near its position in the t-SNE map (after Karpathy's CNN codes, 2014).
 
-The map is stretched to a grid of columns × rows cells, about as many as there are pictures. The cells c are given out
-so that Σ_i ‖p_i − c_i‖² is least, p_i being the place of picture i in cell widths: the linear assignment problem,
-solved exactly (Jonker & Volgenant 1987) up to ``exact_up_to`` pictures. Beyond that the pictures are halved again and
-again along the longer side of their rectangle, and exact assignments in overlapping windows then improve what that
-gave.
+The map is stretched to a grid of columns × rows cells, about as many as pictures. The assignment minimises Σ_i ‖p_i −
+c_i‖², where p_i is the position of picture i in cell widths and c_i its cell. This is the linear assignment problem,
+solved exactly (Jonker & Volgenant 1987) up to ``exact_up_to`` pictures. With more, the pictures are halved repeatedly
+along the longer side of their rectangle; then exact assignments in overlapping windows improve the result.
 
-Neighbouring cells look alike in the features only where the map is right. The seams say where: the true distance in
+Neighbouring cells have similar features only if the map is right there. The seams show this: the true distance in
 feature space across each border between two cells.
 
-Leaves ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`` (rows, columns − 1) and ``down``
-(rows − 1, columns) float32: feature distance from a cell to the one on its right, and below; NaN at an empty cell.
+The result holds ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`` (rows, columns − 1) and
+``down`` (rows − 1, columns) float32: feature distance from a cell to the one on its right, and below; NaN at an empty
+cell.
 """
 
 import numpy as np
@@ -21,32 +21,32 @@ from cnnviz.features.vectors import feature_name, unusable
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
-WINDOW = 16  # cells a side
+WINDOW = 16  # cells per side
 PASSES = 4
-PAIRS = 10_000  # random pairs, for the distance that no neighbourhood explains
+PAIRS = 10_000  # random pairs, for the expected distance
 
 
 def shape(n: int) -> tuple[int, int]:
-    """(columns, rows) of the smallest near-square grid with n cells: fewer than one row stays empty."""
+    """(columns, rows) of the smallest near-square grid with n cells. Less than one row stays empty."""
     columns = int(np.ceil(np.sqrt(n)))
     return columns, -(-n // columns)
 
 
 def places(map: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """The map (n, 2), y upwards → where its points fall on the grid, (n, 2) (column, row), y downwards.
+    """Positions on the grid, (n, 2) (column, row), y downwards, of the points of a map (n, 2), y upwards.
 
-    Each axis is stretched so that the outermost points lie at the centres of the outermost cells.
+    Each axis is stretched so that the outermost points are at the centres of the outermost cells.
     """
     low, high = map.min(0), map.max(0)
     unit = (map - low) / np.where(high > low, high - low, 1)
-    unit[:, 1] = 1 - unit[:, 1]  # the map's y points up, the grid's rows count down
+    unit[:, 1] = 1 - unit[:, 1]  # the map's y axis points up, the grid's rows run down
     return unit * [columns - 1, rows - 1]
 
 
 def assign(points: np.ndarray, columns: int, rows: int, exact_up_to: int) -> np.ndarray:
-    """A cell for each point (n, 2) (column, row), no two alike: (n,) int. Needs n ≤ columns × rows.
+    """A different cell for each point (n, 2) (column, row): (n,) int. Needs n ≤ columns × rows.
 
-    The sum of squared distances is the least possible up to ``exact_up_to`` points, else a local optimum.
+    The sum of squared distances is minimal up to ``exact_up_to`` points, else a local minimum.
     """
     everything = np.arange(columns * rows)
     if len(points) <= exact_up_to:
@@ -62,9 +62,9 @@ def costs(points: np.ndarray, cells: np.ndarray, columns: int) -> np.ndarray:
 
 
 def halved(points: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """A cell for each point: sort along the longer side, half of the points to each half of the rectangle, and so on.
+    """A cell for each point: sorts along the longer side, gives half of the points to each half, and repeats.
 
-    The lowest points go to the last row, which alone may have empty cells. Time O(n log² n).
+    The lowest points go to the last row, the only one with empty cells. Time O(n log² n).
     """
     cells = np.empty(len(points), np.int64)
     full = columns * (rows - 1)
@@ -90,7 +90,7 @@ def halved(points: np.ndarray, columns: int, rows: int) -> np.ndarray:
 
 
 def refined(points: np.ndarray, cells: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """Assign again, exactly, inside windows of WINDOW² cells that shift by half each pass, while it gains 0.1 %."""
+    """Repeats exact assignment in windows of WINDOW² cells, shifted by half each pass, while it gains over 0.1 %."""
     holder = np.full(columns * rows, -1)
     holder[cells] = np.arange(len(cells))
     grid = np.arange(columns * rows).reshape(rows, columns)
@@ -133,7 +133,7 @@ def seams(features: np.ndarray, cells: np.ndarray, columns: int, rows: int) -> t
 
 
 def distances(features: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """‖features[a] − features[b]‖, (m,) float64, a few rows at a time."""
+    """‖features[a] − features[b]‖, (m,) float64, computed a few rows at a time."""
     found = np.empty(len(a))
     for s in range(0, len(a), 1024):
         part = slice(s, s + 1024)

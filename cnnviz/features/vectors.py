@@ -1,4 +1,4 @@
-"""The feature vectors of an image set: what they are called, whether they can be used, and their main directions."""
+"""The feature vectors of an image set: their name, whether they can be used, and their principal components."""
 
 import numpy as np
 from scipy.linalg import eigh
@@ -6,34 +6,34 @@ from scipy.linalg import eigh
 from cnnviz.network import facts
 from cnnviz.run.job import Job
 
-EXACT = 6000  # beyond so many pictures *and* features the components are those of a sample
+EXACT = 6000  # with more pictures *and* features the components are fitted to a sample
 CHUNK = 1024
 TOO_LARGE = 1e15  # squares of larger features overflow float32
 
 
 def unusable(features: np.ndarray, fewest: int) -> str:
-    """Why these features have no geometry to show, in words for the page, or ""."""
+    """Reason for readers why these features cannot be used, or ""."""
     if len(features) < fewest:
         there_are = "1 picture" if len(features) == 1 else f"{len(features)} pictures"
         return f"The image set has {there_are}; this needs at least {fewest}."
     bad = sum(int((~(np.abs(features[a : a + 1024]) < TOO_LARGE).all(1)).sum()) for a in range(0, len(features), 1024))
     if bad:
         return (
-            f"The network's features of {bad} of the {len(features)} pictures are not finite, or beyond {TOO_LARGE:g}."
+            f"The network's features of {bad} of the {len(features)} pictures are not finite, or exceed {TOO_LARGE:g}."
         )
     return ""
 
 
 def feature_name(job: Job) -> str:
-    """What the feature vector is, in words."""
+    """Name of the feature vector, in words."""
     return facts.feature(facts.read(job.inputs["network"]), job.model["feature_layer"])["name"]
 
 
 def principal_components(data: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
-    """Scores (n, count) float32, explained shares (count,) float64 by falling share, and how many rows were fitted.
+    """Scores (n, count) float32, explained shares (count,) float64 in descending order, and the number of fitted rows.
 
-    data: (n, d) float32, maybe memory-mapped; count ≤ min(n, d). Computed in float64. Each component's sign is chosen
-    so that its largest weight is positive. Exact but where n and d are both above EXACT: then fitted to a seeded
+    data: (n, d) float32, maybe memory-mapped; count ≤ min(n, d). Computed in float64. Each component's sign makes its
+    largest weight positive. The result is exact unless n and d are both above EXACT; then it is fitted to a seeded
     sample. A component without variance has scores and a share of 0.
     """
     n, d = data.shape
@@ -55,7 +55,7 @@ def principal_components(data: np.ndarray, count: int, seed: int = 0) -> tuple[n
         axes = centred.T @ left
         axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
     total = np.trace(spread)
-    real = values > max(total, np.finfo(float).tiny) * 1e-13  # what is below is rounding
+    real = values > max(total, np.finfo(float).tiny) * 1e-13  # smaller values are rounding errors
     values, axes = np.where(real, values, 0)[::-1], np.where(real, axes, 0)[:, ::-1]
     axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(count)] < 0, -1, 1)
     scores = np.concatenate([((data[a : a + CHUNK] - mean) @ axes).astype(np.float32) for a in range(0, n, CHUNK)])

@@ -1,4 +1,4 @@
-"""What texture and style transfer share: the pictures they are given, noise to start from, layers with positions."""
+"""What texture synthesis and style transfer share: given pictures, starting noise, layers with positions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, the Y of YIQ
 
 
 def fitted(given: Mapping, side: int, fitting: Callable[[float], int] = round) -> np.ndarray:
-    """A given picture, upright, its long side ``side`` pixels: (h, w, 3) uint8. Raises UserError.
+    """A given picture, upright, with a long side of ``side`` pixels: (h, w, 3) uint8. Raises UserError.
 
-    fitting: a length in pixels → one near it that the network takes, see Model.fitting. given: its ``path``, and its
-    ``box`` (left, top, right, bottom) in pixels if only a part of it counts.
+    fitting: a length in pixels → the nearest length that the network takes, see Model.fitting. given: its ``path``, and
+    its ``box`` (left, top, right, bottom) in pixels if only a part of it is used.
     """
     image = _opened(given)
     ratio = side / max(image.size)
@@ -29,7 +29,7 @@ def fitted(given: Mapping, side: int, fitting: Callable[[float], int] = round) -
 
 
 def middle(given: Mapping, size: tuple[int, int]) -> np.ndarray:
-    """As much of the middle of a given picture, see :func:`fitted`, as has this shape: (*size, 3) uint8."""
+    """The largest centre crop of a given picture (see :func:`fitted`) with this shape: (*size, 3) uint8."""
     return np.asarray(ImageOps.fit(_opened(given), size[::-1], Image.Resampling.LANCZOS))
 
 
@@ -45,14 +45,14 @@ def _opened(given: Mapping) -> Image.Image:
     left, top, right, bottom = box
     if not (left < right <= image.width and top < bottom <= image.height):
         raise UserError(
-            f"box {box} is no part of {path.name}, which is {image.width} × {image.height} pixels: give left, top, "
+            f"box {box} is not inside {path.name}, which is {image.width} × {image.height} pixels: give left, top, "
             "right, bottom"
         )
     return image.crop(tuple(box))
 
 
 def seen(model: Model, pictures: Sequence[np.ndarray]) -> Tensor:
-    """RGB pictures of one size → (n, c, h, w) in [0, 1] as a network of 3 channels, or of 1 (luminance), takes them."""
+    """RGB pictures of one size → (n, c, h, w) in [0, 1] for a network of 3 channels, or of 1 (luminance)."""
     x = model.pictures(pictures)
     return x if model.channels == 3 else luminance(x)
 
@@ -63,10 +63,11 @@ def luminance(x: Tensor) -> Tensor:
 
 
 def noise(like: Tensor, seeds: Sequence[int]) -> Tensor:
-    """Blurred noise with the mean and covariance of the colours in ``like``: (n, c, h, w), a seed for each picture.
+    """Blurred noise with the mean and covariance of the colours in ``like``: (n, c, h, w), one seed per picture.
 
-    White noise has all that strides make a network blind to, a fine grid that no gradient can remove; here there is
-    next to nothing of it. Noise with a photograph's spectrum has neither, but also large plain areas, which stay plain.
+    White noise contains a fine grid that the network does not see because of its strides, so no gradient can remove it.
+    Blurring nearly removes this grid. Noise with a photograph's spectrum has no grid either, but its large plain areas
+    stay plain.
     """
     size = like.shape[1:]
     white = [torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
@@ -85,11 +86,11 @@ def with_maps(model: Model) -> list[str]:
     return maps or [layer.name for layer in model.layers if layer.height > 1]
 
 
-SILENT = "All features of these pictures are 0 in the layers to be matched, so there is nothing to go by."
+SILENT = "All features of these pictures are 0 in the layers to be matched, so no picture can be made."
 
 
 def why_not(model: Model) -> str:
-    """Why this network cannot judge texture, for a reader; "" where it can."""
+    """Reason for readers why this network cannot be used; "" if it can."""
     if model.channels not in (1, 3):
         return f"This network takes {model.channels} channels; the pictures have colours, or grey levels, only."
     if not any(layer.height > 1 for layer in model.layers):
@@ -98,19 +99,19 @@ def why_not(model: Model) -> str:
 
 
 def silent(model: Model, x: Tensor, layers: Sequence[str]) -> set[str]:
-    """Names of the layers whose features of a picture of x are all 0 behind a ReLU: nothing can be matched there."""
+    """Names of the layers in which all features of a picture of x are 0 after a ReLU. These cannot be matched."""
     modules = {name: model.layer(name).module for name in layers}
     outputs = read(model, x, list(modules.values()))
     return {name for name, module in modules.items() if (outputs[module] <= 0).flatten(1).all(1).any()}
 
 
 def own_size(model: Model, x: Tensor, layers: Sequence[str]) -> tuple[int, int] | None:
-    """(height, width) of the network's input where it takes no pictures x of another size; None where it does."""
+    """(height, width) of the network's input if it takes no pictures x of another size, else None."""
     found = tried(model, x, [model.layer(name).module for name in layers])
     return model.preprocess.size if found is None else None
 
 
 def first_stride(model: Model) -> int:
-    """By how many pixels the filters of the first convolution move on; 1 where there is none."""
+    """Stride of the first convolution in pixels; 1 if there is none."""
     modules = (model.module(layer.name) for layer in model.layers)
     return next((max(module.stride) for module in modules if isinstance(module, torch.nn.Conv2d)), 1)

@@ -1,26 +1,27 @@
-"""Style transfer: the things of one picture in the texture of another (Gatys et al. 2016), with a net as the judge.
+"""Style transfer: the content of one picture in the style of another (Gatys et al. 2016).
 
-I* = argmin_I  α ‖F(I) - F(content)‖² / ‖F(content)‖²  +  β mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖²  +  γ TV₂(I)  -  δ log D(I)
+    I* = argmin_I α ‖F(I) - F(content)‖² / ‖F(content)‖² + β mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I) - δ log D(I)
 
-F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer,
-Σ_x F_i(x) F_j(x) / (h w), the mean over positions, so a style picture of any size compares; Ĝ_l = Σ_s w_s G_l(s) mixes
-styles s by shares w_s (the same as weighing their losses, but for a constant). Both losses are relative, 0 for a
-perfect match and 1 for features that are all 0, so the weights mean the same in every layer of every net; the paper
-instead divides Σ (G - Ĝ)² by 4 N² M², and weighs layers by hand. TV₂ is the sum of squared differences of neighbours.
-D is DeepDream's objective, the mean of f² in one layer; its logarithm, since D itself grows without end and soon drowns
-the rest. δ is 0 but in its own row. L-BFGS moves the pixels, from the content picture or from blurred noise.
+F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer, Σ_x F_i(x)
+F_j(x) / (h w). It is the mean over positions, so style pictures of any size can be used. Ĝ_l = Σ_s w_s G_l(s) mixes
+styles s by shares w_s. This equals weighting their losses, except for a constant. Both losses are relative: 0 for a
+perfect match and 1 for features that are all 0. So the weights have the same meaning in every layer of every network.
+The paper instead divides Σ (G - Ĝ)² by 4 N² M², and weights layers by hand. TV₂ is the sum of squared differences of
+neighbours. D is DeepDream's objective, the mean of f² in one layer. Its logarithm is used, since D itself grows without
+bound and soon dominates. δ is 0 except in its own row. L-BFGS optimises the pixels, from the content picture or from
+blurred noise.
 
-To keep the content's colours (Gatys et al. 2016b) all this is done with luminances only, those of the style shifted and
-scaled to the mean and spread of the content's, and the result gets the content's I and Q of YIQ.
+To keep the content's colours (Gatys et al. 2016b) only luminances are used. The style's luminance is shifted and scaled
+to the mean and spread of the content's, and the result gets the content's I and Q of YIQ.
 
-Variants of the main picture differ from it in one thing each, and are smaller and made in fewer steps. All losses are
-of pictures as published, 8 bits a channel; those in colours of the content, of their luminance. A net that takes
-pictures of its own size only sees the middle of each at that size, and has no row of style sizes.
+Variants differ from the main picture in one parameter each. They are smaller and take fewer steps. All losses are of
+the published 8-bit pictures; with the content's colours, of their luminance. If a network takes its own input size
+only, the centre of each picture at that size is used, and there is no row of style sizes.
 
-Leaves ``content``, ``style``, ``second_style`` (where there is one), ``result`` (h, w, c) uint8; ``variants``
-(k, h', w', c) uint8 and their ``variant_losses`` (k, 4): content, style, style as measured against the second style
-picture (not a number without one), and D relative to the content picture's; for each step of the main picture, before
-it: ``content_loss`` (steps,), ``style_losses`` (steps, layers).
+The result holds ``content``, ``style``, ``second_style`` (if there is one), ``result`` (h, w, c) uint8; ``variants``
+(k, h', w', c) uint8 and their ``variant_losses`` (k, 4): content, style, style with respect to the second style picture
+(NaN without one), and D relative to the content picture's; for each step of the main picture, before it:
+``content_loss`` (steps,), ``style_losses`` (steps, layers).
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,9 +61,9 @@ GIVEN = ("content", "style", "second_style")
 def layers(model: Model, content: str, style: str | list[str]) -> tuple[str, list[str]]:
     """Names of the content layer and of the style layers; "default" takes them from the model's chosen layers.
 
-    Style: at most five, spread over the first three quarters of those that have positions, the first one included:
-    textures of every size up to parts of objects. Content: one half-way, where places still count and colours no
-    longer.
+    Style: at most five, spread over the first three quarters of the layers with positions, including the first:
+    textures of every size up to parts of objects. Content: one half-way, where positions still matter and colours do
+    not.
     """
     maps = with_maps(model)
     if style == "default":
@@ -81,7 +82,7 @@ def grams(model: Model, style: Tensor, over: Sequence[str]) -> dict[str, Tensor]
 
 
 def mixed(styles: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Layer → the sum of several styles' Gram matrices, each times its share."""
+    """Layer → the sum of several styles' Gram matrices, weighted by their shares."""
     return {name: sum(w * s[name] for w, s in zip(shares, styles, strict=True)) for name in styles[0]}
 
 
@@ -99,10 +100,10 @@ def transfer(
     dream_layer: str = "",
     dream_weight: float | Tensor = 0.0,
 ) -> Ascent:
-    """One ascent for n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`grams`, n or 1 of them.
+    """Optimises n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`grams`, n or 1 of them.
 
-    Weights are numbers, or one a picture, (n,). The curves are "content" and one for each style layer, weighted and
-    negative, "dream" where there is a layer for it, and "total variation".
+    Weights are numbers, or one per picture, (n,). The curves are "content" and one for each style layer, weighted and
+    negative, "dream" if it has a layer, and "total variation".
     """
     at = model.layer(content_layer).module
     objectives = {"content": content_weight * match(at, torch.relu(read(model, content, [at])[at]))}
@@ -126,7 +127,7 @@ def transfer(
 def losses(
     model: Model, pictures: Tensor, content: Tensor, style: Mapping[str, Tensor], at: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(relative content loss, mean relative style loss) of each picture, (n,): what is minimised, without weights."""
+    """(relative content loss, mean relative style loss) of each picture, (n,), without weights."""
     place = model.layer(at).module
     modules = {name: model.layer(name).module for name in style}
     ours = read(model, pictures, [place, *modules.values()])
@@ -136,7 +137,7 @@ def losses(
 
 
 def strength(model: Model, pictures: Tensor, name: str) -> Tensor:
-    """DeepDream's objective in a layer, (n,), at least 1e-12."""
+    """DeepDream's objective in a layer, (n,), but at least 1e-12."""
     module = model.layer(name).module
     return layer(module).value(read(model, pictures, [module])).clamp(min=1e-12)
 
@@ -145,17 +146,17 @@ def strength(model: Model, pictures: Tensor, name: str) -> Tensor:
 
 
 def grey(model: Model, x: Tensor) -> Tensor:
-    """The luminance of pictures in as many channels as the network takes."""
+    """Luminance of pictures, repeated over the network's channels."""
     return luminance(x).expand(-1, model.channels, -1, -1)
 
 
 def same_light(style: Tensor, content: Tensor) -> Tensor:
-    """The style's luminance with the mean and spread of the content's; (1, 1, h, w) each."""
+    """The style's luminance, shifted and scaled to the mean and spread of the content's; (1, 1, h, w) each."""
     return ((style - style.mean()) / style.std().clamp(min=1e-6) * content.std() + content.mean()).clamp(0, 1)
 
 
 def recoloured(light: Tensor, content: Tensor) -> Tensor:
-    """Luminances (n, 1, h, w) with the I and Q of ``content`` (1, 3, h, w): adding one grey changes Y alone."""
+    """Luminances (n, 1, h, w) with the I and Q of ``content`` (1, 3, h, w): adding one grey changes only Y."""
     return (content + light - luminance(content)).clamp(0, 1)
 
 
@@ -164,11 +165,11 @@ def recoloured(light: Tensor, content: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Variant:
-    """What one picture is asked for, beside the rest of the parameters.
+    """Parameters in which one picture differs from the others.
 
-    weight: × the style weight. scale: the style picture's longer side, relative to the content's. share: of the first
-    style, the rest being the second's. dream: weight of DeepDream's term. start: "content" or "noise". colour: whose
-    colours it has, "style" or "content".
+    weight: factor of the style weight. scale: the style picture's longer side, relative to the content's. share: share
+    of the first style; the rest is the second's. dream: weight of DeepDream's term. start: "content" or "noise".
+    colour: the source of the colours, "style" or "content".
     """
 
     weight: float = 1.0
@@ -180,9 +181,10 @@ class Variant:
 
 
 def rows(p: dict, channels: int = 3) -> dict[str, list[Variant]]:
-    """Row → its variants, in the order shown. The one that is as the main picture stands in each.
+    """Row → its variants, in the order shown. Each row contains the main picture's variant.
 
-    channels: the network's; one that sees grey makes grey pictures, which have no colours to keep.
+    channels: the network's number of channels. A network with grey input makes grey pictures, which have no colours to
+    keep.
     """
     shares = p["mix"] if p["second_style"] else []
     found = {
@@ -198,7 +200,7 @@ def rows(p: dict, channels: int = 3) -> dict[str, list[Variant]]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What all pictures of a job have in common."""
+    """Parameters that all pictures of a job share."""
 
     model: Model
     p: dict
@@ -206,14 +208,14 @@ class Asked:
     over: list[str]
     dream_layer: str
     seed: int
-    own: tuple[int, int] | None = None  # the only size that the network takes
+    own: tuple[int, int] | None = None  # the input size, if the network takes no other
 
     def picture(self, which: str, size: int) -> np.ndarray:
-        """A given picture as it is seen: (h, w, 3) uint8, its long side ``size``, or what the network takes."""
+        """A given picture: (h, w, 3) uint8, with a long side of ``size`` pixels, or of the network's only size."""
         return middle(self.p[which], self.own) if self.own else fitted(self.p[which], size, self.model.fitting)
 
     def make(self, variants: Sequence[Variant], size: int, steps: int) -> tuple[np.ndarray, np.ndarray, Ascent]:
-        """Variants of one colour in one ascent: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent."""
+        """Variants of one ``colour``: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent."""
         p, model = self.p, self.model
         keep = variants[0].colour == "content"
         colours = model.pictures([self.picture("content", size)])
@@ -258,15 +260,15 @@ class Asked:
 
 
 def light(start: Tensor, channels: int) -> Parametrisation:
-    """The luminance of ``start`` (n, c, h, w) is what moves; pictures are grey, in as many channels as are wanted."""
+    """A parametrisation of grey pictures by the luminance of ``start`` (n, c, h, w), repeated over ``channels``."""
     return Parametrisation(luminance(start).clone(), lambda y: y.expand(-1, channels, -1, -1), (0.0, 1.0))
 
 
 def settled(model: Model, p: dict, seed: int) -> tuple[Asked, list[float]]:
-    """What the pictures have in common, and the style sizes that the network takes.
+    """The pictures' common parameters, and the style sizes that the network takes.
 
-    Style layers that do not answer to a style picture are left out. Raises NotApplicable where none is left, or where
-    the content layer does not answer to the content.
+    Style layers with features that are all 0 for a style picture are left out. Raises NotApplicable if none is left, or
+    if the content layer's features of the content are all 0.
     """
     at, over = layers(model, p["content_layer"], p["style_layers"])
     dream_layer = model.layer(with_maps(model)[-1] if p["dream_layer"] == "default" else p["dream_layer"]).name
@@ -297,7 +299,7 @@ def main(job: Job) -> None:
         [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
     )
     shown = rows(p | {"style_sizes": fit if len(fit) > 1 else []}, model.channels)
-    each = dict.fromkeys(v for row in shown.values() for v in row)  # not a set, whose order changes from run to run
+    each = dict.fromkeys(v for row in shown.values() for v in row)  # the order of a set is not reproducible
     different = sorted(each, key=lambda v: (v.colour, v.start, v.dream))
     found = []
     for colour in ("content", "style"):

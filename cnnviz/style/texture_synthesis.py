@@ -1,18 +1,19 @@
-"""Texture synthesis: a new picture of the same texture, as far as some layers can tell (Gatys et al. 2015).
+"""Texture synthesis: a new picture with the same texture, by the features of some layers (Gatys et al. 2015).
 
-I* = argmin_I mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I),  G_l = Σ_x F_i(x) F_j(x) / (h w),  Ĝ_l: that of the exemplar.
+    I* = argmin_I mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I),  G_l = Σ_x F_i(x) F_j(x) / (h w),  Ĝ_l: of the exemplar
 
-F: rectified feature maps of layer l, so G_l says which features occur together, and not where. One picture a depth: the
-first matches the first layer alone, the next the first two, and so on. The paper's error of a layer is
-E_l = Σ (G - Ĝ)² / (4 N² M²), for N maps of M positions and sums in place of means: with these means, Σ (G_l - Ĝ_l)² /
-(4 N²). Ours is relative, 1 for features that are all 0, so that every layer of every net counts alike. L-BFGS moves the
-pixels, from blurred noise in the exemplar's colours. Both errors are of the pictures as published, 8 bits a channel.
+F are rectified feature maps of layer l. So G_l holds which features occur together, but not where. There is one picture
+per depth: the first matches the first layer alone, the next the first two, and so on. The paper's error of a layer is
+E_l = Σ (G - Ĝ)² / (4 N² M²), for N maps of M positions and sums instead of means. In our means it is Σ (G_l - Ĝ_l)² /
+(4 N²). Our error is relative, 1 for features that are all 0, so every layer of every network has the same weight.
+L-BFGS optimises the pixels, from blurred noise in the exemplar's colours. Both errors are of the published 8-bit
+pictures.
 
-Leaves, for n exemplars, d depths and as many layers, pictures of side s: ``exemplars`` (n, s, s, c) uint8;
-``pictures`` (n, d, s, s, c) uint8; ``starts`` (n, s, s, c) uint8; ``curves`` (n, d, steps): what is minimised, before
-each step; ``relative`` and ``absolute`` (n, d + 2, layers): the two errors of each layer, also of layers that were not
-matched; last but one of the start, last of the exemplar itself as 8 bits. A net that takes pictures of its own size
-only sees all at that size.
+The result holds, for n exemplars, d depths and as many layers, and pictures of side s: ``exemplars`` (n, s, s, c)
+uint8; ``pictures`` (n, d, s, s, c) uint8; ``starts`` (n, s, s, c) uint8; ``curves`` (n, d, steps): the loss before each
+step; ``relative`` and ``absolute`` (n, d + 2, layers): the two errors of each layer, including layers that were not
+matched; the last but one row is of the start, the last of the exemplar itself in 8 bits. If a network takes its own
+input size only, all pictures have that size.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from cnnviz.run.job import Job, run
 from cnnviz.style.pictures import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
 
 COLUMNS = 5
-WEIGHT = 1000.0  # of the whole error, as in style transfer: the optimiser's bound on curvature is absolute
+WEIGHT = 1000.0  # weight of the whole error, as in style transfer, since the optimiser's bound on curvature is absolute
 
 
 def depths(model: Model, wanted: str | list[str]) -> list[str]:
@@ -48,9 +49,9 @@ def depths(model: Model, wanted: str | list[str]) -> list[str]:
 def synthesise(
     model: Model, exemplars: Tensor, start: Tensor, layers: Sequence[str], steps: int, smoothness: float = 0.0
 ) -> Ascent:
-    """One picture an exemplar, both (n, c, s, s), whose Gram matrices in ``layers`` come to be the exemplar's.
+    """One picture per exemplar, both (n, c, s, s), with the exemplar's Gram matrices in ``layers``.
 
-    Its curves are the negative relative errors of each layer, × WEIGHT and divided by their number, and "total
+    The curves are the negative relative errors of each layer, × WEIGHT and divided by their number, and "total
     variation".
     """
     modules = {name: model.layer(name).module for name in layers}
@@ -70,7 +71,7 @@ def synthesise(
 
 
 def errors(model: Model, pictures: Tensor, exemplars: Tensor, layers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Of each picture against its exemplar, a column a layer, (n, layers): the relative error, and the paper's E_l."""
+    """The relative error and the paper's E_l of each picture to its exemplar, a column per layer: (n, layers)."""
     modules = [model.layer(name).module for name in layers]
     ours, theirs = read(model, pictures, modules), read(model, exemplars, modules)
     found = []

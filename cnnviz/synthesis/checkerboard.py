@@ -1,9 +1,9 @@
-"""The grid that strided convolution and pooling leave in gradients with respect to pixels.
+"""The grid that strided convolution and pooling cause in gradients with respect to pixels.
 
-A convolution of stride s sees some pixels through more of its windows than others, always the same ones modulo s; and
-max-pooling hands a gradient to one pixel of each window only. So |∂S/∂I| has a pattern of period s: in its spectrum
-there are peaks at the frequencies k/s, and its mean over the pixels of equal place modulo s differs from place to place
-(Odena, Dumoulin, Olah 2016, doi:10.23915/distill.00003, for the same in pictures that networks put out).
+Some pixels are in more windows of a convolution of stride s than others. These are always the same pixels modulo s. And
+max-pooling sends a gradient to only one pixel of each window. So |∂S/∂I| has a pattern of period s: its spectrum has
+peaks at the frequencies k/s, and its mean over the pixels of one position modulo s depends on the position (Odena,
+Dumoulin, Olah 2016, doi:10.23915/distill.00003, for the same in generated pictures).
 """
 
 import math
@@ -12,21 +12,21 @@ import numpy as np
 
 from cnnviz.network.models import Model
 
-MOST = 16  # the largest stride looked for
+MOST = 16  # largest tested stride
 SHOWN = 3
 
 
 def strides(model: Model) -> list[int]:
-    """How many pixels there are to a position of each layer, up to :data:`MOST`: the first few that differ, rising."""
+    """Distinct strides of the layers in pixels of the input, ascending, up to :data:`MOST`; only the first few."""
     side = model.preprocess.size[0]
     found = {round(side / layer.height) for layer in model.layers if layer.height > 1}
     return sorted(stride for stride in found if 1 < stride <= MOST)[:SHOWN]
 
 
 def magnitude(gradients: np.ndarray) -> np.ndarray:
-    """Mean over pictures of the length of each pixel's gradient: (n, c, h, w) → (h, w).
+    """Mean over pictures of the norm of each pixel's gradient: (n, c, h, w) → (h, w).
 
-    Every picture counts alike, whatever the size of its gradient; where all are 0, so is this.
+    Each picture has the same weight, whatever the size of its gradient. The result is 0 if all gradients are 0.
     """
     length = np.sqrt(np.square(gradients, dtype=np.float64).sum(1))
     mean = length.mean((1, 2), keepdims=True)
@@ -34,16 +34,16 @@ def magnitude(gradients: np.ndarray) -> np.ndarray:
 
 
 def phases(size: np.ndarray, stride: int) -> np.ndarray:
-    """Mean of ``size`` (h, w) over pixels of equal place modulo ``stride``, relative to all: (stride, stride)."""
+    """Mean of ``size`` (h, w) over pixels of equal position modulo ``stride``, relative to all: (stride, stride)."""
     height, width = (side // stride * stride for side in size.shape)
     cells = size[:height, :width].reshape(height // stride, stride, width // stride, stride).mean((0, 2))
     return cells / cells.mean() if cells.mean() > 0 else np.ones_like(cells)
 
 
 def spectrum(size: np.ndarray, period: int) -> np.ndarray:
-    """Amplitudes of ``size`` (h, w) without its mean, frequency 0 in the middle, as (H, W), multiples of ``period``.
+    """Amplitudes of ``size`` (h, w) without its mean, frequency 0 in the centre, as (H, W), multiples of ``period``.
 
-    The multiple makes all frequencies k/period fall on a pixel. A Hann window keeps the picture's edges out.
+    The multiple puts every frequency k/period on a pixel. A Hann window removes the effect of the picture's edges.
     """
     height, width = (side // period * period for side in size.shape)
     part = size[:height, :width] - size[:height, :width].mean()
@@ -52,10 +52,10 @@ def spectrum(size: np.ndarray, period: int) -> np.ndarray:
 
 
 def peak(amplitudes: np.ndarray, stride: int) -> float:
-    """The largest amplitude at a frequency k/stride that no smaller stride has, in medians of the amplitudes.
+    """The largest amplitude at a frequency k/stride that no smaller stride has, divided by the median amplitude.
 
-    Only those at 1/(4 stride) of a cycle and beyond count for the median: what is slower is the shape of things.
-    About 3 where there is no grid: the largest of a few random numbers.
+    The median is over frequencies from 1/(4 stride) of a cycle on; lower ones depend on the shape of objects. Without a
+    grid the result is about 3, the largest of a few random numbers.
     """
     middle = [side // 2 for side in amplitudes.shape]
     down, right = (np.arange(side) - side // 2 for side in amplitudes.shape)

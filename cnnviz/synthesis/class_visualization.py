@@ -1,37 +1,37 @@
-"""Class visualisation: the picture that a class score likes best (Simonyan et al. 2014; Olah et al. 2017).
+"""Class visualisation: the picture with the highest class score (Simonyan et al. 2014; Olah et al. 2017).
 
-I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖² - λ₃ B(I),  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
+    I* = argmax_I E_v[ S_c(v(I)) ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖² - λ₃ B(I),  I = σ(C · F⁻¹(s(f) · z)), optimised over z
 
-S_c is the score of class c before the softmax, v a random view (resolution, rotation, shift, zoom, cast of colour), a
-new one each step, TV₁ the total variation, B the distance to grey near the edge, and z the picture's spectrum in
-decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). Small views come in the first half: there a whole object
-has to fit, so one to three large ones appear and not a swarm. A net that takes one size only sees the picture zoomed a
-little in or out instead, reflected at the border. The λ are stated for 224 pixels and grow with the side, so that the
-same values suit nets for 64 and for 227 pixels: found by trying. Where a score to reach is given, S_c is replaced by
--log(1 + exp(score - S_c)); with easing, the λ grow from nothing in that share of the steps.
+S_c is the score of class c before the softmax. v is a random view (resolution, rotation, shift, zoom, colour cast),
+drawn anew in each step. TV₁ is the total variation, B the distance to grey near the edge, and z the picture's spectrum
+in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). The optimiser is Adam. The first half of the steps uses
+small views. A whole object must fit into these, so one to three large objects appear instead of many small ones. A
+network with one fixed input size sees the picture zoomed a little in or out instead, reflected at the border. The λ are
+stated for 224 pixels and grow with the side. The same values then suit networks for 64 and for 227 pixels, which was
+found by trial. If a target score is given, S_c is replaced by -log(1 + exp(score - S_c)). With easing, the λ grow from
+0 in that share of the steps.
 
-A score that ends in a ReLU can be flat where the ascent starts, or become so on the way (SqueezeNet: some classes in a
-hundred). Such a class is ascended, if need be once more, on the value before that ReLU, the mean over positions of its
-unit in the last layer, and listed as fallback.
+A score that ends in a ReLU can be flat at the start of the ascent, or become flat later (SqueezeNet: a few classes in a
+hundred). Then the ascent uses the value before that ReLU, the mean over positions of the class's unit in the last
+layer. If necessary the ascent is repeated for this. The class is listed as fallback.
 
-Besides, as the literature did it (:mod:`cnnviz.synthesis.published`), for the first few of the classes: a row of
-settings from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a learning rate
-that is too low, right and too high; and the grid in the gradients that such pictures carry (:mod:`.checkerboard`).
+For the first few classes the job also compares published methods (:mod:`cnnviz.synthesis.published`): a row of settings
+from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a learning rate that is
+too low, right and too high; and the grid in the gradients of such pictures (:mod:`.checkerboard`).
 
-Leaves, for n classes in the order shown, pictures of h × w pixels:
-``pictures`` (n, h, w, c) uint8, RGB where c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the
-first m ≤ 12 classes after ``snapshot_steps``. ``scores`` (n, steps) float32: what was ascended, before each step, under
-that step's view.
-``targets`` (n,): outputs. ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the 8-bit picture as
-published, upright and whole; rank 1 means that no class scores higher.
+The result holds, for n classes in the order shown and pictures of h × w pixels: ``pictures`` (n, h, w, c) uint8, RGB if
+c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes after ``snapshot_steps``.
+``scores`` (n, steps) float32: the objective before each step, under that step's view. ``targets`` (n,): outputs.
+``logits``, ``probabilities``, ``ranks`` (n,): of the target for the published 8-bit picture, upright and whole; rank 1
+means that no class scores higher.
 
-For p classes and s settings, pictures of the network's own H × W pixels: ``settings/targets`` (p,);
+For p classes and s settings, with pictures of the network's own H × W pixels: ``settings/targets`` (p,);
 ``settings/stages`` (p, s, 4, H, W, c) uint8, after 0, 4, 48 and the last step; ``settings/logits``,
-``settings/probabilities``, ``settings/ranks``, ``settings/distance`` (p, s): of the last, distance being the root mean
-square from grey. For the first of them, under the setting "blur": ``starts/stages`` (3 or 2, 4, H, W, c) from grey,
-noise and a photograph; ``rates/stages`` (3, 4, H, W, c) with rates × 1/100, 1 and 100; both with the same numbers.
-``grid/gradient`` (H, W, c) float32: ∂S/∂I of that class at a little noise; ``grid/size`` (H, W): its mean length over
-the p classes and several noises; ``grid/spectrum``: its amplitudes, frequency 0 in the middle.
+``settings/probabilities``, ``settings/ranks``, ``settings/distance`` (p, s): of the last step; distance is the root
+mean square distance to grey. For the first of these classes, under the setting "blur": ``starts/stages`` (3 or 2, 4, H,
+W, c) from grey, noise and a photograph; ``rates/stages`` (3, 4, H, W, c) with rates × 1/100, 1 and 100; both with the
+same numbers. ``grid/gradient`` (H, W, c) float32: ∂S/∂I of that class at a little noise; ``grid/size`` (H, W): its mean
+norm over the p classes and several noises; ``grid/spectrum``: its amplitudes, frequency 0 in the centre.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
 SIDE = 224  # pixels, for which the penalties' weights are stated
 RATES = (0.01, 1.0, 100.0)
-NOISES = 8  # per class, at which gradients are taken
+NOISES = 8  # noise pictures per class for the mean gradient
 
 
 def visualise(
@@ -66,10 +66,10 @@ def visualise(
     parameters: dict,
     dead: torch.Tensor | None = None,
 ) -> tuple[Ascent, torch.Tensor]:
-    """One ascent a class, in one batch. seeds: of the starts, one a class; views: seed of the sequence of views.
+    """Ascends one picture per class, in one batch. seeds: one per class, of the starts. views: seed of the views.
 
-    dead: (n,) bool, the classes to ascend before the last ReLU; None: those whose score is flat at the start. Returned
-    beside the ascent.
+    dead: (n,) bool, the classes to ascend before the last ReLU; None: those whose score is flat at the start. Returns
+    the ascent and ``dead``.
     """
     size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
     steps = parameters["steps"]
@@ -110,10 +110,10 @@ def drawn(
     parameters: dict,
     dead: torch.Tensor | None = None,
 ) -> dict[str, np.ndarray]:
-    """The arrays of the module's docstring up to ``ranks`` but ``targets``, with "fallback" (n,) bool.
+    """The arrays of the module's docstring up to ``ranks`` without ``targets``, and "fallback" (n,) bool.
 
-    Arguments as of :func:`visualise`. A class that hardly answers at the start can fall silent under the first views.
-    One that has not become the highest score is drawn once more before its ReLU, and the better picture kept.
+    Arguments as in :func:`visualise`. A class with a low score at the start can become flat under the first views. If a
+    class does not end with the highest score, its ascent is repeated before the ReLU, and the better picture is kept.
     """
     ascent, dead = visualise(model, classes, seeds, views, parameters, dead)
     pictures = to_bytes(ascent.pictures)
@@ -166,7 +166,7 @@ def seen(model: Model, pictures: np.ndarray, classes: list[int]) -> dict[str, np
 def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarray | None, parameters: dict) -> dict:
     """One class from three starts, and with three learning rates: the arrays "starts/…" and "rates/…".
 
-    photograph: as the network takes it, or None: then there are two starts.
+    photograph: a network input, or None for two starts.
     """
     centre = grey(model.channels)
     words = {
@@ -194,9 +194,9 @@ def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarra
 
 
 def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays "grid/…", and {stride: {"peak", "uneven"}}: how much gradients know of the network's strides.
+    """The arrays "grid/…", and {stride: {"peak", "uneven"}}: how strongly gradients show the network's strides.
 
-    peak: see :func:`checkerboard.peak`; uneven: the largest over the smallest mean length modulo the stride.
+    peak: see :func:`checkerboard.peak`; uneven: ratio of the largest to the smallest mean norm modulo the stride.
     """
     found = []
     for target in classes:
@@ -216,7 +216,7 @@ def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndar
 
 
 def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, np.ndarray], dict]:
-    """What the module's docstring lists under "settings", "starts", "rates" and "grid", and the numbers of it."""
+    """The arrays under "settings", "starts", "rates" and "grid" in the module's docstring, and their numbers."""
     parameters = job.parameters | {"views": job.seed_for("views")}
 
     def batch(classes: list[int]) -> dict[str, np.ndarray]:

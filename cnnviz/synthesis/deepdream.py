@@ -1,19 +1,19 @@
-"""DeepDream: whatever a layer sees in a picture, more of it (Mordvintsev, Olah & Tyka 2015).
+"""DeepDream amplifies the features that a layer finds in a photo (Mordvintsev, Olah & Tyka 2015).
 
-I* = argmax_I Σ f²,  f the features of a layer, by steps of step · g / mean |g| from a photo
+    I* = argmax_I Σ f²,  f the features of a layer, by steps of step · g / mean |g| from a photo
 
-As published: the photo is shrunk by 1.4 time and again (octaves). The smallest one makes so many steps; what was drawn
-into it (the detail: picture now - photo at that size) is enlarged and added to the next larger photo, which goes on
-from there. So large things are drawn first and get finer ones inside. Each step shifts the picture at random
-(jitter), and pixels stay within black and white. Without steps the photo comes back as it is.
+As published, the photo is shrunk by 1.4 several times (octaves). The steps start on the smallest octave. Its detail
+(the picture now - the photo at that size) is enlarged and added to the next larger photo, where the steps continue. So
+large structures are drawn first, and finer ones inside them. Each step shifts the picture at random (jitter), and
+pixels stay between black and white. With no steps the result is the photo itself.
 
-f is taken as the network makes use of it: without what is below 0 where a ReLU follows (see feature_inversion). A
-network whose layer takes pictures of one size only sees each octave enlarged to that size.
+f are the features as the network uses them: without negative values if a ReLU follows (see feature_inversion). If a
+network takes pictures of one size only, each octave is enlarged to that size.
 
-Leaves, for n photos of differing sizes and l layers: ``photo_I`` (h, w, c) uint8 and ``dream_I`` (l, h, w, c) uint8 for
-each photo I; ``octaves`` (k, h, w, c) uint8: the first photo, dreamt on the deepest layer but one in 1 … k octaves;
-``before``, ``after`` (n, l): the mean of f² for the 8-bit photo and dream as published; ``rises`` (n, l, k, 2): before
-and after the steps of each octave, without a shift. In the numbers: ``layers``, ``octave_layer``, and of each photo
+The result holds, for n photos of different sizes and l layers: ``photo_I`` (h, w, c) uint8 and ``dream_I`` (l, h, w, c)
+uint8 for each photo I; ``octaves`` (k, h, w, c) uint8: dreams of the first photo on the deepest layer but one with 1 …
+k octaves; ``before``, ``after`` (n, l): the mean of f² for the published 8-bit photo and dream; ``rises`` (n, l, k, 2):
+before and after the steps of each octave, without a shift. Numbers: ``layers``, ``octave_layer``, and for each photo
 ``names`` and ``index`` into the image set, or −1.
 """
 
@@ -36,18 +36,18 @@ from cnnviz.network.models import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
-SIDE, LONG = 224, 400  # a network for pictures of 224 pixels dreams on ones of 400
-SMALLEST = 16  # pixels; smaller octaves are left out
+SIDE, LONG = 224, 400  # a network of input size 224 dreams on pictures of 400 pixels
+SMALLEST = 16  # pixels; smaller octaves are omitted
 
 
 def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
-    """The layers to dream on, in execution order: by name, or so many of the chosen ones that have positions."""
+    """The layers to dream on, in execution order. wanted: their names, or a number of chosen layers with positions."""
     order = [found.name for found in model.layers]
     if isinstance(wanted, int):
         spatial = [name for name in order if model.layer(name).height * model.layer(name).width > 1]
         names = [name for name in spatial if name in model.chosen and not gives_scores(model, name)] or spatial
         few = min(wanted, len(names))
-        # the middles of as many equal stretches: neither the first layer's stripes nor twice the same
+        # centres of equal sections: this omits the first layer's stripes and repeats no layer
         names = [names[int((i + 0.5) * len(names) / few)] for i in range(few)]
     else:
         names = sorted({model.layer(name).name for name in wanted}, key=order.index)
@@ -59,7 +59,7 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
 def sizes(
     size: tuple[int, int], octaves: int, scale: float, fitting: Callable[[float], int] = round
 ) -> list[tuple[int, int]]:
-    """(height, width) of the octaves from the smallest to ``size``; fewer where one would be tiny.
+    """(height, width) of the octaves from the smallest to ``size``. Octaves that would be tiny are omitted.
 
     fitting: see Model.fitting.
     """
@@ -82,7 +82,8 @@ def dream(
 ) -> tuple[Tensor, np.ndarray]:
     """The dream (1, c, h, w) of a photo (1, c, h, w), and the objective before and after each octave, (octaves, 2).
 
-    step: mean change of a step in [0, 1]. shift: of the jitter, ± pixels. own_size: the network takes only its own.
+    step: mean change per step in [0, 1]. shift: largest jitter in pixels. own_size: whether the network takes its own
+    size only.
     """
     objective = layer(place.module, as_seen(place))
     views: list[Transform] = [jitter(shift)] if shift else []
@@ -115,8 +116,10 @@ def excitement(model: Model, x: Tensor, place: Place, own_size: bool = False) ->
 
 
 def photo(model: Model, picture: Image.Image | np.ndarray, long: int | None) -> np.ndarray:
-    """A picture as the network takes it, its longer side ``long`` pixels; None: as the network's own preprocessing has
-    it. (h, w, c) uint8, or float32 in [0, 1]."""
+    """A network input whose longer side is ``long`` pixels; None: by the network's own preprocessing.
+
+    Returns (h, w, c) uint8, or float32 in [0, 1].
+    """
     if long is None:
         return model.preprocess.geometry(picture)
     height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
@@ -125,7 +128,7 @@ def photo(model: Model, picture: Image.Image | np.ndarray, long: int | None) -> 
 
 
 def opened(given: dict) -> Image.Image:
-    """A picture file, upright, RGB; of its ``box`` alone, if it has one. Raises UserError."""
+    """A picture file, upright, RGB, cropped to its ``box`` if it has one. Raises UserError."""
     path = Path(given["path"])
     try:
         with Image.open(path) as file:
@@ -200,7 +203,7 @@ def main(job: Job) -> None:
 
 
 def _filled(rises: list[list[np.ndarray]]) -> np.ndarray:
-    """(n, l, k, 2), NaN where a small photo had fewer octaves."""
+    """(n, l, k, 2), padded with NaN for small photos with fewer octaves."""
     most = max(len(rise) for row in rises for rise in row)
     return np.array([[np.pad(r, [(0, most - len(r)), (0, 0)], constant_values=np.nan) for r in row] for row in rises])
 

@@ -1,18 +1,17 @@
-"""Diversity: several unlike pictures that all excite one unit (Olah et al. 2017, "Diversity").
+"""Diversity: several different pictures that all activate one unit (Olah et al. 2017, "Diversity").
 
-maximise  Σ_i -log(1 + exp(κ (0.85 - e_u(I_i) / ē_u))) - λ · mean over j ≠ i of cos(G_i, G_j)
+    maximise  Σ_i -log(1 + exp(κ (0.85 - e_u(I_i) / ē_u))) - λ · mean over j ≠ i of cos(G_i, G_j)
 
-e_u is what :mod:`cnnviz.synthesis.unit_visualization` ascends (unit, views, parametrisation and steps are the same),
-ē_u what it comes to when nothing else is asked for, over the last tenth of the steps; so up to 85 % of that the
-excitation comes first, and beyond it being unlike does. G_i is the Gram matrix of picture i's rectified maps of the
-unit's own layer. Gram matrices hold which features come together and not where, so a shifted copy counts as alike.
+e_u is the objective of :mod:`cnnviz.synthesis.unit_visualization`, with the same unit, views, parametrisation and
+steps. ē_u is its value without the diversity term, over the last tenth of the steps. So the activation dominates up to
+85 % of ē_u, and the diversity beyond. G_i is the Gram matrix of picture i's rectified maps of the unit's own layer. A
+Gram matrix holds which features occur together, not where, so a shifted copy counts as similar. The ascent without the
+diversity term, from the same starts, comes first: it gives ē_u, and shows the term's effect and cost.
 
-The same starts are ascended without the second term first: they give ē_u, and show what the term does and costs.
-
-Leaves for n units of one layer, the most selective first, and m pictures of each:
-``unit`` (n,) int32; ``pictures``, ``plain`` (n, m, h, w, c) uint8, with and without the term; ``value``,
-``plain_value`` (n, m) float32: the largest value over all positions, of the 8-bit picture; ``best`` (n,) float32 the
-same of the image set; ``likeness``, ``plain_likeness`` (n, m, m) float32: cos(G_i, G_j) of the 8-bit pictures.
+The result holds, for n units of one layer, the most selective first, and m pictures of each: ``unit`` (n,) int32;
+``pictures``, ``plain`` (n, m, h, w, c) uint8, with and without the term; ``value``, ``plain_value`` (n, m) float32: the
+largest activation over all positions, of the 8-bit picture; ``best`` (n,) float32: the same of the image set;
+``likeness``, ``plain_likeness`` (n, m, m) float32: cos(G_i, G_j) of the 8-bit pictures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,16 +33,16 @@ from cnnviz.network.units import of_layer, selective
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
-KEPT, SHARPNESS = 0.85, 60.0  # of the excitation without the term; κ
-DEPTH = 2 / 3  # of the chosen layers with maps, where "auto" takes its layer
+KEPT, SHARPNESS = 0.85, 60.0  # share of the activation without the term; κ
+DEPTH = 2 / 3  # depth of the layer "auto", as a share of the chosen layers with maps
 
 
 def pick(model: Model, wanted: str) -> Layer | None:
-    """The layer of that name, or one at two thirds of the depth; None where no chosen layer has positions."""
+    """The layer of that name, or one at two thirds of the depth; None if no chosen layer has positions."""
     if wanted != "auto":
         layer = model.layer(wanted)
         if layer.name not in model.chosen or layer.height * layer.width == 1:
-            raise UserError(f"diversity.layer: {wanted} is none of this model's chosen layers that have feature maps")
+            raise UserError(f"diversity.layer: {wanted} is not one of this model's chosen layers with feature maps")
         return layer
     usable = [layer for layer in map(model.layer, model.chosen) if layer.height * layer.width > 1]
     return usable[round(DEPTH * (len(usable) - 1))] if usable else None
@@ -67,7 +66,7 @@ def several(
     weight: float,
     views: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of each unit, one a seed, with the term and without it: (n, m, h, w, c) uint8 each."""
+    """Pictures of each unit, one per seed, with the term and without it: (n, m, h, w, c) uint8 each."""
     m = len(seeds[0])
     each = [unit for unit in units for _ in range(m)]
     group = [i for i in range(len(units)) for _ in range(m)]

@@ -1,29 +1,28 @@
-"""Feature inversion: a picture rebuilt from what one layer keeps of it (Mahendran & Vedaldi 2015).
+"""Feature inversion: a picture reconstructed from one layer's features (Mahendran & Vedaldi 2015).
 
-I* = argmin_I ‖F(I) - F(I₀)‖² / ‖F(I₀)‖² + R(I)
+    I* = argmin_I ‖F(I) - F(I₀)‖² / ‖F(I₀)‖² + R(I)
 
-I₀ is a probe picture and F a layer's features of it: as they leave the layer, or, where the network makes no use of
-what is below 0 in them (a ReLU follows), with that part cut off. What the layer dropped cannot come back, so what the
-rebuilt picture still shows, the layer still knows.
+I₀ is a probe picture and F its features in a layer. They are the layer's output, with negative values set to 0 if a
+ReLU follows. The features do not determine what the layer discarded. So what the reconstruction shows is in them.
 
-Two methods, both from noise without a trace of I₀:
+There are two methods. Both start from noise that is independent of I₀.
 
-fourier: I = σ(C · F⁻¹(s(f) · z)), z moved by Adam (:mod:`cnnviz.ascent.parametrisations`; Olah et al. 2017), and
-R(I) = d (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours, which falls as 1 / side
-where a thing is drawn with more pixels, and the mean square distance to grey. d in (0, 1] is the depth: a deep layer
-says little of fine detail and of how bright things are, so something else has to. The first steps are shorter there,
-too. The better method on trained nets: deep layers keep whole things.
+fourier: I = σ(C · F⁻¹(s(f) · z)), optimised over z by Adam (:mod:`cnnviz.ascent.parametrisations`; Olah et al. 2017).
+R(I) = d (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours and the mean squared
+distance to grey. The first falls as 1 / side if an object is drawn with more pixels, hence the factor. d in (0, 1] is
+the depth: features of a deep layer constrain fine detail and brightness little, so the regulariser must. Its first
+steps are smaller, too. This is the better method on trained networks: deep layers keep whole objects.
 
-published: the pixels, by gradient descent with momentum 0.9, and R(I) = λ (Σ |∇I|² / V² + Σ (I - grey)⁶ / B⁶) / (c h w)
-with λ growing as 1 : 10 : 100 over the first, second and last third of the depth. B = 80 and V = B / 6.5 (levels of
-255) are what the authors' later paper (IJCV 2016) divides by, so that the weights do not depend on the net's units.
+published: the pixels, by gradient descent with momentum 0.9. R(I) = λ (Σ |∇I|² / V² + Σ (I - grey)⁶ / B⁶) / (c h w),
+where λ grows as 1 : 10 : 100 over the first, second and last third of the depth. B = 80 and V = B / 6.5 (levels of 255)
+are the divisors of the authors' later paper (IJCV 2016). They make the weights independent of the network's units.
 
-Leaves, for n pictures and l layers from the first to the scores: ``pictures`` (n, h, w, c) uint8, as the network saw
-them; ``index`` (n,) into the image set; ``inverted`` (n, l, h, w, c) uint8; ``errors`` (n, l, steps) float32: relative
-feature error before each step; ``error`` (n, l): of the 8-bit picture as published; ``pixel_error`` (n, l): root mean
-square difference of its pixels from the original's, in levels of 255; ``flat_error`` (n,): the same of the original's
-mean colour. In the numbers: ``layers`` [{name, rectified}], and
-``silent``, names of those left out because a picture's features are all 0 there.
+The result holds, for n pictures and l layers from the first to the scores: ``pictures`` (n, h, w, c) uint8, after
+resize and crop; ``index`` (n,) into the image set; ``inverted`` (n, l, h, w, c) uint8; ``errors`` (n, l, steps)
+float32: relative feature error before each step; ``error`` (n, l): of the published 8-bit picture; ``pixel_error``
+(n, l): root mean square difference of its pixels to the original's, in levels of 255; ``flat_error`` (n,): the same for
+the original's mean colour. Numbers: ``layers`` [{name, rectified}], and ``silent``, names of the layers that are left
+out because all features of a picture are 0 there.
 """
 
 from collections.abc import Sequence
@@ -48,16 +47,16 @@ from cnnviz.run.job import Job, run
 SCORES = "scores"
 SIDE = 224  # pixels, for which λ₁ is stated
 NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
-RANGE = 80 / 255  # B, how far a photograph's colours are from grey
-SLOPE = RANGE / 6.5  # V, how much its neighbours differ
-RATE = 3e-4, 2e-5  # of the published method, at depth 0 and 1, for each of a picture's values
+RANGE = 80 / 255  # B, distance of a photograph's colours to grey
+SLOPE = RANGE / 6.5  # V, difference of neighbouring pixels in a photograph
+RATE = 3e-4, 2e-5  # learning rates of the published method at depth 0 and 1, per value of a picture
 
 
 def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
     """The layers to invert, in execution order.
 
-    wanted: names of layers, or "scores"; or how many at most of the chosen layers, the linear ones and the scores,
-    spread evenly, the first and the last included.
+    wanted: names of layers, or "scores"; or the largest number of layers, spread evenly over the chosen layers, the
+    linear ones and the scores, including the first and the last.
     """
     order = [layer.name for layer in model.layers] + [SCORES]
     if isinstance(wanted, int):
@@ -91,9 +90,9 @@ def invert(
     distance: float = 1.0,
     rate: float = 0.03,
 ) -> Ascent:
-    """One ascent for each of ``originals`` (n, c, h, w) from its own noise, in one batch.
+    """Reconstructs each of ``originals`` (n, c, h, w) from its own noise, in one batch.
 
-    Its curve "match" is -(relative feature error). roughness, distance: λ₁ and λ₂ of the method "fourier".
+    The ascent's curve "match" is -(relative feature error). roughness, distance: λ₁ and λ₂ of the method "fourier".
     rate: its first learning rate at depth 0.
     """
     target = as_seen(place)(read(model, originals, [place.module])[place.module])
@@ -132,13 +131,13 @@ def invert(
 
 
 def answers(model: Model, originals: Tensor, place: Place) -> bool:
-    """Whether each picture has features there that are not all 0. An error relative to nothing would be none."""
+    """Whether each picture has features there that are not all 0, so that its relative error exists."""
     features = as_seen(place)(read(model, originals, [place.module])[place.module])
     return bool((features.flatten(1).abs().amax(1) > 0).all())
 
 
 def errors(model: Model, originals: Tensor, pictures: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
-    """Relative feature errors and root mean square pixel errors in levels, (n,) each, of (n, h, w, c) uint8."""
+    """Relative feature errors, and root mean square pixel errors in levels, of (n, h, w, c) uint8: (n,) each."""
     shown = model.pictures(list(pictures))
     wanted, found = (as_seen(place)(read(model, x, [place.module])[place.module]) for x in (originals, shown))
     error = -match(place.module, wanted, as_it_is).value({place.module: found})
@@ -161,7 +160,7 @@ def main(job: Job) -> None:
         silent |= {place.name for place in every if not answers(model, model.pictures([picture]), place)}
     shown = [place for place in every if place.name not in silent]
     if not shown:
-        reason = "All features of these pictures are 0 in the layers to invert, so there is nothing to go by."
+        reason = "All features of these pictures are 0 in the layers to invert, so no picture can be reconstructed."
         raise NotApplicable(reason, model.provenance)
 
     def batch(indices: Sequence[int]) -> dict[str, np.ndarray]:

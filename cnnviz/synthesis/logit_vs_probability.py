@@ -1,21 +1,21 @@
-"""The same class by its score and by its probability: what the softmax adds (Simonyan et al. 2014, §2).
+"""Class pictures by the logit and by the probability: the effect of the softmax (Simonyan et al. 2014, §2).
 
-by logit:        argmax_I E_v[ S_c(v(I)) ]
-by probability:  argmax_I E_v[ log p_c / (1 - p_c) ],   log p_c / (1 - p_c) = S_c - log Σ_{k≠c} exp S_k
+    by logit:        argmax_I E_v[ S_c(v(I)) ]
+    by probability:  argmax_I E_v[ log p_c / (1 - p_c) ],   log p_c / (1 - p_c) = S_c - log Σ_{k≠c} exp S_k
 
-p_c = exp S_c / Σ_k exp S_k. It rises with S_c, and just as well when the other scores fall, which is why Simonyan et
-al. maximise the score. The log odds rise with p and have a gradient in the direction of p's, ∇p / (p (1 - p)), which
-vanishes neither where p is near 0, as at the start, nor near 1, as soon after it. Both pictures of a class start from
-the same spectrum, see the same random views in the first half of the steps and themselves as they are in the second,
-and take the same steps of Adam; there is no penalty, so whatever differs comes of the objective. A score that ends in
-a ReLU and is flat at the start is raised before that ReLU.
+p_c = exp S_c / Σ_k exp S_k. It rises with S_c, and also when the other scores fall. That is why Simonyan et al.
+maximise the score. The log odds rise with p and have a gradient in the direction of p's, ∇p / (p (1 - p)). It does not
+vanish where p is near 0, as at the start, or near 1, as soon afterwards. Both pictures of a class start from the same
+spectrum. They have the same random views in the first half of the steps and none in the second, and the same steps of
+Adam. There is no penalty, so all differences come from the objective. A score that ends in a ReLU and is flat at the
+start is ascended before that ReLU.
 
-A network whose classes have probabilities of their own (sigmoid) makes no difference between the two.
+If each class has a probability of its own (sigmoid), the two objectives are the same.
 
-Leaves, for n classes: ``targets`` (n,); ``pictures`` (n, 2, h, w, c) uint8, by logit and by probability. Of each 8-bit
-picture, upright and whole, (n, 2): ``logits``, ``odds`` (log p/(1-p)), ``probabilities``, ``ranks``, and ``rivals``,
-the subtracted log Σ: about the score of the strongest other class. ``curves/logit``, ``curves/odds`` (n, 2, steps)
-float32: both while climbing, before each step, under that step's view.
+The result holds, for n classes: ``targets`` (n,); ``pictures`` (n, 2, h, w, c) uint8, by logit and by probability. For
+each 8-bit picture, upright and whole, (n, 2): ``logits``, ``odds`` (log p/(1-p)), ``probabilities``, ``ranks``, and
+``rivals``, the subtracted log Σ: about the score of the strongest other class. ``curves/logit``, ``curves/odds``
+(n, 2, steps) float32: both during the ascent, before each step, under that step's view.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ from cnnviz.run.job import Job, run
 
 
 def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: int) -> dict[str, np.ndarray]:
-    """The arrays of the module's docstring but ``targets``."""
+    """The arrays of the module's docstring without ``targets``."""
     watch = {"logit": logit(classes), "odds": odds(classes)}
     start = fourier(model.preprocess.size, seeds, channels=model.channels, device=model.device)
     score, _ = score_at(model, classes, start.picture(start.variable))
@@ -50,7 +50,7 @@ def both(model: Model, classes: list[int], seeds: list[int], views: int, steps: 
 
 
 def with_odds(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, np.ndarray]:
-    """What the network says of 8-bit pictures (n, h, w, c), upright and whole: see the module's docstring; (n,)."""
+    """Logits, odds, probabilities, ranks and rivals of 8-bit pictures (n, h, w, c), upright and whole: (n,) each."""
     found = judge(model, pictures, targets)
     lead = log_odds(scores_of(model, pictures), torch.tensor(targets)).numpy()
     return found | {"odds": lead, "rivals": found["logits"] - lead}
@@ -60,12 +60,12 @@ def main(job: Job) -> None:
     model = models.load(job, gradients="scores")
     if model.kind == "sigmoid":
         reason = (
-            "Each class of this network has a probability of its own, which rises exactly as its score does: "
-            "to maximise one is to maximise the other."
+            "Each class of this network has a probability of its own, which rises with its score only: "
+            "maximising one maximises the other."
         )
         raise NotApplicable(reason, model.provenance)
     if len(model.classes) < 2:
-        reason = "This network has one output only, whose softmax probability is always 1."
+        reason = "This network has one output only, and its softmax probability is always 1."
         raise NotApplicable(reason, model.provenance)
     targets = chosen(model, job.parameters["classes"])
 

@@ -1,28 +1,28 @@
-"""Multifaceted visualisation: the different looks that one class has (Nguyen, Yosinski & Clune 2016).
+"""Multifaceted visualisation: the different appearances of one class (Nguyen, Yosinski & Clune 2016).
 
 The feature vectors of a class's pictures (FC7, in AlexNet) are reduced to 50 principal components and clustered by
-k-means. Each cluster is a facet: a picture is ascended on the class score from the mean of the 15 real pictures nearest
-to its centre,
+k-means. Each cluster is a facet. A facet's picture is ascended on the class score, starting from the mean of the 15
+real pictures nearest to its centre,
 
-I ← TV(I + η m · g / mean|g|, λ),   m = exp(-r² / 2σ²),
-g = ∂/∂I [ -log(1 + exp(s - S_c)) - γ ‖φ - μ‖² / ‖μ‖² ] under a random shift,
+    I ← TV(I + η m · g / mean|g|, λ),   m = exp(-r² / 2σ²),
+    g = ∂/∂I [ -log(1 + exp(s - S_c)) - γ ‖φ - μ‖² / ‖μ‖² ] under a random shift,
 
-over four rounds of growing resolution. m, r being the distance from the middle in half sides, lets the middle change
-most, so that one thing is drawn and not a swarm of them; TV is total-variation denoising, argmin_u ‖u - I‖² / 2 +
-λ TV(u), by some steps of Chambolle's (2004) algorithm, after every step. With k = 1 the only facet is the whole class,
-and starts at its mean.
+over four rounds of increasing resolution. r is the distance from the centre in half sides. m makes the centre change
+most, so that one object is drawn instead of many. TV is total-variation denoising after every step, argmin_u ‖u - I‖² /
+2 + λ TV(u), by some steps of Chambolle's (2004) algorithm. With k = 1 the only facet is the whole class, and its
+picture starts at the class's mean.
 
-Two things are not in the paper, which climbs S_c alone and trusts the start: the score is climbed to what the facet's
-real pictures have on average, s, and the features φ are drawn to the facet's centre μ (γ = 0 leaves that out). Without
-them a picture may forget its facet: those of the demo all ended nearest to the same one. They cluster a map of the
-components by t-SNE; k-means on the components needs no second choice of parameters.
+Two things are not in the paper, which ascends S_c alone and relies on the start. The score is ascended to s, the
+average of the facet's real pictures. And the features φ are pulled to the facet's centre μ (γ = 0 omits this). Without
+these a picture may lose its facet: the demo's pictures all ended nearest to the same one. The paper clusters a t-SNE
+map of the components; k-means on the components needs no second choice of parameters.
 
-Leaves for n facets, class by class and within a class by falling size:
-``pictures``, ``starts`` (n, h, w, c) uint8; ``target``, ``facet``, ``size`` (n,): output, number of the facet within
-its class, pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1
-for none; ``scores`` (n, steps) float32: the first term in the brackets before each step, 0 where the score is reached;
-``logits``, ``probabilities``, ``ranks`` (n,): what the network says of the 8-bit picture; ``own`` (n,) int32: the facet
-of the class whose centre that picture's features are nearest to.
+The result holds, for n facets, class by class and within a class by descending size: ``pictures``, ``starts``
+(n, h, w, c) uint8; ``target``, ``facet``, ``size`` (n,): output, number of the facet within its class, number of
+pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1 for none;
+``scores`` (n, steps) float32: the first term in the brackets before each step, 0 if the score is reached; ``logits``,
+``probabilities``, ``ranks`` (n,) of the 8-bit picture; ``own`` (n,) int32: the facet of the class whose centre is
+nearest to that picture's features.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,18 +50,21 @@ from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
 COMPONENTS = 50
-NEAREST = 15  # pictures whose mean starts a facet
+NEAREST = 15  # a facet starts from the mean of this many pictures
 SHOWN = 5
-FEWEST = 10  # pictures of a class that has facets
-A_FACET, LEAST = 5, 3  # pictures of a facet at least, on average and each
-# Of each round: side as a share of the network's input, η and λ in units of the picture, σ in half sides.
+FEWEST = 10  # smallest number of pictures of a class with facets
+A_FACET, LEAST = 5, 3  # smallest number of pictures of a facet, on average and of each
+# For each round: side as a share of the input size, η and λ in units of the picture, σ in half sides.
 ROUNDS = ((0.5, 0.02, 0.002, 0.5), (0.75, 0.012, 0.0015, 0.6), (1.0, 0.006, 0.001, 0.8), (1.0, 0.003, 0.0005, 1.2))
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Of a class, n pictures: members (n,) rows of the features; facet (n,) of each, numbered by falling size;
-    points (n, p) their principal components; centres (k, p); reduce: features (m, d) → components (m, p)."""
+    """Facets of the n pictures of a class.
+
+    members (n,): rows of the features. facet (n,): of each member, numbered by descending size. points (n, p):
+    principal components. centres (k, p). reduce: features (m, d) → components (m, p).
+    """
 
     members: np.ndarray
     facet: np.ndarray
@@ -76,14 +79,14 @@ class Clusters:
         return self.members[inside][np.argsort(distance, kind="stable")[:count]]
 
     def of(self, features: np.ndarray) -> np.ndarray:
-        """(m, d) features → the facet whose centre is nearest, (m,)."""
+        """(m, d) features → the facet with the nearest centre, (m,)."""
         return np.square(self.reduce(features)[:, None] - self.centres[None]).sum(2).argmin(1)
 
 
 def cluster(features: np.ndarray, members: np.ndarray, k: int, seed: int) -> Clusters:
     """k-means of the rows ``members`` of the features, on their first principal components.
 
-    Into fewer than ``k`` clusters where one would have less than LEAST pictures.
+    There are fewer than ``k`` clusters if one would have fewer than LEAST pictures.
     """
     vectors = np.asarray(features[members], np.float64)
     seed %= 2**32
@@ -101,9 +104,9 @@ def cluster(features: np.ndarray, members: np.ndarray, k: int, seed: int) -> Clu
 def largest_classes(
     model: Model, labels: Sequence[Sequence[int]], wanted: str | int | list[str]
 ) -> dict[int, np.ndarray]:
-    """Output → rows of its pictures, for the classes asked for: "all", names, or so many with the most pictures.
+    """Output → rows of its pictures. wanted: "all", names of classes, or a number: those with the most pictures.
 
-    labels: outputs of each picture. Classes with fewer than FEWEST pictures are left out.
+    labels: outputs of each picture. Classes with fewer than FEWEST pictures are omitted.
     """
     rows: dict[int, list[int]] = {}
     for row, outputs in enumerate(labels):
@@ -118,7 +121,7 @@ def largest_classes(
 
 
 def denoised(x: Tensor, weight: float, steps: int = 10) -> Tensor:
-    """argmin_u ‖u - x‖² / 2 + weight · TV(u), each channel by itself, nearly (Chambolle 2004)."""
+    """Approximately argmin_u ‖u - x‖² / 2 + weight · TV(u), for each channel by itself (Chambolle 2004)."""
     down, right = torch.zeros_like(x), torch.zeros_like(x)
     for _ in range(steps):
         slack = _divergence(down, right) - x / weight
@@ -130,7 +133,7 @@ def denoised(x: Tensor, weight: float, steps: int = 10) -> Tensor:
 
 
 def _divergence(down: Tensor, right: Tensor) -> Tensor:
-    """The negative adjoint of forward differences whose last row and column are 0."""
+    """The negative adjoint of forward differences with a last row and column of 0."""
     first, second = down.clone(), right.clone()
     first[:, :, 1:] -= down[:, :, :-1]
     second[..., 1:] -= right[..., :-1]
@@ -138,14 +141,14 @@ def _divergence(down: Tensor, right: Tensor) -> Tensor:
 
 
 def middle(size: tuple[int, int], width: float) -> Tensor:
-    """exp(-r² / 2 width²), r the distance from the middle in half sides: (h, w)."""
+    """exp(-r² / 2 width²), (h, w). r is the distance from the centre in half sides."""
     down, right = (torch.linspace(-1, 1, side) for side in size)
     return torch.exp(-(down[:, None] ** 2 + right[None] ** 2) / (2 * width**2))
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Of n facets: targets, outputs; scores (n,), their real pictures' average; centres (n, d) in feature space."""
+    """Goals of n facets: targets, outputs; scores (n,), averages of the real pictures; centres (n, d) of features."""
 
     targets: Sequence[int]
     scores: Tensor
@@ -186,7 +189,7 @@ def draw(
                     },
                     pixels(resize(x, size)),
                     steps=steps,
-                    optimiser=normalised(0.0),  # the steps are taken in between, by their place
+                    optimiser=normalised(0.0),  # the operations between steps make the steps, weighted by position
                     between=[climb, smooth],
                     transform=in_turn(jitter(max(1, round(0.06 * min(size)))), lambda x, *_: resize(x, own)),
                     seed=seed + number,
@@ -199,7 +202,7 @@ def draw(
 
 @contextmanager
 def feature_vectors(model: Model) -> Iterator[dict[str, Tensor]]:
-    """A dict whose ``vector`` (n, d) is, after a forward pass, what the one over the image set kept as features."""
+    """Yields a dict. After a forward pass its ``vector`` (n, d) holds the features that the forward pass job keeps."""
     name, side = model.feature
     kept: dict[str, Tensor] = {}
 

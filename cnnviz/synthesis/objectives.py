@@ -1,20 +1,20 @@
-"""One network, one row: what is asked for decides what appears (Olah et al. 2017, "Optimization objectives").
+"""Optimisation objectives: pictures of one network for different objectives (Olah et al. 2017).
 
-Five pictures from the same noise under the same random views, each climbing another objective (formulas:
-:mod:`cnnviz.ascent.objectives`): one **neuron** (a unit at the middle of its map), its **channel** (the unit
-everywhere), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
-climbed as its log odds (:func:`cnnviz.ascent.scores.odds`). Adam's steps do not depend on how large an
-objective's numbers are, and there is no penalty, so all five are climbed alike.
+Five pictures start from the same noise and have the same random views. Each ascends another objective (formulas:
+:mod:`cnnviz.ascent.objectives`): one **neuron** (a unit at the centre of its map), its **channel** (the unit at all
+positions), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
+ascended as its log odds (:func:`cnnviz.ascent.scores.odds`). Adam's steps do not depend on the scale of an objective,
+and there is no penalty, so all five are treated alike.
 
-The layer is the middle one of those shown that have maps. The unit is the one that speaks most for the class: of the
-class's own picture (by logit) the one with the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
+The layer is the middle one of the shown layers with maps. The unit is the one with the largest contribution to the
+class: in the class's own picture (by logit) it has the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
 
-Each 8-bit picture is then judged by all five. Their numbers have different units, so each is also stated relative to
-the picture made for it: 0 is grey noise, from which all start, and 1 what that picture reaches.
+Each 8-bit picture is then scored by all five. The values have different units. So each is also stated relative to the
+picture made for it: 0 is grey noise, the common start, and 1 is that picture's value.
 
-Leaves for o objectives: ``pictures`` (o, h, w, c) uint8; ``start`` (h, w, c) uint8; ``values`` (o + 1, o): row i of
-picture i, the last of the start, column j by objective j; ``relative`` (o, o). ``curves`` (o, steps) float32: what each
-climbed, before each step, under that step's view.
+The result holds, for o objectives: ``pictures`` (o, h, w, c) uint8; ``start`` (h, w, c) uint8; ``values`` (o + 1, o):
+row i of picture i, the last of the start, column j of objective j; ``relative`` (o, o). ``curves`` (o, steps) float32:
+the ascended objective before each step, under that step's view.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ from cnnviz.run.job import Job, run
 
 
 def middle(model: Model) -> Layer | None:
-    """The middle one of the chosen layers that have maps and are no class scores; None where there is none."""
+    """The middle one of the chosen layers with maps that are not class scores, or None."""
     shown = [model.layer(name) for name in model.chosen]
     maps = [one for one in shown or model.layers if one.height > 1 and one != model.layers[-1]]
     maps = maps or [one for one in model.layers if one.height > 1]
@@ -42,7 +42,7 @@ def middle(model: Model) -> Layer | None:
 
 
 def most_used(model: Model, at: Layer, target: int, picture: Tensor) -> int:
-    """The unit of ``at`` that speaks most for the class on a picture (1, c, h, w): largest Σ_x f · ∂S_c/∂f."""
+    """The unit of ``at`` with the largest contribution Σ_x f · ∂S_c/∂f to the class in a picture (1, c, h, w)."""
     seen = {}
 
     def add_nothing(module, inputs, output):
@@ -60,7 +60,7 @@ def most_used(model: Model, at: Layer, target: int, picture: Tensor) -> int:
 
 
 def five(model: Model, at: Layer, chosen_unit: int, target: int, count: int) -> dict[str, Objective]:
-    """The objectives by name, for ``count`` pictures each; four where a class's probability is its own (sigmoid)."""
+    """The objectives by name, for ``count`` pictures each; four if each class has its own probability (sigmoid)."""
     found = {
         "neuron": neuron(at.module, [chosen_unit] * count),
         "channel": unit(at.module, [chosen_unit] * count),
@@ -74,7 +74,7 @@ def five(model: Model, at: Layer, chosen_unit: int, target: int, count: int) -> 
 
 
 def measured(model: Model, objectives: dict[str, Objective], pictures: np.ndarray) -> np.ndarray:
-    """What each objective says of each (n, h, w, c) uint8 picture: (n, objectives)."""
+    """The value of each objective for each (n, h, w, c) uint8 picture: (n, objectives)."""
     modules = [module for objective in objectives.values() for module in objective.modules]
     outputs = read(model, model.pictures(list(pictures)), modules)
     outputs = {name: values.double() for name, values in outputs.items()}
@@ -82,14 +82,14 @@ def measured(model: Model, objectives: dict[str, Objective], pictures: np.ndarra
 
 
 def relative(values: np.ndarray) -> np.ndarray:
-    """(o + 1, o), the start last → (o, o): 0 is the start, 1 what the objective's own picture reaches."""
+    """(o + 1, o), the start last → (o, o): 0 is the start's value, 1 that of the objective's own picture."""
     start, reached = values[-1], values[:-1]
     gain = np.diagonal(reached) - start
     return (reached - start) / np.where(gain == 0, 1, gain)
 
 
 def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[dict[str, np.ndarray], dict] | None:
-    """The arrays of the module's docstring, and which layer, unit and objectives; None without a layer with maps."""
+    """The arrays of the module's docstring, and the layer, unit and objectives; None without a layer with maps."""
     at = middle(model)
     if at is None:
         return None

@@ -1,23 +1,23 @@
-"""The published ways to make a class picture, as settings of one loop: what each of them adds to plain ascent.
+"""Published methods for class pictures, as settings of one loop.
 
 - no regulariser: plain ascent with momentum.
 - L2 (Simonyan et al. 2014, §2): argmax S(I) - λ‖I - grey‖², momentum 0.9, from the mean picture.
 - four settings of Yosinski et al. 2015 (table 1): operations on the pixels between steps, from grey and a little noise:
-  decay towards grey, a Gaussian blur each few steps, and pixels turned grey that are small ("norm") or matter little to
-  the score ("contribution", |Σ_c ∂S/∂I · (I - grey)|).
-- Fourier (Olah et al. 2017): a spectrum in decorrelated colours, moved by Adam 0.05 under random views.
+  decay towards grey, a Gaussian blur every few steps, and clips, which set small pixels ("norm") or pixels of little
+  influence on the score ("contribution", |Σ_c ∂S/∂I · (I - grey)|) to grey.
+- Fourier (Olah et al. 2017): a spectrum in decorrelated colours, Adam with rate 0.05, random views.
 
-What the published numbers mean for pixels in [0, 1]. Those authors subtract the mean picture, so their 0 is ``grey``
-here. Decay is a share of the way to it, blur a radius in pixels, and both clips are percentiles: none of them depends
-on the range of the pixels, and all are taken over as they stand. The start's noise of 10 grey levels is 10/255. What
-does depend on range and network is the step: they add 100 × the gradient for levels 0 … 255, or as much of it as
-promises 2 more of the score, tuned to one network. Here a step is rate × gradient / mean |gradient|, so ``rate`` is how
-far an average pixel moves; the rates were found by looking, on SqueezeNet and on the demo's net.
+The published numbers are converted to pixels in [0, 1]. Those authors subtract the mean picture, so their 0 is ``grey``
+here. Decay is a share of the way to grey, blur a radius in pixels, and both clips are percentiles. None of them depends
+on the range of the pixels, so they are used unchanged. The start's noise of 10 grey levels is 10/255. The step does
+depend on range and network: the authors add 100 × the gradient for levels 0 … 255, or as much of it as promises 2 more
+of the score, tuned to one network. Here a step is rate × gradient / mean |gradient|, so ``rate`` is the mean change of
+a pixel. The rates were chosen by eye, on SqueezeNet and on the demo's network.
 
-With steps of that length an L2 penalty would be strong at first and weak later, as gradients grow. So its pull is
-stated in the same unit, the average gradient: each step takes the share s = a / (1 + a), a = 20 rate λ', of the way to
-grey. A picture that has come to rest under this is a stationary point of S - λ‖I - grey‖² for λ = λ' · mean |∂S/∂I|
-there (the 20 is 2, and 10 for momentum 0.9), and 1/(2λ') is how far its average pixel is from grey.
+With steps of that length an L2 penalty would be strong at first and weak later, as gradients grow. So it is stated in
+the same unit, the average gradient: each step takes the share s = a / (1 + a), a = 20 rate λ', of the way to grey. A
+picture that no longer changes is a stationary point of S - λ‖I - grey‖² for λ = λ' · mean |∂S/∂I| there (the 20 is a 2,
+and a 10 for momentum 0.9), and 1/(2λ') is the mean distance of its pixels to grey.
 """
 
 from dataclasses import dataclass
@@ -33,17 +33,18 @@ from cnnviz.ascent.transforms import robust
 from cnnviz.network.hooks import capture, forward
 from cnnviz.network.models import Model
 
-FEWEST = 64  # steps, so that every strip has the stages 0, 4, 48 and the last
+FEWEST = 64  # smallest number of steps, so that the stages 0, 4, 48 and the last exist
 MOMENTUM = 0.9
-NOISE = 10 / 255  # deviation of the start's pixels
+NOISE = 10 / 255  # standard deviation of the start's pixels
 
 
 @dataclass(frozen=True)
 class Setting:
-    """steps: as published. start: "grey", "noise" or "spectrum". rate: of a normalised step, or of Adam.
+    """A published setting.
 
-    decay: share a step. blur: (radius in pixels, every so many steps). norm, contribution: percentiles to turn grey.
-    l2: whether an L2 penalty pulls. words: what a reader must know of it.
+    steps: as published. start: "grey", "noise" or "spectrum". rate: of a normalised step, or of Adam. decay: share per
+    step. blur: (radius in pixels, period in steps). norm, contribution: percentiles to set to grey. l2: whether an L2
+    penalty is used. words: what a reader must know of it.
     """
 
     name: str
@@ -74,12 +75,12 @@ BLUR = SETTINGS[4]  # most of the paper's pictures are made with it
 
 
 def steps(setting: Setting, share: float) -> int:
-    """A share of the published number, but :data:`FEWEST`."""
+    """``share`` of the published number of steps, but at least :data:`FEWEST`."""
     return max(FEWEST, round(share * setting.steps))
 
 
 def share_of_l2(rate: float, weight: float) -> float:
-    """What each step takes of the way to grey, for λ' = ``weight``: see the module's docstring."""
+    """Share of the way to grey that each step takes for λ' = ``weight``; see the module's docstring."""
     pull = 2 * weight * rate / (1 - MOMENTUM)
     return pull / (1 + pull)
 
@@ -92,7 +93,7 @@ def optimiser(setting: Setting, times: float = 1.0) -> Optimiser:
 
 
 def operations(setting: Setting, centre: tuple[float, ...], l2: float) -> list[regularisers.Between]:
-    """What is done to the pixels after each step, in the order of the authors' code: decay, blur, clips."""
+    """Operations on the pixels after each step, in the order of the authors' code: decay, blur, clips."""
     found = []
     if setting.l2:
         found.append(regularisers.decay(share_of_l2(setting.rate, l2), centre))
@@ -108,7 +109,7 @@ def operations(setting: Setting, centre: tuple[float, ...], l2: float) -> list[r
 
 
 def start(model: Model, kind: str, seeds: list[int], centre: tuple[float, ...]) -> Parametrisation:
-    """One a seed, of the network's own size: grey, grey and noise, or a spectrum."""
+    """One start per seed, of the network's own size: grey, grey and noise, or a spectrum."""
     size = model.preprocess.size
     if kind == "spectrum":
         return fourier(size, seeds, channels=model.channels, device=model.device)
@@ -149,7 +150,7 @@ def climb(
 
 
 def slope(model: Model, score: Objective, picture: Tensor) -> Tensor:
-    """∂S/∂I of pictures (n, c, h, w) in [0, 1]: the same shape."""
+    """∂S/∂I of pictures (n, c, h, w) in [0, 1], of the same shape."""
     x = picture.detach().requires_grad_()
     with frozen(model.net), capture(model.net, model.maps_of(score.modules), stop=True) as captured:
         forward(model.net, model.normalise(x), captured)

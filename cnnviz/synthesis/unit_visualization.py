@@ -1,30 +1,32 @@
-"""Unit visualisation: for every unit the picture that excites it most (Erhan et al. 2009; Olah et al. 2017).
+"""Unit visualisation: the picture with the highest activation of each unit (Erhan et al. 2009; Olah et al. 2017).
 
-I*_u = argmax_I E_v[ mean of a_u(v(I)) + mean of its strongest quarter ],  I = σ(C · F⁻¹(s(f) · z)), z moved by Adam.
+    I*_u = argmax_I E_v[ mean of a_u(v(I)) + mean of its strongest quarter ],  I = σ(C · F⁻¹(s(f) · z)), over z by Adam
 
-a_u is the unit's map before its ReLU, v the random small changes of the view by which Olah et al. get robust pictures
-(pad, jitter, scale, rotate, jitter; in pixels for pictures of 128 and more, less for smaller ones), z the picture's
-spectrum in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). The mean over all positions alone, which they
-ascend, fills the picture, but what excites a unit in one place often holds it down beside it: of the demo's units one
-in three then ends below its best real patch. Many units of a layer are one batch, and the forward pass ends there.
-Where a layer's values come out of ReLUs (a block such as SqueezeNet's fire5), those pass the gradient on as if they
-were not there, which is the gradient of the values before them; with theirs, a unit that its start picture does not
-excite would stay grey.
+a_u is the unit's map before its ReLU. v are the small random views with which Olah et al. get robust pictures (pad,
+jitter, scale, rotate, jitter; stated in pixels for pictures of 128 pixels or more, smaller for smaller ones). z is the
+picture's spectrum in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). Olah et al. ascend the mean over all
+positions alone, which fills the picture. But what activates a unit at one position often inhibits it beside it: then
+one in three of the demo's units ends below its best real patch. Many units of a layer are one batch, and the forward
+pass ends at that layer.
 
-What a picture is worth is judged as published, 8 bits a channel, upright and plain: max over (y, x) of a_u, the very
-number by which the forward pass ranks real pictures, whose largest is set beside it. A picture is as large as the
-network's input; of layers that see little of it, twice what they see is enough, but no less than 128 pixels. Where the
-layer takes no other size than the network's own, that.
+If a layer's values are the outputs of ReLUs (a block such as SqueezeNet's fire5), those ReLUs pass the gradient
+unchanged. That is the gradient of the values before them. With the usual gradient, the picture of a unit that is
+inactive at the start would stay grey.
 
-All units of a net are hours on a CPU, so the work can be cut into shards: jobs that leave a file each, for a rule that
-puts them together. Batches are never cut, so the pictures are the same with any number of shards.
+A picture is scored as published, 8 bits a channel, upright and plain: max over (y, x) of a_u. The forward pass ranks
+real pictures by the same value, and their largest is stored beside it. A picture is as large as the network's input.
+For layers with a small receptive field it is twice the field, but at least 128 pixels. If the layer takes only the
+network's own input size, it is that size.
 
-Leaves for each chosen layer L and n of its units, the most selective first:
-L/unit (n,) int32. L/pictures (n, h, w, c) uint8, RGB where c = 3. L/climb (n, steps) float16: what is
-ascended, before each step, over its largest magnitude L/scale (n,) float32. L/value, L/best (n,) float32: the largest
-value that the picture, and that any picture of the image set, excites the unit to. L/image (n,) int32 which picture
-that is, L/box (n, 4) int32 what its neuron sees: top, left, bottom, right in pixels of the network's input, half open;
-L/border (n,) bool, it hangs over the edge.
+All units of a network take hours on a CPU. So the work can be split into shards: jobs that write one file each, which
+another rule merges. Batches are never split, so the pictures do not depend on the number of shards.
+
+The result holds, for each chosen layer L and n of its units, the most selective first: L/unit (n,) int32. L/pictures
+(n, h, w, c) uint8, RGB if c = 3. L/climb (n, steps) float16: the objective before each step, divided by its largest
+magnitude L/scale (n,) float32. L/value, L/best (n,) float32: the unit's largest activation in the picture, and in the
+image set. L/image (n,) int32: the picture of the image set with that activation; L/box (n, 4) int32: the receptive
+field there: top, left, bottom, right in pixels of the network's input, half open; L/border (n,) bool: whether the field
+extends beyond the picture.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ Batch = tuple[str, list[int]]  # a layer's name and some of its units
 
 
 def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
-    """Layer → units, cut into batches of one layer and at most ``size`` units each, in order."""
+    """Layer → units, split into batches of one layer and at most ``size`` units each, in order."""
     return [
         (name, [int(u) for u in units[first : first + size]])
         for name, units in chosen.items()
@@ -64,7 +66,7 @@ def visualise(
     steps: int,
     views: int,
 ) -> Ascent:
-    """One ascent a unit, in one batch. seeds: of the starts, one a unit; views: seed of the sequence of views."""
+    """Ascends one picture per unit, in one batch. seeds: one per unit, of the starts. views: seed of the views."""
     return ascend(
         model,
         {"excitation": excited(layer, units)},
@@ -78,7 +80,7 @@ def visualise(
 
 
 def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """The arrays of a batch that are made by ascent. Seeds depend on the unit alone."""
+    """The arrays of a batch that the ascent makes. Seeds depend on the unit only."""
     seeds = [job.seed_for("start", layer.name, u) for u in units]
     ascent = visualise(model, layer, units, seeds, size, job.parameters["steps"], job.seed_for("views", layer.name))
     pictures = to_bytes(ascent.pictures)
@@ -93,7 +95,7 @@ def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple
 
 
 def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
-    """What the forward pass found to excite the units most: best, image, box, border."""
+    """Patches with the units' largest activations in the forward pass: best, image, box, border."""
     y, x = kept["all_position"][units, 0].T
     return {
         "unit": units.astype(np.int32),
@@ -105,7 +107,7 @@ def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str,
 
 
 def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dict]:
-    """Every ``count``-th batch from batch ``number`` on, "batch/what" → array; and the model's provenance."""
+    """Every ``count``-th batch from batch ``number`` on, as "batch/array name" → array; and the model's provenance."""
     model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
     wanted = job.parameters["units"]
     kept = {name: of_layer(forward, name) for name in model.chosen}
@@ -125,7 +127,7 @@ def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dic
 
 
 def merged(shards: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of all shards by layer: batches joined in their order."""
+    """The arrays of all shards by layer, with the batches in their order."""
     joined: dict[str, list[np.ndarray]] = {}
     for key, array in sorted((key, array) for arrays in shards for key, array in arrays.items()):
         joined.setdefault(key.split("/", 1)[1], []).append(array)
@@ -133,7 +135,10 @@ def merged(shards: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def main(job: Job) -> None:
-    """All at once; or with a ``shard`` [number, count] among the parameters, its part; or, given parts, the whole."""
+    """Draws all units, or one shard, or merges shards.
+
+    A shard is given as ``shard`` [number, count] among the parameters, and shards to merge among the inputs.
+    """
     if "shard" in job.parameters:
         arrays, provenance = shard(job, *job.parameters["shard"])
         return job.write(arrays, provenance=provenance)
@@ -155,7 +160,7 @@ def main(job: Job) -> None:
             "rectified": forward.numbers["around"][name]["made_by"].split(" and ")[0] in ("ReLU", "ReLU6"),
         }
         for name in forward.numbers["layers"]
-        if f"{name}/unit" in arrays  # not of layers that have no gradient
+        if f"{name}/unit" in arrays  # layers without a gradient have none
     ]
     if not layers:
         raise NotApplicable("None of the network's layers is shown: there are no units.", provenance)

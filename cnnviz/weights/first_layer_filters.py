@@ -1,10 +1,11 @@
-"""The first convolution's weights, as they are (Krizhevsky et al. 2012, fig. 3).
+"""The weights of the first convolution (Krizhevsky et al. 2012, fig. 3).
 
-A filter of the first layer lives in pixel space: it scores a patch by the dot product with its weights, so drawn as a
-picture the filter is the patch it likes best (of given norm). Later layers have no such direct reading.
+A filter of the first layer is in pixel space: its response to a patch is the dot product with its weights. So the
+filter drawn as a picture is the patch (of given norm) with the largest response. Filters of later layers cannot be read
+so.
 
-Leaves ``weights``: (units, channels, height, width) float32, in RGB order where there are three channels. They act on
-the picture as the network takes it, mean and standard deviation applied.
+The result holds ``weights``: (units, channels, height, width) float32, in RGB order for three channels. They apply to
+the network's input, after mean and standard deviation.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ def main(job: Job) -> None:
     model = models.load(job)
     layer = first_convolution(model)
     if layer is None:
-        raise NotApplicable("This network has no convolution, so no filter lives in pixel space.")
+        raise NotApplicable("This network has no convolution, so it has no filters in pixel space.")
     module = model.module(layer.name)
     assert isinstance(module, nn.Conv2d)
     weights = module.weight.detach().cpu().numpy().astype(np.float32)

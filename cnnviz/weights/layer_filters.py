@@ -1,13 +1,16 @@
-"""A later convolution's weights: what each unit takes from each of its input channels (Voss et al. 2021).
+"""The weights of later convolutions: the effect of each input channel on each unit (Voss et al. 2021).
 
-y_u(p) = b_u + Σ_c Σ_d w[u, c, d] x_c(p + d): unit u adds up a small filter's response on every channel c. The inputs
-are units of the layer below, not colours, so a filter is grey and tells where around p a channel counts for (bright)
-or against (dark) the unit, not what that channel means.
+    y_u(p) = b_u + Σ_c Σ_d w[u, c, d] x_c(p + d)
 
-With g groups a unit sees channels / g inputs, those of its own group; a depthwise convolution's unit sees one.
+Unit u sums the responses of a small filter on every channel c. The inputs are units of the layer below, not colours. So
+a filter is grey and shows where around p a channel increases (bright) or decreases (dark) the unit, but not what that
+channel means.
 
-Leaves, for each layer L: ``L/weights`` (u, c, h, w) float32, ``L/units`` (u,) and ``L/inputs`` (c,) int64: which of the
-layer's units and which inputs of a unit these are. A depthwise layer's one input a unit leaves room for more units.
+With g groups a unit has channels / g inputs, those of its own group. A depthwise convolution's unit has one.
+
+The result holds, for each layer L: ``L/weights`` (u, c, h, w) float32, ``L/units`` (u,) and ``L/inputs`` (c,) int64:
+the indices of the shown units, and of each unit's shown inputs. Units of a depthwise layer have one input each, so more
+units are shown.
 """
 
 import numpy as np
@@ -19,12 +22,12 @@ from cnnviz.run.job import Job, run
 
 
 def convolutions(model: models.Model) -> list[str]:
-    """Names of all convolutions in the order they run."""
+    """Names of all convolutions in execution order."""
     return [layer.name for layer in model.layers if isinstance(model.module(layer.name), nn.Conv2d)]
 
 
 def automatic(model: models.Model) -> list[str]:
-    """Names of at most three convolutions with neighbours to see: the second of all, a middle one and the last."""
+    """Names of at most three convolutions after the first one: the first, middle and last of those above 1 × 1."""
     later = convolutions(model)[1:]
     wide = [name for name in later if max(model.module(name).kernel_size) > 1] or later
     return list(dict.fromkeys((wide[0], wide[len(wide) // 2], wide[-1]))) if wide else []
@@ -33,8 +36,8 @@ def automatic(model: models.Model) -> list[str]:
 def chosen(weights: np.ndarray, units: int, inputs: int, order: str, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the units, and of a unit's inputs, to show of (units, inputs, h, w) weights.
 
-    order: "index", or "norm": the largest Euclidean norm of their weights first, ties by index. The inputs of different
-    groups are different channels, so theirs is the order of the index. Where each unit has one input, units × inputs
+    order: "index", or "norm": descending Euclidean norm of the weights, ties by index. Inputs of different groups are
+    different channels, so with groups they are in the order of the index. If each unit has one input, units × inputs
     units are shown.
     """
     if weights.shape[1] == 1:

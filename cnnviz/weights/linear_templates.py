@@ -1,17 +1,18 @@
-"""A linear softmax classifier on the raw pixels: one template a class, and how far it gets (Krizhevsky 2009, ch. 3).
+"""A linear softmax classifier on the raw pixels: one template per class, and its accuracy (Krizhevsky 2009, ch. 3).
 
-p(class k | x) = softmax_k(W x + b), with W, b = arg min of mean cross-entropy + λ/2 ‖W‖², on pixels that are
-standardised and divided by √d, so that ‖x‖² is 1 on average and λ means the same for any number of pixels or pictures.
-The row W_k, put back into pixels, is the class's template: the dot product with it is all that such a classifier sees.
+p(class k | x) = softmax_k(W x + b), with W, b = arg min of mean cross-entropy + λ/2 ‖W‖². The pixels are standardised
+and divided by √d. Then ‖x‖² is 1 on average, and λ means the same for any number of pixels or pictures. The row W_k as
+a picture is the class's template: the classifier uses only the dot product with it.
 
-Tested on pictures it was not fitted to: 5 stratified folds; or, where the image set has queries, on those, fitted to
-the references. The templates are those of all pictures it may be fitted to. The network's accuracy is that on the same
-pictures. They, the folds and the templates are the same for all models of an image set with these labels.
+The classifier is tested on pictures that it was not fitted to: in 5 stratified folds; or, if the image set has queries,
+on those, fitted to the references. The templates are fitted to all pictures that may be used. The network's accuracy is
+measured on the same pictures. The pictures, the folds and the templates are the same for all models of an image set
+with these labels.
 
-Leaves, for k classes and s × s pixels: ``templates`` (k, s, s, 3) float32, RGB, and ``bias`` (k,): the logit of a
-picture in [0, 1] is Σ template · picture + bias. ``classes`` (k,) indices into the set's classes, ``fitted`` and
-``tested`` indices of the pictures, ``linear_right`` (t,) bool for the tested, and ``cnn_right`` (t,) int8: 1, 0, or −1
-where the network lacks the class.
+The result holds, for k classes and s × s pixels: ``templates`` (k, s, s, 3) float32, RGB, and ``bias`` (k,): the logit
+of a picture in [0, 1] is Σ template · picture + bias. ``classes`` (k,) indices into the set's classes, ``fitted`` and
+``tested`` indices of the pictures, ``linear_right`` (t,) bool for the tested ones, and ``cnn_right`` (t,) int8: 1, 0,
+or −1 if the network lacks the class.
 """
 
 import warnings
@@ -28,11 +29,11 @@ from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
 FOLDS = 5
-FEWEST = 5  # pictures of a class
+FEWEST = 5  # smallest number of pictures of a class
 
 
 def pixels(thumbnails: np.ndarray, indices: np.ndarray, size: int) -> np.ndarray:
-    """Some of (n, 64, 64, 3) uint8 thumbnails → (m, size × size × 3) float32 in [0, 1], means of blocks of pixels."""
+    """Rows of (n, 64, 64, 3) uint8 thumbnails → (m, size × size × 3) float32 in [0, 1], means of blocks of pixels."""
     block = thumbnails.shape[1] // size
     parts = [thumbnails[i].reshape(size, block, size, block, 3).mean((1, 3), dtype=np.float32).ravel() for i in indices]
     return np.stack(parts) / 255
@@ -41,28 +42,28 @@ def pixels(thumbnails: np.ndarray, indices: np.ndarray, size: int) -> np.ndarray
 def fit(x: np.ndarray, labels: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Template and bias of each class, in the units of x: logits = x @ templates.T + bias.
 
-    x: (n, d) in [0, 1]. labels: (n,) holding each of 0 … k − 1. Gives (k, d) and (k,) float64.
+    x: (n, d) in [0, 1]. labels: (n,) with each of 0 … k − 1. Returns (k, d) and (k,) float64.
     """
     n, d = x.shape
     mean, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-    spread = np.maximum(spread, 1e-3) * d**0.5  # a pixel that never changes says nothing
-    # float64: in float32 the templates would depend on the number of threads in more than their last digits
+    spread = np.maximum(spread, 1e-3) * d**0.5  # limits the weight of constant pixels
+    # float64: in float32 the templates would visibly depend on the number of threads
     model = LogisticRegression(C=1 / (penalty * n), max_iter=300, tol=1e-5)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the templates no longer change to the eye by then
+        warnings.simplefilter("ignore", ConvergenceWarning)  # by then the templates no longer change visibly
         model.fit((x - mean) / spread, labels)
     weights, bias = model.coef_, model.intercept_
-    if len(weights) == 1:  # of two classes sklearn keeps the second one's half
+    if len(weights) == 1:  # for two classes sklearn keeps only the second one's weights
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     templates = weights / spread
     return templates, bias - templates @ mean
 
 
 def chosen(labels: np.ndarray, classes: int, most: int, seed: int) -> np.ndarray:
-    """Sorted indices of the pictures to use. labels: (n,), −1 without.
+    """Sorted indices of the pictures to use. labels: (n,), −1 for none.
 
-    Classes with at least FEWEST pictures, of those the ``classes`` with most, ties by index; at most ``most`` pictures,
-    as many of each class as there are or as is fair, drawn by ``seed``.
+    They are of the ``classes`` classes with the most pictures, at least FEWEST, ties by index. There are at most
+    ``most`` pictures, shared equally among the classes as far as possible, drawn by ``seed``.
     """
     counts = np.bincount(labels[labels >= 0])
     ranked = np.argsort(-counts, kind="stable")[:classes]
@@ -75,7 +76,7 @@ def chosen(labels: np.ndarray, classes: int, most: int, seed: int) -> np.ndarray
 
 
 def by_folds(x: np.ndarray, y: np.ndarray, penalty: float, seed: int) -> np.ndarray:
-    """The class (n,) that a classifier fitted to the other folds gives each picture."""
+    """Each picture's class, predicted by a classifier fitted to the other folds: (n,)."""
     best = np.empty_like(y)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
     for train, test in folds.split(x, y):
@@ -90,7 +91,7 @@ def main(job: Job) -> None:
     labels = np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
     query = np.array([p.role == "query" for p in image_set.pictures])
     held_out = bool((query & (labels >= 0)).any() and (~query & (labels >= 0)).any())
-    # the config's seed itself: all models of the image set shall be compared with the same classifier
+    # the config's own seed, so that all models of the image set are compared with the same classifier
     fitted = chosen(np.where(query & held_out, -1, labels), asked["classes"], asked["sample"], job.seed)
     classes = np.unique(labels[fitted])
     if len(classes) < 2:

@@ -343,9 +343,9 @@ def test_lengths_in_pixels_or_as_shares():
     assert used == {"window": 9, "stride": 2, "mask": "mean", "colour": [0.1, 0.2, 0.3]}
     assert settled(used, (64, 64), [0.9, 0.9, 0.9]) == used  # attribution_check hands it in again
     assert settled(block | {"mask": 0.5}, (64, 64), [0.1, 0.2])["colour"] == [0.5, 0.5]
-    with pytest.raises(UserError, match="jump over"):
+    with pytest.raises(UserError, match="would skip"):
         settled(block | {"stride": 10}, (64, 64), [0.0])
-    with pytest.raises(UserError, match="3 of them"):
+    with pytest.raises(UserError, match="3 numbers"):
         settled(block | {"mask": [0.5, 0.2]}, (64, 64), [0.0] * 3)
 
 
