@@ -53,7 +53,7 @@ from cnnviz.synthesis.published import BLUR, SETTINGS
 
 SNAPSHOTS = (0, 4, 48)
 STRIPS = 12
-SIDE = 224  # pixels, for which the penalties' weights are stated
+SIDE = 224  # input size in pixels for which the penalties' weights are stated
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # noise pictures per class for the mean gradient
 
@@ -134,7 +134,7 @@ def drawn(
 
 
 def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
-    """One ascent a class under each of the published settings: the arrays "settings/…" of the module's docstring."""
+    """Ascends each class under each of the published settings: the arrays "settings/…" of the module's docstring."""
     centre = grey(model.channels)
     any_size = all(
         takes(model, tuple(model.fitting(side * times) for side in model.preprocess.size)) for times in (0.8, 1.4)
@@ -158,7 +158,7 @@ def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict
 
 
 def seen(model: Model, pictures: np.ndarray, classes: list[int]) -> dict[str, np.ndarray]:
-    """:func:`judge`, and "distance": the root mean square of (n, h, w, c) uint8 pictures from grey."""
+    """:func:`judge`, and "distance": root mean square distance of (n, h, w, c) uint8 pictures to grey."""
     away = pictures / 255 - np.array(grey(model.channels))
     return judge(model, pictures, classes) | {"distance": np.sqrt(np.square(away).mean((1, 2, 3)))}
 

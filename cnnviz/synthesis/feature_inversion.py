@@ -45,7 +45,7 @@ from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
 SCORES = "scores"
-SIDE = 224  # pixels, for which λ₁ is stated
+SIDE = 224  # input size in pixels for which λ₁ is stated
 NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
 RANGE = 80 / 255  # B, distance of a photograph's colours to grey
 SLOPE = RANGE / 6.5  # V, difference of neighbouring pixels in a photograph
