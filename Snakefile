@@ -24,7 +24,7 @@ include: "rules/allocations.smk"
 OF_MODEL = [
     *rules.network.output,
     *rules.model.output,
-    *rules.early_look.output,
+    *rules.look.output,
     *rules.forward.output,
     *rules.model_pages.output,
     *expand([f"{SECTION}/result.npz", *rules.view.output], section=SECTIONS, allow_missing=True),
@@ -37,7 +37,7 @@ rule all:
     input:
         rules.index.output,
         rules.first_layers.output if COMPARED else [],
-        expand([*rules.image_set.output, *rules.picture_pages.output], image_set=gallery_config()["image_sets"]),
+        expand([*rules.images.output, *rules.picture_pages.output], image_set=gallery_config()["image_sets"]),
         expand(OF_MODEL, model=MODELS),
 
 

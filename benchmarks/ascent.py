@@ -11,10 +11,10 @@ import torch
 import torchvision
 
 from cnnviz.ascent.loop import adam, ascend
-from cnnviz.ascent.objectives import logit
+from cnnviz.ascent.objective_functions import logit
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import random_view
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 
 CLASSES = [1]

@@ -72,7 +72,7 @@ def peak(count: int) -> float:
             "--input",
             f"images={folder}/images.json",
         ]
-        model = [sys.executable, "-m", "cnnviz.network.models", *common, "--output", f"network={folder}/network.json"]
+        model = [sys.executable, "-m", "cnnviz.network.network", *common, "--output", f"network={folder}/network.json"]
         subprocess.run(model, check=True, stdout=subprocess.DEVNULL)
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, *common, f"network={folder}/network.json",

@@ -19,7 +19,7 @@ import torchvision
 
 from benchmarks.ascent import alexnet
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.unit_visualization import visualise
 

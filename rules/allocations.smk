@@ -26,7 +26,7 @@ rule image_allocation:
         runtime=120,
     params:
         config=same_config,
-        targets=expand(rules.image_set.output, image_set=gallery_config()["image_sets"]),
+        targets=expand(rules.images.output, image_set=gallery_config()["image_sets"]),
         run=lambda w: time.time(),
     shell:
         INSIDE

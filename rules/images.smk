@@ -1,12 +1,12 @@
 # One look at every picture of a set: which can be read, how large they are, their thumbnails.
-rule image_set:
+rule images:
     output:
         index=f"{RESULTS}/image_sets/{{image_set}}/images.json",
         thumbnails=f"{RESULTS}/image_sets/{{image_set}}/thumbnails.npy",
     log:
-        f"{RESULTS}/logs/image_sets/{{image_set}}.log",
+        f"{RESULTS}/logs/image_sets/{{image_set}}.images.log",
     benchmark:
-        f"{RESULTS}/benchmarks/image_sets/{{image_set}}.tsv"
+        f"{RESULTS}/benchmarks/image_sets/{{image_set}}.images.tsv"
     conda:
         "../environment.yaml"
     threads: THREADS

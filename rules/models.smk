@@ -27,9 +27,9 @@ rule network:
                 "picture_size": picture_size(w),
             },
         ),
-        code=code_hash("cnnviz.network.models"),
+        code=code_hash("cnnviz.network.network"),
     shell:
-        "python -m cnnviz.network.models --job {params.job:q} --code {params.code} --check {resources.check:q}"
+        "python -m cnnviz.network.network --job {params.job:q} --code {params.code} --check {resources.check:q}"
         " --device {resources.device} --threads {resources.torch_threads}"
         " --output network={output:q} 2>&1 | tee {log:q}"
 
@@ -51,14 +51,14 @@ rule model:
         runtime=5,
     params:
         job=job("model", "layers", "feature_layer", parameters=lambda w: {}),
-        code=code_hash("cnnviz.network.facts"),
+        code=code_hash("cnnviz.network.model"),
     shell:
-        "python -m cnnviz.network.facts --job {params.job:q} --code {params.code}"
+        "python -m cnnviz.network.model --job {params.job:q} --code {params.code}"
         " --input network={input:q} --output model={output:q} 2>&1 | tee {log:q}"
 
 
 # A glance at few labelled pictures, before hours of work: warnings that the terminal shows at once, and the pages.
-rule early_look:
+rule look:
     input:
         network=f"{RESULTS}/models/{{model}}/network.json",
         files=ancient(network_files),
@@ -79,11 +79,11 @@ rule early_look:
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=10,
     params:
-        job=job("early_look", parameters=lambda w: {}),
+        job=job("look", parameters=lambda w: {}),
         files=network_hash,
         pictures=lambda w: listing.fingerprint(image_set_of(w)),
-        code=code_hash("cnnviz.check.early"),
+        code=code_hash("cnnviz.check.look"),
     shell:
-        "python -m cnnviz.check.early --job {params.job:q} --code {params.code}"
+        "python -m cnnviz.check.look --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
         " --input network={input.network:q} --output look={output:q} 2>&1 | tee {log:q}"

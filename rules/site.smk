@@ -39,12 +39,12 @@ rule model_pages:
         sections=expand(f"{SECTION}/section.json", section=SECTIONS, allow_missing=True),
         figures=expand(f"{SECTION}/figures.zip", section=SECTIONS, allow_missing=True),
     output:
-        stamp=f"{RESULTS}/models/{{model}}/pages.json",
+        stamp=f"{RESULTS}/models/{{model}}/model_pages.json",
         page=f"{SITE}/models/{{model}}/index.html",
     log:
-        f"{LOG}/pages.log",
+        f"{LOG}/model_pages.log",
     benchmark:
-        f"{BENCHMARK}/pages.tsv"
+        f"{BENCHMARK}/model_pages.tsv"
     conda:
         "../environment.yaml"
     resources:
@@ -66,18 +66,18 @@ rule model_pages:
 rule picture_pages:
     input:
         stamps=lambda w: [
-            f"{RESULTS}/models/{name}/pages.json"
+            f"{RESULTS}/models/{name}/model_pages.json"
             for name in MODELS
             if config["models"][name]["image_set"] == w.image_set
         ],
         images=f"{RESULTS}/image_sets/{{image_set}}/images.json",
         thumbnails=f"{RESULTS}/image_sets/{{image_set}}/thumbnails.npy",
     output:
-        f"{RESULTS}/image_sets/{{image_set}}/pages.json",
+        f"{RESULTS}/image_sets/{{image_set}}/picture_pages.json",
     log:
-        f"{RESULTS}/logs/{{image_set}}.pages.log",
+        f"{RESULTS}/logs/image_sets/{{image_set}}.picture_pages.log",
     benchmark:
-        f"{RESULTS}/benchmarks/_images/{{image_set}}.pages.tsv"
+        f"{RESULTS}/benchmarks/image_sets/{{image_set}}.picture_pages.tsv"
     conda:
         "../environment.yaml"
     resources:
@@ -130,9 +130,9 @@ rule index:
             section=COMPARED,
             file=["result.npz", "section.json", "figures.zip"],
         ),
-        stamps=expand(f"{RESULTS}/models/{{model}}/pages.json", model=MODELS),
+        stamps=expand(f"{RESULTS}/models/{{model}}/model_pages.json", model=MODELS),
         images=[f"{RESULTS}/image_sets/{name}/images.json" for name in gallery_config()["image_sets"]],
-        pictures=[f"{RESULTS}/image_sets/{name}/pages.json" for name in gallery_config()["image_sets"]],
+        pictures=[f"{RESULTS}/image_sets/{name}/picture_pages.json" for name in gallery_config()["image_sets"]],
     output:
         page=f"{SITE}/index.html",
         manifest=f"{SITE}/manifest.json",

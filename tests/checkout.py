@@ -19,7 +19,7 @@ import torch
 import yaml
 from PIL import Image
 
-from cnnviz.demo import pictures
+from cnnviz.demo import scenes
 
 ROOT = Path(__file__).parents[1]
 NET = """
@@ -175,5 +175,5 @@ class Finished(Checkout):
         name = CLASSES[number % len(CLASSES)]
         path = folder / "pictures" / name / f"{name} {number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pictures.draw(1, number).image).save(path)
+        Image.fromarray(scenes.draw(1, number).image).save(path)
         return path

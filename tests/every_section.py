@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cnnviz import config
-from cnnviz.network import facts, models
+from cnnviz.network import facts, network
 from cnnviz.run import result
 from cnnviz.run.job import Job, perform
 
@@ -90,7 +90,7 @@ class Run:
         self.inputs |= {name: work / f"{name}.npy" for name in ("features", "logits")}
         self.inputs |= {"images": index / "images.json", "thumbnails": index / "thumbnails.npy"}
         classes = json.loads((index / "images.json").read_text())["classes"]
-        models.main(self.job("model", {"checkpoint": "", "set_classes": classes}, {"network": self.inputs["network"]}))
+        network.main(self.job("model", {"checkpoint": "", "set_classes": classes}, {"network": self.inputs["network"]}))
         self.facts = facts.read(self.inputs["network"])
         shown = self.facts | {"chosen": self.facts["default_layers"]}
         self.inputs["model"].write_text(json.dumps(shown))

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from cnnviz import config
-from cnnviz.network import facts, models
+from cnnviz.network import doors, facts, loaded, network
 from cnnviz.pictures import listing
 from cnnviz.run import result
 from cnnviz.site import model_pages
@@ -116,17 +116,18 @@ def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, 
 
     def build_once(*arguments):
         if not built:
-            built["net"] = models_build(*arguments)
+            built["net"] = build(*arguments)
         return built["net"]
 
-    models_build = models.build
-    monkeypatch.setattr(models, "build", build_once)
+    build = doors.build
+    for module in (network, loaded):
+        monkeypatch.setattr(module, "build", build_once)
     classes = listing.classes(PICTURES | {"seed": 1})
-    models.main(make_job(block, image_set=PICTURES, set_classes=classes))
-    network = facts.read(tmp_path / "network.json")
-    shown = network["default_layers"]
+    network.main(make_job(block, image_set=PICTURES, set_classes=classes))
+    known = facts.read(tmp_path / "network.json")
+    shown = known["default_layers"]
     block["layers"] = [shown[0], shown[len(shown) // 2], shown[-1]]
-    model = network | {"chosen": block["layers"]}
+    model = known | {"chosen": block["layers"]}
     (tmp_path / "model.json").write_text(json.dumps(model))
 
     full = config.complete({"image_sets": {"set": PICTURES}, "models": {"net": block}, "sections": SECTIONS})

@@ -116,7 +116,7 @@ def test_the_given_config_is_left_alone():
         (["sections", "saliency", "view", "colour"], "x", "'colours'"),
         (["models", "m", "preprocess"], {"channels": "GBR"}, "RGB, BGR"),
         (["models", "m", "preprocess"], {"crop": None}, "size is not fixed"),
-        (["models", "m", "checkpoint"], "cnnviz/network/modells.py", "'models.py'"),
+        (["models", "m", "checkpoint"], "cnnviz/network/modell.py", "'model.py'"),
         (["models", "m", "factory"], "tests/conftest.py:x", "exactly one of"),
         (["models", "m", "image_set"], "b", "Valid: a"),
         (["models", "M!"], {"torchvision": "alexnet"}, "lower-case letters"),

@@ -224,7 +224,7 @@ def test_lost_files_come_back_and_nothing_else_runs(checkout):
     names = ["network.json", "forward/features.npy", "../twin/model.json", "../twin/sections/pca/section.json"]
     lost(checkout, *(f"tiny/{name}" for name in names), "../image_sets/drawn/thumbnails.npy")
     text = checkout.make()
-    assert checkout.done(text) == {"network": 1, "forward": 1, "model": 1, "view": 1, "image_set": 1}
+    assert checkout.done(text) == {"network": 1, "forward": 1, "model": 1, "view": 1, "images": 1}
     assert text.count("Lost: ") == 2 and not checkout.planned()
 
 

@@ -16,12 +16,10 @@ from tests.checkout import ROOT, Finished
 PAGES = {"model_pages": 2, "picture_pages": 1, "index": 1}
 ONE_MODEL = {"model_pages": 1, "picture_pages": 1, "index": 1}
 COMPUTED = ("forward", "first_layer_filters", "maximal_patches", "pca", "saliency", "class_visualization")
-WHOLE_MODEL = (
-    dict.fromkeys(("network", "model", "early_look", *COMPUTED), 1) | {"view": 5, "first_layers": 1} | ONE_MODEL
-)
+WHOLE_MODEL = dict.fromkeys(("network", "model", "look", *COMPUTED), 1) | {"view": 5, "first_layers": 1} | ONE_MODEL
 # Of two models, what looks at pictures
 LOOKING = dict.fromkeys(("forward", "maximal_patches", "pca", "saliency", "class_visualization"), 2)
-OTHER_PICTURES = LOOKING | {"early_look": 2}
+OTHER_PICTURES = LOOKING | {"look": 2}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +117,7 @@ def test_another_checkpoint_reruns_its_model_and_no_other(checkout):
 def test_another_network_reruns_all_that_use_it_and_not_the_pictures(checkout):
     with checkout.edited("net.py", "nn.Linear(486, 8)", "nn.Linear(486, 8, bias=True)"):
         planned = checkout.planned()
-    both = {rule: 2 for rule in ("network", "model", "early_look", *COMPUTED)} | {"view": 10, "first_layers": 1}
+    both = {rule: 2 for rule in ("network", "model", "look", *COMPUTED)} | {"view": 10, "first_layers": 1}
     assert planned == both | PAGES
 
 
@@ -146,7 +144,7 @@ def test_more_pictures_rerun_what_looks_at_pictures(checkout):
         planned = checkout.planned()
     finally:
         picture.unlink()
-    assert planned == {"image_set": 1, "view": 10} | OTHER_PICTURES | PAGES  # of weights alone nothing is computed
+    assert planned == {"images": 1, "view": 10} | OTHER_PICTURES | PAGES  # of weights alone nothing is computed
 
 
 # Deleted together → all that runs. No file in a row is made from another one of the row, so each is missed for itself.
@@ -159,13 +157,13 @@ DELETED = [
     ),
     (["models/tiny/forward/logits.npy"], {"forward": 1, "maximal_patches": 1, "pca": 1, "view": 2} | ONE_MODEL),
     (["models/tiny/sections/pca/section.json", "models/twin/sections/saliency/figures.zip"], {"view": 2} | PAGES),
-    (["models/tiny/look.json"], {"early_look": 1} | ONE_MODEL),
-    (["models/tiny/pages.json"], ONE_MODEL),
+    (["models/tiny/look.json"], {"look": 1} | ONE_MODEL),
+    (["models/tiny/model_pages.json"], ONE_MODEL),
     (["site/models/twin/index.html", "gallery/first_layers/section.json"], ONE_MODEL | {"first_layers": 1}),
-    (["image_sets/drawn/images.json"], {"image_set": 1, "view": 10} | LOOKING | PAGES),
-    (["image_sets/drawn/thumbnails.npy"], {"image_set": 1, "view": 10} | LOOKING | PAGES),
+    (["image_sets/drawn/images.json"], {"images": 1, "view": 10} | LOOKING | PAGES),
+    (["image_sets/drawn/thumbnails.npy"], {"images": 1, "view": 10} | LOOKING | PAGES),
     (
-        ["image_sets/drawn/pages.json", "gallery/first_layers/figures.zip"],
+        ["image_sets/drawn/picture_pages.json", "gallery/first_layers/figures.zip"],
         {"picture_pages": 1, "first_layers": 1, "index": 1},
     ),
     (["gallery/first_layers/result.npz"], {"first_layers": 1, "index": 1}),

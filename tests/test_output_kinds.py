@@ -16,11 +16,12 @@ from sklearn.metrics import jaccard_score, mean_absolute_error, r2_score
 
 from cnnviz import config
 from cnnviz.activations import regression, segmentation
-from cnnviz.check import network as check_network
+from cnnviz.check import networks as check_network
 from cnnviz.check import report, truth
 from cnnviz.errors import UserError
-from cnnviz.network import doors, facts, kinds, models
+from cnnviz.network import doors, facts, kinds, network
 from cnnviz.pictures import images, label_maps, listing
+from cnnviz.pictures.preprocess import prepared
 from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import result
 from cnnviz.run.applies import NOT_FOR
@@ -105,9 +106,9 @@ def run_all(kind, data, make_job, folder):
     listed = json.dumps(full["image_sets"]["set"])
     command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", listed, "--index", folder / "images.json"]
     subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
-    models.main(make_job(block, image_set=pictures))
-    network = facts.read(folder / "network.json")
-    (folder / "model.json").write_text(json.dumps(network | {"chosen": network["default_layers"]}))
+    network.main(make_job(block, image_set=pictures))
+    known = facts.read(folder / "network.json")
+    (folder / "model.json").write_text(json.dumps(known | {"chosen": known["default_layers"]}))
     inputs = {name: folder / f"{name}.json" for name in ("network", "model", "images")}
     inputs |= {name: folder / f"{name}.npy" for name in ("features", "logits", "thumbnails")}
     inputs["forward"] = folder / "forward.npz"
@@ -168,10 +169,10 @@ def test_words_are_of_what_the_network_puts_out(kind, once):
 
 def test_values_are_measured_against_the_table(once, data):
     _, shown, inputs = once["regression"]
-    left, network = result.read(inputs["predictions"]), facts.read(inputs["network"])
+    left, known = result.read(inputs["predictions"]), facts.read(inputs["network"])
     table = list(csv.DictReader((data / "table.csv").open()))
-    assert network["values"] == ["number", "brightness"] and network["value_columns"] == [1, 0]
-    assert network["classes"] == ["number up", "brightness up", "number down", "brightness down"]
+    assert known["values"] == ["number", "brightness"] and known["value_columns"] == [1, 0]
+    assert known["classes"] == ["number up", "brightness up", "number down", "brightness down"]
     true = np.array([[float(row["Number"] or "nan"), float(row["brightness"])] for row in table])
     np.testing.assert_allclose(left.arrays["truth"], true, rtol=1e-6)
     rows = ~np.isnan(true[:, 0])
@@ -381,7 +382,7 @@ def test_shadesare_meant_where_colours_are_named(tmp_path):
 def test_whatever_a_mask_is_it_is_read_or_left_out(tmp_path, colours):
     labels, row = np.eye(8, dtype=np.uint8), images.Picture("p", "p.png", None, 8, 8, mask="")
     one = images.ImageSet({"kind": "folder", "path": str(tmp_path), "mask_colours": colours}, (row,), (), ())
-    prepared = models.preprocess({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
+    ready = prepared({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
                                   "range": 1, "mean": 0, "std": 1})  # fmt: skip
     good = {"float": labels.astype(float), "one-channel": labels[..., None], "bool": labels > 0}
     shades = np.zeros((8, 8, 3)) + [0.2, 0, 0]
@@ -397,7 +398,7 @@ def test_whatever_a_mask_is_it_is_read_or_left_out(tmp_path, colours):
     doubts = label_maps.Doubts()
     for path in sorted(tmp_path.iterdir()):
         pictures = (replace(row, id=path.name, mask=path.name),)
-        found = label_maps.usable(replace(one, pictures=pictures), 0, prepared, 2, doubts)
+        found = label_maps.usable(replace(one, pictures=pictures), 0, ready, 2, doubts)
         assert (found is None) == (path.name in doubts.left_out)
         assert found is None or found.tolist() == labels.tolist(), path.name
     assert set(doubts.left_out) == {*(f"{name}.npy" for name in bad), "cut.png"}
@@ -487,13 +488,13 @@ def test_masks_that_cannot_be_right_say_so(tmp_path):
         Image.new("L", (width, width if not fits else 2 * width)).save(tmp_path / "mask.png")
         row = images.Picture("picture.png", "picture.png", None, 0, 0, mask="mask.png")
         one = images.ImageSet({"kind": "folder", "path": str(tmp_path)}, (row,), (), ())
-        prepared = models.preprocess({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
+        ready = prepared({"resize": [8, 8], "crop": None, "interpolation": "bilinear", "channels": "RGB",
                                       "range": 1, "mean": 0, "std": 1})  # fmt: skip
         if fits:
-            assert label_maps.of_picture(one, 0, prepared, 2).shape == (8, 8)
+            assert label_maps.of_picture(one, 0, ready, 2).shape == (8, 8)
         else:
             with pytest.raises(UserError, match="16 × 16 pixels, and its picture 8 × 16"):
-                label_maps.of_picture(one, 0, prepared, 2)
+                label_maps.of_picture(one, 0, ready, 2)
 
 
 def test_masks_whose_classes_are_in_another_order_are_told():

@@ -18,7 +18,7 @@ import torch
 
 from cnnviz.activations.rectified import around
 from cnnviz.errors import NotApplicable
-from cnnviz.network import hooks, models
+from cnnviz.network import hooks, loaded
 from cnnviz.network.layers import Layer
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
@@ -32,7 +32,7 @@ def quantised(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return levels, low.astype(np.float32), high.astype(np.float32)
 
 
-def looked_at(model: models.Model, layers: list[Layer], pictures: np.ndarray) -> tuple[dict, dict]:
+def looked_at(model: loaded.Model, layers: list[Layer], pictures: np.ndarray) -> tuple[dict, dict]:
     """The maps of each layer, as in the module's docstring, and the network's predictions, as lists."""
     modules = [layer.module for layer in layers]
     found: dict[str, list] = {}
@@ -54,7 +54,7 @@ def looked_at(model: models.Model, layers: list[Layer], pictures: np.ndarray) ->
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = loaded.load(job)
     layers = [model.layer(name) for name in model.chosen]
     layers = [layer for layer in layers if layer.height * layer.width > 1]
     if not layers:

@@ -48,7 +48,7 @@ from torch import nn
 
 from cnnviz.activations.rectified import around
 from cnnviz.errors import UserError
-from cnnviz.network import hooks, models
+from cnnviz.network import hooks, loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.receptive_field import Field, receptive_fields
 from cnnviz.pictures import images
@@ -288,7 +288,7 @@ def interior(field: Field) -> tuple[slice, slice]:
 
 
 def batches(
-    image_set: images.ImageSet, indices: range, model: models.Model, batch: int, threads: int
+    image_set: images.ImageSet, indices: range, model: loaded.Model, batch: int, threads: int
 ) -> Iterator[torch.Tensor]:
     """Pictures of the set in order, normalised, (≤ batch, c, h, w) on the model's device; decoded ahead by threads."""
     pictures = image_set.arrays(model.preprocess.geometry, indices, threads=threads)
@@ -377,7 +377,7 @@ def whole_batches(pictures: int, batch: int, shard: int, shards: int) -> range:
 
 
 def pass_over(
-    job: Job, model: models.Model, image_set: images.ImageSet, fields: dict[str, Field], indices: range, sums=None
+    job: Job, model: loaded.Model, image_set: images.ImageSet, fields: dict[str, Field], indices: range, sums=None
 ) -> Passed:
     """The pass over ``indices``; leaves their features and logits at the job's outputs.
 
@@ -431,7 +431,7 @@ def pass_over(
     return Passed(responses, top_classes, top_probabilities, step.batch)
 
 
-def leave_shard(job: Job, model: models.Model, image_set: images.ImageSet, fields: dict[str, Field]) -> None:
+def leave_shard(job: Job, model: loaded.Model, image_set: images.ImageSet, fields: dict[str, Field]) -> None:
     """The pass over one shard. "layer/what" is what Responses hold; total and peaks have a row for each batch."""
     sums = {name: [] for name in fields}
     indices = whole_batches(len(image_set), job.parameters["batch"], *job.parameters["shard"])
@@ -498,7 +498,7 @@ def joined(parts: Sequence[dict[str, torch.Tensor]]) -> Responses:
 
 def main(job: Job) -> None:
     """All at once; or with a ``shard`` [number, count] among the parameters, its part; or, given parts, the whole."""
-    model = models.load(job)
+    model = loaded.load(job)
     image_set = images.read(job.inputs["images"], job.image_set)
     modules = {name: model.layer(name).module for name in model.chosen}
     maps = {layer.module: layer.maps for layer in model.layers}

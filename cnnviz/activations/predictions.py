@@ -233,9 +233,9 @@ def of_values(job: Job, network: dict, forward: result.Result, image_set: images
 def of_pixels(job: Job, forward: result.Result, image_set: images.ImageSet) -> None:
     """The result of a segmentation network. It runs on each picture again, since the forward pass keeps no maps."""
     from cnnviz.activations import segmentation
-    from cnnviz.network import models  # imports torch, which nothing else here needs
+    from cnnviz.network import loaded  # imports torch, which nothing else here needs
 
-    model = models.load(job)
+    model = loaded.load(job)
     masked = np.array([picture.mask is not None for picture in image_set.pictures], bool)
     queries = np.array([picture.role == "query" for picture in image_set.pictures], bool)
     on = "query" if (masked & queries).any() and not queries.all() else "all"

@@ -18,7 +18,7 @@ import torch
 from scipy.stats import binomtest
 
 from cnnviz.errors import UserError
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import label_maps
 from cnnviz.pictures.images import ImageSet
 from cnnviz.run.progress import bar

@@ -30,12 +30,12 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import Ascent, ascend, frozen, normalised, to_bytes
-from cnnviz.ascent.objectives import Objective, probability, unit
+from cnnviz.ascent.objective_functions import Objective, probability, unit
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -142,7 +142,7 @@ def scores(model: Model, pictures: np.ndarray, size: int) -> Tensor:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job, gradients="scores")
+    model = loaded.load(job, gradients="scores")
     if len(model.classes) < 3:
         reason = "A network of two classes has only one wrong class, so there is no choice of a target."
         raise NotApplicable(reason, model.provenance)

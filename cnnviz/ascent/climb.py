@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from cnnviz.ascent.loop import Ascent, adam, ascend
-from cnnviz.ascent.objectives import Objective, takes
+from cnnviz.ascent.objective_functions import Objective, takes
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.transforms import Transform, in_turn, random_cast, random_view
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 RESOLUTION = (0.45, 0.95)  # of the views, relative to the picture
 ZOOM = (0.9, 1.1)  # the same for a network with a fixed input size

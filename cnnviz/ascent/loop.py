@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnviz.ascent.objectives import Objective
+from cnnviz.ascent.objective_functions import Objective
 from cnnviz.ascent.parametrisations import Parametrisation
 from cnnviz.ascent.regularisers import Between
 from cnnviz.ascent.transforms import Transform
 from cnnviz.errors import NotApplicable
 from cnnviz.network.hooks import capture, forward
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.progress import bar
 
 TINY = 1e-30

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cnnviz.network.hooks import as_it_is
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 
 @dataclass(frozen=True)

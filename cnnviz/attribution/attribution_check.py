@@ -1,7 +1,7 @@
 """Compares the maps of all attribution sections by the same tests.
 
 No map is computed again. The maps of the predicted class are read from the results of the sections that are turned on.
-Each method that such a section lists in ``METHODS`` is tested. :mod:`cnnviz.attribution.scores` has the formulas of
+Each method that such a section lists in ``METHODS`` is tested. :mod:`cnnviz.attribution.map_scores` has the formulas of
 these tests:
 
 - Object: the pointing game (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x) and the mass in the mask. Both need a
@@ -36,13 +36,13 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from cnnviz.attribution import scores
-from cnnviz.attribution.masks import mask_of
+from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import PREDICTED, Method
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.network import loaded
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
+from cnnviz.pictures.masks import as_seen
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
@@ -212,13 +212,13 @@ def compared(
     """
     rows = []
     for name, own in zip(names, values.T, strict=True):
-        low, high = scores.interval(own, rng, bounds=(0, 1), resamples=resamples)
+        low, high = map_scores.interval(own, rng, bounds=(0, 1), resamples=resamples)
         row = {"name": name, "mean": float(own.mean()), "low": low, "high": high, "against": {}}
         for other, theirs in against.items():
             if other != name:
                 difference = own - theirs
-                low, high = scores.interval(difference, rng, bounds=(-1, 1), resamples=resamples)
-                said = scores.verdict(len(own), low, high)
+                low, high = map_scores.interval(difference, rng, bounds=(-1, 1), resamples=resamples)
+                said = map_scores.verdict(len(own), low, high)
                 row["against"][other] = {"mean": float(difference.mean()), "low": low, "high": high, "verdict": said}
         rows.append(row)
     return rows
@@ -240,7 +240,7 @@ def moved(
         both, own = np.stack([rank[:, m], magnitude[:, m]]), magnitude[:, m, -1]
         if np.isnan(both).any():
             continue
-        low, high = scores.interval(own, rng, bounds=(-1, 1), resamples=resamples)
+        low, high = map_scores.interval(own, rng, bounds=(-1, 1), resamples=resamples)
         if both[..., -1].min() > SAME:
             said = STAYS
         elif both[..., 0].min() > ALIKE:
@@ -253,7 +253,7 @@ def moved(
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = loaded.load(job)
     image_set = images.read(job.inputs["images"], job.image_set)
     probes = image_set.probes(job.model["probes"])
     methods, left_out, one = explained(job, probes)
@@ -289,7 +289,7 @@ def main(job: Job) -> None:
 
 def _checked(job: Job, check: str, found: np.ndarray, names: list[str]) -> dict | None:
     """The rows of one check, for methods and baselines; None if no picture could be checked."""
-    values = found if check in ("pointing", "mass") else scores.area(found)
+    values = found if check in ("pointing", "mass") else map_scores.area(found)
     values = values[~np.isnan(values[:, 0])]
     if not len(values):
         return None
@@ -329,8 +329,8 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
         rng = np.random.default_rng(job.seed_for("ties", image_set.pictures[index].id))
         size = picture.shape[:2]
         maps = [m.maps[p] for m in methods]
-        maps += [scores.edges(picture), scores.centre(*size), np.ones(size), rng.random(size)]
-        mask = mask_of(image_set, index, geometry)
+        maps += [map_scores.edges(picture), map_scores.centre(*size), np.ones(size), rng.random(size)]
+        mask = as_seen(image_set, index, geometry)
         judged = mask is not None and not mask.pixels.all() and label in (-1, target)
         boxes += judged and mask.is_box
         x = model.pictures([picture])
@@ -339,7 +339,7 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
         probability = batched(model, target)
         gone, back = [], []
         for map in maps:
-            order = scores.ranking(map, rng)
+            order = map_scores.ranking(map, rng)
             gone.append(curves(probability, x, order, steps=steps, gone=grey))
             back.append(curves(probability, blur, order, steps=steps, gone=x))
         scale = np.array([max(np.abs(map).max(), 1e-30) for map in maps])
@@ -352,8 +352,8 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
             "masks": mask.pixels if mask is not None else np.zeros(size, bool),
             "maps": np.stack([(m / s).astype(np.float16) for m, s in zip(maps, scale, strict=True)]),
             "scale": scale.astype(np.float32),
-            "pointing": [scores.pointing(m, mask.pixels) if judged else np.nan for m in maps],
-            "mass": [scores.mass(m, mask.pixels) if judged else np.nan for m in maps],
+            "pointing": [map_scores.pointing(m, mask.pixels) if judged else np.nan for m in maps],
+            "mass": [map_scores.mass(m, mask.pixels) if judged else np.nan for m in maps],
             "deletion": np.stack(gone),
             "insertion": np.stack(back),
         }
@@ -388,8 +388,8 @@ def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: l
                 except NotApplicable:
                     continue
                 map = map.detach().float().cpu().numpy()
-                rank[p, m] = scores.rank_correlation(map, explained.maps[p])
-                magnitude[p, m] = scores.rank_correlation(np.abs(map), np.abs(explained.maps[p]))
+                rank[p, m] = map_scores.rank_correlation(map, explained.maps[p])
+                magnitude[p, m] = map_scores.rank_correlation(np.abs(map), np.abs(explained.maps[p]))
                 if p == 0:
                     shown[m] = map / max(np.abs(map).max(), 1e-30)
         ranks.append(rank)

@@ -28,14 +28,14 @@ accuracy, accuracy_low, accuracy_high}], ``asked`` [{class, background, n, mean,
 import numpy as np
 import torch
 
-from cnnviz.attribution import scores
-from cnnviz.attribution.masks import mask_of
+from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import PREDICTED
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
-from cnnviz.network.models import Model
-from cnnviz.pictures import backgrounds, images, masks
+from cnnviz.network import loaded
+from cnnviz.network.loaded import Model
+from cnnviz.pictures import backgrounds, images
 from cnnviz.pictures.images import ImageSet
+from cnnviz.pictures.masks import Mask, as_seen
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
@@ -50,8 +50,8 @@ NO_MASKS = (
     "kind: csv with mask_column (boxes do not do, since they hold background)."
 )
 TOO_FEW = (
-    f"No class of the network has {scores.FEWEST} labelled pictures with a mask that covers a part of what it sees, "
-    "and of fewer nothing can be said."
+    f"No class of the network has {map_scores.FEWEST} labelled pictures with a mask that covers a part of what it "
+    "sees, and of fewer nothing can be said."
 )
 FULL = "The things fill their pictures: of fewer than two classes is enough background left to put things on."
 
@@ -80,12 +80,12 @@ def objects(
     for output in chosen:
         own = []
         for i in of_class[output]:
-            mask = mask_of(image_set, i, geometry)
+            mask = as_seen(image_set, i, geometry)
             if mask is not None and not mask.is_box and LEAST <= mask.pixels.mean() < 0.9:
                 own.append((i, next(image_set.arrays(geometry, [i])), mask.pixels))
             if len(own) == most:
                 break
-        if len(own) >= scores.FEWEST:
+        if len(own) >= map_scores.FEWEST:
             found[output] = own
     return found
 
@@ -112,10 +112,10 @@ def answers(model: Model, pictures: list[np.ndarray], output: int) -> tuple[np.n
 
 def judged(differences: list[np.ndarray], margin: float, rng: np.random.Generator, resamples: int) -> list[dict]:
     """Mean, interval, p, corrected p and verdict of each comparison's paired differences (n,) in −1 … 1."""
-    p = np.array([scores.beyond(d, margin) for d in differences])
+    p = np.array([map_scores.beyond(d, margin) for d in differences])
     rows = []
-    for d, own, corrected in zip(differences, p, scores.holm(p), strict=True):
-        low, high = scores.interval(d, rng, bounds=(-1, 1), resamples=resamples)
+    for d, own, corrected in zip(differences, p, map_scores.holm(p), strict=True):
+        low, high = map_scores.interval(d, rng, bounds=(-1, 1), resamples=resamples)
         beyond = corrected < 0.05 and (low > margin or high < -margin)
         said = NOT_SHOWN if not beyond else LEANS if low > margin else HARDER
         rows.append(
@@ -128,7 +128,7 @@ def judged(differences: list[np.ndarray], margin: float, rng: np.random.Generato
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = loaded.load(job)
     image_set = images.read(job.inputs["images"], job.image_set)
     parameters = job.parameters
     found = objects(image_set, model, parameters["classes"], parameters["pictures"])
@@ -171,8 +171,8 @@ def beside_the_others(probability: np.ndarray, b: int) -> np.ndarray:
 
 def answered(probability: np.ndarray, right: np.ndarray, rng: np.random.Generator, resamples: int) -> dict:
     """Mean probability and accuracy of n objects of a class on one background, each with its interval."""
-    low, high = scores.interval(probability, rng, bounds=(0, 1), resamples=resamples)
-    least, most = scores.interval(right, rng, bounds=(0, 1), resamples=resamples)
+    low, high = map_scores.interval(probability, rng, bounds=(0, 1), resamples=resamples)
+    least, most = map_scores.interval(right, rng, bounds=(0, 1), resamples=resamples)
     found = {"n": len(probability), "probability": float(probability.mean()), "low": low, "high": high}
     return found | {"accuracy": float(right.mean()), "accuracy_low": least, "accuracy_high": most}
 
@@ -203,7 +203,7 @@ def _outside(job: Job, model: Model, image_set: ImageSet, outputs: list[int]) ->
     """Mass that each attribution of the sections among the inputs has outside the masks of the probe pictures."""
     columns: dict[str, dict[int, float]] = {}
     area: dict[int, float] = {}
-    found: dict[int, masks.Mask | None] = {}
+    found: dict[int, Mask | None] = {}
     for section, path in job.inputs.items():
         if section in ("network", "images"):
             continue
@@ -211,14 +211,14 @@ def _outside(job: Job, model: Model, image_set: ImageSet, outputs: list[int]) ->
         for i, index in enumerate(left.arrays.get("index", ()) if left.status == "ok" else ()):
             index = int(index)
             if index not in found:
-                found[index] = mask_of(image_set, index, model.preprocess.geometry)
+                found[index] = as_seen(image_set, index, model.preprocess.geometry)
             t = next((t for t, kind in enumerate(left.numbers["kinds"][i]) if PREDICTED in kind.split(" and ")), None)
             if t is None or found[index] is None or found[index].is_box:
                 continue
             area[index] = 1 - float(found[index].pixels.mean())
             for array in left.arrays:
                 if array.startswith("maps/"):
-                    score = 1 - scores.mass(left.arrays[array][i, t], found[index].pixels)
+                    score = 1 - map_scores.mass(left.arrays[array][i, t], found[index].pixels)
                     columns.setdefault(array.removeprefix("maps/"), {})[index] = score
     indices = sorted(area)
     labels = [image_set.pictures[i].label for i in indices]

@@ -33,7 +33,7 @@ from cnnviz.attribution.projections import caveat, of_classes, shares, together
 from cnnviz.errors import NotApplicable, UserError
 from cnnviz.network.hooks import taken
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.network.precision import LOW, full
 from cnnviz.network.relu import GUIDED
 from cnnviz.run.job import Job, run

@@ -28,7 +28,7 @@ from torch import nn
 
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
 
 KERNEL_WIDTH, RIDGE = 0.25, 1.0

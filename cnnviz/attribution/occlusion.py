@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from cnnviz.attribution.incremental import Masked
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.errors import UserError
-from cnnviz.network import facts, models
-from cnnviz.network.models import Model
+from cnnviz.network import facts
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import prepared
 from cnnviz.run.job import Job, run
 
 BATCH = 64
@@ -131,7 +132,7 @@ def mean_colour(image_set: images.ImageSet, geometry: Callable, threads: int) ->
 
 def main(job: Job) -> None:
     known = facts.read(job.inputs["network"])
-    preprocess = models.preprocess(known["preprocess"], known["channels"])
+    preprocess = prepared(known["preprocess"], known["channels"])
     image_set = images.read(job.inputs["images"], job.image_set)
     mean = mean_colour(image_set, preprocess.geometry, job.threads)
     attribute(replace(job, parameters=settled(job.parameters, preprocess.size, mean)), METHODS, gradients="")

@@ -4,7 +4,7 @@ A method is a pure function of one picture and some of its classes:
 
     method(model, x, targets, parameters, generator) → maps
 
-model: :class:`cnnviz.network.models.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs.
+model: :class:`cnnviz.network.loaded.Model`. x: the picture (1, c, h, w) in [0, 1]. targets: (t,) int64 outputs.
 parameters: its section's config block. generator: a CPU generator, seeded by picture and method. maps: (t, h, w), one
 per class, of the class's logit unless the method's file says otherwise. A method raises NotApplicable, with a reason
 for readers, for a network that it cannot explain.
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import images, label_maps
 from cnnviz.run.job import Job
@@ -46,14 +46,14 @@ class Method:
     the evidence for an output, so the map of "age down" does not follow from that of "age up".
     """
 
-    maps: Callable[[models.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
+    maps: Callable[[loaded.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
     signed: bool = False
-    caveat: Callable[[models.Model, Tensor], str] = lambda model, x: ""
+    caveat: Callable[[loaded.Model, Tensor], str] = lambda model, x: ""
     one_sided: bool = False
 
 
 def targets(
-    model: models.Model, logits: Tensor, labels: Sequence[int], wanted: Sequence[str]
+    model: loaded.Model, logits: Tensor, labels: Sequence[int], wanted: Sequence[str]
 ) -> tuple[list[int], list[str]]:
     """Outputs to explain in a picture with these ``logits`` (classes,), without duplicates, and why each was chosen.
 
@@ -76,7 +76,7 @@ def targets(
     return list(chosen), [" and ".join(kinds) for kinds in chosen.values()]
 
 
-def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple[list[int], list[str]]:
+def values(model: loaded.Model, wanted: Sequence[str], one_sided: bool) -> tuple[list[int], list[str]]:
     """:func:`targets` for a regression network: every value, and for one-sided maps every value downwards, too.
 
     wanted: as above; names of outputs ("age up", "age down") are taken as given.
@@ -89,7 +89,7 @@ def values(model: models.Model, wanted: Sequence[str], one_sided: bool) -> tuple
     return chosen, [VALUE] * len(chosen)
 
 
-def present(image_set: images.ImageSet, index: int, model: models.Model) -> list[int]:
+def present(image_set: images.ImageSet, index: int, model: loaded.Model) -> list[int]:
     """The outputs of a segmentation network that the picture's mask contains, in descending order of pixels."""
     truth = label_maps.usable(image_set, index, model.preprocess, len(model.classes), label_maps.Doubts())
     if truth is None:
@@ -114,7 +114,7 @@ Left = tuple[dict[str, np.ndarray], dict]  # arrays and numbers, as a result hol
 def attribute(
     job: Job,
     methods: dict[str, Method],
-    beside: Callable[[models.Model], Left] = lambda model: ({}, {}),
+    beside: Callable[[loaded.Model], Left] = lambda model: ({}, {}),
     *,
     gradients: str = "scores",
 ) -> None:
@@ -123,7 +123,7 @@ def attribute(
     beside: further arrays and numbers of the result; called last, and only if a method applies. gradients: see
     models.load.
     """
-    model = models.load(job, gradients=gradients)
+    model = loaded.load(job, gradients=gradients)
     try:
         arrays, numbers = _explained(job, model, methods)
     except NotApplicable as reason:
@@ -141,7 +141,7 @@ def _stacked(name: str, values: list, most: int) -> np.ndarray:
     return np.stack(values)
 
 
-def _explained(job: Job, model: models.Model, methods: dict[str, Method]) -> Left:
+def _explained(job: Job, model: loaded.Model, methods: dict[str, Method]) -> Left:
     """Arrays and numbers that the module's docstring lists. Raises NotApplicable if no method applies."""
     image_set = images.read(job.inputs["images"], job.image_set)
     probes = image_set.probes(job.model["probes"])

@@ -28,7 +28,7 @@ from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.errors import NotApplicable
 from cnnviz.network import hooks
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.network.relu import ReluRule, leftover
 from cnnviz.network.units import of_layer, patches, selective
 from cnnviz.pictures import images

@@ -26,7 +26,7 @@ import torch
 
 from cnnviz.attribution.gradients import Score, gradient, repeated, saliency
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import run
 
 

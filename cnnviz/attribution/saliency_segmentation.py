@@ -23,14 +23,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from cnnviz.attribution import scores
+from cnnviz.attribution import map_scores
 from cnnviz.attribution.gradients import repeated, saliency
-from cnnviz.attribution.masks import mask_of
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network.kinds import SEGMENTATION
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
-from cnnviz.pictures.masks import Mask
+from cnnviz.pictures.masks import Mask, as_seen
 from cnnviz.run.job import Job, run
 
 RESAMPLES = 2000  # of the bootstrap
@@ -94,7 +93,7 @@ def main(job: Job) -> None:
         picture = three_channels(x[0].permute(1, 2, 0).cpu().numpy(), job.image_set.get("show"))
         blur = job.parameters["blur"] * min(picture.shape[:2])
         marked = [seeds(gaussian_filter(map, blur), *quantiles) for map in maps.cpu().numpy()]
-        middle = seeds(scores.centre(*picture.shape[:2]), *quantiles)
+        middle = seeds(map_scores.centre(*picture.shape[:2]), *quantiles)
         found = [cut(picture, one, rounds) for one in (middle, *marked)]
         made.append((found[0], np.stack(marked), np.stack(found[1:])))
         return maps
@@ -102,7 +101,7 @@ def main(job: Job) -> None:
     def beside(model: Model) -> tuple[dict, dict]:
         image_set = images.read(job.inputs["images"], job.image_set)
         probes = image_set.probes(job.model["probes"])
-        truths = [mask_of(image_set, i, model.preprocess.geometry) for i in probes]
+        truths = [as_seen(image_set, i, model.preprocess.geometry) for i in probes]
         if model.kind == SEGMENTATION:  # these masks give each pixel's class, not an object
             truths = [None] * len(probes)
         rng = np.random.default_rng(job.seed_for("bootstrap"))
@@ -135,7 +134,7 @@ def held_against(truths: list[Mask | None], made: list, rng: np.random.Generator
     def mean(values: np.ndarray, least: float) -> list[float] | None:
         if not known:
             return None
-        return [float(values.mean()), *scores.interval(values, rng, bounds=(least, 1), resamples=RESAMPLES)]
+        return [float(values.mean()), *map_scores.interval(values, rng, bounds=(least, 1), resamples=RESAMPLES)]
 
     numbers = {
         "truths": [None if mask is None else "box" if mask.is_box else "mask" for mask in truths],

@@ -31,12 +31,12 @@ LEAST = 10, 5  # that they have all the same where the machine is so busy that s
 
 def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: float) -> Iterator[Line]:
     """started: by the monotonic clock."""
-    from cnnviz.check import apart, network, plan  # torch takes seconds, in which Snakemake plans
+    from cnnviz.check import apart, networks, plan  # torch takes seconds, in which Snakemake plans
 
     def left(until: float, least: float) -> float:
         return max(least, started + until - time.monotonic())
 
-    costs = yield from network.check(config, left(NETWORKS, LEAST[0]), apart.apart)
+    costs = yield from networks.check(config, left(NETWORKS, LEAST[0]), apart.apart)
     yield Line("", "Plan", "")
     try:
         failed = dry_run.wait(left(PLAN, LEAST[1]))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnnviz.check import pictures, preprocessing, suspicions
+from cnnviz.check import image_sets, preprocessing, suspicions
 from cnnviz.check.report import Line, flow, percent
 from cnnviz.check.seen import Seen, scores_of
-from cnnviz.network import models
+from cnnviz.pictures.preprocess import prepared
 
 FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the promising ones see more
 
@@ -55,7 +55,7 @@ def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[
 
 def others(seen: Seen) -> list[dict]:
     """Changes of the preprocessing that are worth a try."""
-    forms = [pictures.read(seen.sample, i, pictures.form) for i in seen.places[:8]]
+    forms = [image_sets.read(seen.sample, i, image_sets.form) for i in seen.places[:8]]
     sizes = {f[:2] for f in forms if isinstance(f, tuple)}
     facts = seen.facts
     return preprocessing.alternatives(facts["preprocess"], facts["channels"], seen.model.preprocess.size, sizes)
@@ -64,7 +64,7 @@ def others(seen: Seen) -> list[dict]:
 def scored(seen: Seen, change: dict, rows: Sequence[int]) -> np.ndarray | None:
     """The network's scores of some pictures under a change; None where it does not take them so."""
     try:
-        block = models.preprocess(seen.facts["preprocess"] | change, seen.facts["channels"])
+        block = prepared(seen.facts["preprocess"] | change, seen.facts["channels"])
         tried = replace(seen.model, preprocess=block)
         arrays = [seen.arrays[i] for i in rows]
         if {"resize", "crop"} & change.keys():

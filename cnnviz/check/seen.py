@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cnnviz.check import pictures
-from cnnviz.network import doors, models
+from cnnviz.check import image_sets
+from cnnviz.network import doors, loaded
 from cnnviz.network import facts as known
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.images import ImageSet, Picture
 
 ENOUGH, MOST = 200, 600  # labelled pictures; more than enough only where they take next to no time
@@ -22,7 +22,7 @@ BATCH = 20
 class Seen:
     """A model, the pictures that went through it, and what came out.
 
-    block: the model's part of the config. facts: see models.describe. pictures, arrays, scores: those of the sample
+    block: the model's part of the config. facts: see network.describe. pictures, arrays, scores: those of the sample
     that could be read, as the network takes them, and its scores (n, outputs). places: where they are in the sample.
     unreadable: what could not be, in words. decoding, passing: seconds a picture.
     """
@@ -50,7 +50,7 @@ class Seen:
 def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -> Model:
     """The model as jobs have it, without its network.json."""
     feature, chosen = known.feature(facts, block["feature_layer"]), known.chosen(facts, block["layers"])
-    return models.opened(built.net.to(device), facts, feature, chosen, block["outputs"], device)
+    return loaded.opened(built.net.to(device), facts, feature, chosen, block["outputs"], device)
 
 
 def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -68,11 +68,11 @@ def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int,
                 break
             before = time.monotonic()
             batch = range(start, min(start + size, len(sample)))
-            made = list(pool.map(lambda i: pictures.read(sample, i, model.preprocess.geometry), batch))
+            made = list(pool.map(lambda i: image_sets.read(sample, i, model.preprocess.geometry), batch))
             decoding, before = decoding + time.monotonic() - before, time.monotonic()
             good = [(i, array) for i, array in zip(batch, made, strict=True) if isinstance(array, np.ndarray)]
             unreadable += [
-                f"{sample.pictures[i].name}: {pictures.reason(error)}"
+                f"{sample.pictures[i].name}: {image_sets.reason(error)}"
                 for i, error in zip(batch, made, strict=True)
                 if isinstance(error, Exception)
             ]

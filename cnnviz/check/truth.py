@@ -9,15 +9,15 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
 from cnnviz.activations import regression, segmentation
-from cnnviz.check import pictures, suspicions
+from cnnviz.check import image_sets, suspicions
 from cnnviz.check.feeding import others, written
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen, scores_of
-from cnnviz.network import models
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import label_maps
 from cnnviz.pictures.images import ImageSet
+from cnnviz.pictures.preprocess import prepared
 from cnnviz.pictures.rows import truth_columns
 
 FIRST = 24  # pictures that each other preprocessing is tried on
@@ -34,7 +34,7 @@ def sample(image_set: ImageSet, kind: str, most: int) -> ImageSet:
         known = [picture.mask is not None for picture in image_set.pictures]
     chosen = tuple(picture for picture, has in zip(image_set.pictures, known, strict=True) if has)
     chosen = tuple(picture for picture in chosen if picture.role == "query") or chosen
-    return pictures.chosen(replace(image_set, pictures=chosen) if chosen else image_set, most)
+    return image_sets.chosen(replace(image_set, pictures=chosen) if chosen else image_set, most)
 
 
 def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
@@ -240,7 +240,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
 
     def error(change: dict, rows: np.ndarray) -> np.ndarray | None:
         try:
-            tried = replace(seen.model, preprocess=models.preprocess(full | change, channels))
+            tried = replace(seen.model, preprocess=prepared(full | change, channels))
             arrays = [seen.arrays[i] for i in rows]
             if {"resize", "crop"} & change.keys():
                 arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in rows]

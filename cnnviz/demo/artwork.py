@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cnnviz.demo import backgrounds
+from cnnviz.demo import grounds
 from cnnviz.demo.shapes import KINDS, PALETTE, Colour, mix
 
 _SAMPLES = 3
@@ -25,7 +25,7 @@ def content(size: int = 256) -> Image.Image:
     fine = size * _SAMPLES
     rng = np.random.default_rng(11)
     x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
-    picture, _ = backgrounds.paint("sky", rng, size)
+    picture, _ = grounds.paint("sky", rng, size)
     hills = [
         (0.37, 0.055, 5.0, (0.55, 0.64, 0.76)),
         (0.42, 0.045, 8.0, (0.38, 0.52, 0.47)),
@@ -34,11 +34,11 @@ def content(size: int = 256) -> Image.Image:
     for level, rise, waves, colour in hills:
         line = level + rise * (np.sin(waves * x + 5 * level * 10) + 0.5 * np.sin(2.3 * waves * x + 1)) / 1.5
         picture = _lay(picture, np.broadcast_to(np.array(colour), picture.shape), np.clip((y - line) * size, 0, 1))
-    water, _ = backgrounds.paint("water", rng, size)
+    water, _ = grounds.paint("water", rng, size)
     picture = _lay(picture, water * 0.8 + 0.2 * picture[::-1], np.clip((y - 0.47) * size, 0, 1))
     shore = 0.64 - 0.10 * np.cos(2.2 * np.pi * (x - 0.16)) + 0.05 * x
-    sand, _ = backgrounds.paint("sand", rng, size)
-    grass, _ = backgrounds.paint("grass", rng, size)
+    sand, _ = grounds.paint("sand", rng, size)
+    grass, _ = grounds.paint("grass", rng, size)
     picture = _lay(picture, sand, np.clip((y - shore) * size, 0, 1))
     picture = _lay(picture, grass * 1.08, np.clip((y - shore - 0.025 - 0.01 * np.sin(31 * x)) * size / 3, 0, 1))
 

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from cnnviz.demo.nets import MEAN, SIZE, STD, DemoNet, demo_net, fold, training_net
-from cnnviz.demo.pictures import BACKGROUNDS, CLASSES, draw
+from cnnviz.demo.scenes import BACKGROUNDS, CLASSES, draw
 
 PICTURES = 4800
 EPOCHS = 14

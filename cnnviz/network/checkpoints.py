@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError, unknown
-from cnnviz.network import files
+from cnnviz.network import weight_files
 from cnnviz.network.pickles import StandIn, is_part
 from cnnviz.network.refusals import converted, first_line, refused, some
 
@@ -57,8 +57,8 @@ def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
     Raises UserError that says what the file seems to be.
     """
     at = f"{where}: checkpoint {path}"
-    path = files.chosen(path, at)
-    content = files.content(path, at)
+    path = weight_files.chosen(path, at)
+    content = weight_files.content(path, at)
     chosen, state, others = _choose(content, None if key is None else str(key), path, at)
     spread = next((v.stands_for for v in state.values() if is_part(v)), None)
     if spread:

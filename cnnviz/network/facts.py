@@ -1,9 +1,8 @@
 """What is known of a network without opening it, and what a config chooses of it: layers and the feature vector.
 
 ``network.json`` holds what follows from the network alone. A change of mind about layers must not make everything
-that uses the network run again, so each job resolves its own choices from there. ``python -m cnnviz.network.facts``
-does it once for the views and pages, which read ``model.json``: the same facts with ``chosen`` and ``feature`` as
-configured.
+that uses the network run again, so each job resolves its own choices from there; for the views and pages
+:mod:`cnnviz.network.model` does it once.
 """
 
 import json
@@ -11,8 +10,6 @@ import os
 from pathlib import Path
 
 from cnnviz.errors import UserError, unknown
-from cnnviz.run import atomic
-from cnnviz.run.job import Job, run
 
 SCHEMA = 1
 UNTRIED = {"batch": [1, None], "channels_last": False, "step": 1, "gradients": ""} | {
@@ -55,14 +52,3 @@ def feature(facts: dict, wanted: str) -> dict:
     layer = find(facts, wanted, "feature_layer")
     pooled = ", mean over positions" if layer["height"] * layer["width"] > 1 else ""
     return {"at": [layer["module"], "output"], "name": layer["name"] + pooled, "size": layer["units"]}
-
-
-def main(job: Job) -> None:
-    facts = read(job.inputs["network"])
-    layers, vector = job.model["layers"], job.model["feature_layer"]
-    facts |= {"chosen": chosen(facts, layers), "feature": feature(facts, vector)}
-    atomic.write_text(job.outputs["model"], json.dumps(facts, indent=1))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -81,7 +81,7 @@ def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None
 def stated(kind: str, output: int, outputs: int, score: float) -> str:
     """What a network says of one of its outputs, in a caption: "p = 0.93", "value 31.2" or "score 7.1".
 
-    score: what :meth:`cnnviz.network.models.Model.probabilities` gives. A value is stated as such also where it was
+    score: what :meth:`cnnviz.network.loaded.Model.probabilities` gives. A value is stated as such also where it was
     lowered.
     """
     if kind == REGRESSION:

@@ -19,7 +19,7 @@ def drawn(image_set: ImageSet, geometry: Geometry, each: int) -> dict[str, list[
     """``each`` grounds of every kind that the demo knows; {} for another set."""
     if image_set.config["kind"] != "demo":
         return {}
-    from cnnviz.demo.backgrounds import NAMES, paint
+    from cnnviz.demo.grounds import NAMES, paint
 
     def painted(name: str, k: int) -> Ground:
         ground, _ = paint(name, np.random.default_rng([image_set.config["seed"], NAMES.index(name), k]), 64)

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import UserError
 from cnnviz.pictures import pixels, sizes
-from cnnviz.pictures.files import reason, visible
+from cnnviz.pictures.decoding import reason, visible
 from cnnviz.pictures.rows import Row
 
 THUMBNAIL = 64

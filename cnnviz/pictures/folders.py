@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import files
-from cnnviz.pictures.files import visible
+from cnnviz.pictures import decoding
+from cnnviz.pictures.decoding import visible
 from cnnviz.pictures.rows import ROLES, Other, Row
 
 HIDDEN = "hidden (their names begin with a dot)"
@@ -47,7 +47,7 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
                 others[kind, reason] = count + 1, example
     others = [Other(kind, *counted, reason) for (kind, reason), counted in sorted(others.items())]
     if not found:
-        kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(files.ENDINGS))})"
+        kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(decoding.ENDINGS))})"
         where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
         raise UserError(f"{where}: no {kinds} in there{_instead(others)}")
     return sorted(found, key=lambda row: row.name), others, _told(root, inside, found, inner)
@@ -83,12 +83,12 @@ def _sorted_out(file: _File, every: bool) -> tuple[str | None, str]:
     if file.trouble:
         return "folders", f"cannot be opened ({file.trouble})"
     ending = os.path.splitext(file.name)[1].lower()
-    if every or ending in files.ENDINGS:
+    if every or ending in decoding.ENDINGS:
         return None, ""
     kind = ending or NAMELESS
-    if ending in files.NO_PICTURES or not file.regular:
+    if ending in decoding.NO_PICTURES or not file.regular:
         return kind, ""
-    reason = files.left_out(file.path)
+    reason = decoding.left_out(file.path)
     return (None, "") if reason is None else (kind, reason)
 
 
@@ -145,6 +145,6 @@ def _walk(root: str, start: str) -> Iterator[_File]:
                 is_folder = is_file = False
             if is_folder and not hidden:
                 waiting.append((f"{folder}{entry.name}/", above | {(status.st_dev, status.st_ino)}))
-                if os.path.splitext(entry.name)[1].lower() not in files.ENDINGS:
+                if os.path.splitext(entry.name)[1].lower() not in decoding.ENDINGS:
                     continue
             yield _File(visible(folder + entry.name), entry.path, is_file)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cnnviz.errors import UserError, reporting, unknown
 from cnnviz.pictures import first_look, listing, pixels
-from cnnviz.pictures.files import reason
+from cnnviz.pictures.decoding import reason
 from cnnviz.pictures.rows import Facts, doubtful_order, truth_columns
 from cnnviz.run import atomic
 from cnnviz.slug import slug

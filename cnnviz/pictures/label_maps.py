@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import files, sizes
-from cnnviz.pictures.files import reason, visible
+from cnnviz.pictures import decoding, sizes
+from cnnviz.pictures.decoding import reason, visible
 from cnnviz.pictures.images import ImageSet
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures.paths import root_of
 from cnnviz.pictures.preprocess import Preprocess
 
 IGNORED = 255  # in files, where there are fewer classes
@@ -138,11 +138,11 @@ def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
 
 def _stored(path: Path) -> np.ndarray:
     """The file's own values (h, w, channels); of a palette, and of black and white, their numbers."""
-    files.regular(path)
-    with contextlib.suppress(UnidentifiedImageError), Image.open(path, formats=files.formats()) as picture:
+    decoding.regular(path)
+    with contextlib.suppress(UnidentifiedImageError), Image.open(path, formats=decoding.formats()) as picture:
         if picture.mode in ("P", "1"):
             return np.asarray(picture)[..., None]
-    return np.atleast_3d(np.asarray(files.read(path)[0]))
+    return np.atleast_3d(np.asarray(decoding.read(path)[0]))
 
 
 def _of_colours(values: np.ndarray, colours: Sequence[Sequence[int]], name: str, doubts: Doubts) -> np.ndarray:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnviz.errors import unknown
-from cnnviz.pictures import files, folders, tables
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures import decoding, folders, tables
+from cnnviz.pictures.paths import root_of
 from cnnviz.pictures.rows import Found, Row, in_order, limited
 from cnnviz.run import user_code
 from cnnviz.run.fingerprint import content_hashes
@@ -58,7 +58,7 @@ def _rows(text: str) -> Found:
     config = json.loads(text)
     match config["kind"]:
         case "demo":
-            from cnnviz.demo.pictures import CLASSES
+            from cnnviz.demo.scenes import CLASSES
 
             drawn = ((i, CLASSES[i % len(CLASSES)]) for i in range(config.get("count", 0)))
             every = tuple(Row(f"{name}-{i:04d}", (name,)) for i, name in drawn)
@@ -78,7 +78,7 @@ def _fingerprint(text: str) -> str:
     digest = hashlib.sha256(json.dumps([known, listed.classes, [*map(vars, listed.rows)]]).encode())
     if config["kind"] != "demo":
         paths = [path for row in listed.rows for path in (row.file or row.name, row.mask) if path is not None]
-        digest.update(json.dumps(files.readers({Path(path).suffix.lower() for path in paths})).encode())
+        digest.update(json.dumps(decoding.readers({Path(path).suffix.lower() for path in paths})).encode())
         paths = [os.path.join(root_of(config), path) for path in paths]
         if config.get("loader"):
             paths += user_code.files(config["loader"])

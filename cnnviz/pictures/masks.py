@@ -1,5 +1,6 @@
 """What marks the thing in a picture of an image set: the demo's own truth, or a mask or a box of a table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ def of_picture(image_set: ImageSet, index: int) -> Mask | None:
     """
     picture, config = image_set.pictures[index], image_set.config
     if config["kind"] == "demo":
-        from cnnviz.demo.pictures import draw
+        from cnnviz.demo.scenes import draw
 
         return Mask(draw(config["seed"], int(picture.name.rsplit("-", 1)[1])).mask, False)
     if picture.mask is not None:
@@ -38,3 +39,19 @@ def of_picture(image_set: ImageSet, index: int) -> Mask | None:
         pixels[top : max(bottom, top + 1), left : max(right, left + 1)] = True
         return Mask(pixels, True)
     return None
+
+
+def as_seen(image_set: ImageSet, index: int, geometry: Callable[[Image.Image | np.ndarray], np.ndarray]) -> Mask | None:
+    """The picture's mask, or its filled box, after the network's resize and crop: pixels are bool (h, w).
+
+    geometry: :meth:`cnnviz.pictures.preprocess.Preprocess.geometry`. A pixel belongs to the object if more than half of
+    it does. Returns None if there is no mask or box, or if the crop leaves nothing of it.
+    """
+    mask = of_picture(image_set, index)
+    if mask is None:
+        return None
+    # geometry takes pictures with the image set's number of channels only
+    real = image_set.pixels(index)
+    channels = real.shape[2] if isinstance(real, np.ndarray) else 1
+    seen = geometry(np.repeat(mask.pixels[..., None], channels, 2).astype(np.float32))[..., 0] > 0.5
+    return Mask(seen, mask.is_box) if seen.any() else None

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.errors import UserError
-from cnnviz.pictures import files
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures import decoding
+from cnnviz.pictures.paths import root_of
 from cnnviz.run import user_code
 
 Ends = tuple[float, float, float, float]
@@ -34,13 +34,13 @@ def decoded(config: dict, name: str) -> Image.Image | np.ndarray:
 def stored_in(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[str]]:
     """A file's own values, upright, and what is odd about it: see :func:`files.read`. name: its path below the root."""
     if config["kind"] == "demo":
-        from cnnviz.demo.pictures import draw
+        from cnnviz.demo.scenes import draw
 
         return Image.fromarray(draw(config["seed"], int(name.rsplit("-", 1)[1])).image), []
     path = path_of(config, name)
     if config.get("loader") and path.is_file():
-        return files.numbers(loader(config["loader"])(str(path)))
-    return files.read(path, config.get("alpha") or "drop")
+        return decoding.numbers(loader(config["loader"])(str(path)))
+    return decoding.read(path, config.get("alpha") or "drop")
 
 
 def windowed(values: Image.Image | np.ndarray, window: Sequence[float] | None) -> Image.Image | np.ndarray:

@@ -1,4 +1,4 @@
-"""From a picture to what a network takes, as data. Geometry is pillow's (no torch); values are mapped in models.py.
+"""From a picture to what a network takes, as data. Geometry is pillow's; values are mapped in network/loaded.py.
 
 Order: a fractional crop, then the resize, then a crop in pixels, then channels, range, mean and std.
 """
@@ -180,3 +180,36 @@ def complete(given: dict, authors: dict, channels: int) -> dict:
 def geometry(block: dict) -> Preprocess:
     """Of a complete block what makes the network's input of a picture; the values are as without it."""
     return Preprocess(resize=block["resize"], crop=block["crop"], interpolation=block["interpolation"])
+
+
+def prepared(config: dict, channels: int = 3) -> Preprocess:
+    """The complete block as data; a mean or std may be a number, one for each channel, or a ``.npy`` picture."""
+
+    def constant(key: str) -> np.ndarray:
+        value = config[key]
+        if isinstance(value, str):
+            try:
+                value = np.load(value, allow_pickle=False).astype(np.float32)
+            except (OSError, ValueError, EOFError) as error:
+                raise UserError(f"preprocess.{key}: {value} is no .npy file with numbers: {error}") from error
+            if value.ndim == 3 and value.shape[2] == channels:
+                value = value.transpose(2, 0, 1)
+        array = np.asarray(value, dtype=np.float32)
+        if array.shape not in ((), (channels,)) and not (array.ndim == 3 and array.shape[0] == channels):
+            raise UserError(
+                f"preprocess.{key}: a number, {channels} numbers or a ({channels}, h, w) array for a network of "
+                f"{channels} channels, not an array of shape {array.shape}"
+            )
+        return array
+
+    resize = config["resize"]
+    return Preprocess(
+        resize=resize,
+        crop=config["crop"],
+        interpolation=config["interpolation"],
+        channels=config["channels"],
+        range=float(config["range"]),
+        mean=constant("mean"),
+        std=constant("std"),
+        inputs=channels,
+    )

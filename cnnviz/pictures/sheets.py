@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnviz.errors import UserError, quoted
-from cnnviz.pictures import files
-from cnnviz.pictures.files import visible
-from cnnviz.pictures.places import ENCODINGS
+from cnnviz.pictures import decoding
+from cnnviz.pictures.decoding import visible
+from cnnviz.pictures.paths import ENCODINGS
 
 # What other people call these columns; tried where there is none of the default name.
 USUAL = {
@@ -182,7 +182,7 @@ def _cell(value) -> str:
 def names_a_picture(cells: Sequence[str]) -> bool:
     """Is one of these cells the path of a picture, rather than a title?"""
     return any(
-        os.path.splitext(cell.strip())[1].lower() in files.ENDINGS | files.HEIC | files.LEFT_OUT.keys()
+        os.path.splitext(cell.strip())[1].lower() in decoding.ENDINGS | decoding.HEIC | decoding.LEFT_OUT.keys()
         for cell in cells
     )
 

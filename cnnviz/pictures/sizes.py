@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnnviz.pictures import files, listing
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures import decoding, listing
+from cnnviz.pictures.paths import root_of
 
 SMALL = 96  # pixels
 LARGEST = 16 * 2**20  # bytes of a file that is read whole: SMALL × SMALL pixels of 8 bytes in more than 200 channels
@@ -34,9 +34,9 @@ def common(config: dict) -> tuple[int, int] | None:
 def of_file(path: str) -> tuple[int, int] | None:
     """(height, width) of the upright picture in a file; None where it cannot be told."""
     try:
-        files.regular(Path(path))
+        decoding.regular(Path(path))
         if path.lower().endswith((".npy", ".tif", ".tiff")) and os.path.getsize(path) <= LARGEST:
-            pixels, _ = files.read(Path(path))
+            pixels, _ = decoding.read(Path(path))
             return pixels.shape[:2] if isinstance(pixels, np.ndarray) else pixels.size[::-1]
         if path.lower().endswith(".npy"):
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]

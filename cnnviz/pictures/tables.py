@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from cnnviz.errors import UserError, unknown
 from cnnviz.pictures import sheets
-from cnnviz.pictures.places import Places
+from cnnviz.pictures.paths import Places
 from cnnviz.pictures.rows import ROLES, Row, in_order
 from cnnviz.pictures.sheets import LIST, USUAL, Sheet, names_a_picture, plain
 

@@ -1,6 +1,6 @@
 """The site's front page, the methods page, its style and scripts, the timings and the manifest.
 
-``python -m cnnviz.site.index --config JSON --stamps …/pages.json … --out results/site --manifest …/manifest.json``
+``python -m cnnviz.site.index --config JSON --stamps …/model_pages.json … --out results/site --manifest FILE``
 """
 
 import argparse
@@ -198,7 +198,7 @@ def _techniques(models: list[dict]) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", type=json.loads, required=True, help="title, subtitle, models, as JSON")
-    parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="pages.json")
+    parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="model_pages.json")
     parser.add_argument("--out", type=Path, required=True, help="the site's folder")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--size", type=Path, required=True, metavar="site-size.json")

@@ -29,14 +29,14 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
         finally:
             now = json.loads(json.dumps(stamps.get(id)))  # tuples are lists there
             if now != before == _stamp(folder):  # else a job of another run has just left it
-                (folder / "pages.json").unlink(missing_ok=True)
+                (folder / "model_pages.json").unlink(missing_ok=True)
     images = {
         name: results / "image_sets" / name / "images.json"
         for name in dict.fromkeys(config.get("image_set") for config in models)
         if name
     }
     for name, path in images.items():
-        (path.parent / "pages.json").unlink(missing_ok=True)
+        (path.parent / "picture_pages.json").unlink(missing_ok=True)
         of_set = [stamps[config["model"]] for config in models if config.get("image_set") == name]
         picture_pages.publish(name, path, path.parent / "thumbnails.npy", of_set, results / "site")
     with TemporaryDirectory() as folder:  # not where Snakemake would find it and think it done
@@ -51,6 +51,6 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
 def _stamp(folder: Path) -> dict:
     """What a model's pages that were rendered before are about; empty if there are none."""
     try:
-        return json.loads((folder / "pages.json").read_text("utf-8"))
+        return json.loads((folder / "model_pages.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}

@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--image-set", required=True)
     parser.add_argument("--images", type=Path, required=True, metavar="images.json")
     parser.add_argument("--thumbnails", type=Path, required=True, metavar="thumbnails.npy")
-    parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="pages.json")
+    parser.add_argument("--stamps", type=Path, nargs="*", default=[], metavar="model_pages.json")
     parser.add_argument("--out", type=Path, required=True, help="the site's folder")
     parser.add_argument("--stamp", type=Path, required=True)
     options = parser.parse_args()

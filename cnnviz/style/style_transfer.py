@@ -32,15 +32,15 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
-from cnnviz.ascent.objectives import Objective, gram, layer, match, read
+from cnnviz.ascent.objective_functions import Objective, gram, layer, match, read
 from cnnviz.ascent.parametrisations import Parametrisation, pixels
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
-from cnnviz.style.pictures import (
+from cnnviz.style.sources import (
     SILENT,
     first_stride,
     fitted,
@@ -290,7 +290,7 @@ def settled(model: Model, p: dict, seed: int) -> tuple[Asked, list[float]]:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job, gradients="layers")
+    model = loaded.load(job, gradients="layers")
     if reason := why_not(model):
         raise NotApplicable(reason, model.provenance)
     asked, fit = settled(model, p, job.seed_for("start"))

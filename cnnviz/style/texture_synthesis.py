@@ -23,15 +23,15 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
-from cnnviz.ascent.objectives import gram, match, read
+from cnnviz.ascent.objective_functions import gram, match, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
-from cnnviz.style.pictures import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
+from cnnviz.style.sources import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
 
 COLUMNS = 5
 WEIGHT = 1000.0  # weight of the whole error, as in style transfer, since the optimiser's bound on curvature is absolute
@@ -84,7 +84,7 @@ def errors(model: Model, pictures: Tensor, exemplars: Tensor, layers: Sequence[s
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job, gradients="layers")
+    model = loaded.load(job, gradients="layers")
     if reason := why_not(model):
         raise NotApplicable(reason, model.provenance)
     layers = depths(model, p["layers"])

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 MOST = 16  # largest tested stride
 SHOWN = 3

@@ -37,15 +37,15 @@ norm over the p classes and several noises; ``grid/spectrum``: its amplitudes, f
 import numpy as np
 import torch
 
+from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at
 from cnnviz.ascent.climb import views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
-from cnnviz.ascent.objectives import reach, takes
+from cnnviz.ascent.objective_functions import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, grey, l2, total_variation
-from cnnviz.ascent.scores import chosen, has_maps, judge, objective, score_at
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 from cnnviz.synthesis import checkerboard, published
@@ -243,7 +243,7 @@ def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, 
 
 
 def main(job: Job) -> None:
-    model = models.load(job, gradients="scores")
+    model = loaded.load(job, gradients="scores")
     targets = chosen(model, job.parameters["classes"])
     views = job.seed_for("views")
 

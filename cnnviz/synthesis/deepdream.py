@@ -26,13 +26,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from cnnviz.ascent.loop import ascend, normalised, to_bytes
-from cnnviz.ascent.objectives import layer, read, takes
+from cnnviz.ascent.objective_functions import layer, read, takes
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.transforms import Transform, in_turn, jitter, resize
 from cnnviz.errors import NotApplicable, UserError
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.network import loaded
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -140,7 +140,7 @@ def opened(given: dict) -> Image.Image:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job, gradients="layers")
+    model = loaded.load(job, gradients="layers")
     shown = places(model, p["layers"])
     if not shown:
         raise NotApplicable("This network has no layer with feature maps to dream on.")

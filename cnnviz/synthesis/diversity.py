@@ -19,16 +19,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from cnnviz.ascent import objectives
+from cnnviz.ascent import objective_functions
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
-from cnnviz.ascent.objectives import Objective, reach
+from cnnviz.ascent.objective_functions import Objective, reach
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
+from cnnviz.ascent.unit_pictures import RATE, excited, largest, picture_size, views_of
 from cnnviz.errors import NotApplicable, UserError
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.network.units import of_layer, selective
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
@@ -50,8 +50,8 @@ def pick(model: Model, wanted: str) -> Layer | None:
 
 def likeness(model: Model, layer: Layer, pictures: np.ndarray) -> np.ndarray:
     """cos(G_i, G_j) of (m, h, w, c) uint8 pictures: (m, m) float32."""
-    maps = objectives.read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
-    grams = torch.nn.functional.normalize(objectives.gram(maps).flatten(1).double(), dim=1)
+    maps = objective_functions.read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
+    grams = torch.nn.functional.normalize(objective_functions.gram(maps).flatten(1).double(), dim=1)
     return (grams @ grams.T).float().cpu().numpy()
 
 
@@ -90,7 +90,7 @@ def several(
     unlike = climb(
         {
             "excitation": reach(excited(layer, each) * scale, SHARPNESS * KEPT),
-            "diversity": weight * objectives.diversity(layer.module, group),
+            "diversity": weight * objective_functions.diversity(layer.module, group),
         }
     )
     both = (to_bytes(ascent.pictures) for ascent in (unlike, plain))
@@ -99,7 +99,7 @@ def several(
 
 def main(job: Job) -> None:
     p = job.parameters
-    model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
+    model, forward = loaded.load(job, gradients="layers"), result.read(job.inputs["forward"])
     layer = pick(model, p["layer"])
     if layer is None:
         raise NotApplicable("None of the chosen layers has feature maps, whose Gram matrices could be compared.")

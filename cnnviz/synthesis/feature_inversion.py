@@ -32,15 +32,15 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import Ascent, adam, ascend, momentum, to_bytes
-from cnnviz.ascent.objectives import OUTPUT, match, read
+from cnnviz.ascent.objective_functions import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
 from cnnviz.ascent.regularisers import grey, l2, l6, total_variation
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.hooks import as_it_is
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -151,7 +151,7 @@ def _distance(a: Tensor, b: Tensor) -> np.ndarray:
 
 def main(job: Job) -> None:
     p = job.parameters
-    model = models.load(job, gradients="layers")
+    model = loaded.load(job, gradients="layers")
     image_set = images.read(job.inputs["images"], job.image_set)
     chosen = image_set.probes(job.model["probes"])[: p["pictures"]]
     every = places(model, p["layers"])

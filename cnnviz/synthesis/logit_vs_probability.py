@@ -21,15 +21,15 @@ each 8-bit picture, upright and whole, (n, 2): ``logits``, ``odds`` (log p/(1-p)
 import numpy as np
 import torch
 
+from cnnviz.ascent.class_scores import chosen, judge, log_odds, odds, score_at, scores_of
 from cnnviz.ascent.climb import climb
 from cnnviz.ascent.loop import to_bytes
-from cnnviz.ascent.objectives import logit
+from cnnviz.ascent.objective_functions import logit
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.scores import chosen, judge, log_odds, odds, score_at, scores_of
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
 
 
@@ -57,7 +57,7 @@ def with_odds(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[st
 
 
 def main(job: Job) -> None:
-    model = models.load(job, gradients="scores")
+    model = loaded.load(job, gradients="scores")
     if model.kind == "sigmoid":
         reason = (
             "Each class of this network has a probability of its own, which rises with its score only: "

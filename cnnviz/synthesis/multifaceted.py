@@ -36,16 +36,16 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from cnnviz.ascent.class_scores import judge
 from cnnviz.ascent.loop import ascend, normalised, to_bytes
-from cnnviz.ascent.objectives import OUTPUT, Objective, logit, reach
+from cnnviz.ascent.objective_functions import OUTPUT, Objective, logit, reach
 from cnnviz.ascent.parametrisations import pixels
-from cnnviz.ascent.scores import judge
 from cnnviz.ascent.transforms import in_turn, jitter, resize
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.hooks import hook
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -227,7 +227,7 @@ def features_of(model: Model, pictures: np.ndarray) -> np.ndarray:
 def main(job: Job) -> None:
     p = job.parameters
     features, logits = (np.load(job.inputs[name], mmap_mode="r") for name in ("features", "logits"))
-    model, image_set = models.load(job, gradients="scores"), images.read(job.inputs["images"], job.image_set)
+    model, image_set = loaded.load(job, gradients="scores"), images.read(job.inputs["images"], job.image_set)
     outputs = ([model.label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
     labels = [[output for output in found if output is not None] for found in outputs]
     classes = largest_classes(model, labels, p["classes"])

@@ -1,10 +1,10 @@
 """Optimisation objectives: pictures of one network for different objectives (Olah et al. 2017).
 
 Five pictures start from the same noise and have the same random views. Each ascends another objective (formulas:
-:mod:`cnnviz.ascent.objectives`): one **neuron** (a unit at the centre of its map), its **channel** (the unit at all
-positions), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
-ascended as its log odds (:func:`cnnviz.ascent.scores.odds`). Adam's steps do not depend on the scale of an objective,
-and there is no penalty, so all five are treated alike.
+:mod:`cnnviz.ascent.objective_functions`): one **neuron** (a unit at the centre of its map), its **channel** (the unit
+at all positions), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
+ascended as its log odds (:func:`cnnviz.ascent.class_scores.odds`). Adam's steps do not depend on the scale of an
+objective, and there is no penalty, so all five are treated alike.
 
 The layer is the middle one of the shown layers with maps. The unit is the one with the largest contribution to the
 class: in the class's own picture (by logit) it has the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnviz.ascent.class_scores import chosen, odds, score_at
 from cnnviz.ascent.climb import climb
 from cnnviz.ascent.loop import frozen, to_bytes
-from cnnviz.ascent.objectives import Objective, layer, logit, neuron, read, unit
+from cnnviz.ascent.objective_functions import Objective, layer, logit, neuron, read, unit
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.scores import chosen, odds, score_at
 from cnnviz.errors import NotApplicable
-from cnnviz.network import kinds, models
+from cnnviz.network import kinds, loaded
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
 
 
@@ -118,7 +118,7 @@ def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[
 
 
 def main(job: Job) -> None:
-    model = models.load(job, gradients="scores")
+    model = loaded.load(job, gradients="scores")
     wanted = job.parameters["class"]
     (target,) = chosen(model, 1 if wanted is None else [wanted])
     name = model.classes[target]

@@ -27,11 +27,11 @@ from torch import Tensor
 
 from cnnviz.ascent import regularisers
 from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, frozen, normalised
-from cnnviz.ascent.objectives import Objective
+from cnnviz.ascent.objective_functions import Objective
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.transforms import robust
 from cnnviz.network.hooks import capture, forward
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 FEWEST = 64  # smallest number of steps, so that the stages 0, 4, 48 and the last exist
 MOMENTUM = 0.9

@@ -35,12 +35,12 @@ import numpy as np
 
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.units import RATE, excited, largest, picture_size, views_of
+from cnnviz.ascent.unit_pictures import RATE, excited, largest, picture_size, views_of
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.network.units import boxes, of_layer, selective
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
@@ -108,7 +108,7 @@ def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str,
 
 def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dict]:
     """Every ``count``-th batch from batch ``number`` on, as "batch/array name" → array; and the model's provenance."""
-    model, forward = models.load(job, gradients="layers"), result.read(job.inputs["forward"])
+    model, forward = loaded.load(job, gradients="layers"), result.read(job.inputs["forward"])
     wanted = job.parameters["units"]
     kept = {name: of_layer(forward, name) for name in model.chosen}
     chosen = {name: selective(k, None if wanted == "all" else wanted) for name, k in kept.items()}

@@ -12,17 +12,17 @@ import numpy as np
 from torch import nn
 
 from cnnviz.errors import NotApplicable
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.run.job import Job, run
 
 
-def first_convolution(model: models.Model) -> models.Layer | None:
+def first_convolution(model: loaded.Model) -> loaded.Layer | None:
     """The convolution that is executed first, or None."""
     return next((layer for layer in model.layers if isinstance(model.module(layer.name), nn.Conv2d)), None)
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = loaded.load(job)
     layer = first_convolution(model)
     if layer is None:
         raise NotApplicable("This network has no convolution, so it has no filters in pixel space.")

@@ -17,16 +17,16 @@ import numpy as np
 from torch import nn
 
 from cnnviz.errors import NotApplicable, unknown
-from cnnviz.network import models
+from cnnviz.network import loaded
 from cnnviz.run.job import Job, run
 
 
-def convolutions(model: models.Model) -> list[str]:
+def convolutions(model: loaded.Model) -> list[str]:
     """Names of all convolutions in execution order."""
     return [layer.name for layer in model.layers if isinstance(model.module(layer.name), nn.Conv2d)]
 
 
-def automatic(model: models.Model) -> list[str]:
+def automatic(model: loaded.Model) -> list[str]:
     """Names of at most three convolutions after the first one: the first, middle and last of those above 1 × 1."""
     later = convolutions(model)[1:]
     wide = [name for name in later if max(model.module(name).kernel_size) > 1] or later
@@ -52,7 +52,7 @@ def chosen(weights: np.ndarray, units: int, inputs: int, order: str, groups: int
 
 
 def main(job: Job) -> None:
-    model = models.load(job)
+    model = loaded.load(job)
     asked = job.parameters
     names = automatic(model) if asked["layers"] == "auto" else [model.layer(name).name for name in asked["layers"]]
     if not names:

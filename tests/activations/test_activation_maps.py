@@ -6,7 +6,7 @@ import torch
 
 from cnnviz.activations import activation_maps
 from cnnviz.activations.activation_maps import quantised
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.run.job import perform
@@ -34,11 +34,11 @@ def done(make_job, index, tmp_path):
     listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     job = make_job(block, "activation_maps", parameters={"pictures": 3})
     activation_maps.main(job)
     image_set = images.read(job.inputs["images"], job.image_set)
-    return job, models.load(job), image_set, result.read(job.outputs["result"])
+    return job, loaded.load(job), image_set, result.read(job.outputs["result"])
 
 
 def test_levels_keep_a_map_to_a_part_in_510_of_its_range():

@@ -23,7 +23,7 @@ from cnnviz.activations.forward import (
     right_outputs,
     sampled,
 )
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.network.receptive_field import receptive_fields
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
@@ -248,7 +248,7 @@ def write_model(make_job, index, tmp_path) -> dict:
     listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     return block
 
 
@@ -260,7 +260,7 @@ def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, inde
     forward.main(job)
     got = result.read(outputs["result"])
     first = [path.read_bytes() for path in outputs.values()]
-    model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
+    model, image_set = loaded.load(job), images.read(job.inputs["images"], job.image_set)
     x = model.pictures(list(image_set.arrays(model.preprocess.geometry)))
     logits = model.logits(x)
     features = np.load(outputs["features"], mmap_mode="r")

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from cnnviz.activations import forward, maximal_patches
-from cnnviz.network.models import Layer, Model
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result

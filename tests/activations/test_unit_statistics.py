@@ -9,7 +9,7 @@ from torch import nn
 
 from cnnviz.activations import forward, unit_statistics
 from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.views import unit_statistics as drawn
@@ -50,14 +50,14 @@ def done(make_job, index, tmp_path):
     listed = [(row.name, row.labels[0]) for row in listing.rows(config)]
     classes = sorted({label for _, label in listed})
     index(tmp_path / "images.json", [(name, classes.index(label)) for name, label in listed], classes)
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
     job = make_job(block, outputs=outputs)
     job = type(job)(**vars(job) | {"parameters": {"batch": 5, "top": 4}})
     forward.main(job)
     section = {"inputs": {"forward": outputs["result"]}, "outputs": {"result": tmp_path / "result.npz"}}
     unit_statistics.main(type(job)(**vars(job) | section))
-    model, image_set = models.load(job), images.read(job.inputs["images"], job.image_set)
+    model, image_set = loaded.load(job), images.read(job.inputs["images"], job.image_set)
     x = model.normalise(model.pictures(list(image_set.arrays(model.preprocess.geometry))))
     first = model.net[0](x)
     plain = {"conv1": first.numpy().copy(), "conv2": model.net[2](nn.functional.relu(first)).numpy()}

@@ -12,8 +12,8 @@ from cnnviz.adversarial import fooling_images
 from cnnviz.adversarial.fooling_images import fool, noisy, norms, targets
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.errors import UserError
-from cnnviz.network import models
-from cnnviz.network.models import Layer, Model
+from cnnviz.network import loaded, network
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures import images, listing
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
@@ -118,7 +118,7 @@ def test_the_job_on_the_demo_net_says_what_a_recount_of_the_bytes_says(make_job,
     block |= {"preprocess": {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}, "probes": 4}
     parameters = {"target": "runner_up", "epsilon": 16, "step": 50, "steps": 60, "noise": 3}
     classes = listing.classes({"kind": "demo"})
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     names = [f"{classes[i % 12]}-{i:04d}" for i in range(24)]
     pictures = [{"id": n, "name": n, "label": i % 12, "width": 64, "height": 64} for i, n in enumerate(names)]
     index = {"schema": images.SCHEMA, "classes": classes, "pictures": pictures, "skipped": []}
@@ -126,7 +126,7 @@ def test_the_job_on_the_demo_net_says_what_a_recount_of_the_bytes_says(make_job,
     job = make_job(block, "fooling_images", parameters=parameters)
     fooling_images.main(job)
     left = result.read(job.outputs["result"])
-    model = models.load(job)
+    model = loaded.load(job)
     arrays = left.arrays
     difference = arrays["fooled"].astype(float) - arrays["pictures"].astype(float)
     np.testing.assert_array_equal(arrays["linf"], np.abs(difference).max((1, 2, 3)))
@@ -159,9 +159,9 @@ def test_nets_that_others_trained_name_95_of_100_photographs_as_told_within_8_le
     files = sorted(shared.glob(pictures))[::5][:20]
     arguments = {"arch_json_path": f"{shared}/models/{net}.arch.json"}
     block = block | {"factory": f"{shared}/nets.py:load", "arguments": arguments}
-    models.main(make_job(block))
+    network.main(make_job(block))
     job = make_job(block, "fooling_images")
-    model, p = models.load(job), job.parameters
+    model, p = loaded.load(job), job.parameters
     x = model.pictures([model.preprocess.geometry(Image.open(file).convert("RGB")) for file in files])
     x = model.pictures(list(to_bytes(x)))
     with torch.no_grad():

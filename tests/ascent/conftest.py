@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.network.models import Layer, Model
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
 
 

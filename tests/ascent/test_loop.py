@@ -6,7 +6,7 @@ import torch
 
 from cnnviz.ascent import loop
 from cnnviz.ascent.loop import adam, ascend, lbfgs, momentum, normalised, to_bytes
-from cnnviz.ascent.objectives import logit, neuron, unit
+from cnnviz.ascent.objective_functions import logit, neuron, unit
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.regularisers import l2, total_variation
 from cnnviz.ascent.transforms import random_view

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from cnnviz.attribution import attribution_check as check
-from cnnviz.attribution import scores
+from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.network import models
+from cnnviz.network import network
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.run.job import perform
@@ -29,7 +29,7 @@ def test_deletion_and_insertion_of_an_additive_model_are_the_closed_form():
         return (pictures * weight).sum((1, 2, 3))
 
     worth = (weight * (x - grey)).sum(1)[0].flatten().numpy()  # what a pixel adds
-    order = scores.ranking(worth.reshape(8, 8), np.random.default_rng(0))
+    order = map_scores.ranking(worth.reshape(8, 8), np.random.default_rng(0))
     made = check.curves(additive, x, order, steps=16, gone=grey)
     lost = np.concatenate([[0], np.cumsum(worth[order])])[:: 64 // 16]
     np.testing.assert_allclose(made, float(additive(x)) - lost, rtol=1e-12)
@@ -37,7 +37,7 @@ def test_deletion_and_insertion_of_an_additive_model_are_the_closed_form():
     np.testing.assert_allclose(back, float(additive(grey)) + lost, rtol=1e-12)
     # no other order falls faster, and the opposite one falls slowest
     areas = [
-        scores.area(check.curves(additive, x, o, steps=16, gone=grey))
+        map_scores.area(check.curves(additive, x, o, steps=16, gone=grey))
         for o in (order, np.random.default_rng(1).permutation(64), order[::-1].copy())
     ]
     assert areas[0] < areas[1] < areas[2]
@@ -115,7 +115,7 @@ def made(make_job, tmp_path, index):
     classes = listing.classes({"kind": "demo"})
     index(tmp_path / "images.json", [(f"{classes[i % 12]}-{i:04d}", i % 12) for i in range(24)], classes)
     block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [64, 64]}, "probes": 8}
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
 
     def run(monkeypatch, methods, **parameters):
         explained = make_job(block, "saliency", outputs={"result": tmp_path / "saliency.npz"})
@@ -161,7 +161,7 @@ def test_the_check_tells_maps_apart(made, monkeypatch):
     assert (rank[:, 1:3] == pytest.approx(1)) and (rank[:, 0, -1] < 0.95).all()
     assert left.numbers["blocks"][-1] == "conv1"
     for row in (row for c in left.numbers["checks"] for row in c["rows"] if row["name"] in ("noise", "random")):
-        assert row["against"]["chance"]["verdict"] == scores.UNKNOWN
+        assert row["against"]["chance"]["verdict"] == map_scores.UNKNOWN
     json.dumps(left.numbers, allow_nan=False)
 
 
@@ -202,7 +202,7 @@ def test_the_mask_as_a_map_scores_one(made, monkeypatch):
     rows = {c["check"]: {row["name"]: row for row in c["rows"]} for c in left.numbers["checks"]}
     for name in ("pointing", "mass"):
         assert rows[name]["truth"]["mean"] == 1 and rows[name]["truth"]["low"] > 0.5
-        assert rows[name]["truth"]["against"]["chance"]["verdict"] == scores.YES
+        assert rows[name]["truth"]["against"]["chance"]["verdict"] == map_scores.YES
         assert rows[name]["uniform"]["mean"] == pytest.approx(left.arrays["masks"].mean())
     assert not left.numbers["weights"] and not left.numbers["blocks"]
 

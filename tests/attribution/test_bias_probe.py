@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnviz.attribution import bias_probe
-from cnnviz.network import models
+from cnnviz.network import network
 from cnnviz.pictures import backgrounds, listing
 from cnnviz.run import result
 from cnnviz.run.job import perform
@@ -29,7 +29,7 @@ def probed(make_job, index_all):
     """probed(model block, …) → the result on the demo's pictures."""
 
     def run(block, **parameters):
-        models.main(make_job(block, set_classes=index_all))
+        network.main(make_job(block, set_classes=index_all))
         job = make_job(block, "bias_probe", {"kind": "demo", "count": 240}, parameters=parameters)
         perform(bias_probe.main, job)
         return result.read(job.outputs["result"])
@@ -89,7 +89,7 @@ def test_the_answers_are_those_of_pictures_pasted_by_hand(probed):
     left = probed(
         DEMO | {"checkpoint": str(WEIGHTS / "biased.safetensors")}, classes=["wolf"], pictures=6, placements=1
     )
-    from cnnviz.demo.pictures import draw
+    from cnnviz.demo.scenes import draw
 
     assert left.arrays["example"].shape == (1, 10, 64, 64, 3)
     first = draw(1, int(left.arrays["object"][0]))
@@ -107,7 +107,7 @@ def test_no_class_without_masks(make_job, index, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "p" / "a.png")
     index(tmp_path / "images.json", [("a.png", 0)], [f"c{i}" for i in range(12)])
     image_set = {"kind": "folder", "path": str(tmp_path / "p")}
-    models.main(make_job(DEMO, image_set=image_set, set_classes=[f"c{i}" for i in range(12)]))
+    network.main(make_job(DEMO, image_set=image_set, set_classes=[f"c{i}" for i in range(12)]))
     job = make_job(DEMO, "bias_probe", image_set)
     perform(bias_probe.main, job)
     left = result.read(job.outputs["result"])

@@ -18,8 +18,8 @@ from cnnviz.attribution.grad_cam import METHODS, cam, enlarged, evidence, guided
 from cnnviz.attribution.probes import NotApplicable
 from cnnviz.attribution.projections import of_classes
 from cnnviz.errors import UserError
-from cnnviz.network import layers, models
-from cnnviz.network.models import Model
+from cnnviz.network import layers, loaded, network
+from cnnviz.network.loaded import Model
 from cnnviz.network.relu import GUIDED
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
@@ -210,7 +210,7 @@ def test_a_job_leaves_out_what_does_not_apply_and_says_so(activation, make_job, 
     block = {"factory": f"{tmp_path}/net.py:net", "arguments": {"activation": activation}, "probes": 2}
     block["preprocess"] = {"resize": [16, 16]}
     job = make_job(block, "grad_cam", {"kind": "folder", "path": str(tmp_path)})
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     grad_cam.main(job)
     left = result.read(job.outputs["result"])
     shown = [m["name"] for m in left.numbers["methods"]]
@@ -242,8 +242,8 @@ def test_a_cat_and_a_dog_light_up_for_their_classes(shared, make_job):
     block |= {"classes": str(shared / "imagenet_classes.json")}
     block |= {"preprocess": {"channels": "BGR", "range": 255, "mean": [104, 117, 123], "std": 1, "resize": [227, 227]}}
     job = make_job(block)
-    models.main(job)
-    model = models.load(job)
+    network.main(job)
+    model = loaded.load(job)
     pixels = model.preprocess.geometry(Image.open(shared / "contents" / "cat_dog.jpg").convert("RGB"))
     targets = torch.tensor([model.output("tiger cat"), model.output("tabby"), model.output("bull mastiff")])
     maps = heat(evidence(model, model.pictures([pixels]), targets), (227, 227))

@@ -11,7 +11,7 @@ from cnnviz.attribution.guided_backprop import METHODS
 from cnnviz.attribution.probes import NotApplicable
 from cnnviz.attribution.projections import of_classes
 from cnnviz.network import layers
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.network.relu import DECONVNET, GUIDED
 from cnnviz.pictures.preprocess import Preprocess
 

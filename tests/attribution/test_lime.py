@@ -10,8 +10,8 @@ from torch import nn
 
 from cnnviz.attribution import lime
 from cnnviz.attribution.lime import explain, mean_colours, neutral, superpixels, switches
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.network import network
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 
@@ -161,7 +161,7 @@ def test_a_picture_s_map_does_not_depend_on_the_others(make_job, tmp_path, index
     left = []
     for probes in (["fish-0000", "wolf-0011", "husky-0010"], ["husky-0010"]):
         block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [32, 32]}, "probes": probes}
-        models.main(make_job(block, set_classes=[f"c{i}" for i in range(12)]))
+        network.main(make_job(block, set_classes=[f"c{i}" for i in range(12)]))
         lime.main(job := make_job(block, "lime", parameters={"samples": 60, "superpixels": 12}))
         left.append(result.read(job.outputs["result"]))
     (many, one) = (r.arrays for r in left)

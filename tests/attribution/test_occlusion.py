@@ -15,9 +15,9 @@ from cnnviz.attribution import occlusion as technique
 from cnnviz.attribution.incremental import Masked
 from cnnviz.attribution.occlusion import occlusion, pixels, places, settled, spread
 from cnnviz.demo.nets import demo_net
-from cnnviz.demo.pictures import draw
+from cnnviz.demo.scenes import draw
 from cnnviz.errors import UserError
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.run import result
 from cnnviz.views.occlusion import starts
 
@@ -355,7 +355,7 @@ def test_the_job_masks_with_the_mean_colour_of_the_set(make_job, tmp_path, index
     index(tmp_path / "images.json", names, classes)
     block = {"factory": "cnnviz/demo/nets.py:demo_net", "preprocess": {"resize": [64, 64]}, "probes": 2}
     block["checkpoint"] = "cnnviz/demo/weights/biased.safetensors"
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     job = make_job(block, "occlusion", parameters={"stride": 8})
     technique.main(job)
     left = result.read(job.outputs["result"])
@@ -365,7 +365,7 @@ def test_the_job_masks_with_the_mean_colour_of_the_set(make_job, tmp_path, index
     assert left.numbers["methods"] == [{"name": "occlusion", "signed": True, "caveat": ""}]
     json.dumps(left.parameters)
 
-    net, model = shipped("biased"), models.load(job)
+    net, model = shipped("biased"), loaded.load(job)
     z = model.normalise(model.pictures([pictures[1]]))
     blank = model.normalise(torch.tensor(left.parameters["colour"]).reshape(1, 3, 1, 1).expand_as(z))
     target = int(left.arrays["targets"][1, 0])

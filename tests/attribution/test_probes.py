@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from cnnviz.attribution.probes import Method, NotApplicable, attribute, targets
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.network import network
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 
@@ -55,7 +55,7 @@ def job(make_job, tmp_path, index):
     classes = [f"c{i}" for i in range(12)]
     index(tmp_path / "images.json", names, classes)
     block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [16, 16]}, "probes": 3}
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     return make_job(block, "saliency")
 
 

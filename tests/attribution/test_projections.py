@@ -12,8 +12,8 @@ from torch import nn
 from cnnviz.activations import forward, maximal_patches
 from cnnviz.attribution import projections
 from cnnviz.attribution.projections import of_neurons, shares
-from cnnviz.network import hooks, models
-from cnnviz.network.models import Layer, Model
+from cnnviz.network import hooks, loaded, network
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.network.receptive_field import receptive_fields
 from cnnviz.network.relu import DECONVNET, GUIDED
 from cnnviz.network.units import choose
@@ -75,8 +75,8 @@ def test_outside_of_the_field_it_is_exactly_0_on_a_real_net_too(shared, make_job
     block = {"factory": f"{shared}/nets.py:load", "arguments": {"arch_json_path": str(arch)}}
     block |= {"preprocess": {"channels": "BGR", "range": 255, "mean": [104, 117, 123], "std": 1, "crop": 67}}
     job = make_job(block)
-    models.main(job)
-    model = models.load(job)
+    network.main(job)
+    model = loaded.load(job)
     layer, x = model.layer("fire4"), torch.rand(1, 3, 67, 67, generator=torch.Generator().manual_seed(1))
     with hooks.capture(model.net, [layer.module], stop=True) as captured:
         unit = int(hooks.forward(model.net, model.normalise(x), captured)[layer.module][0, :, 4, 3].argmax())

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from cnnviz.attribution import saliency_segmentation as segmentation
 from cnnviz.attribution.gradients import saliency
 from cnnviz.attribution.saliency_segmentation import cut, held_against, iou, largest_piece, seeds, three_channels
-from cnnviz.demo.pictures import draw
-from cnnviz.network import models
+from cnnviz.demo.scenes import draw
+from cnnviz.network import network
 from cnnviz.pictures.masks import Mask
 from cnnviz.run import result
 
@@ -123,7 +123,7 @@ def test_what_the_job_leaves(make_job, tmp_path, index):
     classes = [f"c{i}" for i in range(12)]
     index(tmp_path / "images.json", names, classes)
     block = {"factory": f"{tmp_path}/net.py:net", "preprocess": {"resize": [64, 64]}, "probes": 2}
-    models.main(make_job(block, set_classes=classes))
+    network.main(make_job(block, set_classes=classes))
     segmentation.main(job := make_job(block, "saliency_segmentation"))
     left = result.read(job.outputs["result"])
     arrays = left.arrays

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cnnviz import config
-from cnnviz.check import feeding, network
+from cnnviz.check import feeding, networks
 from cnnviz.check.limit import OutOfTime, within
 
 NETS = """
@@ -80,7 +80,7 @@ def checked(tmp_path):
             Image.new("RGB", (16, 16), (10 * i, 0, 0)).save(path)
         sets = {"s": {"kind": "folder", "path": str(tmp_path / "s")}} | (sets or {})
         found, at = {}, None
-        for line in network.check(config.complete({"image_sets": sets, "models": blocks, "device": "cpu"}), seconds):
+        for line in networks.check(config.complete({"image_sets": sets, "models": blocks, "device": "cpu"}), seconds):
             if not line.mark:
                 at = found.setdefault(line.name, [])
             else:

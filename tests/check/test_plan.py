@@ -12,9 +12,9 @@ from cnnviz.site.size import expected
 
 DRY_RUN = """
 [Fri Nov 20 17:23:35 2026]
-rule image_set:
+rule images:
     output: r/image_sets/s/images.json, r/image_sets/s/thumbnails.npy
-    log: r/logs/image_sets/s.log
+    log: r/logs/image_sets/s.images.log
 rule forward:
     input: r/models/m/network.json
     output: r/models/m/forward/result.npz, r/models/m/forward/features.npy

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cnnviz.check import preprocessing
-from cnnviz.network import models
+from cnnviz.network import loaded
+from cnnviz.pictures.preprocess import prepared
 
 IMAGENET = {"channels": "RGB", "range": 1, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]} | {
     "resize": 256,
@@ -18,9 +19,7 @@ CAFFE = IMAGENET | {"channels": "BGR", "range": 255, "mean": [104, 117, 123], "s
 def effect(block, channels=3):
     """What a block makes of three grey levels and of red."""
     x = torch.tensor([[0, 0, 0], [0.5, 0.5, 0.5], [1, 1, 1], [1, 0, 0]])[:, :channels, None, None]
-    model = models.Model(
-        "m", None, models.preprocess(block, channels), (), (), ("", ""), "", 0, (), (), None, {}, channels
-    )
+    model = loaded.Model("m", None, prepared(block, channels), (), (), ("", ""), "", 0, (), (), None, {}, channels)
     return model.normalise(x).flatten().tolist()
 
 

@@ -10,7 +10,7 @@ import torch
 
 from cnnviz.demo import train
 from cnnviz.demo.nets import demo_net, fold, training_net
-from cnnviz.demo.pictures import CLASSES, draw
+from cnnviz.demo.scenes import CLASSES, draw
 
 WEIGHTS = Path(train.__file__).parent / "weights"
 WOLF = CLASSES.index("wolf")
@@ -162,5 +162,5 @@ def test_wrong_arguments_are_refused_before_any_work(wrong, capsys):
 
 
 def test_drawing_needs_no_torch():
-    code = "import sys, cnnviz.demo.pictures, cnnviz.demo.artwork; sys.exit('torch' in sys.modules)"
+    code = "import sys, cnnviz.demo.scenes, cnnviz.demo.artwork; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=WEIGHTS.parents[2]).returncode == 0

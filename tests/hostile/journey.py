@@ -145,9 +145,9 @@ class Journey:
             listed = words(config=json.dumps(self.image_set), threads=1, index=self.inputs["images"])
             call("cnnviz.pictures.images", *listed, *words(thumbnails=self.inputs["thumbnails"]))
         parameters = {"checkpoint": "", "set_classes": listing.classes(self.image_set)}
-        if not self.job("network", "cnnviz.network.models", parameters, (), {"network": at / "network.json"}):
+        if not self.job("network", "cnnviz.network.network", parameters, (), {"network": at / "network.json"}):
             return
-        if not self.job("model", "cnnviz.network.facts", {}, ["network"], {"model": at / "model.json"}):
+        if not self.job("model", "cnnviz.network.model", {}, ["network"], {"model": at / "model.json"}):
             return
         left = {"result": at / "forward.npz", "features": at / "features.npy", "logits": at / "logits.npy"}
         forward = self.job("forward", FILES["forward"], {"batch": 3, "top": 2}, ["network", "images"], left)

@@ -6,7 +6,7 @@ What is accepted goes on to the listing of its pictures and to its networks.
 import pytest
 
 from cnnviz import config
-from cnnviz.network import doors, models
+from cnnviz.network import doors, network
 from cnnviz.pictures import listing
 from tests.hostile import configs
 from tests.hostile.oracle import Wrong, said_by
@@ -39,10 +39,10 @@ def through(broken: configs.Broken) -> str:
         if said := said_by(lambda block=block, of_set=of_set: listing.check_probes(of_set, block["probes"]), 1):
             return f"probes of {id}: {said}"
 
-        def network(id=id, block=block, of_set=of_set):
-            models.describe(doors.build(block, id, full["seed"]), block, id, listing.classes(of_set))
+        def described(id=id, block=block, of_set=of_set):
+            network.describe(doors.build(block, id, full["seed"]), block, id, listing.classes(of_set))
 
-        if said := said_by(network, 10):
+        if said := said_by(described, 10):
             return f"network {id}: {said}"
     return "accepted"
 

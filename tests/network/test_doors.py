@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import doors, models
+from cnnviz.network import doors, loaded, network
 
 FACTORY = """
 import dataclasses
@@ -91,7 +91,7 @@ def test_a_selector_finds_the_scores(block, form, select):
 def test_a_wrong_selector_says_what_there_is(block, make_job, form, select, said):
     made = block(arguments={"form": form}, outputs={"select": select})
     with pytest.raises(UserError, match=said):
-        models.describe(doors.build(made, "net", 0), made, "net", ())
+        network.describe(doors.build(made, "net", 0), made, "net", ())
 
 
 @pytest.mark.parametrize("form", ["plain", "flat"])
@@ -102,14 +102,14 @@ def test_a_yes_or_no_output_becomes_two_classes_with_its_probability(block, form
     z = doors.build(block(arguments={"outputs": 1}), "net", 0).net
     z._forward_hooks.clear()
     torch.testing.assert_close(two.softmax(1)[:, 1], z(x)[:, 0].sigmoid())
-    facts = models.describe(doors.build(made, "net", 0), made, "net", ("cat", "dog"))
+    facts = network.describe(doors.build(made, "net", 0), made, "net", ("cat", "dog"))
     assert facts["classes"] == ["cat", "dog"] and facts["kind"] == "softmax"
 
 
 def test_one_output_needs_a_word(block):
     made = block(arguments={"outputs": 1})
     with pytest.raises(UserError, match="kind: binary"):
-        models.describe(doors.build(made, "net", 0), made, "net", ())
+        network.describe(doors.build(made, "net", 0), made, "net", ())
 
 
 @pytest.mark.parametrize(("form", "kind"), [("softmax", "softmax"), ("sigmoid", "sigmoid")])
@@ -125,8 +125,8 @@ def test_probabilities_become_scores_again(block, make_job, form, kind):
 def test_sigmoid_probabilities_are_each_classs_own(block, make_job, tmp_path):
     made = block(outputs={"kind": "sigmoid"})
     job = make_job({k: made[k] for k in ("factory", "preprocess", "outputs")}, set_classes=["a", "b", "c"])
-    models.main(job)
-    model = models.load(job)
+    network.main(job)
+    model = loaded.load(job)
     z = torch.tensor([[0.0, 2.0, -1.0]])
     torch.testing.assert_close(model.probabilities(z), z.sigmoid())
     assert json.loads(job.inputs["network"].read_text())["kind"] == "sigmoid"
@@ -163,19 +163,19 @@ def test_torchvision_preprocesses_as_its_authors_do(make_job):
     block = make_job({"torchvision": "inception_v3", "weights": "random", "arguments": {"num_classes": 2}}).model
     built = doors.build(block, "net", 0)
     assert (built.preprocess["resize"], built.preprocess["crop"]) == (342, 299)
-    assert models.describe(built, block, "net", ())["input"] == [3, 299, 299]
+    assert network.describe(built, block, "net", ())["input"] == [3, 299, 299]
 
 
 def test_timm_by_name(make_job, tmp_path):
     timm = pytest.importorskip("timm")
     block = make_job({"timm": "test_vit", "weights": "random", "arguments": {"num_classes": 4}}).model
     built = doors.build(block, "net", 0)
-    facts = models.describe(built, block, "net", ())
+    facts = network.describe(built, block, "net", ())
     assert facts["input"] == [3, 160, 160] and built.described == "timm's test_vit, random weights"
     assert facts["layers"][1]["layout"] == "tokens"
     torch.save(timm.create_model("test_vit", num_classes=6).state_dict(), tmp_path / "w.pt")
     block = make_job({"timm": "test_vit", "checkpoint": str(tmp_path / "w.pt")}).model
-    assert len(models.describe(doors.build(block, "net", 0), block, "net", ())["classes"]) == 6
+    assert len(network.describe(doors.build(block, "net", 0), block, "net", ())["classes"]) == 6
     with pytest.raises(UserError, match="'resnet50'"):
         doors.build(make_job({"timm": "resnet5o"}).model, "net", 0)
 
@@ -190,6 +190,6 @@ def test_a_network_of_one_or_five_channels_is_seen_as_such(make_job):
     for channels in (1, 5):
         net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         block = make_job({"torchvision": "alexnet", "preprocess": {"resize": [12, 10]}}).model
-        facts = models.describe(doors.Built(net.eval(), "a net", {}), block, "net", ())
+        facts = network.describe(doors.Built(net.eval(), "a net", {}), block, "net", ())
         assert facts["channels"] == channels and facts["input"] == [channels, 12, 10]
         assert facts["preprocess"]["mean"] == 0

@@ -9,7 +9,7 @@ from torch import nn
 from cnnviz.check.seen import opened
 from cnnviz.config import complete
 from cnnviz.errors import UserError
-from cnnviz.network import doors, fixed_inputs, models
+from cnnviz.network import doors, fixed_inputs, network
 
 NETS = """
 import torch
@@ -61,7 +61,7 @@ def model(tmp_path):
         block = {"factory": f"{tmp_path}/nets.py:{name}", "inputs": inputs, "preprocess": {"resize": [8, 8]}}
         block = complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": block}})["models"]["m"]
         built = doors.build(block, "m", 0)
-        return opened(built, models.describe(built, block, "m", []), block, torch.device("cpu"))
+        return opened(built, network.describe(built, block, "m", []), block, torch.device("cpu"))
 
     return made
 

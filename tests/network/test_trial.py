@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.network import doors, models, trial
+from cnnviz.network import doors, network, trial
 
 SIZE = (32, 32)
 
@@ -52,7 +52,7 @@ def described(tmp_path, monkeypatch):
         full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": block}})["models"]["m"]
         monkeypatch.setitem(doors._DOORS, "factory", lambda *_: doors.Built(make(), "a net", {}))
         built = doors.build(full, "m", 0)
-        return models.describe(built, full, "m", ()), built.net
+        return network.describe(built, full, "m", ()), built.net
 
     return describe
 
@@ -477,7 +477,7 @@ def test_outputs_that_are_never_finite_are_named(described, hidden, said, value)
     facts, _ = described(member(forward))
     assert facts["trial"]["not_finite"] == hidden
     with pytest.raises(UserError, match=said) if hidden else contextlib.nullcontext():
-        models.check_scores(facts)
+        network.check_scores(facts)
 
 
 class Seldom(Net):

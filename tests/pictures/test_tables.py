@@ -9,8 +9,8 @@ from PIL import Image
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.pictures import files, listing
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures import decoding, listing
+from cnnviz.pictures.paths import root_of
 
 PATHS = [f"shots/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)]
 LABELS = ["cat"] * 3 + ["dog"] * 3
@@ -89,7 +89,7 @@ def test_json_that_is_not_one_object_a_picture_is_told_so(place, content):
 def test_an_address_is_no_file(place):
     (row,) = found(place, "path,label\nhttps://example.org/0.png,cat\n").rows
     with pytest.raises(ValueError, match="an address, not a file"):
-        files.read(place / row.name)
+        decoding.read(place / row.name)
 
 
 def test_whatever_the_form_the_pictures_and_their_labels_are_found(place):

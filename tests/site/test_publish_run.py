@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from cnnviz.demo import pictures
+from cnnviz.demo import scenes
 from cnnviz.site import edition
 from tests import checkout as checkouts
 from tests.site import static
@@ -26,7 +26,7 @@ def photograph(number: int) -> bytes:
     exif.get_ifd(0x8825)[0x1B] = b"SecretPlace"
     exif.get_ifd(0x8825)[2] = (48.0, 8.0, 7.0)
     stream = io.BytesIO()
-    Image.fromarray(pictures.draw(1, number).image).save(stream, "JPEG", exif=exif.tobytes(), comment=b"SecretComment")
+    Image.fromarray(scenes.draw(1, number).image).save(stream, "JPEG", exif=exif.tobytes(), comment=b"SecretComment")
     assert all(mark in stream.getvalue() for mark in MARKS)
     return stream.getvalue()
 
@@ -36,7 +36,7 @@ class Checkout(checkouts.Checkout):
 
     def configure(self, **changes) -> None:
         for i in range(COUNT):
-            name = pictures.CLASSES[i % len(pictures.CLASSES)]
+            name = scenes.CLASSES[i % len(scenes.CLASSES)]
             path = self.folder / "photos" / name / f"{name}-{i:04d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(photograph(i))

@@ -191,7 +191,7 @@ def test_partial_renders_what_exists(tmp_path):
     assert index.text.count("could not be loaded") == 2 and "third" in index.text
     model = static.Page((results / "site" / "models" / "nasty-1" / "index.html").read_text("utf-8"))
     assert "no such checkpoint net.pt" in model.text
-    assert not list(results.rglob("pages.json")), "a stamp would hide from Snakemake that there is work left"
+    assert not list(results.rglob("model_pages.json")), "a stamp would hide from Snakemake that there is work left"
 
 
 def test_commands_and_that_they_never_load_torch(tmp_path):
@@ -204,7 +204,7 @@ def test_commands_and_that_they_never_load_torch(tmp_path):
         arguments = [f"cnnviz.site.{module}", "--config", json.dumps(config), "--out", results / "site", *arguments]
         subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True)
 
-    stamp, manifest = folder / "pages.json", results / "site" / "manifest.json"
+    stamp, manifest = folder / "model_pages.json", results / "site" / "manifest.json"
     command(
         "model_pages", synthetic.config("alexnet"), "--model", folder / "model.json", "--sections", folder / "sections",
         "--stamp", stamp, "--log-folder", results / "logs" / "alexnet",

@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz.ascent.objectives import gram, read
+from cnnviz.ascent.objective_functions import gram, read
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.errors import UserError
-from cnnviz.network import models
+from cnnviz.network import network
 from cnnviz.run import result
 from cnnviz.style import style_transfer
-from cnnviz.style.pictures import fitted, luminance, middle
+from cnnviz.style.sources import fitted, luminance, middle
 from cnnviz.style.style_transfer import (
     Asked,
     Variant,
@@ -229,7 +229,7 @@ class Fixed(nn.Module):
 def test_a_net_that_takes_its_own_size_only_sees_all_at_that_size(make_job, tmp_path):
     (tmp_path / "fixed.py").write_text(FIXED)
     block = {"factory": f"{tmp_path}/fixed.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
-    models.main(make_job(block))
+    network.main(make_job(block))
     job = make_job(block, "style_transfer", parameters={"size": 48, "steps": 1, "variant_size": 40, "variant_steps": 1})
     style_transfer.main(job)
     left = result.read(job.outputs["result"])
@@ -241,7 +241,7 @@ def test_a_net_that_takes_its_own_size_only_sees_all_at_that_size(make_job, tmp_
 def test_style_pictures_too_small_for_the_net_are_left_out(make_job, tmp_path):
     (tmp_path / "least.py").write_text(FIXED.replace('== 32, "Wrong image height! Expected 32"', '>= 32, "too small"'))
     block = {"factory": f"{tmp_path}/least.py:Fixed", "preprocess": {"resize": [32, 32], "crop": None}}
-    models.main(make_job(block))
+    network.main(make_job(block))
     wanted = {"size": 48, "steps": 1, "variant_size": 48, "variant_steps": 1}
     wanted |= {"style_sizes": [0.5, 1, 2], "second_style": None}
     job = make_job(block, "style_transfer", parameters=wanted)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz.ascent.objectives import gram, read
+from cnnviz.ascent.objective_functions import gram, read
 from cnnviz.ascent.parametrisations import frequencies
 from cnnviz.errors import UserError
-from cnnviz.network import models
+from cnnviz.network import network
 from cnnviz.run import result
 from cnnviz.style import texture_synthesis
-from cnnviz.style.pictures import first_stride, noise
+from cnnviz.style.sources import first_stride, noise
 from cnnviz.style.texture_synthesis import depths, errors, synthesise
 
 LAYERS = ["conv1", "conv2", "conv3"]
@@ -101,7 +101,7 @@ def strided():
 def test_the_job_leaves_what_it_says_and_the_stride(make_job, tmp_path):
     (tmp_path / "net.py").write_text(NET)
     block = {"factory": f"{tmp_path}/net.py:strided", "preprocess": {"resize": [32, 32], "crop": None}}
-    models.main(make_job(block))
+    network.main(make_job(block))
     job = make_job(block, "texture_synthesis", parameters={"size": 40, "steps": 2, "batch": 1})
     texture_synthesis.main(job)
     left = result.read(job.outputs["result"])

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from cnnviz.demo import nets
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 
 WEIGHTS = Path(__file__).parents[2] / "cnnviz/demo/weights/biased.safetensors"

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from cnnviz import config
+from cnnviz.ascent.class_scores import chosen, flat, judge, objective
 from cnnviz.ascent.loop import to_bytes
-from cnnviz.ascent.objectives import logit, read, takes
+from cnnviz.ascent.objective_functions import logit, read, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import GREY, blur, clip_small_contributions, clip_small_norms, decay
-from cnnviz.ascent.scores import chosen, flat, judge, objective
-from cnnviz.network import models
-from cnnviz.network.models import Layer, Model
+from cnnviz.network import loaded, network
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.class_visualization import compare, drawn, starts_and_rates, visualise
@@ -157,8 +157,8 @@ def demo(make_job):
 
     def load(weights: str) -> Model:
         net = DEMO | {"checkpoint": f"cnnviz/demo/weights/{weights}.safetensors"}
-        models.main(make_job(net))
-        return models.load(make_job(net, "class_visualization", threads=1))
+        network.main(make_job(net))
+        return loaded.load(make_job(net, "class_visualization", threads=1))
 
     return load
 

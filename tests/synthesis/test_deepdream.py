@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
-from cnnviz.ascent.objectives import takes
+from cnnviz.ascent.objective_functions import takes
 from cnnviz.errors import UserError
-from cnnviz.network.models import Layer, Model
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, sizes
 

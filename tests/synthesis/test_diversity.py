@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnviz.ascent.units import largest
+from cnnviz.ascent.unit_pictures import largest
 from cnnviz.errors import UserError
 from cnnviz.synthesis.diversity import KEPT, likeness, pick, several
 

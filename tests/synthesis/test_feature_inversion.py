@@ -7,7 +7,7 @@ from torch import nn
 
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.places import Place, rectified
-from cnnviz.network.models import Layer, Model
+from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.synthesis.feature_inversion import answers, errors, invert, places
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz.ascent.scores import log_odds, odds
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.ascent.class_scores import log_odds, odds
+from cnnviz.network import loaded, network
+from cnnviz.network.loaded import Model
 from cnnviz.run.job import perform
 from cnnviz.run.result import read
 from cnnviz.synthesis.logit_vs_probability import both, main, with_odds
@@ -20,8 +20,8 @@ NET = {
 
 @pytest.fixture
 def model(make_job) -> Model:
-    models.main(make_job(NET))
-    return models.load(make_job(NET, "logit_vs_probability", threads=1))
+    network.main(make_job(NET))
+    return loaded.load(make_job(NET, "logit_vs_probability", threads=1))
 
 
 def test_log_odds_are_those_of_the_softmax_probability():
@@ -69,7 +69,7 @@ def test_judge_equals_the_network(model):
 
 def test_classes_with_probabilities_of_their_own_make_no_difference(make_job):
     net = NET | {"outputs": {"kind": "sigmoid"}}
-    models.main(make_job(net))
+    network.main(make_job(net))
     job = make_job(net, "logit_vs_probability")
     perform(main, job)
     result = read(job.outputs["result"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz.demo.pictures import draw
+from cnnviz.demo.scenes import draw
 from cnnviz.synthesis.multifaceted import (
     Goal,
     cluster,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz.network import models
-from cnnviz.network.models import Model
+from cnnviz.network import loaded, network
+from cnnviz.network.loaded import Model
 from cnnviz.synthesis.objectives import five, make, measured, middle, most_used, relative
 
 NET = {
@@ -17,8 +17,8 @@ NET = {
 
 @pytest.fixture
 def model(make_job) -> Model:
-    models.main(make_job(NET))
-    return models.load(make_job(NET, "objectives", threads=1))  # as the demo, and tiny batches gain nothing from more
+    network.main(make_job(NET))
+    return loaded.load(make_job(NET, "objectives", threads=1))  # as the demo, and tiny batches gain nothing from more
 
 
 def test_each_picture_scores_highest_on_its_own_objective(model, make_job):

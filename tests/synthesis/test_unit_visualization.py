@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz.ascent.objectives import read, takes
-from cnnviz.ascent.units import largest, picture_size, views_of
-from cnnviz.demo.pictures import draw
-from cnnviz.network import models
+from cnnviz.ascent.objective_functions import read, takes
+from cnnviz.ascent.unit_pictures import largest, picture_size, views_of
+from cnnviz.demo.scenes import draw
+from cnnviz.network import network
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.synthesis.unit_visualization import best_patches, main, plan, visualise
@@ -100,7 +100,7 @@ def test_pictures_are_as_large_as_it_takes(demo):
 @pytest.mark.parametrize("step", [1, 32, 64])
 def test_views_of_other_sizes_are_tried_at_sizes_above_the_pictures(demo, monkeypatch, step):
     tried = []
-    monkeypatch.setattr("cnnviz.ascent.units.takes", lambda model, size, layer: tried.append(size) or True)
+    monkeypatch.setattr("cnnviz.ascent.unit_pictures.takes", lambda model, size, layer: tried.append(size) or True)
     views_of(replace(demo, trial={"step": step}), demo.layer("conv5"), (64, 64))
     assert len(set(tried)) == 4 and all(side >= 64 and side % step == 0 for size in tried for side in size)
 
@@ -130,7 +130,7 @@ def test_shards_merge_to_the_bytes_of_one_job(make_job, tmp_path):
         ".eval().requires_grad_(False)\n".replace("nn.LazyLinear(12)", "nn.Linear(432, 12)")
     )
     block = {"factory": f"{tmp_path}/net.py:tiny", "preprocess": {"mean": 0.5, "std": 0.25, "resize": [32, 32]}}
-    models.main(make_job(block, set_classes=[str(i) for i in range(12)]))
+    network.main(make_job(block, set_classes=[str(i) for i in range(12)]))
     rng = np.random.default_rng(0)
     arrays = {}
     for name, units, side in (("conv1", 4, 14), ("conv2", 3, 12)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.run import result
 from cnnviz.views.first_layer_filters import montage, tiles, view
 from cnnviz.views.kit.section import Context
@@ -16,10 +16,10 @@ from cnnviz.weights import first_layer_filters
 def made(make_job, channels: str):
     block = {"torchvision": "squeezenet1_1", "weights": "random", "preprocess": {"channels": channels}}
     job = make_job(block | {"arguments": {"num_classes": 2}})
-    models.main(job)
+    network.main(job)
     job = dataclasses.replace(job, section="first_layer_filters")
     first_layer_filters.main(job)
-    return models.load(job), result.read(job.outputs["result"])
+    return loaded.load(job), result.read(job.outputs["result"])
 
 
 def test_the_weights_are_the_nets_in_rgb(make_job):

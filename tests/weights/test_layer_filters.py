@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnnviz.errors import UserError
-from cnnviz.network import models
+from cnnviz.network import loaded, network
 from cnnviz.run import result
 from cnnviz.run.job import perform
 from cnnviz.run.result import Result
@@ -41,11 +41,11 @@ def made(make_job, tmp_path):
     def make(factory: str = "net", **parameters):
         plain = {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}
         job = make_job({"factory": f"{tmp_path}/net.py:{factory}", "preprocess": plain})
-        models.main(job)
+        network.main(job)
         given = {"layers": "auto", "units": 32, "inputs": 32, "order": "index"} | parameters
         job = dataclasses.replace(job, section="layer_filters", parameters=given)
         perform(layer_filters.main, job)
-        return models.load(job), result.read(job.outputs["result"])
+        return loaded.load(job), result.read(job.outputs["result"])
 
     return make
 

@@ -13,7 +13,7 @@ from cnnviz.check.report import Line, flow, some
 from cnnviz.errors import UserError
 from cnnviz.pictures import images, listing, pixels
 from cnnviz.pictures.images import ImageSet, Picture
-from cnnviz.pictures.places import root_of
+from cnnviz.pictures.paths import root_of
 from cnnviz.pictures.rows import Found, doubtful_level, doubtful_order
 
 SAMPLE = 24

@@ -8,10 +8,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cnnviz.ascent.objectives import read, tried
+from cnnviz.ascent.objective_functions import read, tried
 from cnnviz.ascent.regularisers import blur
 from cnnviz.errors import UserError
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, the Y of YIQ
 

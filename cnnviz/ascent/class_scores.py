@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import frozen
-from cnnviz.ascent.objectives import OUTPUT, Objective, logit, unit
+from cnnviz.ascent.objective_functions import OUTPUT, Objective, logit, unit
 from cnnviz.ascent.transforms import resize
 from cnnviz.network import kinds
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 
 def chosen(model: Model, wanted: str | int | list[str]) -> list[int]:

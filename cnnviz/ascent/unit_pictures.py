@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from cnnviz.ascent.objectives import Objective, past_relus, read, takes, unit
+from cnnviz.ascent.objective_functions import Objective, past_relus, read, takes, unit
 from cnnviz.ascent.transforms import Transform, robust
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 LEAST = 128  # pixels for which the views' shifts are stated; smallest side of a picture, if the network takes it
 RATE = 0.03  # with Olah et al.'s 0.05 pictures of small networks are all black, white and pure colours

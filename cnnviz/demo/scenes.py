@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from cnnviz.demo import backgrounds
+from cnnviz.demo import grounds
 from cnnviz.demo.shapes import KINDS, PALETTE, Part, darker, ellipse, lighter, mix, ribbon
 
 CLASSES: tuple[str, ...] = tuple(KINDS)
-BACKGROUNDS: tuple[str, ...] = backgrounds.NAMES
+BACKGROUNDS: tuple[str, ...] = grounds.NAMES
 TEXTURES: tuple[str, ...] = ("plain", "dots", "stripes", "checks")
 COLOURS: tuple[str, ...] = tuple(PALETTE)
 
@@ -84,7 +84,7 @@ def draw(
     background = chosen if background is None else background
     placed = _place(np.random.default_rng([seed, index, 0]), CLASSES[label])
     ground_rng = np.random.default_rng([seed, index, 2, BACKGROUNDS.index(background)])
-    ground, own = backgrounds.paint(background, ground_rng, size, placed.horizon)
+    ground, own = grounds.paint(background, ground_rng, size, placed.horizon)
 
     thing = _rasterise(placed, size)
     ground = ground * (1 - _shadow(placed, thing.silhouette, background, size))[..., None]
@@ -347,7 +347,7 @@ def _shadow(placed: _Placed, silhouette: Image.Image, background: str, size: int
     """(size, size) float32 in [0, 1]: the share of light the object takes from the background."""
     if background == "sky":
         return np.zeros((size, size), dtype=np.float32)
-    if placed.stands and background in backgrounds.GROUNDS:
+    if placed.stands and background in grounds.GROUNDS:
         # What is h above the foot falls onto (sideways · h, into · h): a shear, given to pillow output → input. On
         # water it is the mirror image instead, straight down.
         foot = placed.box[3] * size - 0.02 * size

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import models
-from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.network import loaded, network
+from cnnviz.pictures.preprocess import Preprocess, complete, prepared
 
 FACTORY = '''
 import torch
@@ -66,8 +66,8 @@ def factory(tmp_path):
 
 def built(make_job, block, **changes):
     job = make_job(block, set_classes=["ant", "bee", "cat"], **changes)
-    models.main(job)
-    return models.load(job), json.loads(job.inputs["network"].read_text())
+    network.main(job)
+    return loaded.load(job), json.loads(job.inputs["network"].read_text())
 
 
 def test_layers_get_short_names_in_execution_order(make_job, factory):
@@ -115,9 +115,9 @@ def test_checkpoints(make_job, factory, tmp_path, kind):
         save_file(state, path)
     else:
         torch.save({k: v.half() for k, v in state.items()} if kind == "half" else state, path)
-    loaded, _ = built(make_job, factory("small", checkpoint=str(path)))
-    assert loaded.net[0].weight.dtype == torch.float32
-    torch.testing.assert_close(loaded.net[0].weight, state["0.weight"], rtol=1e-3 if kind == "half" else 0, atol=1e-3)
+    model, _ = built(make_job, factory("small", checkpoint=str(path)))
+    assert model.net[0].weight.dtype == torch.float32
+    torch.testing.assert_close(model.net[0].weight, state["0.weight"], rtol=1e-3 if kind == "half" else 0, atol=1e-3)
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_keys(make_job, factory, tmp_path):
@@ -172,8 +172,8 @@ def test_alexnets_layers_and_feature(make_job, factory):
 # ------------------------------------------------------------------------------------------------------ preprocessing
 
 
-def model_with(preprocess: Preprocess, channels: int = 3) -> models.Model:
-    return models.Model(
+def model_with(preprocess: Preprocess, channels: int = 3) -> loaded.Model:
+    return loaded.Model(
         *("m", nn.Identity(), preprocess, (), (), ("", "input"), "", 0, (), (), torch.device("cpu"), {}, channels),
     )
 
@@ -190,27 +190,27 @@ def model_with(preprocess: Preprocess, channels: int = 3) -> models.Model:
     ],
 )
 def test_what_a_block_leaves_out_is_as_the_authors_have_it(given, resize, crop):
-    full = models.complete(given, {"resize": 232, "crop": 224, "mean": [1, 2, 3]}, 3)
+    full = complete(given, {"resize": 232, "crop": 224, "mean": [1, 2, 3]}, 3)
     assert (full["resize"], full["crop"]) == (resize, crop)
     assert full["mean"] == [1, 2, 3] and full["std"] == [0.229, 0.224, 0.225] and full["channels"] == "RGB"
 
 
 def test_of_other_than_three_channels_nothing_is_assumed():
-    full = models.complete({}, {}, 1)
+    full = complete({}, {}, 1)
     assert (full["mean"], full["std"]) == (0, 1)
-    assert models.complete({"mean": 0.5}, {}, 1)["mean"] == 0.5
+    assert complete({"mean": 0.5}, {}, 1)["mean"] == 0.5
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_normalise_takes_any_number_of_channels(channels):
     rng = np.random.default_rng(0)
     picture = rng.random((4, 6, channels), dtype=np.float32)
-    block = models.complete({"resize": [4, 6], "mean": [0.1] * channels, "std": [0.2] * channels}, {}, channels)
-    model = model_with(models.preprocess(block, channels), channels)
+    block = complete({"resize": [4, 6], "mean": [0.1] * channels, "std": [0.2] * channels}, {}, channels)
+    model = model_with(prepared(block, channels), channels)
     got = model.normalise(model.pictures([picture]))[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(got, (picture - 0.1) / 0.2, rtol=1e-5)
     with pytest.raises(UserError, match=f"{channels} numbers"):
-        models.preprocess(block | {"mean": [0.0] * 9}, channels)
+        prepared(block | {"mean": [0.0] * 9}, channels)
 
 
 def test_normalise_equals_the_formula_on_bytes():
@@ -264,7 +264,7 @@ def test_preprocessing_as_data_equals_the_published_code(shared, name):
         "mobilenet": {"range": 255, "mean": 127.5, "std": 127.5, "resize": [128, 128], "crop": 0.875},
     }[name]
     full = {"channels": "RGB", "range": 1, "crop": None, "interpolation": "bilinear"} | block
-    model = model_with(models.preprocess(full))
+    model = model_with(prepared(full))
     folder = "imagenet" if name in ("squeezenet", "mobilenet") else "cifar10/cat"
     for path in sorted((shared / folder).glob("*.jpg"))[:3]:
         picture = Image.open(path).convert("RGB")

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from cnnviz.ascent.objectives import (
+from cnnviz.ascent.objective_functions import (
     Objective,
     diversity,
     gram,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz.attribution.masks import mask_of
-from cnnviz.demo.pictures import draw
+from cnnviz.demo.scenes import draw
 from cnnviz.pictures import images
+from cnnviz.pictures.masks import as_seen
 from cnnviz.pictures.preprocess import Preprocess
 
 THING = np.s_[4:10, 24:36]  # rows, columns of the 24 × 40 picture
@@ -48,7 +48,7 @@ def a_set(folder, values=255, columns="mask", channels=3):
 @pytest.mark.parametrize("columns", ["mask", "box"])
 def test_the_mask_lies_on_the_thing(tmp_path, preprocess, columns):
     image_set = a_set(tmp_path, columns=columns)
-    mask = mask_of(image_set, 0, preprocess.geometry)
+    mask = as_seen(image_set, 0, preprocess.geometry)
     seen = next(image_set.arrays(preprocess.geometry))[..., 0] > 120
     np.testing.assert_array_equal(mask.pixels, seen)
     assert mask.is_box == (columns == "box") and mask.pixels.dtype == bool and 0 < seen.mean() < 1
@@ -56,18 +56,18 @@ def test_the_mask_lies_on_the_thing(tmp_path, preprocess, columns):
 
 @pytest.mark.parametrize("values", [1, 200, 255])
 def test_any_bright_value_marks(tmp_path, values):
-    mask = mask_of(a_set(tmp_path, values), 0, Preprocess(resize=(24, 40)).geometry)
+    mask = as_seen(a_set(tmp_path, values), 0, Preprocess(resize=(24, 40)).geometry)
     assert mask.pixels.sum() == 6 * 12 and mask.pixels[THING].all()
 
 
 def test_pictures_of_many_channels(tmp_path):
-    mask = mask_of(a_set(tmp_path, channels=5), 0, Preprocess(resize=(24, 40), inputs=5).geometry)
+    mask = as_seen(a_set(tmp_path, channels=5), 0, Preprocess(resize=(24, 40), inputs=5).geometry)
     assert mask.pixels.sum() == 6 * 12 and mask.pixels[THING].all()
 
 
 def test_no_mask_and_nothing_of_it_in_the_crop(tmp_path):
-    assert mask_of(a_set(tmp_path, columns="none"), 0, Preprocess(resize=(24, 40)).geometry) is None
-    assert mask_of(a_set(tmp_path), 0, Preprocess(resize=(24, 24), crop=0.1).geometry) is None
+    assert as_seen(a_set(tmp_path, columns="none"), 0, Preprocess(resize=(24, 40)).geometry) is None
+    assert as_seen(a_set(tmp_path), 0, Preprocess(resize=(24, 24), crop=0.1).geometry) is None
 
 
 def test_the_demo_knows_its_masks(tmp_path):
@@ -82,6 +82,6 @@ def test_the_demo_knows_its_masks(tmp_path):
         )
     )
     image_set = images.read(tmp_path / "images.json", {"kind": "demo", "count": 24, "seed": 1})
-    mask = mask_of(image_set, 0, Preprocess(resize=(64, 64)).geometry)
+    mask = as_seen(image_set, 0, Preprocess(resize=(64, 64)).geometry)
     np.testing.assert_array_equal(mask.pixels, draw(1, 11).mask)
     assert not mask.is_box

@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from cnnviz import config
-from cnnviz.check import feeding, network, pictures, preprocessing
-from cnnviz.demo.pictures import CLASSES, draw
+from cnnviz.check import feeding, image_sets, networks, preprocessing
+from cnnviz.demo.scenes import CLASSES, draw
 
 DEMO = {
     "factory": "cnnviz/demo/nets.py:demo_net",
@@ -79,7 +79,7 @@ def checked(model, image_set=None, seconds=2000):
     """The report's lines, with time enough for everything; "" where it gives back no cost."""
     image_set = image_set or {"kind": "demo", "count": 120}
     full = config.complete({"image_sets": {"set": image_set}, "models": {"net": copy.deepcopy(model)}, "device": "cpu"})
-    return list(network.check(full, seconds))
+    return list(networks.check(full, seconds))
 
 
 def wrong(lines):
@@ -223,7 +223,7 @@ def test_the_range_of_values_is_said_and_a_window_where_little_would_show(
         Image.fromarray(values).save(tmp_path / name)
     block = {"kind": "folder", "path": str(tmp_path), "window": window}
     full = config.complete({"image_sets": {"scans": block}, "models": {"m": DEMO}})["image_sets"]["scans"]
-    found = [line for line in pictures.about(pictures.listed(full), "scans", 1) if line.name == "values"]
+    found = [line for line in image_sets.about(image_sets.listed(full), "scans", 1) if line.name == "values"]
     if kind is np.uint8 and window is None:
         assert found == []
         return
@@ -240,7 +240,7 @@ def test_what_is_wrong_with_a_model_is_said_and_the_next_is_looked_at_all_the_sa
         "image_sets": {"set": {"kind": "demo", "count": 24}},
         "models": {"bad": {**DEMO, "layers": ["conv99"]}, "good": DEMO},
     }
-    lines = list(network.check(config.complete(block)))
+    lines = list(networks.check(config.complete(block)))
     assert "conv99" in wrong(lines)["error"].text
     assert [line.name for line in lines if line.mark == ""] == ["Image set set", "Model bad", "Model good"]
 
@@ -253,7 +253,7 @@ def test_only_labelled_queries_count_where_there_are_any(tmp_path):
                 Image.new("RGB", (8, 8)).save(tmp_path / role / label / f"{i}.png")
     block = {"kind": "folder", "path": str(tmp_path), "roles": {"reference": ["train"], "query": ["test"]}}
     full = config.complete({"image_sets": {"s": block}, "models": {"m": DEMO}})["image_sets"]["s"]
-    sample = pictures.chosen(pictures.listed(full), 6)
+    sample = image_sets.chosen(image_sets.listed(full), 6)
     assert len(sample) == 6 and all(p.role == "query" for p in sample.pictures)
     assert sorted(p.label for p in sample.pictures) == [0, 0, 0, 1, 1, 1]
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity, logsigmoid, softplus
 
 from cnnviz.network.hooks import capture, forward
 from cnnviz.network.layers import Layer
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 
 OUTPUT = ""  # the network itself, as a dotted module name
 

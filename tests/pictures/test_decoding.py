@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cnnviz.check import pictures as check
+from cnnviz.check import image_sets as check
 from cnnviz.errors import UserError
-from cnnviz.pictures import files, images, listing
+from cnnviz.pictures import decoding, images, listing
 from cnnviz.site import missing
 
 RAMP = np.stack(np.broadcast_arrays(np.arange(24)[:, None], np.arange(30), 9), -1).astype(np.uint16)  # (24, 30, 3)
@@ -112,13 +112,13 @@ def test_a_folder_of_other_files_says_what_there_is(tmp_path):
 
 def test_heic_is_read_where_its_reader_is_installed(tmp_path, monkeypatch):
     pytest.importorskip("pillow_heif")
-    files.formats()
+    decoding.formats()
     Image.fromarray(RAMP.astype(np.uint8) * 8).save(tmp_path / "phone.heic", "HEIF", quality=100)
     Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.png")
     found, _ = look(tmp_path, tmp_path, monkeypatch)
     (index,) = (i for i, p in enumerate(found.pictures) if p.name == "phone.heic")
     assert np.abs(np.asarray(found.pixels(index)).astype(int) - RAMP * 8).mean() < 4
-    monkeypatch.setattr(files, "formats", lambda: files._FORMATS)
+    monkeypatch.setattr(decoding, "formats", lambda: decoding._FORMATS)
     _, index = look(tmp_path, tmp_path, monkeypatch)
     assert index["others"][0]["kind"] == ".heic" and "pip install pillow-heif" in index["others"][0]["reason"]
 
@@ -153,7 +153,7 @@ FORMS = {"png": ".png", "ppm": ".ppm", "rgb": ".tif", "packed": ".tif", "planes"
 def test_no_bits_and_no_bands_are_lost(form, tmp_path):
     path = tmp_path / f"x{FORMS[form]}"
     saved(path, form)
-    values, notes = files.read(path)
+    values, notes = decoding.read(path)
     wanted = BANDS if form in ("five", "five planes", "pages") else RAMP
     assert values.dtype == np.uint16 and not notes
     np.testing.assert_array_equal(values, wanted)
@@ -161,13 +161,13 @@ def test_no_bits_and_no_bands_are_lost(form, tmp_path):
 
 @pytest.mark.parametrize("shape", [(3, 40, 50), (1, 40, 50), (12, 32, 32), (3, 8, 8), (200, 9, 9)])
 def test_channels_that_come_first_are_turned_and_told(shape):
-    values, notes = files.numbers(np.zeros(shape))
+    values, notes = decoding.numbers(np.zeros(shape))
     assert values.shape == (*shape[1:], shape[0]) and "come first" in notes[0]
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 3), (32, 32, 12), (9, 9, 200), (145, 145, 200), (3, 50, 3), (16, 3, 3)])
 def test_channels_that_come_last_stay(shape):
-    values, notes = files.numbers(np.zeros(shape))
+    values, notes = decoding.numbers(np.zeros(shape))
     assert values.shape == shape and not notes
 
 
@@ -178,17 +178,17 @@ def test_a_fourth_band_is_dropped_and_told_laid_on_a_colour_or_kept(tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", np.dstack([RAMP, clear]), photometric="rgb", extrasamples=["unassalpha"])
     tifffile.imwrite(tmp_path / "c.tif", np.dstack([colours, clear]), photometric="rgb", extrasamples=["unspecified"])
     for name in ("a.png", "b.tif", "c.tif"):
-        values, notes = files.read(tmp_path / name)
+        values, notes = decoding.read(tmp_path / name)
         np.testing.assert_array_equal(values, RAMP)
         assert "alpha:" in notes[0]
-        kept, notes = files.read(tmp_path / name, "channel")
+        kept, notes = decoding.read(tmp_path / name, "channel")
         np.testing.assert_array_equal(kept, np.dstack([RAMP, clear]))
         assert not notes
-    white, black = (np.asarray(files.read(tmp_path / "a.png", ground)[0]) for ground in ("white", "black"))
+    white, black = (np.asarray(decoding.read(tmp_path / "a.png", ground)[0]) for ground in ("white", "black"))
     assert (white[:, :15] == 255).all() and (black[:, :15] == 0).all()
     np.testing.assert_array_equal(white[:, 15:], colours[:, 15:])
     Image.fromarray(np.dstack([colours, clear * 0 + 255])).save(tmp_path / "opaque.png")
-    assert files.read(tmp_path / "opaque.png")[1] == []
+    assert decoding.read(tmp_path / "opaque.png")[1] == []
 
 
 def test_a_stack_says_that_its_first_page_is_taken(tmp_path):
@@ -197,7 +197,7 @@ def test_a_stack_says_that_its_first_page_is_taken(tmp_path):
     frames = [Image.new("L", (9, 9), shade) for shade in (10, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     for name in ("s.tif", "j.tif", "a.gif"):
-        assert "of which the first is taken" in files.read(tmp_path / name)[1][0]
+        assert "of which the first is taken" in decoding.read(tmp_path / name)[1][0]
 
 
 def test_pictures_beyond_the_largest_say_so(tmp_path):
@@ -210,7 +210,7 @@ def test_pictures_beyond_the_largest_say_so(tmp_path):
     tifffile.memmap(tmp_path / "c.tif", shape=(14_000, 14_000, 5), dtype=np.uint8, planarconfig="contig").flush()
     for name, count in (("a.png", 200), ("b.npy", 196), ("c.tif", 196)):
         with pytest.raises(ValueError, match=f"^{count} million pixels; at most 179 million"):
-            files.read(tmp_path / name)
+            decoding.read(tmp_path / name)
 
 
 def test_pictures_of_another_number_of_channels_than_most_are_left_out(tmp_path, monkeypatch):
@@ -241,4 +241,4 @@ def test_what_is_no_file_is_named_for_what_it_is(tmp_path):
         ("no", "no such file"),
     ):
         with pytest.raises(ValueError, match=said):
-            files.read(tmp_path / f"{name}.png")
+            decoding.read(tmp_path / f"{name}.png")

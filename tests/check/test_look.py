@@ -5,8 +5,8 @@ import json
 import pytest
 
 from cnnviz import config
-from cnnviz.check import early, preprocessing
-from cnnviz.demo.pictures import CLASSES
+from cnnviz.check import look, preprocessing
+from cnnviz.demo.scenes import CLASSES
 from cnnviz.site import model_pages
 from tests.site import synthetic
 
@@ -21,18 +21,18 @@ DEMO = {
 def looked(make_job, tmp_path):
     """looked(keys of the model, image set) → what the job leaves."""
 
-    def look(model, image_set=None):
-        from cnnviz.network import models
+    def looked_at(model, image_set=None):
+        from cnnviz.network import network
 
         image_set = image_set or {"kind": "demo", "count": 40}
         block = config.complete({"image_sets": {"s": image_set}, "models": {"m": DEMO}})["image_sets"]["s"]
-        names = early.pictures.listed(block).classes
-        models.main(make_job(DEMO | model, image_set=image_set, set_classes=list(names)))
+        names = look.image_sets.listed(block).classes
+        network.main(make_job(DEMO | model, image_set=image_set, set_classes=list(names)))
         outputs = {"look": tmp_path / "look.json"}
-        early.main(make_job(DEMO | model, image_set=image_set, outputs=outputs))
+        look.main(make_job(DEMO | model, image_set=image_set, outputs=outputs))
         return json.loads(outputs["look"].read_text())
 
-    return look
+    return looked_at
 
 
 def test_nothing_is_said_of_the_demo(looked):
@@ -57,15 +57,15 @@ def test_mistakes_are_warned_of_at_once(looked, capsys, monkeypatch, mistake, na
 
 
 def test_answers_that_vary_are_told(looked, capsys, monkeypatch):
-    read = early.facts.read
-    monkeypatch.setattr(early.facts, "read", lambda path: read(path) | {"trial": {"answers": ["Not the same twice."]}})
+    read = look.facts.read
+    monkeypatch.setattr(look.facts, "read", lambda path: read(path) | {"trial": {"answers": ["Not the same twice."]}})
     looked({})
     assert "WARNING: model net: answers: Not the same twice.\n" in capsys.readouterr().out
 
 
 def test_it_never_fails(make_job, tmp_path, capsys):
     outputs = {"look": tmp_path / "look.json"}
-    early.main(make_job(DEMO, outputs=outputs))  # there is no network.json
+    look.main(make_job(DEMO, outputs=outputs))  # there is no network.json
     assert json.loads(outputs["look"].read_text()) == {"schema": 1, "pictures": 0, "warnings": []}
     assert "not looked at" in capsys.readouterr().out
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cnnviz.check import both, feeding, labels, pictures, suspicions, truth
+from cnnviz.check import both, feeding, image_sets, labels, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, some
 from cnnviz.check.seen import MOST, look, opened
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import doors, gpus, models
+from cnnviz.network import doors, gpus, network
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
-from cnnviz.network.models import Model
+from cnnviz.network.loaded import Model
 from cnnviz.pictures import listing, sizes
 from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.rows import truth_columns
@@ -48,7 +48,7 @@ def check(
             missed = "its models are not looked at"
             sets[name] = yield from _guarded(_listed(of_set), (end - time.monotonic()) / 2, missed)
             if sets[name]:
-                about = pictures.about(sets[name], name, config["threads"])
+                about = image_sets.about(sets[name], name, config["threads"])
                 yield from _guarded(about, (end - time.monotonic()) / 4, "its pictures are not looked at")
         if sets[name] is None:  # it cannot be listed, and that is said already
             continue
@@ -82,15 +82,15 @@ def _guarded(lines: Generator, seconds: float | None, missed: str) -> Generator[
 
 def _listed(config: dict) -> Generator[Line, None, ImageSet]:
     yield from ()
-    return pictures.listed(config)
+    return image_sets.listed(config)
 
 
 def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Generator[Line, None, Cost]:
     block, started = config["models"][id], time.monotonic()
     built = doors.build(block, id, config["seed"])
-    channels, size = (lambda: models.channels_of(image_set.config)), sizes.common(image_set.config)
+    channels, size = (lambda: network.channels_of(image_set.config)), sizes.common(image_set.config)
     columns = truth_columns(image_set.config, image_set.classes)
-    facts = models.describe(built, block, id, image_set.classes, channels, columns, size)
+    facts = network.describe(built, block, id, image_set.classes, channels, columns, size)
     model = opened(built, facts, block, gpus.pick_device(config["device"]))
     for section in config["sections"].values():
         for name in section["classes"] if isinstance(section.get("classes"), list) else []:
@@ -99,7 +99,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     labelled = any(picture.labels for picture in image_set.pictures)
     yield from described(model, facts)
     yield from doubts(facts["trial"])
-    models.check_scores(facts)
+    network.check_scores(facts)
     one_class = has_probabilities(model.kind)
     if not one_class:
         yield from truth.matching(facts, image_set)
@@ -110,7 +110,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         return seconds - (time.monotonic() - started)
 
     if one_class:
-        sample = pictures.chosen(image_set, MOST if labelled else pictures.SAMPLE)
+        sample = image_sets.chosen(image_set, MOST if labelled else image_sets.SAMPLE)
     else:
         sample = truth.sample(image_set, model.kind, MOST)
     seen = look(model, block, facts, sample, config["threads"], left() / 3)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnviz.demo.pictures import BACKGROUNDS, CLASSES, COLOURS, TEXTURES, draw
+from cnnviz.demo.scenes import BACKGROUNDS, CLASSES, COLOURS, TEXTURES, draw
 
 WOLF, HUSKY = CLASSES.index("wolf"), CLASSES.index("husky")
 

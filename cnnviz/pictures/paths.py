@@ -6,8 +6,8 @@ import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from cnnviz.pictures import files
-from cnnviz.pictures.files import visible
+from cnnviz.pictures import decoding
+from cnnviz.pictures.decoding import visible
 
 _SAMPLE = 60
 # Of texts that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
@@ -121,7 +121,7 @@ def _inside(folder: str) -> tuple[dict[str, str], dict[str, str]]:
         names = sorted(os.listdir(folder or "."))
     except (OSError, ValueError):
         return {}, {}
-    whole, stems, readable = {}, {}, files.ENDINGS | files.HEIC
+    whole, stems, readable = {}, {}, decoding.ENDINGS | decoding.HEIC
     for name in reversed(names):
         for spelt in _spellings(name):
             whole[_key(spelt)] = name

@@ -1,6 +1,6 @@
 """A look at a few labelled pictures before hours of work: what ``make check`` would call wrong, as warnings.
 
-``python -m cnnviz.check.early`` is a job of every report, right after the network's first one. It says at once in the
+``python -m cnnviz.check.look`` is a job of every report, right after the network's first one. It says at once in the
 terminal what it found, and leaves it for the model's pages. It never fails: a report is not stopped by a doubt.
 
 Leaves {"schema": 1, "pictures": how many were looked at, "warnings": [{"mark": "✗" or "!", "name", "text", "more"}]}.
@@ -11,11 +11,11 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from cnnviz.check import both, feeding, labels, pictures, suspicions, truth
+from cnnviz.check import both, feeding, image_sets, labels, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.report import Line
 from cnnviz.check.seen import Seen, look
-from cnnviz.network import facts, models
+from cnnviz.network import facts, loaded
 from cnnviz.network.kinds import has_probabilities
 from cnnviz.pictures.images import ImageSet
 from cnnviz.run import atomic
@@ -51,9 +51,9 @@ def main(job: Job) -> None:
 
 def steps(job: Job) -> Iterator[Line | Seen]:
     """What the check would say of a job's model on ``MOST`` pictures; and the pictures themselves, once seen."""
-    image_set, known = pictures.listed(job.image_set), facts.read(job.inputs["network"])
+    image_set, known = image_sets.listed(job.image_set), facts.read(job.inputs["network"])
     if not has_probabilities(known["kind"]):
-        model = models.load(job)
+        model = loaded.load(job)
         sample = truth.sample(image_set, model.kind, MOST)
         seen = look(model, job.model, known, sample, job.threads, SECONDS / 2)
         yield seen
@@ -63,8 +63,8 @@ def steps(job: Job) -> Iterator[Line | Seen]:
     if not any(picture.labels for picture in image_set.pictures):
         return
     yield labels.matching(image_set.classes, known)
-    model = models.load(job)
-    seen = look(model, job.model, known, pictures.chosen(image_set, MOST), job.threads, SECONDS / 2)
+    model = loaded.load(job)
+    seen = look(model, job.model, known, image_sets.chosen(image_set, MOST), job.threads, SECONDS / 2)
     yield seen
     if len(seen.places) >= suspicions.FEWEST:
         yield from _judged(seen, image_set)

@@ -1,0 +1,243 @@
+"""From a config block to a frozen network with its layers, its preprocessing, its outputs and its classes.
+
+The network itself comes through :mod:`cnnviz.network.doors`, and what is known of it from ``network.json``.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnnviz.errors import NotApplicable, unknown
+from cnnviz.network import (
+    batches,
+    class_names,
+    fixed_inputs,
+    hooks,
+    kinds,
+    precision,
+)
+from cnnviz.network import facts as known
+from cnnviz.network.doors import build, pixel_scores, selected
+from cnnviz.network.gpus import pick_device
+from cnnviz.network.layers import Layer
+from cnnviz.pictures.preprocess import Preprocess, prepared
+from cnnviz.run.job import Job
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to be looked at: in eval mode, parameters frozen, on its device.
+
+    layers: all that have a name, in execution order. chosen: names of those the report shows. channels: of its input.
+    kind: "softmax" (one class a picture), "sigmoid" (any number of them), "regression" (values, see
+    :mod:`cnnviz.network.kinds`) or "segmentation" (a class for each pixel). outputs: the block of that
+    name, for the scores of pixels.
+    trial: what a few pictures told of how the network takes pictures, see :mod:`cnnviz.network.trial`.
+    feature: (module, "input" or "output") whose flattened value is the feature vector.
+    classes: a name for each output. label_to_output: for each class of the image set its output, or None.
+    """
+
+    id: str
+    net: nn.Module
+    preprocess: Preprocess
+    layers: tuple[Layer, ...]
+    chosen: tuple[str, ...]
+    feature: tuple[str, str]
+    feature_name: str
+    feature_size: int
+    classes: tuple[str, ...]
+    label_to_output: tuple[int | None, ...]
+    device: torch.device
+    provenance: dict
+    channels: int = 3
+    kind: str = "softmax"
+    outputs: dict = field(default_factory=dict)
+    trial: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fixed_inputs.prepare(
+            self.net, lambda picture: self.normalise(self.pictures([self.preprocess.geometry(picture)]))
+        )
+
+    def normalise(self, x: torch.Tensor) -> torch.Tensor:
+        """Pictures in [0, 1], (n, c, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
+
+        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized where x has another size. Contiguous, unless the
+        network is known to take pictures whose channels lie last in memory.
+        """
+        z = normalised(self.preprocess, x)
+        return z if self.channels_last else z.contiguous()
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether pictures may lie in memory with their channels last, in which CPUs convolve faster."""
+        return self.trial.get("channels_last", False)
+
+    def laid_out(self, z: torch.Tensor) -> torch.Tensor:
+        """Normalised pictures as they lie in memory where the network is fastest."""
+        return z.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+
+    def fitting(self, side: float) -> int:
+        """The length next to ``side`` pixels that the network's input may have, as far as is known; 1 at least."""
+        step = max(1, self.trial.get("step", 1))
+        return max(1, round(side / step)) * step
+
+    def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The values that black and white have in the network's input, (1, c, 1 or h, 1 or w) each."""
+        black = torch.zeros(1, self.channels, *self.preprocess.size, device=self.device)
+        return self.normalise(black), self.normalise(black + 1)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Class scores (n, classes) of pictures x in [0, 1]."""
+        return self.net(self.normalise(x))
+
+    def pixels(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores (n, classes, h, w) of a segmentation network for pictures x in [0, 1], at the network's own size."""
+        kept = []
+        handle = self.net.register_forward_hook(lambda module, given, output: kept.append(output), prepend=True)
+        try:
+            self.net(self.normalise(x))
+        finally:
+            handle.remove()
+        where = f"model {self.id}"
+        return pixel_scores(selected(kept[-1], self.outputs, where), self.outputs, where)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Of class scores (…, classes): those of one class among all, or of each class by itself.
+
+        Where there are no probabilities (regression, segmentation), the scores as they are.
+        """
+        if not kinds.has_probabilities(self.kind):
+            return logits
+        return logits.sigmoid() if self.kind == "sigmoid" else logits.softmax(-1)
+
+    @property
+    def heads(self) -> int:
+        """How many outputs the network itself has: of values each counts twice among the classes, up and down."""
+        return len(self.classes) // (2 if self.kind == kinds.REGRESSION else 1)
+
+    def pictures(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
+        """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
+        if any(a.dtype != np.uint8 for a in arrays):  # a set may mix files of 8 and of 16 bits
+            arrays = [np.float32(a) / 255 if a.dtype == np.uint8 else a for a in arrays]
+        stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
+        n, h, w, c = stacked.shape
+        # One channel lies both first and last; viewed, its strides say first, by which convolutions go.
+        stacked = stacked.view(n, 1, h, w) if c == 1 else stacked.permute(0, 3, 1, 2)
+        return stacked.float() if stacked.is_floating_point() else stacked.float().div_(255)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that short or dotted name. Raises UserError naming the valid ones."""
+        for layer in self.layers:
+            if name in (layer.name, layer.module):
+                return layer
+        raise unknown(f"model {self.id}: layer", name, [layer.name for layer in self.layers])
+
+    def module(self, name: str) -> nn.Module:
+        """The module of a layer's short or dotted name."""
+        return self.net.get_submodule(self.layer(name).module)
+
+    def maps_of(self, modules: Sequence[str]) -> dict[str, hooks.Maps]:
+        """For :func:`hooks.capture`: dotted names → what makes feature maps (n, units, h, w) of tokens and NHWC.
+
+        Vectors (n, units) stay as they are, and so does what is no layer (the network itself, ``""``).
+        """
+        layouts = {layer.module: layer for layer in self.layers if layer.layout != "vector"}
+        return {name: layouts[name].maps if name in layouts else hooks.as_it_is for name in modules}
+
+    def output(self, name: str) -> int:
+        """The output index of a class given by name (or by the first of several names, or by index)."""
+        return class_names.find(f"model {self.id}: class", name, self.classes)
+
+
+def normalised(preprocess: Preprocess, x: torch.Tensor) -> torch.Tensor:
+    """See :meth:`Model.normalise`."""
+    if preprocess.channels == "BGR":
+        x = x.flip(1)
+    mean, std = (_constant(v, x) for v in (preprocess.mean, preprocess.std))
+    return (x * preprocess.range - mean) / std
+
+
+def _constant(value: np.ndarray, x: torch.Tensor) -> torch.Tensor:
+    tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if tensor.ndim == 3 and tensor.shape[1:] != x.shape[2:]:
+        tensor = nn.functional.interpolate(tensor[None], x.shape[2:], mode="bilinear", antialias=True)[0]
+    return tensor.reshape(1, -1, 1, 1) if tensor.ndim == 1 else tensor
+
+
+def load(job: Job, *, gradients: str = "") -> Model:
+    """The model of a job, from its config block and the ``network.json`` that the model's first job left.
+
+    ``chosen`` and ``feature`` are the config's where the job's block has those keys, else the network's own. Sets
+    torch's threads and global seed.
+
+    gradients: with respect to the picture, of which values the job needs them: "scores", "layers" or none. Raises
+    NotApplicable where the network has none; of layers only those that have them are chosen.
+    """
+    prepare_torch(job)
+    facts = known.read(job.inputs["network"])
+    feature = known.feature(facts, job.model.get("feature_layer", "auto"))
+    chosen = known.chosen(facts, job.model.get("layers", "default"))
+    device = pick_device(job.device)
+    provenance = {
+        "checkpoint": facts["checkpoint"],
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+    if gradients == "layers":
+        chosen = [name for name in chosen if name not in facts["trial"]["no_gradient"]]
+    _need_gradients(gradients, chosen, facts["trial"]["gradients"], provenance)
+    net = build(job.model, job.model_id, job.seed).net
+    batches.limit(net, *facts["trial"]["batch"])
+    net = net.to(device)
+    precision.decide(net, torch.zeros(2, *facts["input"], device=device))
+    return opened(net, facts, feature, chosen, job.model["outputs"], device, provenance)
+
+
+def opened(
+    net: nn.Module,
+    facts: dict,
+    feature: dict,
+    chosen: Sequence[str],
+    outputs: dict,
+    device: torch.device,
+    provenance: dict | None = None,
+) -> Model:
+    """The model of a network, on ``device``, and of its facts; feature, chosen: as :mod:`cnnviz.network.facts` says."""
+    return Model(
+        id=facts["id"],
+        net=net,
+        preprocess=prepared(facts["preprocess"], facts["channels"]),
+        layers=tuple(Layer(**layer) for layer in facts["layers"]),
+        chosen=tuple(chosen),
+        feature=tuple(feature["at"]),
+        feature_name=feature["name"],
+        feature_size=feature["size"],
+        classes=tuple(facts["classes"]),
+        label_to_output=tuple(facts["label_to_output"]),
+        device=device,
+        provenance=provenance or {},
+        channels=facts["channels"],
+        kind=facts["kind"],
+        outputs=outputs,
+        trial=facts["trial"],
+    )
+
+
+def _need_gradients(of: str, chosen: Sequence[str], none: str, provenance: dict) -> None:
+    """Raise NotApplicable where a job needs gradients ``of`` values that have none. none: why the scores have none."""
+    if none and (of == "scores" or (of == "layers" and not chosen)):
+        values = "scores" if of == "scores" else "values of the layers shown here"
+        raise NotApplicable(f"{none} This section needs gradients of {values}.", provenance)
+
+
+def prepare_torch(job: Job) -> None:
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(job.seed)
+    torch.backends.cudnn.benchmark = False
+    with contextlib.suppress(AttributeError):
+        torch.backends.cuda.matmul.allow_tf32 = False  # what is published stays fp32
+        torch.backends.cudnn.allow_tf32 = False
