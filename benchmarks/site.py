@@ -69,7 +69,7 @@ def render(folder: Path) -> dict[str, float]:
     model, of_set, out = folder / "models" / "net", folder / "image_sets" / "set", folder / "site"
     started = time.perf_counter()
     words = {"model": "net", "title": "Net", "sections": SECTIONS, "image_set": "set"}
-    stamp = json.loads(json.dumps(model_pages.render(words, model / "model.json", model / "sections", out)))
+    stamp = model_pages.render(words, model / "model.json", model / "sections", out)
     pages = time.perf_counter()
     picture_pages.publish("set", of_set / "images.json", of_set / "thumbnails.npy", [stamp], out)
     pictures = time.perf_counter()

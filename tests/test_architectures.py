@@ -101,7 +101,7 @@ def _render(net, folder, found):
     """The model's pages, from the sections that were drawn."""
     config = {"model": net, "sections": list(found)}
     stamp = model_pages.render(config, folder / "model.json", folder / "models" / net / "sections", folder / "site")
-    shown = {entry["id"]: entry["status"] == "ok" for entry in stamp["sections"]}
+    shown = {entry.id: entry.status == "ok" for entry in stamp.sections}
     assert shown == {section: said == "ok" for section, said in found.items()}
 
 

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from cnnviz.site.environment import about, share
+from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
 
 
@@ -11,42 +12,42 @@ def page(a: str, b: str) -> str:
     return f"compare/{slug(a)}-and-{slug(b)}.html"
 
 
-def pairs(models: list[dict]) -> list[tuple[dict, dict]]:
+def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
     """Every two models that have pages, in the order of the config."""
-    return list(combinations([model for model in models if model["page"]], 2))
+    return list(combinations([model for model in models if model.page], 2))
 
 
-def words(a: dict, b: dict) -> dict:
+def words(a: Stamp, b: Stamp) -> dict:
     """What the template needs besides: basics, sections."""
-    ids = dict.fromkeys(entry["id"] for model in (a, b) for entry in model["sections"])
-    of = [{entry["id"]: entry for entry in model["sections"]} for model in (a, b)]
+    ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
+    of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
     measured = any(section["measures"] for section in sections if section["id"] == "predictions")
     return {"basics": list(_basics(a, b, measured)), "sections": sections}
 
 
-def _basics(a: dict, b: dict, measured: bool):
+def _basics(a: Stamp, b: Stamp, measured: bool):
     """measured: the accuracies stand among the sections' numbers, with their intervals."""
     both = (a, b)
-    if all(model["parameters"] is not None for model in both):
-        yield {"name": "parameters", "cells": [about(model["parameters"]) for model in both]}
+    if all(model.parameters is not None for model in both):
+        yield {"name": "parameters", "cells": [about(model.parameters) for model in both]}
     if measured:
         return
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
-        if all(key in model["accuracy"] for model in both):
-            yield {"name": name, "cells": [share(model["accuracy"][key]) for model in both]}
+        if all(key in model.accuracy for model in both):
+            yield {"name": name, "cells": [share(model.accuracy[key]) for model in both]}
 
 
-def _section(a: dict | None, b: dict | None) -> dict:
+def _section(a: Entry | None, b: Entry | None) -> dict:
     one = a or b
-    measures = [{m["name"]: m for m in entry["measures"]} if entry else {} for entry in (a, b)]
+    measures = [{m["name"]: m for m in entry.measures} if entry else {} for entry in (a, b)]
     rows = []
     for name in dict.fromkeys(name for named in measures for name in named):
         found = [named.get(name) for named in measures]
         rows.append(
             {"name": name, "better": next(m["better"] for m in found if m), "metrics": found, "best": best(*found)}
         )
-    return {"id": one["id"], "title": one["title"], "entries": [a, b], "measures": rows}
+    return {"id": one.id, "title": one.title, "entries": [a, b], "measures": rows}
 
 
 def best(a: dict | None, b: dict | None) -> int | None:

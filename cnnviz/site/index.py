@@ -9,11 +9,12 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from cnnviz.errors import UserError, reporting
+from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
 from cnnviz.site import compare, credits, edition, missing, model_pages, picture_pages, search, size, timings, tour
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
+from cnnviz.site.stamp import Entry, Stamp, read
 from cnnviz.slug import slug
 
 MANIFEST_SCHEMA = 1
@@ -23,7 +24,7 @@ OWNER = "_index"  # no model's slug begins with _
 
 def render(
     config: dict,
-    stamps: dict[str, dict],
+    stamps: dict[str, Stamp],
     out: Path,
     benchmarks: Path | None = None,
     images: dict | None = None,
@@ -40,7 +41,7 @@ def render(
     publish = config.get("publish", edition.EVERYTHING)
     page = environment()
     page.globals["publish"] = publish
-    models = [stamps.get(id) or _missing(id) for id in config["models"]]
+    models = [stamps.get(id) or Stamp(id=id, title=id) for id in config["models"]]
     techniques = _techniques(models)
     sets = {picture_pages.owner(name) for name in config.get("image_sets", ())}
     withdraw(out, {OWNER} | sets | {slug(id) for id in config["models"]})
@@ -64,7 +65,7 @@ def render(
             ),
         )
         _publish_pairs(site, page.get_template("compare.html"), words | {"root": "../"}, models)
-        techniques += _techniques([{"title": "all models", "sections": compared}])
+        techniques += _techniques([Stamp(id=OWNER, title="all models", sections=compared)])
         site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
         site.write(missing.PAGE, page.get_template("missing.html").render(**words, **gaps))
         _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
@@ -78,60 +79,57 @@ def render(
     return _manifest(models, compared, publish)
 
 
-def _manifest(models: list[dict], compared: list[dict], publish: str) -> dict:
+def _manifest(models: list[Stamp], compared: list[Entry], publish: str) -> dict:
     """What the pages list, for programs."""
 
-    def listed(sections: list[dict]) -> list[dict]:
-        return [{k: s[k] for k in ("id", "title", "page", "figures", "status", "metrics")} for s in sections]
+    def listed(sections: list[Entry]) -> list[dict]:
+        return [{k: getattr(s, k) for k in ("id", "title", "page", "figures", "status", "metrics")} for s in sections]
 
     return {
         "schema": MANIFEST_SCHEMA,
         "publish": publish,
         "models": [
-            {k: m[k] for k in ("id", "title", "status", "accuracy")}
-            | {"near_chance": bool(m["near_chance"]), "answers": m.get("answers", [])}
-            | {"warnings": [f"{w['name']}: {w['text']}" for w in m["warnings"]]}
-            | {"sections": listed(m["sections"])}
+            {k: getattr(m, k) for k in ("id", "title", "status", "accuracy")}
+            | {"near_chance": bool(m.near_chance), "answers": m.answers}
+            | {"warnings": [f"{w['name']}: {w['text']}" for w in m.warnings]}
+            | {"sections": listed(m.sections)}
             for m in models
         ],
         "compare": listed(compared),
     }
 
 
-def _pairs(models: list[dict]) -> list[dict]:
+def _pairs(models: list[Stamp]) -> list[dict]:
     """Comparisons that the front page links to."""
     return [
-        {"href": compare.page(a["id"], b["id"]), "label": f"{a['title']} and {b['title']}"}
+        {"href": compare.page(a.id, b.id), "label": f"{a.title} and {b.title}"}
         for a, b in compare.pairs(models)[:MOST_PAIRS]
     ]
 
 
-def _publish_pairs(site: Publication, template, words: dict, models: list[dict]) -> None:
+def _publish_pairs(site: Publication, template, words: dict, models: list[Stamp]) -> None:
     """A page for every two models."""
     pairs = compare.pairs(models)
-    links = [
-        {"href": compare.page(a["id"], b["id"]).split("/")[-1], "label": f"{a['title']} and {b['title']}"}
-        for a, b in pairs
-    ]
+    links = [{"href": compare.page(a.id, b.id).split("/")[-1], "label": f"{a.title} and {b.title}"} for a, b in pairs]
     for i, pair in enumerate(pairs):
         others = links[:i] + links[i + 1 :]
         html = template.render(**words | {"pair": pair, "pairs": others[:MOST_PAIRS]} | compare.words(*pair))
-        site.write(compare.page(pair[0]["id"], pair[1]["id"]), html)
+        site.write(compare.page(pair[0].id, pair[1].id), html)
 
 
 def _publish_compared(
-    site: Publication, page: Environment, compare: dict, models: list[dict], gallery: Path | None
-) -> list[dict]:
+    site: Publication, page: Environment, compare: dict, models: list[Stamp], gallery: Path | None
+) -> list[Entry]:
     """The pages about all models side by side, below ``compare/``; returns an entry for each. They name no pictures."""
     publish = page.globals["publish"]
     parts = model_pages.read_parts(compare, "compare", gallery or Path(), None, publish, [])
     entries = []
     for part in parts:
         alone = [
-            {"title": model["title"], "href": f"../../{entry['page']}"}
+            {"title": model.title, "href": f"../../{entry.page}"}
             for model in models
-            for entry in model["sections"]
-            if entry["id"] == compare[part.id]
+            for entry in model.sections
+            if entry.id == compare[part.id]
         ]
         around = {
             "kind": "compare",
@@ -174,24 +172,16 @@ def _publish_credits(site: Publication, template, words: dict, indices: dict[str
         site.write("credits.csv", table)
 
 
-def _missing(id: str) -> dict:
-    return {
-        "id": id, "title": id, "page": "", "status": "missing", "described": "", "parameters": None, "input": None,
-        "accuracy": {}, "near_chance": None, "answers": [], "warnings": [], "cover": None, "sections": [],
-        "pictures": {}, "said": {}, "named": {"layer": [], "class": []}, "log": "",
-    }  # fmt: skip
-
-
-def _techniques(models: list[dict]) -> list[dict]:
+def _techniques(models: list[Stamp]) -> list[dict]:
     """Each technique once, in the order of the config, with where it is to be seen. Its words are any section's."""
     techniques: dict[str, dict] = {}
     for model in models:
-        for entry in model["sections"]:
-            technique = techniques.setdefault(entry["id"], {"id": entry["id"], "title": entry["title"], "seen": []})
-            if "question" in entry and "question" not in technique:
+        for entry in model.sections:
+            technique = techniques.setdefault(entry.id, {"id": entry.id, "title": entry.title, "seen": []})
+            if entry.question and "question" not in technique:
                 keep = ("title", "question", "how_to_read", "do_not_conclude", "equation", "papers")
-                technique |= {k: entry[k] for k in keep}
-            technique["seen"].append({"model": model["title"], "page": entry["page"], "status": entry["status"]})
+                technique |= {k: getattr(entry, k) for k in keep}
+            technique["seen"].append({"model": model.title, "page": entry.page, "status": entry.status})
     return list(techniques.values())
 
 
@@ -210,20 +200,10 @@ def main() -> None:
         compared = options.config.get("compare", ()) if options.gallery else ()
         parts = [options.gallery / id / file for id in compared for file in model_pages.FILES]
         whole.check([*options.stamps, *options.images, *parts])
-        read = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
-        _of_this_version(read, options.out)
-    stamps, images = {stamp["id"]: stamp for stamp in read}, {path.parent.name: path for path in options.images}
+        stamps = {model.id: model for model in read(options.stamps, options.out)}
+    images = {path.parent.name: path for path in options.images}
     manifest = render(options.config, stamps, options.out, options.benchmarks, images, options.gallery)
     finish(manifest, options.manifest, options.out, options.size)
-
-
-def _of_this_version(stamps: list[dict], out: Path) -> None:
-    """Raises UserError for models whose pages another version made: they may lack what the front page says of them."""
-    old = [stamp["id"] for stamp in stamps if stamp["schema"] != model_pages.STAMP_SCHEMA]
-    if old:
-        raise UserError(
-            f"the pages of {', '.join(old)} are by another version of cnnviz: delete {out}, and run it again"
-        )
 
 
 if __name__ == "__main__":

@@ -2,21 +2,22 @@
 
 from cnnviz.site import edition
 from cnnviz.site.redact import redact
+from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
 
 PAGE = "missing.html"
 MOST = 200  # pictures of a list; images.json has all
 
 
-def words(models: list[dict], compared: list[dict], indices: dict[str, dict], publish: str) -> dict:
+def words(models: list[Stamp], compared: list[Entry], indices: dict[str, dict], publish: str) -> dict:
     """What the template needs: unloaded, failed, not_applicable, unpublished, sets.
 
-    models: stamps. compared: entries of the sections about all models. indices: image set → its images.json. The
+    compared: entries of the sections about all models. indices: image set → its images.json. The
     derived edition names no pictures; its logs and reasons come without their names already.
     """
-    of = [(model["title"], model["id"], entry) for model in models for entry in model["sections"]]
+    of = [(model.title, model.id, entry) for model in models for entry in model.sections]
     of += [("All models", "", entry) for entry in compared]
-    rows = [{"model": title, "anchor": anchor(id, entry["id"]), "entry": entry} for title, id, entry in of]
+    rows = [{"model": title, "anchor": anchor(id, entry.id), "entry": entry} for title, id, entry in of]
     sets = []
     for name, index in indices.items():
         for kind in ("skipped", "notes"):
@@ -29,10 +30,10 @@ def words(models: list[dict], compared: list[dict], indices: dict[str, dict], pu
             sets.append({"name": name, "kind": "others", "count": len(beside), "anchor": f"others-{slug(name)}"})
             sets[-1] |= {"pictures": beside}
     return {
-        "unloaded": [model for model in models if model["status"] == "missing"],
-        "failed": [row for row in rows if row["entry"]["status"] == "missing"],
-        "not_applicable": [row for row in rows if row["entry"]["status"] == "not_applicable"],
-        "unpublished": [row for row in rows if row["entry"]["notes"]],
+        "unloaded": [model for model in models if model.status == "missing"],
+        "failed": [row for row in rows if row["entry"].status == "missing"],
+        "not_applicable": [row for row in rows if row["entry"].status == "not_applicable"],
+        "unpublished": [row for row in rows if row["entry"].notes],
         "sets": sets,
     }
 

@@ -27,11 +27,11 @@ from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
+from cnnviz.site.stamp import Entry, Stamp, text
 from cnnviz.slug import slug
 from cnnviz.views.kit import section as sections_on_disk
 from cnnviz.views.kit.section import Figure, Section, Subject
 
-STAMP_SCHEMA = 3
 FILES = ("result.npz", "section.json", "figures.zip")  # of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
@@ -74,7 +74,7 @@ class Part:
     notes: tuple[str, ...] = ()
 
 
-def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder: Path | None = None) -> dict:
+def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder: Path | None = None) -> Stamp:
     """Render one model's pages; returns its stamp.
 
     config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose credits are
@@ -131,35 +131,34 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             for i, part in enumerate(parts)
         ]
         subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
-        stamp = {
-            "schema": STAMP_SCHEMA,
-            "id": config["model"],
-            "title": title,
-            "page": f"{folder}/index.html",
-            "map": map_address,
-            "status": "ok" if facts else "missing",
-            "described": facts.get("described", ""),
-            "parameters": facts.get("parameters"),
-            "input": facts.get("input"),
-            "accuracy": accuracy,
-            "near_chance": chance,
-            "answers": answers,
-            "warnings": warnings,
-            "log": log,
-            "cover": _cover(entries),
-            "sections": entries,
-            "named": subjects.named(folder, facts, known),
-            "pictures": close if publish != edition.DERIVED else {},
-            "calls": picture_pages.calls(facts) if publish != edition.DERIVED else [],
-            "said": picture_pages.said(known) if publish != edition.DERIVED else {},
-        }
+        stamp = Stamp(
+            id=config["model"],
+            title=title,
+            page=f"{folder}/index.html",
+            map=map_address,
+            status="ok" if facts else "missing",
+            described=facts.get("described", ""),
+            parameters=facts.get("parameters"),
+            input=facts.get("input"),
+            accuracy=accuracy,
+            near_chance=chance,
+            answers=answers,
+            warnings=warnings,
+            log=log,
+            cover=_cover(entries),
+            sections=entries,
+            named=subjects.named(folder, facts, known),
+            pictures=close if publish != edition.DERIVED else {},
+            calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],
+            said=picture_pages.said(known) if publish != edition.DERIVED else {},
+        )
         gaps = _gaps(parts, index, image_set)
-        site.write(stamp["page"], _model_page(page, folder, config, stamp, facts, parts, gaps, link))
+        site.write(stamp.page, _model_page(page, folder, config, stamp, facts, parts, gaps, link))
     return stamp
 
 
 def _model_page(
-    page: Environment, folder: str, config: dict, stamp: dict, facts: dict, parts: list[Part], gaps: list, link
+    page: Environment, folder: str, config: dict, stamp: Stamp, facts: dict, parts: list[Part], gaps: list, link
 ) -> str:
     strip = [
         layer | {"page": link(Subject("layer", layer["name"])).removeprefix(f"{folder}/")} for layer in _strip(facts)
@@ -187,9 +186,9 @@ def _around(config: dict, parts: list[Part], i: int, index: dict) -> dict:
     }
 
 
-def _cover(entries: list[dict]) -> str | None:
+def _cover(entries: list[Entry]) -> str | None:
     """The thumbnail that stands for the model: of its classes' pictures, else the first there is."""
-    thumbnails = {entry["id"]: entry["thumbnail"] for entry in entries if entry["thumbnail"]}
+    thumbnails = {entry.id: entry.thumbnail for entry in entries if entry.thumbnail}
     return thumbnails.get("class_visualization") or next(iter(thumbnails.values()), None)
 
 
@@ -203,7 +202,7 @@ def read_parts(
 
 def publish_section(
     site: Publication, page: Environment, folder: str, part: Part, credit: dict[str, tuple[str, str]], around: dict
-) -> dict:
+) -> Entry:
     """Publish a section's figures, data and page below ``folder``; returns its entry in the stamp.
 
     credit: name of a picture → its (credit, licence). around: what else the page says, about where it belongs.
@@ -427,27 +426,34 @@ def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
 # ------------------------------------------------------------------------------------------------- what the pages say
 
 
-def _entry(site: Publication, folder: str, part: Part) -> dict:
+def _entry(site: Publication, folder: str, part: Part) -> Entry:
     """A section in the stamp: what the model's page, the index, the methods page and the manifest say of it."""
     section = part.section
-    entry = {
-        "id": part.id,
-        "title": part.title,
-        "page": part.address,
-        "figures": len(section.figures) if section else 0,
-        "status": part.status,
-        "reason": part.reason,
-        "log": part.log,
-        "notes": list(part.notes),
-        "metrics": {m.name: m.value for m in section.metrics} if section else {},
-        "measures": [asdict(m) for m in section.metrics] if section else [],
-        "headline": asdict(section.metrics[0]) if section and section.metrics else None,
-        "thumbnail": _thumbnail(site, folder, part),
-    }
-    if section:
-        entry |= {k: getattr(section, k) for k in ("question", "how_to_read", "do_not_conclude", "equation")}
-        entry["papers"] = _papers(section)
-    return entry
+    entry = Entry(
+        id=part.id,
+        title=part.title,
+        page=part.address,
+        status=part.status,
+        reason=part.reason,
+        log=part.log,
+        notes=list(part.notes),
+        thumbnail=_thumbnail(site, folder, part),
+    )
+    if section is None:
+        return entry
+    return replace(
+        entry,
+        figures=len(section.figures),
+        metrics={m.name: m.value for m in section.metrics},
+        measures=[asdict(m) for m in section.metrics],
+        headline=asdict(section.metrics[0]) if section.metrics else None,
+        question=section.question,
+        tour=section.tour,
+        how_to_read=section.how_to_read,
+        do_not_conclude=section.do_not_conclude,
+        equation=section.equation,
+        papers=_papers(section),
+    )
 
 
 def _credited(part: Part, image_set: str | None, index: dict) -> dict | None:
@@ -503,9 +509,9 @@ def main() -> None:
     with reporting():
         whole.check([options.model, options.model.parent / "forward" / "result.npz", *parts])
     stamp = render(options.config, options.model, options.sections, options.out, options.log_folder)
-    atomic.write_text(options.stamp, json.dumps(stamp, indent=1, ensure_ascii=False))
-    missing = [entry["id"] for entry in stamp["sections"] if entry["status"] == "missing"]
-    print(f"{stamp['id']}: {len(stamp['sections'])} sections, missing: {', '.join(missing) or 'none'}")
+    atomic.write_text(options.stamp, text(stamp))
+    missing = [entry.id for entry in stamp.sections if entry.status == "missing"]
+    print(f"{stamp.id}: {len(stamp.sections)} sections, missing: {', '.join(missing) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The site from whatever exists: for Snakemake's ``onerror:``, so that one failed technique hides nothing else."""
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cnnviz.site import index, model_pages, picture_pages
+from cnnviz.site.stamp import Stamp, text
 from cnnviz.views import first_layers
 
 
@@ -17,7 +17,7 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
     """
     results = Path(results)
     (results / "site-size.json").unlink(missing_ok=True)
-    stamps: dict[str, dict] = {}
+    stamps: dict[str, Stamp] = {}
     for config in models:
         id = config["model"]
         folder = results / "models" / id
@@ -27,7 +27,7 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
                 config, folder / "model.json", folder / "sections", results / "site", results / "logs" / id
             )
         finally:
-            now = json.loads(json.dumps(stamps.get(id)))  # tuples are lists there
+            now = text(stamps[id]) if id in stamps else ""
             if now != before == _stamp(folder):  # else a job of another run has just left it
                 (folder / "model_pages.json").unlink(missing_ok=True)
     images = {
@@ -48,9 +48,9 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
         index.finish(manifest, results / "site" / "manifest.json", results / "site", Path(folder) / "size.json")
 
 
-def _stamp(folder: Path) -> dict:
-    """What a model's pages that were rendered before are about; empty if there are none."""
+def _stamp(folder: Path) -> str:
+    """The stamp of a model's pages that were rendered before; "" if there are none."""
     try:
-        return json.loads((folder / "model_pages.json").read_text("utf-8"))
+        return (folder / "model_pages.json").read_text("utf-8")
     except (OSError, ValueError):
-        return {}
+        return ""

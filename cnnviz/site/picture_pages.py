@@ -23,6 +23,7 @@ from cnnviz.run import atomic, whole
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
+from cnnviz.site.stamp import Stamp, read
 from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
@@ -77,15 +78,14 @@ def calls(facts: dict) -> list[str | None]:
     return [None if output is None else facts["classes"][output] for output in outputs]
 
 
-def named(classes: list[str], models: list[dict]) -> list[str]:
+def named(classes: list[str], models: list[Stamp]) -> list[str]:
     """What the pages call each class of a set: its own name, and the first of those all models have for it, if another.
 
-    A label may be a number that says nothing to a reader. models: stamps, with ``calls``; a model without an output for
-    a class has no say.
+    A label may be a number that says nothing to a reader. A model without an output for a class has no say.
     """
     words = []
     for i, name in enumerate(classes):
-        others = {model["calls"][i] for model in models if i < len(model.get("calls", ()))} - {None}
+        others = {model.calls[i] for model in models if i < len(model.calls)} - {None}
         one = others.pop() if len(others) == 1 else name
         words.append(name if one.casefold() == name.casefold() else f"{name} ({one.split(',')[0].strip()})")
     return words
@@ -96,26 +96,31 @@ def owner(image_set: str) -> str:
     return f"_images-{slug(image_set)}"
 
 
-def publish(image_set: str, images: Path, thumbnails: Path, stamps: list[dict], out: Path) -> None:
+def publish(image_set: str, images: Path, thumbnails: Path, stamps: list[Stamp], out: Path) -> None:
     """Render the pages of a set into the site at ``out``; none in the derived edition, whose stamps say nothing."""
     index = credits.read(images)
     stored = np.load(thumbnails, mmap_mode="r") if thumbnails.is_file() else None
     with Publication(out, owner(image_set)) as site:
-        if any(stamp["said"] or stamp["pictures"] for stamp in stamps):
+        if any(stamp.said or stamp.pictures for stamp in stamps):
             page = environment()
             page.globals["publish"] = edition.EVERYTHING
             render(page, site, image_set, index, stamps, stored)
 
 
 def render(
-    page: Environment, site: Publication, image_set: str, index: dict, models: list[dict], thumbnails: np.ndarray | None
+    page: Environment,
+    site: Publication,
+    image_set: str,
+    index: dict,
+    models: list[Stamp],
+    thumbnails: np.ndarray | None,
 ) -> None:
-    """Publish a set's pages. index: its images.json. models: the stamps of the models that saw it, with ``pictures``.
+    """Publish a set's pages. index: its images.json. models: those that saw it.
 
     thumbnails: (n, 64, 64, 3) uint8 in the order of the index, or None: then there are no shared pages.
     """
     names = [picture["name"] for picture in index.get("pictures", ())]
-    close = sorted({name for model in models for name in model["pictures"]} & set(names))
+    close = sorted({name for model in models for name in model.pictures} & set(names))
     template = page.get_template("subject.html")
     links = [{"href": f"{folder(image_set)}/{address('image', name)}", "label": name} for name in close]
     classes = named(index.get("classes", []), models)
@@ -124,14 +129,14 @@ def render(
         for p in index.get("pictures", ())
         if p.get("label") is not None
     }
-    maps = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
+    maps = [{"href": model.map, "label": model.title} for model in models if model.map]
     places = {name: i for i, name in enumerate(names)}
     members = [places[name] for name in close[:MOST]]
     sheet = None
     if members and thumbnails is not None:
         sheet = _sheet(site, f"{folder(image_set)}/close", thumbnails, members)
     for i, name in enumerate(close):
-        told = [(model["title"], model["pictures"][name]) for model in models if name in model["pictures"]]
+        told = [(model.title, model.pictures[name]) for model in models if name in model.pictures]
         site.write(
             f"{folder(image_set)}/{address('image', name)}",
             template.render(
@@ -165,7 +170,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
     for number, members in enumerate(in_bucket):
         shown = []
         for k, i in enumerate(members):
-            said = [(model["title"], model["said"].get(names[i], "")) for model in models]
+            said = [(model.title, model.said.get(names[i], "")) for model in models]
             own = f"{folder(image_set)}/{address('image', names[i])}" if names[i] in close else ""
             shown.append(
                 {"name": names[i], "anchor": slug(names[i]), "box": _box(k), "own": own,
@@ -175,7 +180,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
         words = {"root": "../../", "scripts": [], "image_set": image_set}
         words["sheet"] = _sheet(site, file, thumbnails, members)
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
-        words["maps"] = [{"href": model["map"], "label": model["title"]} for model in models if model.get("map")]
+        words["maps"] = [{"href": model.map, "label": model.title} for model in models if model.map]
         words |= {"total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))
     return [{"href": f"all-{n:04d}.html"} for n in range(of)]
@@ -213,7 +218,7 @@ def main() -> None:
     options = parser.parse_args()
     with reporting():
         whole.check([*options.stamps, options.images, options.thumbnails])
-    stamps = [json.loads(path.read_text("utf-8")) for path in options.stamps if path.is_file()]
+        stamps = read(options.stamps, options.out)
     publish(options.image_set, options.images, options.thumbnails, stamps, options.out)
     atomic.write_text(options.stamp, json.dumps({"image_set": options.image_set}))
 

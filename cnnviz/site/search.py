@@ -8,11 +8,12 @@ by their layer: ten thousand numbers are nothing to search for.
 import json
 
 from cnnviz.site import missing, picture_pages
+from cnnviz.site.stamp import Stamp
 from cnnviz.views.kit.section import fit
 
 
-def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:
-    """models: stamps. techniques: id and title. sets: image set → names of its pictures."""
+def script(models: list[Stamp], techniques: list[dict], sets: dict[str, list[str]], derived: bool) -> str:
+    """techniques: id and title. sets: image set → names of its pictures."""
     kinds = ["model", "technique", "section", "layer", "class", "picture", "page"]
     where = [""]
     entries: list[list] = []
@@ -28,18 +29,18 @@ def script(models: list[dict], techniques: list[dict], sets: dict[str, list[str]
     for name, address in (("Methods", "methods.html"), ("Credits", "credits.html"), ("What is missing", missing.PAGE)):
         add(name, "page", "", address)
     for model in models:
-        if not model["page"]:
+        if not model.page:
             continue
-        add(model["title"], "model", "", model["page"])
-        for section in model["sections"]:
-            add(section["title"], "section", model["title"], section["page"])
-        if model.get("map"):
-            add("Map of the pictures", "section", model["title"], model["map"])
+        add(model.title, "model", "", model.page)
+        for section in model.sections:
+            add(section.title, "section", model.title, section.page)
+        if model.map:
+            add("Map of the pictures", "section", model.title, model.map)
         for kind in ("layer", "class"):
-            for name, address in model["named"][kind]:
-                add(name, kind, model["title"], address)
+            for name, address in model.named[kind]:
+                add(name, kind, model.title, address)
     for image_set, names in ({} if derived else sets).items():
-        close = {name for model in models for name in model["pictures"]}
+        close = {name for model in models for name in model.pictures}
         for name in names:
             add(name, "picture", image_set, picture_pages.page_of(image_set, name, close, len(names)))
     data = {"kinds": kinds, "where": where, "entries": entries}

@@ -149,6 +149,7 @@ if __name__ == "__main__":
         id="activation_maps",
         title="Activation maps",
         question="What does every unit of a layer answer to one picture?",
+        tour="What does each unit say of a picture, and where?",
         how_to_read="At the left the picture as the network sees it; each grey tile is one unit's answer to it, bright "
         "where the unit answers strongly, in the same places as in the picture. Early layers keep its layout: edges, "
         "colours, textures light up. Deeper down maps get coarse and sparse, and single bright spots say that a part "

@@ -377,6 +377,7 @@ if __name__ == "__main__":
         id="attribution_check",
         title="Which explanation to believe",
         question="Which of the maps say something about this network, and which would look the same without it?",
+        tour="Which of these explanations can be believed on this network?",
         how_to_read="Each method is put to the same tests beside maps that know nothing of the network: an edge "
         "detector, a blob in the middle, noise. On the object: does the map's strongest pixel, and how much of its "
         "positive part, lie where the thing is? Deletion and insertion: does p(class) fall, or rise, soon when the "

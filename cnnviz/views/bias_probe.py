@@ -214,6 +214,7 @@ if __name__ == "__main__":
         id="bias_probe",
         title="Does it use the background?",
         question="Would the network name the same thing differently if it stood somewhere else?",
+        tour="And does it look at the thing, or at what stands behind it?",
         how_to_read="Each object is cut out by its mask and put, in its place, on other backgrounds: all that changes "
         "is what is around it. Read a row from left to right: where p(class) stays, the background does not matter. A "
         "class is said to lean on a background only where p(class) rises beyond the margin there, by the 95 % interval "

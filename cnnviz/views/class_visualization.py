@@ -365,6 +365,7 @@ if __name__ == "__main__":
         id="class_visualization",
         title="Class visualisation",
         question="What does the network think each class looks like?",
+        tour="Climb the score of a class from noise: what does the network think it looks like?",
         how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. "
         "What turns up again and again (a beak, stripes, wheels) is what the score is made of; what is missing, the "
         "network does not need. Things that mostly occur with the object show too: water around a flamingo, say.",

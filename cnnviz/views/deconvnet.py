@@ -19,6 +19,7 @@ if __name__ == "__main__":
         id="deconvnet",
         title="Deconvnet",
         question="What in its favourite patches does each unit respond to, by a deconvolutional network?",
+        tour="What of a patch did a unit respond to?",
         how_to_read="On the left of each figure are a unit's strongest patches from real pictures; on the right, "
         "place for place, the neuron that won is run backwards to the pixels. Grey is 0. Look for the "
         "part that repeats: an edge, an eye, a letter. What stays grey plays no part. The last group does "

@@ -107,6 +107,7 @@ if __name__ == "__main__":
         id="deepdream",
         title="DeepDream",
         question="What does each layer see in a photo if it may have its way?",
+        tour="More of whatever it sees.",
         how_to_read="The photo is changed so that whatever a layer responds to becomes stronger, as if one said of a "
         "cloud “it looks a bit like a dog” and drew the dog. Early layers draw strokes and dots, later ones "
         "eyes, fur, wheels, towers: what they have become sensitive to by training.",

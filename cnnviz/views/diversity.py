@@ -88,6 +88,7 @@ if __name__ == "__main__":
         id="diversity",
         title="Diversity",
         question="Does a unit look for one thing, or for several?",
+        tour="One unit, several unlike pictures that please it.",
         how_to_read="All pictures in a figure excite the same unit. Those of the upper row were made together, each to "
         "be unlike the others, but only as far as they still excite the unit nearly as much as those below. What they "
         "have in common is what the unit needs; where they fall into different things, it answers to several.",

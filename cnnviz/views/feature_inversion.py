@@ -126,6 +126,7 @@ if __name__ == "__main__":
         id="feature_inversion",
         title="Feature inversion",
         question="What does each layer still know of a picture?",
+        tour="What does each layer still know of a picture?",
         how_to_read="From noise, a picture is changed until one layer answers to it as it does to the original. What "
         "the layer has thrown away cannot come back: the first layers give nearly a copy, later ones the things but "
         "not their exact places, edges and colours, and the scores hardly anything.",

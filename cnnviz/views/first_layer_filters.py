@@ -107,6 +107,7 @@ if __name__ == "__main__":
         id="first_layer_filters",
         title="First-layer filters",
         question="What does the network look for first, in the pixels themselves?",
+        tour="The weights that touch the pixels: edges and colours, if anything was learnt.",
         how_to_read="A filter answers most strongly to a patch that looks like it. Oriented light–dark stripes are "
         "edge detectors, coloured blobs answer to colour. Smooth, varied filters are a sign of a well-trained network.",
         do_not_conclude="Noisy filters do not prove a bad network: a small learning rate, little weight decay or "

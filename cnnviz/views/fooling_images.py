@@ -107,6 +107,7 @@ if __name__ == "__main__":
         id="fooling_images",
         title="Fooling images",
         question="How little must change in a picture for the network to name something else?",
+        tour="The same climb from a photo: a change nobody sees makes it another thing.",
         how_to_read="Each picture is changed step by step so that a wrong class becomes likelier, until the network "
         "names that class with confidence. The two pictures on the left look all but the same; the difference is so "
         "small that it is shown a second time, ten times as strong. The table says how far random noise of the same "

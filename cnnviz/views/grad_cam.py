@@ -100,6 +100,7 @@ if __name__ == "__main__":
         id="grad_cam",
         title="Grad-CAM",
         question="Where in the picture is the evidence for each class?",
+        tour="Where the last maps see the evidence.",
         equation="L(y, x) = max(0, Σ_k α_k A_k(y, x)), α_k = mean over (y, x) of ∂S_c/∂A_k(y, x)",
         papers=(papers.SELVARAJU_2017, papers.ZHOU_2016),
         **WORDS,

@@ -18,6 +18,7 @@ if __name__ == "__main__":
         id="guided_backprop",
         title="Guided backpropagation",
         question="What in its favourite patches does each unit respond to, by guided backpropagation?",
+        tour="The same with a sharper rule; sharper is not truer.",
         how_to_read="On the left of each figure are a unit's strongest patches from real pictures; on the right, "
         "place for place, what of each raises the neuron that won, by way of active neurons only. Grey is "
         "0. Look for the part that repeats: a stripe, an eye, a mouth. What stays grey plays no part. "

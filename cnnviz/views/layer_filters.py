@@ -162,6 +162,7 @@ if __name__ == "__main__":
         id="layer_filters",
         title="Filters of later layers",
         question="How does a later layer put together what the layer before it found?",
+        tour="Deeper weights are no pictures any more: they join what the layer before found.",
         how_to_read="A row is a unit, a column one of the channels it reads. A bright spot: that channel, at that "
         "place, speaks for the unit; a dark one: against it. A tile with a bright and a dark side compares two "
         "places; a flat one only adds the channel up. A bright or dark column is a channel that many units use, a "

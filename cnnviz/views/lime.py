@@ -94,6 +94,7 @@ if __name__ == "__main__":
         id="lime",
         title="LIME",
         question="Which parts of the picture speak for a class, and which against it?",
+        tour="Pieces of the picture that speak for a class, and against it.",
         how_to_read="The picture is cut into patches of like colour, and the network is asked about many copies of it "
         f"in which a random half of them is hidden. {FOR.capitalize()} patches make the class more probable where they "
         f"are shown, {AGAINST} ones less. The last picture shows those that speak most for the class. R² says "

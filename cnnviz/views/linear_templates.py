@@ -104,6 +104,7 @@ if __name__ == "__main__":
         id="linear_templates",
         title="Templates of a linear classifier",
         question="How far would one template a class get, and what would it look like?",
+        tour="How far would one template a class get? Not far, and one sees why.",
         how_to_read="The simplest classifier there is compares a picture with one template a class: bright and "
         "colourful where such pictures are brighter or more of that colour than others. All poses must share it, so a "
         "horse may have a head at each end, and planes and ships become their blue surroundings. What the network "

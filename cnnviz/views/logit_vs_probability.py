@@ -106,6 +106,7 @@ if __name__ == "__main__":
         id="logit_vs_probability",
         title="Logit or probability",
         question="Does it matter whether a class's score or its probability is raised?",
+        tour="A detail that matters: climb the score, not the probability.",
         how_to_read="Left the score before the softmax was raised, right the probability after it, from the same noise "
         "with the same views. A probability also rises when the other classes fall: the right picture has less of "
         "what speaks for rivals, the left more of what speaks for the class, though it may be shared with them. The "

@@ -338,6 +338,7 @@ if __name__ == "__main__":
         id="maximal_patches",
         title="Maximally activating patches",
         question="Which pieces of real pictures excite each unit most?",
+        tour="Which pieces of pictures excite a unit? Textures first, then parts of things.",
         how_to_read="Look for what a unit's patches have in common: a colour or an edge in early layers, textures in "
         "the middle, parts of objects in late ones. Each patch is exactly what the winning neuron can see, no pixel "
         "more, and comes from another picture. Sheets show every unit of a layer; click one to look closely.",

@@ -101,6 +101,7 @@ if __name__ == "__main__":
         id="multifaceted",
         title="Multifaceted visualisation",
         question="Which different looks has a class for the network?",
+        tour="One class, its several kinds.",
         how_to_read="A class's pictures were sorted into groups, its facets, by what the network makes of them just "
         "before it decides. Each facet has one synthetic picture, grown from the blurred mean of its real pictures. "
         "Compare the columns: what differs (the colour, the place, the view) is what the network still keeps "

@@ -205,6 +205,7 @@ if __name__ == "__main__":
         id="nearest_neighbors",
         title="Nearest neighbours",
         question="What does the network find alike, and is that more than alike pixels?",
+        tour="Which pictures are alike to it? Not those whose pixels are.",
         how_to_read="Left the query; above, the pictures whose feature vectors are nearest to its own; below, those "
         "whose "
         "pixels are (at 32 × 32). Pixels find pictures of like colour and layout. Where the upper row shows the same "

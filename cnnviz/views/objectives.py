@@ -100,6 +100,7 @@ if __name__ == "__main__":
         id="objectives",
         title="Objectives",
         question="One neuron, one channel, a layer or a class: how does what is asked for change the picture?",
+        tour="A neuron, a unit, a layer, a class: what is climbed decides what is seen.",
         how_to_read="All pictures start from the same noise and see the same views. A neuron draws its pattern once, "
         "in the middle; its channel repeats it everywhere; the layer brings out whatever it has; the class composes "
         "parts into a thing. In the table a row is a picture, and a column asks how much of an objective it has.",

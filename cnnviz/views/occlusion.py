@@ -80,6 +80,7 @@ if __name__ == "__main__":
         id="occlusion",
         title="Occlusion",
         question="Which parts of the picture must be seen for the class to be recognised?",
+        tour="Cover a part of a picture: where does it stop recognising the thing?",
         how_to_read="A square hides one part after another. Where the class score falls without a part, the map is "
         "red; where it rises, blue.",
         do_not_conclude="The map is about this square, not about the part. A plain square is an unnatural thing to "

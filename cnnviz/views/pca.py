@@ -312,6 +312,7 @@ if __name__ == "__main__":
         id="pca",
         title="Features in two dimensions: PCA",
         question="Along which directions do the network's features vary most, and do they part the classes?",
+        tour="Its features in two dimensions: a straight shadow of a large space.",
         how_to_read="Each dot is a picture, placed by its coordinates along the two directions in which the feature "
         "vectors vary most. This is a shadow of the feature space: straight, with all distances shrunk alike, so "
         "what is far "

@@ -485,6 +485,7 @@ if __name__ == "__main__":
         id="predictions",
         title="Predictions",
         question="How often is the network right, and what does it take for what?",
+        tour="What does it get right, and what does it take for what?",
         how_to_read="Accuracy comes with a 95 % interval: another draw of as many pictures would likely fall into "
         "it. In "
         "the confusion matrix all is right on the blue diagonal; an orange cell is a mistake made again and again, and "

@@ -30,6 +30,7 @@ if __name__ == "__main__":
         id="saliency",
         title="Saliency maps",
         question="Which pixels would change the score most, if they changed a little?",
+        tour="Which pixels would change its mind? The gradient says, noisily.",
         how_to_read="Bright pixels are those to which the class score is most sensitive. Look for the object's "
         "outline and parts standing out from the background. SmoothGrad averages away much of the speckle.",
         do_not_conclude="A bright pixel is not evidence for the class: sensitivity is not contribution, and speckle "

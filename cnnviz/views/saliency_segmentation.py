@@ -118,6 +118,7 @@ if __name__ == "__main__":
         id="saliency_segmentation",
         title="Saliency segmentation",
         question="Does the network, trained on labels alone, know where the thing is?",
+        tour="The same map, enough to cut the thing out.",
         how_to_read=HOW_TO_READ,
         do_not_conclude="A good outline is GrabCut's work as well, which needs a few right seeds and clear colours "
         "only; a bad one may come from a thing coloured like its background. Maps of different classes are much alike, "

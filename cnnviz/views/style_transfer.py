@@ -217,6 +217,7 @@ if __name__ == "__main__":
         id="style_transfer",
         title="Style transfer",
         question="What do the network's layers keep of a picture: its things, or its texture?",
+        tour="The things of one picture in the texture of another.",
         how_to_read="The result has the deep features of the content picture and the feature correlations of the style "
         "picture. Brush strokes come from early style layers, larger patterns from later ones. What survives of the "
         "content is what the content layer can tell apart. Each row below changes one thing, on smaller pictures with "

@@ -122,6 +122,7 @@ if __name__ == "__main__":
         id="texture_synthesis",
         title="Texture synthesis",
         question="What of a picture is left when a layer knows which features it has, but not where?",
+        tour="Textures from what layers see together.",
         how_to_read="Each picture was noise, and was changed until its Gram matrices (how strongly every two features "
         "of a layer occur together, on average over places) were those of the exemplar. The first layer alone knows "
         "colours and the finest edges; with every further layer larger pieces come out right: strokes, then cells and "

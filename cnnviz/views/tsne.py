@@ -49,6 +49,7 @@ if __name__ == "__main__":
         id="tsne",
         title="Map of the pictures: t-SNE",
         question="Which pictures does the network find alike?",
+        tour="The same bent, so that neighbours stay neighbours.",
         how_to_read="Each dot is a picture; pictures with like features lie close together. Trustworthiness says how "
         "far "
         "the neighbours in the map are neighbours in the features: 1 is all of them, 0.5 is chance.",

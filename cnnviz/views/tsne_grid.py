@@ -187,6 +187,7 @@ if __name__ == "__main__":
         id="tsne_grid",
         title="All pictures in one grid",
         question="What does the whole image set look like, in the network's order?",
+        tour="All pictures on one map, like ones together.",
         how_to_read="Every picture has a cell of its own near its place in the t-SNE map, so that neighbours are "
         "pictures the "
         "network finds alike. Zoom out for regions, in for single pictures. Then look at the seams: they show which "

@@ -285,6 +285,7 @@ if __name__ == "__main__":
         id="unit_statistics",
         title="Unit statistics",
         question="How active is each unit, and which ones are dead?",
+        tour="How often is each unit awake? Some are dead.",
         how_to_read="The first figure goes from input to output: in most trained networks units become more selective "
         "with depth, so fewer neurons are above 0. Then each layer: long tails of a few strong units are usual. In the "
         "strips a column is one unit; two columns alike are two units that are used alike, and a bright column with "

@@ -156,6 +156,7 @@ if __name__ == "__main__":
         id="unit_visualization",
         title="Unit visualisation",
         question="What is each unit of the network looking for?",
+        tour="The same for single units, beside the real patches that excite them most.",
         how_to_read="Each picture was made from noise, step by step, to excite one unit (a channel of a layer) as much "
         "as possible. From layer to layer edges become textures, textures patterns, patterns parts of things. Where a "
         "unit's real patch shows the same thing, the two tell the same story; what the patch has beside it the unit "

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ def path(results):
     words = {"model": "net", "title": "Net", "sections": ["predictions", "tsne", "tsne_grid"], "image_set": "set"}
     stamp = model_pages.render(words, results / "model.json", results / "sections", out)
     images = results.parents[1] / "image_sets" / "set" / "images.json"
-    stamp["said"] = {NAMES[0]: "class 1 (0.9)"}
-    picture_pages.publish("set", images, images.parent / "thumbnails.npy", [stamp], out)
+    picture_pages.publish(
+        "set", images, images.parent / "thumbnails.npy", [replace(stamp, said={NAMES[0]: "class 1 (0.9)"})], out
+    )
     for name in ("index", "methods", "credits", "missing"):
         (out / f"{name}.html").write_text((out / "models/net/index.html").read_text("utf-8"), "utf-8")
     return made
@@ -117,14 +119,14 @@ def test_no_map_without_places_nor_in_the_derived_edition(results, tmp_path):
     words = {"model": "net", "sections": ["predictions", "tsne", "tsne_grid"], "image_set": "set"}
     for n, change in enumerate(({"publish": "derived"}, {"sections": ["predictions"]}, {"image_set": None})):
         stamp = model_pages.render(words | change, results / "model.json", results / "sections", tmp_path / str(n))
-        assert stamp["map"] == "" and not list((tmp_path / str(n)).rglob("map*"))
+        assert stamp.map == "" and not list((tmp_path / str(n)).rglob("map*"))
 
 
 @pytest.mark.parametrize("alone", ["tsne", "tsne_grid"])
 def test_one_arrangement_alone(results, tmp_path, alone):
     words = {"model": "net", "sections": [alone], "image_set": "set"}
     stamp = model_pages.render(words, results / "model.json", results / "sections", tmp_path)
-    page = (tmp_path / stamp["map"]).read_text("utf-8")
+    page = (tmp_path / stamp.map).read_text("utf-8")
     assert 'name="mode"' not in page and 'value="error"' not in page
     assert ("seams of the grid" in page) == (alone == "tsne_grid")
 

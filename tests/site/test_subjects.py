@@ -10,6 +10,7 @@ import pytest
 from cnnviz.site import compare, picture_pages, search, subjects
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
+from cnnviz.site.stamp import Stamp, read, text
 from cnnviz.views.kit.section import About, Figure, Section, Subject
 from tests.site import static
 
@@ -96,16 +97,16 @@ def site(tmp_path):
     )
     out, page = tmp_path / "site", environment()
     page.globals["publish"] = "everything"
-    stamp = {
-        "id": "m", "title": "M & <m>", "page": "models/m/index.html", "sections": [],
-        "named": subjects.named("models/m", FACTS, found),
-        "pictures": picture_pages.looked_at(found), "said": picture_pages.said(found),
-    }  # fmt: skip
-    stamp = json.loads(json.dumps(stamp))  # as it comes from disk
+    stamp = Stamp(
+        id="m", title="M & <m>", page="models/m/index.html", named=subjects.named("models/m", FACTS, found),
+        pictures=picture_pages.looked_at(found), said=picture_pages.said(found),
+    )  # fmt: skip
+    (tmp_path / "stamp.json").write_text(text(stamp))
+    (stamp,) = read([tmp_path / "stamp.json"], out)  # as it comes from disk
     index = {"classes": ["cat"], "pictures": [{"name": name, "label": 0} for name in names]}
     thumbnails = rng.integers(0, 255, (len(names), 64, 64, 3)).astype(np.uint8)
     with Publication(out, "m") as publication:
-        subjects.render(page, publication, {"title": stamp["title"], "folder": "models/m"}, FACTS, found)
+        subjects.render(page, publication, {"title": stamp.title, "folder": "models/m"}, FACTS, found)
     with Publication(out, "_images-set") as publication:
         picture_pages.render(page, publication, "set", index, [stamp], thumbnails)
     return out, names, stamp, found
@@ -138,7 +139,7 @@ def test_every_picture_is_at_the_address_that_is_given_for_it(site):
     out, names, stamp, _ = site
     own = 0
     for name in names:
-        address, _, anchor = picture_pages.page_of("set", name, stamp["pictures"], len(names)).partition("#")
+        address, _, anchor = picture_pages.page_of("set", name, stamp.pictures, len(names)).partition("#")
         page = static.Page((out / address).read_text())
         assert anchor in page.ids if anchor else name in page.text
         own += not anchor
@@ -164,10 +165,10 @@ def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
     classes = ["281", "282", "283", "Eel"]
     one = {"classes": ["eel", "tabby, cat", "tiger"], "label_to_output": [1, 2, None, 0]}
     other = {"classes": ["tabby, cat", "lynx", "manx"], "label_to_output": [0, 1, 2, None]}
-    models = [{"title": "m", "pictures": {}, "said": {}, "calls": picture_pages.calls(facts)} for facts in (one, other)]
+    models = [Stamp("m", "m", calls=picture_pages.calls(facts)) for facts in (one, other)]
     assert picture_pages.named(classes, models) == ["281 (tabby)", "282", "283 (manx)", "Eel"]
     assert picture_pages.named(classes, models[:1]) == ["281 (tabby)", "282 (tiger)", "283", "Eel"]
-    assert picture_pages.named(classes, [{"calls": picture_pages.calls({})}]) == classes
+    assert picture_pages.named(classes, [Stamp("m", "m", calls=picture_pages.calls({}))]) == classes
     index = {"classes": classes, "pictures": [{"name": "a", "label": 0}, {"name": "b", "label": 1, "labels": [1, 2]}]}
     page = environment()
     page.globals["publish"] = "everything"
@@ -185,7 +186,7 @@ def test_addresses_of_pictures_hold_while_a_set_does_not_double():
 
 def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
     out, names, stamp, _ = site
-    odd = search.script([stamp | {"title": "a\u202eb"}], [], {"c\u202ed": ["e\x1bf"]}, derived=False)
+    odd = search.script([dataclasses.replace(stamp, title="a\u202eb")], [], {"c\u202ed": ["e\x1bf"]}, derived=False)
     assert all(mark not in odd for mark in ("\\u202e", "\\u001b")) and odd.count("\\ufffd") >= 3
     text = search.script([stamp], [{"id": "maps", "title": "Maps"}], {"set": names}, derived=False)
     data = json.loads(re.fullmatch(r"window\.cnnvizNames = (.*);\n", text)[1])

@@ -7,6 +7,7 @@ import pytest
 from cnnviz import config
 from cnnviz.site import tour
 from cnnviz.site.environment import formula
+from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.views.kit import section
 
 SECTIONS = list(
@@ -14,26 +15,49 @@ SECTIONS = list(
 )
 
 
-def test_the_tour_names_every_section_once():
-    named = [id for stops in tour.CHAPTERS.values() for id in stops]
+@pytest.fixture(scope="module")
+def words():
+    """Section → what its view says alike of every model."""
+    said = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for id in SECTIONS:
+            patch.setattr(section, "run", lambda view, **words: said.update({words["id"]: words}))
+            runpy.run_module(f"cnnviz.views.{id}", run_name="__main__")
+    return said
+
+
+def model(**status):
+    entries = [Entry(id, id, f"{id}.html", said, tour=f"See {id}.") for id, said in status.items()]
+    return Stamp("m", "M", sections=entries)
+
+
+def stops(*models):
+    return [[stop["id"] for stop in chapter["stops"]] for chapter in tour.chapters(models)]
+
+
+def test_the_tour_names_every_section_once(words):
+    named = [id for ids in tour.CHAPTERS.values() for id in ids]
     assert sorted(named) == sorted(SECTIONS)
-    words = [words for stops in tour.CHAPTERS.values() for words in stops.values()]
-    assert len(set(words)) == len(words) and all(words)
+    sentences = [said["tour"] for said in words.values()]
+    assert len(set(sentences)) == len(SECTIONS) and all(sentence.endswith((".", "?")) for sentence in sentences)
 
 
 def test_the_tour_leads_to_what_is_there():
-    def model(**status):
-        return {"sections": [{"id": i, "title": i, "page": f"{i}.html", "status": s} for i, s in status.items()]}
+    models = model(pca="missing", lime="ok"), model(pca="ok", lime="ok", occlusion="not_applicable")
+    assert stops(*models) == [["pca"], ["lime"]]
+    assert tour.chapters(models)[1]["stops"][0]["words"] == "See lime."
 
-    found = tour.chapters([model(pca="missing", lime="ok"), model(pca="ok", lime="ok", occlusion="not_applicable")])
-    assert [[stop["id"] for stop in chapter["stops"]] for chapter in found] == [["pca"], ["lime"]]
+
+def test_a_new_section_follows_the_one_before_it_and_one_without_a_sentence_asks_its_question():
+    found = stops(model(new_a="ok", new_b="ok", layer_filters="ok", lime="ok", new_c="ok", saliency="ok"))
+    assert found == [["new_a", "new_b", "layer_filters"], ["saliency", "lime", "new_c"]]
+    (chapter,) = tour.chapters([Stamp("m", "M", sections=[Entry("pca", "PCA", "pca.html", "ok", question="Where?")])])
+    assert chapter["stops"][0]["words"] == "Where?"
 
 
 @pytest.mark.parametrize("id", SECTIONS)
-def test_every_section_says_what_it_asks_how_to_read_it_and_where_it_is_from(id, monkeypatch):
-    said = {}
-    monkeypatch.setattr(section, "run", lambda view, **words: said.update(words))
-    runpy.run_module(f"cnnviz.views.{id}", run_name="__main__")
+def test_every_section_says_what_it_asks_how_to_read_it_and_where_it_is_from(id, words):
+    said = words[id]
     assert said["id"] == id and said["question"].endswith("?")
     assert all(len(said[name]) > 60 for name in ("how_to_read", "do_not_conclude"))
     assert len(said["equation"]) > 5 and said["papers"]

@@ -130,9 +130,10 @@ class Paper:
 class Section:
     """What one technique shows of one model. The words are for someone who meets the technique for the first time.
 
-    equation: the technique's formula as text (Unicode), or "". cover: id of the figure that stands for the section on
-    other pages; "" is the first one. widget: name of a special template partial, with its
-    ``widget_data`` (JSON), where a grid of figures cannot serve. files: further files in figures.zip (map tiles, say).
+    tour: what to look for, a sentence for the front page. equation: the technique's formula as text (Unicode), or "".
+    cover: id of the figure that stands for the section on other pages; "" is the first one. widget: name of a special
+    template partial, with its ``widget_data`` (JSON), where a grid of figures cannot serve. files: further files in
+    figures.zip (map tiles, say).
     """
 
     id: str
@@ -141,6 +142,7 @@ class Section:
     how_to_read: str
     do_not_conclude: str
     papers: tuple[Paper, ...]
+    tour: str = ""
     equation: str = ""
     status: str = "ok"
     reason: str = ""
@@ -270,7 +272,8 @@ def _subject(data: dict) -> Subject:
 def run(view: Callable[[Result, Context], dict], **words) -> None:
     """Be a view's command line.
 
-    words: what every model's section says alike: id, title, question, how_to_read, do_not_conclude, papers, equation.
+    words: what every model's section says alike: id, title, question, tour, how_to_read, do_not_conclude, papers,
+    equation.
     view: (result, context) → the rest of the Section: figures, tables, metrics, widget; it may override the words.
     A result that is not applicable needs no drawing: its reason is shown.
     """

@@ -1,0 +1,92 @@
+"""What a model's pages leave for the pages about several models: the front page, comparisons, pictures, the search."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cnnviz.errors import UserError
+
+SCHEMA = 4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One section of a model, as other pages and the manifest describe it.
+
+    page: its address from the site's root. figures: how many. metrics: name → value. measures: the same metrics with
+    unit and interval, and headline the first of them. thumbnail: file, width, height, alt, pixelated; or None. The
+    words from ``question`` on are the view's, and "" where the section is missing; tour: see :mod:`cnnviz.site.tour`.
+    """
+
+    id: str
+    title: str
+    page: str
+    status: str
+    figures: int = 0
+    reason: str = ""
+    log: str = ""
+    notes: list[str] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    measures: list[dict] = field(default_factory=list)
+    headline: dict | None = None
+    thumbnail: dict | None = None
+    question: str = ""
+    tour: str = ""
+    how_to_read: str = ""
+    do_not_conclude: str = ""
+    equation: str = ""
+    papers: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One model. Without its own pages (``page`` is "") it is missing, and the front page says so.
+
+    page, map: addresses from the site's root, "" where there is none. status: "ok" or "missing"; then ``log`` is the
+    end of its first job's. described, parameters, input: of the network. accuracy: top1, top5, pictures, labelled, as
+    far as they are known. near_chance, answers, warnings: doubts. cover: the thumbnail that stands for the model.
+    named: kind ("layer", "class") → (name, address) of those that have pages. pictures: name of a picture that has a
+    page to itself → what each section says of it. calls: for each class of the image set the output's name. said: name
+    of a picture → the prediction in a line.
+    """
+
+    id: str
+    title: str
+    page: str = ""
+    map: str = ""
+    status: str = "missing"
+    described: str = ""
+    parameters: int | None = None
+    input: list[int] | None = None
+    accuracy: dict[str, float] = field(default_factory=dict)
+    near_chance: dict | None = None
+    answers: list[str] = field(default_factory=list)
+    warnings: list[dict] = field(default_factory=list)
+    log: str = ""
+    cover: dict | None = None
+    sections: list[Entry] = field(default_factory=list)
+    named: dict[str, list] = field(default_factory=lambda: {"layer": [], "class": []})
+    pictures: dict[str, list[dict]] = field(default_factory=dict)
+    calls: list[str | None] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def text(stamp: Stamp) -> str:
+    """The stamp as the JSON that its file holds."""
+    return json.dumps(asdict(stamp), indent=1, ensure_ascii=False)
+
+
+def read(paths: Iterable[Path], site: Path) -> list[Stamp]:
+    """The stamps that are there. Raises UserError for models whose pages another version made.
+
+    Those may lack what other pages say of them. site: the folder that then has to be made again.
+    """
+    found = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
+    old = [data["id"] for data in found if data["schema"] != SCHEMA]
+    if old:
+        raise UserError(
+            f"the pages of {', '.join(old)} are by another version of cnnviz: delete {site}, and run it again"
+        )
+    return [Stamp(**data | {"sections": [Entry(**entry) for entry in data["sections"]]}) for data in found]
