@@ -1,22 +1,27 @@
 """A copy of the repository to run in, with a tiny network: what the tests of the real DAG share.
 
-``Checkout`` is such a copy; ``Finished`` is one with two models and a few sections, made once for all tests that start
-from a finished run and then copied, with Snakemake's notes and with the times of its files.
+``Checkout`` is such a copy. ``Finished`` and ``Photographed`` are two whose runs are made once for all tests, also for
+those of other pytest-xdist workers, and then copied, with Snakemake's notes and with the times of their files.
 """
 
+import io
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import torch
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 from cnnviz.demo import scenes
@@ -40,6 +45,13 @@ def only(sections: dict[str, dict]) -> dict:
     return {name: False for name in ALL if name not in sections} | sections
 
 
+def copy_code(folder: Path) -> None:
+    """Copy the parts of the repository that a run needs."""
+    for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+
+
 class Checkout:
     """A copy of the repository to run in, with a config, a network and its weights."""
 
@@ -47,12 +59,23 @@ class Checkout:
 
     def __init__(self, folder: Path, config: dict):
         self.folder, self.config = folder, config
-        for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
+        copy_code(folder)
         (folder / "net.py").write_text(NET)
         torch.save(self.state(), folder / "weights.pt")
         self.configure()
+
+    @classmethod
+    def once(cls, tmp_path_factory) -> Self:
+        """A finished run that the first worker makes while others wait. Change nothing in it: use :meth:`copied`."""
+        base = tmp_path_factory.getbasetemp()
+        base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # the workers' folders lie in one
+        note = base / f"{cls.__name__}.pickle"
+        with FileLock(note.with_suffix(".lock")):
+            if not note.exists():
+                made = cls(Path(tempfile.mkdtemp(prefix=cls.__name__.lower(), dir=base)))
+                made.make()
+                note.write_bytes(pickle.dumps(made))
+        return pickle.loads(note.read_bytes())
 
     @staticmethod
     def state(shift: float = 0) -> dict[str, torch.Tensor]:
@@ -141,7 +164,7 @@ SECTIONS = {
     "maximal_patches": {},
     "pca": {},
     "saliency": {"samples": 2},
-    "class_visualization": {"classes": 2, "steps": 2},
+    "class_visualization": {"classes": 2, "steps": 2, "settings_classes": 0},
 }
 
 
@@ -177,3 +200,56 @@ class Finished(Checkout):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(scenes.draw(1, number).image).save(path)
         return path
+
+
+PHOTOGRAPHS = 36
+MARKS = [b"SecretCamera", b"SecretComment", b"SecretPlace"]
+
+
+def photograph(number: int) -> bytes:
+    """A JPEG as a camera leaves it: maker, place and a comment."""
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCamera"
+    exif.get_ifd(0x8825)[0x1B] = b"SecretPlace"
+    exif.get_ifd(0x8825)[2] = (48.0, 8.0, 7.0)
+    stream = io.BytesIO()
+    Image.fromarray(scenes.draw(1, number).image).save(stream, "JPEG", exif=exif.tobytes(), comment=b"SecretComment")
+    assert all(mark in stream.getvalue() for mark in MARKS)
+    return stream.getvalue()
+
+
+class Photographed(Checkout):
+    """One model and a few sections of each kind on a folder of photographs, of which one is broken."""
+
+    SECTIONS = (
+        *("predictions", "first_layer_filters", "maximal_patches", "nearest_neighbors", "pca", "tsne", "tsne_grid"),
+        *("saliency", "class_visualization", "style_transfer"),
+    )  # tests/test_architectures.py runs them all
+    CONFIG = {
+        "threads": 1,
+        "device": "cpu",
+        "image_sets": {"photos": {"kind": "folder", "path": "photos"}},
+        "models": {
+            "tiny": {"factory": "net.py:tiny", "checkpoint": "weights.pt", "probes": 2, "preprocess": PREPROCESS},
+        },
+        "sections": only(
+            dict.fromkeys(SECTIONS, {})
+            | {
+                "tsne": {"perplexity": 5},
+                "saliency": {"samples": 2},
+                "class_visualization": {"classes": 2, "steps": 3, "settings_classes": 1, "settings_share": 0.01},
+                "style_transfer": {"size": 64, "steps": 3, "variant_size": 32, "variant_steps": 2}
+                | {"content": "holiday.jpg"},
+            }
+        ),
+    }
+
+    def __init__(self, folder: Path):
+        for i in range(PHOTOGRAPHS):
+            name = scenes.CLASSES[i % len(scenes.CLASSES)]
+            path = folder / "photos" / name / f"{name}-{i:04d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(photograph(i))
+        (folder / "photos" / "wolf" / "wolf-9999.jpg").write_bytes(b"broken")
+        (folder / "holiday.jpg").write_bytes(photograph(PHOTOGRAPHS))
+        super().__init__(folder, self.CONFIG)

@@ -13,7 +13,7 @@ import torch
 
 from cnnviz import config
 from cnnviz.run.job import Job
-from tests.checkout import Finished
+from tests.checkout import Finished, Photographed
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -40,9 +40,13 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
     """A finished run of two tiny models. Change nothing in it: work in ``finished.copied(…)``."""
-    made = Finished(tmp_path_factory.mktemp("finished"))
-    made.make()
-    return made
+    return Finished.once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def photographed(tmp_path_factory) -> Photographed:
+    """A finished run of one model and many sections. Change nothing in it: work in ``photographed.copied(…)``."""
+    return Photographed.once(tmp_path_factory)
 
 
 @pytest.fixture

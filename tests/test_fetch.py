@@ -1,10 +1,8 @@
 """What `make fetch` leaves is enough: the whole workflow then runs where every connection is refused."""
 
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +12,8 @@ import yaml
 from cnnviz import config as configs
 from cnnviz import fetch
 from cnnviz.errors import UserError
+from tests.checkout import copy_code
 
-ROOT = Path(__file__).parents[1]
 REFUSE = """
 import socket, sys
 
@@ -40,8 +38,7 @@ CONFIG = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A checkout with the config in it, as the working directory, and an environment that is put back."""
-    for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    copy_code(tmp_path)
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(CONFIG))
     monkeypatch.chdir(tmp_path)
     for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_OFFLINE"):

@@ -20,7 +20,8 @@ import psutil
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests.checkout import ROOT, copy_code
+
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 SECONDS = 600  # for a whole run; it takes a fifth of that on a machine that has nothing else to do
 NET = {
@@ -76,8 +77,7 @@ class Run:
     """Snakemake by a profile, in a copy of the checkout; its output is in ``log``."""
 
     def __init__(self, folder: Path, config: dict, *arguments: str):
-        for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
-            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+        copy_code(folder)
         (folder / "small.yaml").write_text(yaml.safe_dump(config))
         self.folder, self.log = folder, folder / "run.log"
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "small.yaml"]

@@ -1,7 +1,7 @@
 """The real DAG on a tiny config: it runs, and a wrong config stops before anything does.
 
-The tests share one finished run in a copy of the checkout, and put back what they change. What runs again after a
-change is in test_incremental.py, what happens when something breaks in test_faults.py.
+The tests share a copy of one finished run (one model, ten sections, see checkout.py), and put back what they change.
+What runs again after a change is in test_incremental.py, what happens when something breaks in test_faults.py.
 """
 
 import subprocess
@@ -9,41 +9,17 @@ import sys
 
 import pytest
 
-from tests.checkout import PREPROCESS, Checkout, only
-
-SECTIONS = (
-    *("predictions", "first_layer_filters", "maximal_patches", "nearest_neighbors", "pca", "tsne", "tsne_grid"),
-    *("saliency", "class_visualization", "style_transfer"),
-)  # a few of each kind; tests/test_architectures.py runs them all
-CONFIG = {
-    "threads": 1,
-    "device": "cpu",
-    "image_sets": {"drawn": {"kind": "demo", "count": 36}},
-    "models": {
-        "tiny": {"factory": "net.py:tiny", "checkpoint": "weights.pt", "probes": 2, "preprocess": PREPROCESS},
-    },
-    "sections": only(
-        {name: {} for name in SECTIONS}
-        | {
-            "tsne": {"perplexity": 5},
-            "saliency": {"samples": 2},
-            "class_visualization": {"classes": 2, "steps": 3},
-            "style_transfer": {"size": 64, "steps": 3, "variant_size": 32, "variant_steps": 2},
-        }
-    ),
-}
+from tests.checkout import Photographed
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Checkout:
-    made = Checkout(tmp_path_factory.mktemp("checkout"), CONFIG)
-    made.make()
-    return made
+def checkout(photographed, tmp_path_factory) -> Photographed:
+    return photographed.copied(tmp_path_factory.mktemp("workflow") / "checkout")
 
 
 def test_every_section_is_in_the_gallery_with_its_page(checkout):
     manifest = checkout.manifest()
-    assert tuple(manifest) == SECTIONS
+    assert tuple(manifest) == Photographed.SECTIONS
     for section in manifest.values():
         assert section["status"] == "ok", section
         page = (checkout.folder / "results/site" / section["page"]).read_text()
@@ -84,7 +60,7 @@ def test_the_pass_over_the_pictures_in_shards_leaves_the_same_bytes(checkout):
 
 def test_a_section_that_is_turned_off_loses_its_page_and_nothing_is_computed(checkout):
     page = checkout.folder / "results/site" / checkout.manifest()["pca"]["page"]
-    checkout.configure(sections=CONFIG["sections"] | {"pca": False})
+    checkout.configure(sections=checkout.config["sections"] | {"pca": False})
     try:
         assert set(checkout.planned()) == {"model_pages", "picture_pages", "index"}
         checkout.make()
@@ -122,7 +98,7 @@ def test_a_wrong_config_stops_before_anything_runs(checkout, changes, said):
     ],
 )
 def test_a_wrong_layer_or_class_stops_in_the_models_first_job(checkout, model, sections, said):
-    models = {"tiny": CONFIG["models"]["tiny"] | model}
+    models = {"tiny": checkout.config["models"]["tiny"] | model}
     checkout.configure(models=models, sections=sections, results="results-wrong")
     try:
         done = checkout.snakemake()

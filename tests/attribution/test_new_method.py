@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.checkout import ROOT, copy_code
 
 # What CONTRIBUTING.md tells to write: file → block of code.
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -44,9 +43,7 @@ def snakemake(folder: Path, *arguments: str) -> str:
 def folder(tmp_path_factory) -> Path:
     """A finished run of a copy with Score-CAM."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    copy_code(folder)
     for file in FILES.keys() - {TECHNIQUES, SCHEMA}:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(FILES[file])

@@ -7,15 +7,14 @@ import pytest
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from tests.checkout import Checkout, only
-from tests.test_workflow import CONFIG
+from tests.checkout import Photographed, only
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory) -> dict[tuple[str, str], str]:
     """(section, model) → the command that a dry run would run."""
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"), CONFIG)
-    tiny = CONFIG["models"]["tiny"]
+    checkout = Photographed(tmp_path_factory.mktemp("checkout"))
+    tiny = checkout.config["models"]["tiny"]
     judge = {k: v for k, v in tiny.items() if k != "checkpoint"} | {"layers": ["conv2"]}
     sections = only({"style_transfer": {"loss_net": "judge"}, "texture_synthesis": {}})
     checkout.configure(models={"tiny": tiny, "judge": judge}, sections=sections)
