@@ -124,9 +124,15 @@ def _core(name: str) -> str:
     return _joined(re.sub(r"^(?:[0-9]+|n[0-9]{8})[\W_]+", "", name) or name)
 
 
-def short(name: str) -> str:
-    """The first of several names of one thing, as ImageNet lists them: "tench, Tinca tinca"."""
-    return name.split(",")[0].strip()
+def short(name: str, most: int | None = None) -> str:
+    """The first of several names of one thing, as in "tench, Tinca tinca", at most so many letters of it."""
+    name = name.split(",")[0].strip()
+    return name if most is None else cut(name, most)
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many letters of a text, the last of them "…" where some are left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 # (of a name of the class, of a name of the output → all keys), from the strictest to the loosest

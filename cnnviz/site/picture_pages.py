@@ -19,6 +19,7 @@ from jinja2 import Environment
 from PIL import Image
 
 from cnnviz.errors import reporting
+from cnnviz.network.class_names import short
 from cnnviz.run import atomic, whole
 from cnnviz.site import credits, edition
 from cnnviz.site.environment import environment
@@ -87,7 +88,7 @@ def named(classes: list[str], models: list[Stamp]) -> list[str]:
     for i, name in enumerate(classes):
         others = {model.calls[i] for model in models if i < len(model.calls)} - {None}
         one = others.pop() if len(others) == 1 else name
-        words.append(name if one.casefold() == name.casefold() else f"{name} ({one.split(',')[0].strip()})")
+        words.append(name if one.casefold() == name.casefold() else f"{name} ({short(one)})")
     return words
 
 

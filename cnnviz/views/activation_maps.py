@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from cnnviz.network.class_names import short
 from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
@@ -74,8 +75,8 @@ def view(result: Result, context: Context) -> dict:
     figures, negative = [], []
     for p, index in enumerate(arrays["index"].tolist()):
         picture = context.image_set.pictures[index]
-        beside = _beside(colour.rgb(arrays["pictures"][p], context.image_set.config.get("show")))
-        said = f" (taken for {classes[numbers['predicted'][p]].split(',')[0]})" if one_class else ""
+        beside = _beside(context.rgb(arrays["pictures"][p]))
+        said = f" (taken for {short(classes[numbers['predicted'][p]])})" if one_class else ""
         for layer in numbers["layers"]:
             maps = restored(arrays, layer["name"], p)
             negative.append(float((maps <= 0).mean()))

@@ -124,11 +124,11 @@ def scorecard(result: Result, context: Context) -> Figure:
             kind = {STAYS: BAD, CLASSLESS: BAD, CHANGES: GOOD}.get(row["verdict"], OPEN) if row else NONE
             cells.append((f"{row['mean']:.2f}" if row else "–", kind))
         rows.append((plain(name), cells))
-    drawn, width, height = intervals.card(rows, columns)
+    drawn = intervals.card(rows, columns)
     n = {check["check"]: check["n"] for check in checks}
     of = ", ".join(f"{count} pictures for {CHECKS[name][1].lower()}" for name, count in n.items())
-    return context.figure(
-        "scorecard", "scorecard.svg", drawn, width, height,
+    return context.drawing(
+        "scorecard", drawn,
         alt=f"Methods and baselines by check, a number in each cell; the table below has them. {conclusion(result)}",
         caption=f"{conclusion(result)} Blue: better than chance, the edge detector and the centre blob, each by the "
         "95 % interval of the paired difference; for random weights, the map changes in every picture. Orange: worse "
@@ -149,14 +149,14 @@ def check_figure(check: dict, result: Result, context: Context) -> Figure:
         )
         for row in check["rows"]
     ]
-    drawn, width, height = intervals.whiskers(
+    drawn = intervals.whiskers(
         bars, across=f"{title.lower()}, {check['better']} is better", ends=(0, 1), lines=[("chance", check["chance"])]
     )
     best = sorted(
         (bar for bar in bars if bar.kind != NONE), key=lambda bar: bar.mean, reverse=check["better"] == "higher"
     )[0]
-    return context.figure(
-        f"check-{check['check']}", f"check-{check['check']}.svg", drawn, width, height,
+    return context.drawing(
+        f"check-{check['check']}", drawn,
         alt=f"{title} of each method and baseline with its 95 % interval; {check['better']} is better. Best is "
         f"{best.name} with {best.mean:.2f}; chance is {check['chance']:.2f}.",
         caption=f"{title}: {unit}. {check['n']} pictures; dots are means, lines 95 % intervals of them. The dashed "
@@ -171,14 +171,14 @@ def curve_figure(check: str, result: Result, context: Context) -> Figure:
     names = [plain(m["name"]) for m in result.numbers["methods"]] + result.numbers["baselines"]
     mean = result.arrays[check].mean(0)
     steps = mean.shape[1] - 1
-    drawn = curves.svg(dict(zip(names, mean, strict=True)), across=f"pixels, in {steps}ths:", up="mean p(class)")
+    drawn = curves.lines(dict(zip(names, mean, strict=True)), across=f"pixels, in {steps}ths:", up="mean p(class)")
     how = (
         "pixels are replaced by the picture's mean colour, the strongest first: a good map makes the curve fall early"
         if check == "deletion"
         else "pixels are put back into the blurred picture, the strongest first: a good map makes the curve rise early"
     )
-    return context.figure(
-        f"curve-{check}", f"curve-{check}.svg", drawn, curves.WIDTH, curves.HEIGHT,
+    return context.drawing(
+        f"curve-{check}", drawn,
         alt=f"Mean probability of the predicted class while pixels go in the order of each map: {check}.",
         caption=f"{CHECKS[check][1]}: {how}. The check is the mean height of a curve. Both steps make pictures that "
         "the network has never seen, so part of what moves the curve is that.",
@@ -196,9 +196,8 @@ def weights_figure(result: Result, context: Context) -> Figure:
         if not np.isnan(magnitude[:, m]).any()
     }
     blocks = result.numbers["blocks"]
-    return context.figure(
-        "curve-weights", "curve-weights.svg", curves.svg(lines, across="steps:", up="rank correlation"),
-        curves.WIDTH, curves.HEIGHT,
+    return context.drawing(
+        "curve-weights", curves.lines(lines, across="steps:", up="rank correlation"),
         alt=f"Rank correlation of each method's map with the original as weights are re-drawn down to "
         f"{listed(blocks)}. At the end: {'; '.join(f'{name} {line[-1]:.2f}' for name, line in lines.items())}.",
         caption="Random weights: the layers lose what they learnt from the top down; the steps reach "
@@ -227,18 +226,18 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
     picture = context.image_set.pictures[arrays["index"][p]]
     classes = context.model["classes"]
     target, label = int(arrays["target"][p]), int(arrays["label"][p])
-    shown = [("picture", colour.rgb(arrays["pictures"][p], context.image_set.config.get("show")))]
+    shown = [("picture", context.rgb(arrays["pictures"][p]))]
     for m, method in enumerate(methods):
         values = coloured(arrays["maps"][p, m], arrays["scale"][p, m], method["signed"], context.show)
         shown.append((plain(method["name"]), values))
     edges, scale = arrays["maps"][p, len(methods)], arrays["scale"][p, len(methods)]
     shown.append((result.numbers["baselines"][0], coloured(edges, scale, False, context.show)))
     mask = arrays["masks"][p]
-    drawn, width, height = panels.sheet(shown, panels.outline(mask) if mask.any() else "")
+    drawn = panels.sheet(shown, panels.outline(mask) if mask.any() else "")
     truth = "" if label in (-1, target) else f" It is {classes[label]}."
     ringed = " The line is the object's border." if mask.any() else ""
-    return context.figure(
-        f"all--{picture.id}", f"all--{picture.id}.svg", drawn, width, height,
+    return context.drawing(
+        f"all--{picture.id}", drawn,
         alt=f"{picture.name} and its map by each method, for {classes[target]}: "
         f"{', '.join(plain(m['name']) for m in methods)}; last, an edge detector.",
         caption=f"{picture.name}, taken for {classes[target]} (p = {arrays['probability'][p]:.2f}).{truth} Every "
@@ -271,9 +270,9 @@ def cascade_figure(result: Result, context: Context) -> Figure:
         for b, name in enumerate(blocks):
             values = coloured(arrays["cascade"][m, b], 1, method["signed"], context.show)
             shown.append((f"to {name}", values))
-    drawn, width, height = panels.sheet(shown, across=len(blocks) + 1)
-    return context.figure(
-        "cascade", "cascade.svg", drawn, width, height,
+    drawn = panels.sheet(shown, across=len(blocks) + 1)
+    return context.drawing(
+        "cascade", drawn,
         alt=f"Each method's map of {picture.name}, a row a method; from left to right with more layers re-drawn.",
         caption=f"{picture.name}: a row a method. At the left the map of the trained network, then with "
         f"weights re-drawn from the top layer down to {listed(blocks)}. Where a row hardly changes, the "

@@ -5,7 +5,7 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, intervals, panels, section
+from cnnviz.views.kit import intervals, panels, section
 from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
@@ -68,10 +68,10 @@ def heat(result: Result, context: Context, key: str, title: str) -> Figure:
         for row in numbers["asked"]
         if row["verdict"] == LEANS
     )
-    drawn, width, height = intervals.heat(grid(result, key), [short(c) for c in classes], shown, marked)
+    drawn = intervals.heat(grid(result, key), [short(c) for c in classes], shown, marked)
     leaning = f" Ringed: {', '.join(said(r) for r in numbers['asked'] if r['verdict'] == LEANS)}." if marked else ""
-    return context.figure(
-        f"heat-{key}", f"heat-{key}.svg", drawn, width, height,
+    return context.drawing(
+        f"heat-{key}", drawn,
         alt=f"{title} of {len(classes)} classes, the rows, on {len(shown)} backgrounds; the tables below list them. "
         f"{conclusion(result)}",
         caption=f"{title}: each row a class, each column where its objects stand. "
@@ -85,16 +85,16 @@ def heat(result: Result, context: Context, key: str, title: str) -> Figure:
 def effects(result: Result, context: Context) -> Figure:
     rows = largest(result)[:EFFECTS]
     bars = [
-        Bar(f"{row['class'].split(',')[0][:12]} on {row['background'][:10]}", row["mean"], row["low"], row["high"],
+        Bar(f"{short(row['class'])[:12]} on {row['background'][:10]}", row["mean"], row["low"], row["high"],
             {LEANS: BAD, HARDER: NONE}.get(row["verdict"], OPEN))
         for row in rows
     ]  # fmt: skip
     margin = result.parameters["margin"]
-    drawn, width, height = intervals.whiskers(
+    drawn = intervals.whiskers(
         bars, across="change of p(class)", ends=(-1, 1), lines=[("", -margin), ("margin", margin)]
     )
-    return context.figure(
-        "effects", "effects.svg", drawn, width, height,
+    return context.drawing(
+        "effects", drawn,
         alt=f"The largest changes of p(class) by background with 95 % intervals: {'; '.join(map(said, rows[:5]))}.",
         caption="How much p(class) changes where the same objects stand on one background and not on the others (their "
         f"median): the largest of {len(result.numbers['asked'])}, with 95 % intervals. Orange: beyond the margin of "
@@ -116,18 +116,15 @@ def examples(result: Result, context: Context) -> list[Figure]:
         shown = [
             (
                 f"{background} {arrays['probability'][o, b]:.0%}",
-                colour.rgb(pixels, context.image_set.config.get("show")),
+                context.rgb(pixels),
             )
             for b, (background, pixels) in enumerate(zip(numbers["backgrounds"], arrays["example"][c], strict=True))
         ]
-        drawn, width, height = panels.sheet(shown)
+        drawn = panels.sheet(shown)
         figures.append(
-            context.figure(
+            context.drawing(
                 f"example-{c}",
-                f"example-{c}.svg",
                 drawn,
-                width,
-                height,
                 alt=f"{picture.name} cut out and put on {len(shown) - 1} backgrounds, with p({name}) on each.",
                 caption=f"{picture.name}: the object in its place on each background, and p({name}), the mean over the "
                 "placements there.",

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from cnnviz.views import papers, projections
-from cnnviz.views.kit import section
+from cnnviz.views import papers
+from cnnviz.views.kit import projections, section
 
 WARNING = (
     "Of the picture only the places where max-pools found their maxima enter; the rest is the network's weights. So "

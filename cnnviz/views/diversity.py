@@ -7,24 +7,14 @@ from cnnviz.slug import slug
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.section import Context, Metric, Subject, Table
-from cnnviz.views.maximal_patches import sheet
-from cnnviz.views.unit_visualization import fitted
+from cnnviz.views.kit.tiles import fitted, labelled, montage
 
 SIDE, GAP = 168, 6
 
 
-def row(pictures: np.ndarray) -> np.ndarray:
-    """(m, h, w, 3) → (SIDE, W, 4): side by side."""
-    m = len(pictures)
-    line = np.zeros((SIDE, m * (SIDE + GAP) - GAP, 4), np.uint8)
-    for i, picture in enumerate(pictures):
-        line[:, i * (SIDE + GAP) : i * (SIDE + GAP) + SIDE] = fitted(picture, SIDE)
-    return line
-
-
 def view(result: Result, context: Context) -> dict:
-    arrays, name, show = result.arrays, result.numbers["layer"], context.image_set.config.get("show")
-    pictures, plain = (colour.rgb(arrays[key], show) for key in ("pictures", "plain"))
+    arrays, name = result.arrays, result.numbers["layer"]
+    pictures, plain = (context.rgb(arrays[key]) for key in ("pictures", "plain"))
     n, m = pictures.shape[:2]
     off = ~np.eye(m, dtype=bool)
     alike, plain_alike = (
@@ -33,9 +23,9 @@ def view(result: Result, context: Context) -> dict:
     figures, rows = [], []
     for i, unit in enumerate(arrays["unit"].tolist()):
         value, plain_value, best = arrays["value"][i], arrays["plain_value"][i], float(arrays["best"][i])
-        pair = [np.vstack([line]) for line in (row(pictures[i]), row(plain[i]))]
-        labels = ["unlike each other", "without that wish"]
-        stacked = np.vstack([sheet([line], [label]) for line, label in zip(pair, labels, strict=True)])
+        rows_of = {"unlike each other": pictures[i], "without that wish": plain[i]}
+        lines = {label: montage(np.stack([fitted(p, SIDE) for p in row]), m, GAP) for label, row in rows_of.items()}
+        stacked = np.vstack([labelled([line], [label]) for label, line in lines.items()])
         figures.append(
             context.picture(
                 f"{slug(name)}-unit-{unit:04d}",

@@ -1,60 +1,14 @@
 """First-layer filters as tiles: one range for the whole layer, and one range a filter."""
 
-import numpy as np
-
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.filters import GAP, MOST_CHANNELS, as_what, drawn, tiles
 from cnnviz.views.kit.section import Context, Subject
+from cnnviz.views.kit.tiles import montage
 
-GAP = 1
 STRIP_GAP = 4  # between filters that are rows of tiles themselves
-MOST_CHANNELS = 8  # drawn one by one
 SIDE = 760  # of a sheet at most, in CSS pixels
-
-
-def tiles(weights: np.ndarray, per_filter: bool) -> np.ndarray:
-    """(units, c, h, w) weights → (units, h, W, 3 or 4) uint8, a picture a filter.
-
-    Three channels are red, green and blue. Another number are grey: up to MOST_CHANNELS of them side by side with
-    transparent gaps, more as their mean. per_filter: each filter symmetric about 0 to its own largest magnitude; else
-    smallest to largest of the layer.
-    """
-    shown = drawn(weights)
-    whole = colour.min_max(shown)
-    levels = np.stack([(colour.symmetric(w, colour.GREY) if per_filter else whole).grey(w) for w in shown])
-    if weights.shape[1] == 3:
-        return levels.transpose(0, 2, 3, 1)
-    grey = np.repeat(levels[..., None], 3, axis=4)  # (units, channels, h, w, 3)
-    return grey[:, 0] if grey.shape[1] == 1 else np.stack([montage(channels, len(channels)) for channels in grey])
-
-
-def drawn(weights: np.ndarray) -> np.ndarray:
-    """The weights that are drawn: all, or the mean of too many channels, (units, 1, h, w)."""
-    return weights if weights.shape[1] <= MOST_CHANNELS else weights.mean(1, keepdims=True)
-
-
-def montage(pictures: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
-    """(n, h, w, 3 or 4) tiles in reading order, with transparent gaps: (H, W, 4) uint8."""
-    n, h, w, bands = pictures.shape
-    rows = -(-n // columns)
-    sheet = np.zeros((rows * (h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
-    for i, tile in enumerate(pictures):
-        y, x = i // columns * (h + gap), i % columns * (w + gap)
-        sheet[y : y + h, x : x + w, 3] = 255
-        sheet[y : y + h, x : x + w, :bands] = tile
-    return sheet
-
-
-def as_what(channels: int) -> str:
-    """How filters of so many input channels are drawn, in words."""
-    if channels == 3:
-        return "as red, green and blue"
-    if channels == 1:
-        return "grey, as the input is"
-    if channels <= MOST_CHANNELS:
-        return f"its {channels} input channels side by side, each grey"
-    return f"grey, averaged over the {channels} input channels"
 
 
 def view(result: Result, context: Context) -> dict:

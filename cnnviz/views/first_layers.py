@@ -17,12 +17,15 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.errors import reporting
+from cnnviz.network.class_names import cut
 from cnnviz.run import result, whole
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.first_layer_filters import GAP, as_what, drawn, montage, tiles
 from cnnviz.views.kit import section
+from cnnviz.views.kit.filters import GAP, as_what, drawn, tiles
 from cnnviz.views.kit.section import Context, Section, Table
+from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.tiles import montage
 
 ID = "first_layers"
 MOST, COLUMNS = 64, 8  # filters of a model, and of a row
@@ -112,11 +115,11 @@ def write(models: list[dict], inputs: dict[str, Path], folder: Path) -> None:
 
 
 def _figure(context: Context, panels: list[Panel], without: list[str]) -> section.Figure:
-    svg, width, height, zoom = _drawn(panels)
+    drawing, zoom = _drawn(panels)
     listed = ", ".join(f"{p.title} {' × '.join(str(n) for n in p.shape)}" for p in panels)
     some = any(len(p.tiles) < p.shape[0] for p in panels)
-    return context.figure(
-        "side-by-side", "side-by-side.svg", svg.encode(), width, height,
+    return context.drawing(
+        "side-by-side", drawing,
         alt=f"First-layer filters of {len(panels)} networks to one scale: {listed}.",
         caption="Filters × channels × height × width of each network's first convolution"
         + (f"; of more than {MOST}, the {MOST} of the largest norm" if some else "")
@@ -128,21 +131,21 @@ def _figure(context: Context, panels: list[Panel], without: list[str]) -> sectio
     )  # fmt: skip
 
 
-def _drawn(panels: list[Panel]) -> tuple[str, int, int, int]:
-    """An SVG, its width and height, and the zoom: panels from left to right, as many in a row as there is room for."""
+def _drawn(panels: list[Panel]) -> tuple[Drawing, int]:
+    """Panels from left to right, as many in a row as there is room for, and the zoom."""
     widest = max(p.tiles.shape[2] for p in panels)
     zoom = max(ZOOM[0], min(ZOOM[1], WIDTH // (COLUMNS * (widest + GAP))))
     x = y = tallest = across = 0
     parts = []
     for panel in panels:
         pitch = (panel.tiles.shape[2] + GAP) * zoom
-        sheet = montage(panel.tiles, max(1, min(COLUMNS, len(panel.tiles), WIDTH // pitch)))
+        sheet = montage(panel.tiles, max(1, min(COLUMNS, WIDTH // pitch)), GAP)
         h, w = sheet.shape[0] * zoom, sheet.shape[1] * zoom
         shape = " × ".join(str(n) for n in panel.shape)
         room = max(w, 9 * len(shape), min(LETTER * len(panel.title), 200))
         if x and x + room > WIDTH:
             x, y, tallest = 0, y + tallest + SPACE, 0
-        title = panel.title if LETTER * len(panel.title) <= room else panel.title[: room // LETTER - 1] + "…"
+        title = cut(panel.title, room // LETTER)
         stream = io.BytesIO()
         Image.fromarray(sheet.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "WEBP", lossless=True, method=4)
         parts.append(
@@ -160,7 +163,7 @@ def _drawn(panels: list[Panel]) -> tuple[str, int, int, int]:
         + "".join(parts)
         + "</svg>"
     )
-    return svg, across, height, zoom
+    return Drawing(svg.encode(), across, height), zoom
 
 
 def main() -> None:

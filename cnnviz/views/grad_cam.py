@@ -7,8 +7,8 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.attributions import sheet
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.projections import classes_of, coloured, range_words
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
-from cnnviz.views.projections import classes_of, coloured, range_words
 
 TITLES = {
     "grad_cam": "Grad-CAM over the picture",

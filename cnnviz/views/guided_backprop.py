@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from cnnviz.views import papers, projections
-from cnnviz.views.kit import section
+from cnnviz.views import papers
+from cnnviz.views.kit import projections, section
 
 WARNING = (
     "Guided backpropagation partly restores the picture, whatever the unit or class (Nie et al. 2018): with other "

@@ -8,9 +8,11 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.first_layer_filters import GAP, montage
 from cnnviz.views.kit import colour, section
+from cnnviz.views.kit.filters import GAP
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
+from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.tiles import montage
 
 SIDE = 720  # of a sheet, about, in CSS pixels
 ACROSS = 32  # tiles in a row where units have one input each
@@ -109,10 +111,9 @@ def _sheets(
             + f"; 0 is grey level {colour.fixed(low, high).grey(np.zeros(1))[0]} of 255",
         ),
     ):
-        svg, width, height = _drawn(tiles(weights, ends), columns, *labels, *axes)
         made.append(
-            context.figure(
-                f"{file}-{id}", f"{file}-{id}.svg", svg.encode(), width, height,
+            context.drawing(
+                f"{file}-{id}", _drawn(tiles(weights, ends), columns, *labels, *axes),
                 alt=f"{name}: {shape}, {alt}.", caption=f"{what} {words}",
                 mapping=f"{mapping}; enlarged by repeating pixels", **common,
             )
@@ -124,10 +125,8 @@ def _of(count: int, all: int) -> str:
     return f"All {all}" if count == all else f"{count} of the {all}"
 
 
-def _drawn(
-    pictures: np.ndarray, columns: int, rows: list[str], across: list[str], down: str, along: str
-) -> tuple[str, int, int]:
-    """An SVG, its width and height: the tiles enlarged, with a label before every row and above every column."""
+def _drawn(pictures: np.ndarray, columns: int, rows: list[str], across: list[str], down: str, along: str) -> Drawing:
+    """The tiles enlarged, with a label before every row and above every column."""
     _, h, w, _ = pictures.shape
     gap = GAP if h * w > 1 else 0
     sheet = montage(pictures, columns, gap)
@@ -148,7 +147,7 @@ def _drawn(
         x = LEFT + (i * (w + gap) + w / 2) * scale + FONT / 3
         parts.append(f'<text transform="translate({x:.1f} {TOP - 6}) rotate(-90)">{across[i]}</text>')
     parts.append(f'<text x="2" y="{TOP - 6}">{down}</text><text x="{LEFT}" y="{FONT}">{along}</text></svg>')
-    return "".join(parts), width, height
+    return Drawing("".join(parts).encode(), width, height)
 
 
 def _every(pitch: float) -> int:

@@ -38,7 +38,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     made = []
     for i, index in enumerate(arrays["index"]):
         picture, kinds = context.image_set.pictures[index], result.numbers["kinds"][i]
-        shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
+        shown = context.rgb(arrays["pictures"][i])
         large, segments = (np.repeat(np.repeat(a, scale, 0), scale, 1) for a in (shown, arrays["segments"][i]))
         coefficients = arrays["coefficients"][i, : len(kinds), : segments.max() + 1]
         own = context.kind == REGRESSION  # values differ in their units, so each has its own range

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
@@ -33,7 +34,7 @@ def view(result: Result, context: Context) -> dict:
                 f"class-{c}",
                 tile(template),
                 alt=f"Template of {name}: {_described(template)}.",
-                caption=f"{name.split(',')[0]}: the template finds {linear}"
+                caption=f"{short(name)}: the template finds {linear}"
                 + (f", the network {cnn}." if known else "."),
                 mapping=f"symmetric about 0, mid-grey: ± {np.abs(template).max():.3g} a channel",
                 subjects=(Subject("class", name),),

@@ -5,99 +5,99 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, panels, section
-from cnnviz.views.kit.section import Context, Subject
+from cnnviz.views.kit import curves, panels, section
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
-WAYS = ("by logit", "by probability")
+WAYS = {"S": "by logit", "p": "by probability"}
 CURVES = 3
 ALONE = 48  # classes with figures of their own
 
 
 def view(result: Result, context: Context) -> dict:
-    arrays, classes = result.arrays, result.numbers["classes"]
-    names = [short(name) for name in classes]
-    pictures = colour.rgb(arrays["pictures"], context.image_set.config.get("show"))
-    logits, odds, probabilities, rivals = (arrays[key] for key in ("logits", "odds", "probabilities", "rivals"))
-    steps = result.parameters["steps"]
-    figures = []
-
-    def said(i: int, way: int) -> str:
-        return (
-            f"{WAYS[way]}: logit {logits[i, way]:.1f}, probability {probabilities[i, way]:.4g}, log odds "
-            f"{odds[i, way]:.1f}, rivals {rivals[i, way]:.1f}"
-        )
-
-    for i, name in enumerate(names[:ALONE]):
-        content, width, height = panels.sheet(
-            [(f"{way}: {logits[i, k]:.1f}, {odds[i, k]:.1f}", pictures[i, k]) for k, way in enumerate(("S", "p"))],
-            across=2,
-        )
-        figures.append(
-            context.figure(
-                f"class-{arrays['targets'][i]}",
-                f"class-{arrays['targets'][i]}.svg",
-                content,
-                width,
-                height,
-                alt=f"Two synthetic pictures for {name}: made for its logit, and for its probability.",
-                caption=f"{name}, after {steps} steps each. Left {said(i, 0)}; right {said(i, 1)}. Over the pictures: "
-                "what was asked for (S the logit, p the probability), and the logit and log odds reached.",
-                mapping="the pictures themselves: levels 0 … 255 are what was optimised",
-                data="pictures",
-                subjects=(Subject("class", classes[i]),),
-                group="Side by side",
-                from_dataset=False,
-            )
-        )
-    shown = range(min(CURVES, len(names)))
-    for key, up in (("logit", "logit"), ("odds", "log odds")):
-        values = arrays[f"curves/{key}"]
-        drawn = {f"{names[i]} {way}": values[i, k] for i in shown for k, way in enumerate(("S", "p"))}
-        gained = values[:, :, -1] - values[:, :, 0]
-        figures.append(
-            context.figure(
-                f"curves-{key}",
-                f"curves-{key}.svg",
-                curves.svg(drawn, across="step", up=up),
-                curves.WIDTH,
-                curves.HEIGHT,
-                alt=f"The {up} against step for {len(shown)} classes, climbing the logit (S) and the probability (p): "
-                f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
-                caption=f"The class's {up} while the logit (S) or the probability (p) is climbed, under "
-                "each step's random view in the first half, hence the ups and downs; in the second half as it is.",
-                mapping=f"linear axes; {values[shown].min():.3g} … {values[shown].max():.3g}",
-                data=f"curves/{key}",
-                subjects=tuple(Subject("class", classes[i]) for i in shown),
-                group="How both rise",
-                from_dataset=False,
-            )
-        )
-    rows = tuple(
-        (
-            *(names[i], WAYS[k]),
-            *(round(float(v[i, k]), 2) for v in (logits, odds, rivals)),
-            float(f"{probabilities[i, k]:.6g}"),
-        )
-        for i in range(len(names))
-        for k in (0, 1)
-    )
+    logits, odds, rivals = (result.arrays[key] for key in ("logits", "odds", "rivals"))
     return {
-        "figures": tuple(figures),
-        "tables": (
-            section.Table(
-                "measures",
-                "Each 8-bit picture by both measures. Rivals: log Σ exp of all other scores, about the strongest of "
-                "them; log odds are the logit less the rivals.",
-                ("class", "made", "logit", "log odds", "rivals", "probability"),
-                rows,
-            ),
+        "figures": (
+            *(_pair(result, context, i) for i in range(len(_names(result)[:ALONE]))),
+            _curves(result, context, "logit", "logit"),
+            _curves(result, context, "odds", "log odds"),
         ),
+        "tables": (_measures(result),),
         "metrics": (
-            section.Metric("logit_gained_by_logit", float(np.median(logits[:, 0] - logits[:, 1])), "", ""),
-            section.Metric("rivals_lowered_by_probability", float(np.median(rivals[:, 0] - rivals[:, 1])), "", ""),
-            section.Metric("odds_gained_by_probability", float(np.median(odds[:, 1] - odds[:, 0])), "", ""),
+            Metric("logit_gained_by_logit", float(np.median(logits[:, 0] - logits[:, 1]))),
+            Metric("rivals_lowered_by_probability", float(np.median(rivals[:, 0] - rivals[:, 1]))),
+            Metric("odds_gained_by_probability", float(np.median(odds[:, 1] - odds[:, 0]))),
         ),
     }
+
+
+def _names(result: Result) -> list[str]:
+    return [short(name) for name in result.numbers["classes"]]
+
+
+def _pair(result: Result, context: Context, i: int) -> Figure:
+    """A class's two pictures side by side."""
+    logits, odds, probabilities, rivals = (
+        result.arrays[key][i] for key in ("logits", "odds", "probabilities", "rivals")
+    )
+    name, pictures = _names(result)[i], context.rgb(result.arrays["pictures"][i])
+    left, right = (
+        f"{way}: logit {logits[k]:.1f}, probability {probabilities[k]:.4g}, log odds {odds[k]:.1f}, rivals "
+        f"{rivals[k]:.1f}"
+        for k, way in enumerate(WAYS.values())
+    )
+    return context.drawing(
+        f"class-{result.arrays['targets'][i]}",
+        panels.sheet([(f"{way}: {logits[k]:.1f}, {odds[k]:.1f}", pictures[k]) for k, way in enumerate(WAYS)], across=2),
+        alt=f"Two synthetic pictures for {name}: made for its logit, and for its probability.",
+        caption=f"{name}, after {result.parameters['steps']} steps each. Left {left}; right {right}. Over the "
+        "pictures: what was asked for (S the logit, p the probability), and the logit and log odds reached.",
+        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        data="pictures",
+        subjects=(Subject("class", result.numbers["classes"][i]),),
+        group="Side by side",
+        from_dataset=False,
+    )
+
+
+def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
+    """One of the measures against the step, for the first few classes."""
+    values, names = result.arrays[f"curves/{key}"], _names(result)[:CURVES]
+    drawn = {f"{name} {way}": values[i, k] for i, name in enumerate(names) for k, way in enumerate(WAYS)}
+    gained, shown = values[:, :, -1] - values[:, :, 0], values[:CURVES]
+    return context.drawing(
+        f"curves-{key}",
+        curves.lines(drawn, across="step", up=up),
+        alt=f"The {up} against step for {len(names)} classes, climbing the logit (S) and the probability (p): "
+        f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
+        caption=f"The class's {up} while the logit (S) or the probability (p) is climbed, under "
+        "each step's random view in the first half, hence the ups and downs; in the second half as it is.",
+        mapping=f"linear axes; {shown.min():.3g} … {shown.max():.3g}",
+        data=f"curves/{key}",
+        subjects=tuple(Subject("class", name) for name in result.numbers["classes"][:CURVES]),
+        group="How both rise",
+        from_dataset=False,
+    )
+
+
+def _measures(result: Result) -> Table:
+    """Each picture by both measures."""
+    probabilities, *others = (result.arrays[key] for key in ("probabilities", "logits", "odds", "rivals"))
+    return Table(
+        "measures",
+        "Each 8-bit picture by both measures. Rivals: log Σ exp of all other scores, about the strongest of "
+        "them; log odds are the logit less the rivals.",
+        ("class", "made", "logit", "log odds", "rivals", "probability"),
+        tuple(
+            (
+                name,
+                way,
+                *(round(float(v[i, k]), 2) for v in others),
+                float(f"{probabilities[i, k]:.6g}"),
+            )
+            for i, name in enumerate(_names(result))
+            for k, way in enumerate(WAYS.values())
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """Maximal patches: a picture for each of some units of every layer, and sheets with all units to look through."""
 
 import tempfile
-from collections.abc import Callable
-from math import ceil, floor
+from math import ceil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 from scipy.sparse import csr_array
 
 from cnnviz.network.class_names import short
@@ -17,97 +15,14 @@ from cnnviz.slug import slug
 from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
 from cnnviz.views.kit.section import About, Context, Metric, Subject, Table
+from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
 LARGE, SMALL = 96, 56  # pixels of a patch in a unit's own picture and on a sheet
-FRAME = (230, 159, 0)  # orange that readers with any colour vision tell from grey
-COLUMNS, LABEL = 6, 15
 LIKE = 6  # units with the same best pictures that a unit's page links to
-
-
-def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
-    """(h, w, 3) uint8 crop → (size, size, 4): aspect kept, in the middle; enlarged by repeating pixels, else Lanczos.
-
-    border: with a coloured frame, since the field was cut off by the picture's edge.
-    """
-    h, w = crop.shape[:2]
-    scale = size / max(h, w)
-    shape = max(1, round(w * scale)), max(1, round(h * scale))
-    resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    # averaging whole pixels down to twice the size first is not seen, and faster
-    shown = np.array(Image.fromarray(crop).resize(shape, resampling, reducing_gap=2.0))
-    if border:
-        shown[:2] = shown[-2:] = FRAME
-        shown[:, :2] = shown[:, -2:] = FRAME
-    framed = np.zeros((size, size, 4), np.uint8)
-    y, x = (size - shape[1]) // 2, (size - shape[0]) // 2
-    framed[y : y + shape[1], x : x + shape[0], :3] = shown
-    framed[y : y + shape[1], x : x + shape[0], 3] = 255
-    return framed
-
-
-def part(preprocess: Preprocess, size: tuple[int, int], originals: bool) -> Callable[[Image.Image], np.ndarray]:
-    """Picture → the part of it that the network sees, (h, w, 3) uint8, in its own pixels or in the network's ``size``.
-
-    In its own only where ``originals`` asks for it, and where it has more of them.
-    """
-
-    def cut(picture: Image.Image) -> np.ndarray:
-        left, top, right, bottom = preprocess.box(*picture.size)
-        if not originals or (right - left) * (bottom - top) <= size[0] * size[1]:
-            return preprocess.geometry(picture)
-        return np.asarray(picture.crop((floor(left), floor(top), ceil(right), ceil(bottom))))
-
-    return cut
-
-
-def patch(picture: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The pixels of ``picture`` in ``box``: top, left, bottom, right in pixels of the network's input of ``size``."""
-    down, across = picture.shape[0] / size[0], picture.shape[1] / size[1]
-    top, left, bottom, right = box.tolist()
-    if top == bottom or left == right:
-        return picture[:0]
-    return picture[floor(top * down) : ceil(bottom * down), floor(left * across) : ceil(right * across)]
-
-
-def block(cells: np.ndarray, gap: int = 2) -> np.ndarray:
-    """(k, s, s, 4) patches in reading order in the squarest block: (H, W, 4) uint8, transparent between them."""
-    k, s = cells.shape[:2]
-    across = ceil(k**0.5)
-    down = -(-k // across)
-    sheet = np.zeros((down * (s + gap) - gap, across * (s + gap) - gap, 4), np.uint8)
-    for i, patch in enumerate(cells):
-        y, x = i // across * (s + gap), i % across * (s + gap)
-        sheet[y : y + s, x : x + s] = patch
-    return sheet
-
-
-def sheet(blocks: list[np.ndarray], labels: list[str], gap: int = 12) -> np.ndarray:
-    """Blocks of one shape, six a row, each under a strip with its label: (H, W, 4) uint8."""
-    h, w = blocks[0].shape[:2]
-    columns = min(COLUMNS, len(blocks))
-    rows = -(-len(blocks) // columns)
-    pixels = np.zeros((rows * (LABEL + h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
-    places = boxes(len(blocks), h, w, gap)
-    font = ImageFont.load_default(size=11)
-    for shown, label, (x, y, _, _) in zip(blocks, labels, places, strict=True):
-        y -= LABEL
-        strip = Image.new("RGBA", (w, LABEL), (38, 38, 38, 255))
-        ImageDraw.Draw(strip).text((4, 1), label, (255, 255, 255, 255), font)
-        pixels[y : y + LABEL, x : x + w] = np.asarray(strip)
-        pixels[y + LABEL : y + LABEL + h, x : x + w] = shown
-    return pixels
-
-
-def boxes(count: int, height: int, width: int, gap: int = 12) -> list[tuple[int, int, int, int]]:
-    """Left, top, width and height of each block (height × width) on a :func:`sheet`, without its label."""
-    columns = min(COLUMNS, count)
-    return [
-        (i % columns * (width + gap), i // columns * (LABEL + height + gap) + LABEL, width, height)
-        for i in range(count)
-    ]
 
 
 def view(result: Result, context: Context) -> dict:
@@ -171,16 +86,6 @@ def view(result: Result, context: Context) -> dict:
             Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
-
-
-def unprobed(layers: list[dict]) -> str:
-    """Of which layers it is not known what their neurons see, and why; a sentence each, "" where there is none."""
-    return "".join(
-        f" Of {layer['name']} it is not known which part of the picture a neuron sees, so the whole is shown: "
-        f"{layer['unprobed']}."
-        for layer in layers
-        if layer["unprobed"]
-    )
 
 
 def _about(result: Result, context: Context, name: str) -> About:
@@ -254,8 +159,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     )
     if result.arrays[f"{name}/max"][unit] <= 0:
         caption += " Never above 0 in any picture: these say nothing about what it likes."
-    if outside:
-        caption += f" {outside} with an orange frame reach{'es' if outside == 1 else ''} over the picture's edge."
+    caption += over_the_edge(outside)
     if classes:
         caption += f" Pictures of: {classes}."
     return context.picture(
@@ -287,7 +191,7 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     places = boxes(len(blocks), *blocks[0].shape[:2])
     return context.picture(
         f"{slug(name)}-sheet-{units.start:04d}",
-        sheet(blocks, labels),
+        labelled(blocks, labels),
         alt=f"{len(units)} blocks of patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
         caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the strongest patches of each ({k}), under "
         f"its number and its largest value. A neuron here sees up to {height} × {width} pixels.{edge}",
@@ -300,11 +204,6 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         group=name,
         lossless=False,
     )
-
-
-def patches_that_excite(count: int) -> str:
-    """With its verb, for what they excite to follow."""
-    return "the patch that excites" if count == 1 else f"the {count} patches that excite"
 
 
 def _mapping(largest: str, size: int) -> str:

@@ -3,12 +3,11 @@
 import numpy as np
 
 from cnnviz.network.class_names import short
-from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import section
 from cnnviz.views.kit.section import Context, Metric, Subject, Table
-from cnnviz.views.unit_visualization import fitted
+from cnnviz.views.kit.tiles import fitted
 
 SIDE, SMALL, GAP = 168, 53, 4
 REAL = 5
@@ -26,9 +25,9 @@ def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np
 
 
 def view(result: Result, context: Context) -> dict:
-    arrays, show = result.arrays, context.image_set.config.get("show")
-    pictures, starts = (colour.rgb(arrays[key], show) for key in ("pictures", "starts"))
-    own, real = arrays["own"] == arrays["facet"], _real(result, context)
+    arrays = result.arrays
+    pictures, starts = (context.rgb(arrays[key]) for key in ("pictures", "starts"))
+    own, real = arrays["own"] == arrays["facet"], context.as_seen(result, arrays["nearest"].flat)
     figures, rows = [], []
     for target, name in zip(dict.fromkeys(arrays["target"].tolist()), result.numbers["classes"], strict=True):
         facets = np.flatnonzero(arrays["target"] == target)
@@ -82,17 +81,6 @@ def view(result: Result, context: Context) -> dict:
             Metric("won_by_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
         ),
     }  # fmt: skip
-
-
-def _real(result: Result, context: Context) -> dict[int, np.ndarray]:
-    indices = sorted({int(i) for i in result.arrays["nearest"].flat if i >= 0})
-    return dict(
-        zip(
-            indices,
-            context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices, shown=True),
-            strict=True,
-        )
-    )
 
 
 if __name__ == "__main__":

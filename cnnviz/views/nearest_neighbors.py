@@ -12,6 +12,7 @@ from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.svg import Drawing
 
 TILE = 96  # of a neighbour, in CSS pixels
 SHARP = 2  # picture pixels a CSS pixel, at most
@@ -56,9 +57,8 @@ def embedded(context: Context, index: int, size: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> tuple[str, int, int]:
-    """An SVG, its width and height: the query, large, and a row of neighbours for each of ``spaces`` (title →
-    indices)."""
+def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> Drawing:
+    """The query, large, and a row of neighbours for each of ``spaces`` (title → indices)."""
     k = max(len(n) for n in spaces.values())
     width, height = LEFT + k * (TILE + GAP) - GAP + EDGE, len(spaces) * (TILE + TOP) + EDGE
     parts = [
@@ -76,7 +76,7 @@ def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> 
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
         f"<style>{STYLE}</style>{''.join(parts)}</svg>"
     )
-    return svg, width, height
+    return Drawing(svg.encode(), width, height)
 
 
 def figure(result: Result, context: Context, q: int) -> Figure:
@@ -85,7 +85,7 @@ def figure(result: Result, context: Context, q: int) -> Figure:
     picture = context.image_set.pictures[query]
     found = {s: result.arrays[f"{s}_neighbors"][q] for s in ("feature", "pixel")}
     own = own_class(context, query)
-    svg, width, height = row_picture(
+    drawn = row_picture(
         context, query, {"nearest in feature space": found["feature"], "nearest in pixels": found["pixel"]}
     )
     counts, listed = {}, {}
@@ -104,8 +104,8 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         alt += f"Feature space: {_classes(context, found['feature'])}. Pixels: {_classes(context, found['pixel'])}."
     else:
         alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
-    return context.figure(
-        f"query-{picture.id}", f"query-{picture.id}.svg", svg.encode(), width, height, alt=alt,
+    return context.drawing(
+        f"query-{picture.id}", drawn, alt=alt,
         caption=f"{picture.name}: {agree}{_whence(result)}Feature space, by distance: {listed['feature']}. Pixels: "
         f"{listed['pixel']}.",
         mapping="pixels are the pictures'; "

@@ -5,18 +5,26 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, panels, section
+from cnnviz.views.kit import curves, panels, section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.section import Context, Subject
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 
 def view(result: Result, context: Context) -> dict:
-    arrays, numbers = result.arrays, result.numbers
-    layer, unit = numbers["layer"], numbers["unit"]
-    of_class = short(numbers["class"])
-    pictures = colour.rgb(arrays["pictures"], context.image_set.config.get("show"))
-    values, relative = arrays["values"], arrays["relative"]
-    own = np.diagonal(values[:-1])
+    names = [context.score if name == "logit" else name for name in result.numbers["objectives"]]
+    judged = result.arrays["values"][:-1]  # the last row is the start
+    wins = (judged.argmax(0) == np.arange(len(names))).astype(float)
+    return {
+        "figures": (_row(result, context, names), _curves(result, context, names)),
+        "tables": _tables(result, names),
+        "metrics": (Metric("best_by_their_own_objective", float(wins.mean()), "share", "higher"),),
+    }
+
+
+def _asked(result: Result) -> list[str]:
+    """What each objective asks for, in words."""
+    numbers = result.numbers
+    layer, unit, of_class = numbers["layer"], numbers["unit"], short(numbers["class"])
     what = {
         "neuron": f"the neuron of unit {unit} in the middle of {layer}",
         "channel": f"unit {unit} everywhere in {layer}",
@@ -25,73 +33,73 @@ def view(result: Result, context: Context) -> dict:
         + (", before the last ReLU, where it was flat at the start" if numbers["fallback"] else ""),
         "probability": f"the probability of {of_class}, as log odds",
     }
-    asked = [what[name] for name in numbers["objectives"]]
-    names = [context.score if name == "logit" else name for name in numbers["objectives"]]
-    subjects = (
-        Subject("layer", layer),
-        Subject("unit", str(unit), layer),
-        Subject("class", numbers["class"]),
+    return [what[name] for name in numbers["objectives"]]
+
+
+def _subjects(result: Result) -> tuple[Subject, ...]:
+    layer, unit, name = (result.numbers[key] for key in ("layer", "unit", "class"))
+    return Subject("layer", layer), Subject("unit", str(unit), layer), Subject("class", name)
+
+
+def _row(result: Result, context: Context, names: list[str]) -> Figure:
+    """The pictures side by side."""
+    values, pictures = result.arrays["values"], context.rgb(result.arrays["pictures"])
+    reached = "; ".join(
+        f"{words}: {number(values[-1, j])} → {number(values[j, j])}" for j, words in enumerate(_asked(result))
     )
-    content, width, height = panels.sheet([*zip(names, pictures, strict=True)], across=len(names))
-    steps = result.parameters["steps"]
-    reached = "; ".join(f"{words}: {number(values[-1, j])} → {number(own[j])}" for j, words in enumerate(asked))
-    wins = (values[:-1].argmax(0) == np.arange(len(names))).astype(float)
-    figures = [
-        context.figure(
-            "row",
-            "row.svg",
-            content,
-            width,
-            height,
-            alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
-            caption=f"What is asked for, from left to right, and what it came to from the start to the {steps}th step: "
-            f"{reached}. The layer is the middle one of those shown; the unit is the one that speaks most for "
-            f"{of_class} there.",
-            mapping="the pictures themselves: levels 0 … 255 are what was optimised",
-            data="pictures",
-            subjects=subjects,
-            from_dataset=False,
-        )
-    ]
-    climbed = arrays["curves"] - arrays["curves"][:, :1]
-    best = np.abs(climbed).max(1, keepdims=True)
-    climbed = climbed / np.where(best > 0, best, 1)
-    figures.append(
-        context.figure(
-            "curves",
-            "curves.svg",
-            curves.svg(dict(zip(names, climbed, strict=True)), across="step", up="gain, of its largest"),
-            curves.WIDTH,
-            curves.HEIGHT,
-            alt=f"Gains of {len(names)} objectives against step; each ends at {climbed[:, -1].min():.2g} or more of "
-            "its largest gain.",
-            caption="How each objective rose while it was climbed, as a share of its largest gain: under random views "
-            "in the first half of the steps, hence the ups and downs, and as it is in the second.",
-            mapping="linear axes; 0 is the start",
-            data="curves",
-            subjects=subjects,
-            from_dataset=False,
-        )
+    return context.drawing(
+        "row",
+        panels.sheet([*zip(names, pictures, strict=True)], across=len(names)),
+        alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
+        caption="What is asked for, from left to right, and what it came to from the start to the "
+        f"{result.parameters['steps']}th step: {reached}. The layer is the middle one of those shown; the unit is the "
+        f"one that speaks most for {short(result.numbers['class'])} there.",
+        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        data="pictures",
+        subjects=_subjects(result),
+        from_dataset=False,
     )
-    grid = tuple((name, *(round(float(v), 2) for v in relative[i])) for i, name in enumerate(names))
-    plain = tuple(
-        (name, *(float(f"{v:.4g}") for v in row)) for name, row in zip((*names, "start"), values, strict=True)
+
+
+def _curves(result: Result, context: Context, names: list[str]) -> Figure:
+    """How each objective rose."""
+    gains = result.arrays["curves"] - result.arrays["curves"][:, :1]
+    best = np.abs(gains).max(1, keepdims=True)
+    gains = gains / np.where(best > 0, best, 1)
+    return context.drawing(
+        "curves",
+        curves.lines(dict(zip(names, gains, strict=True)), across="step", up="gain, of its largest"),
+        alt=f"Gains of {len(names)} objectives against step; each ends at {gains[:, -1].min():.2g} or more of "
+        "its largest gain.",
+        caption="How each objective rose while it was climbed, as a share of its largest gain: under random views "
+        "in the first half of the steps, hence the ups and downs, and as it is in the second.",
+        mapping="linear axes; 0 is the start",
+        data="curves",
+        subjects=_subjects(result),
+        from_dataset=False,
     )
+
+
+def _tables(result: Result, names: list[str]) -> tuple[Table, Table]:
+    """Each picture by each objective: as a share of what is gained for it, and in its own unit."""
     columns = ("picture made for", *(f"judged by {name}" for name in names))
-    return {
-        "figures": tuple(figures),
-        "tables": (
-            section.Table(
-                "relative",
-                "Each 8-bit picture (row) by each objective (column): 0 is the noise they start from, 1 what the "
-                "picture made for that objective reaches. Above 1: another picture does better by it.",
-                columns,
-                grid,
-            ),
-            section.Table("values", "The same in each objective's own unit.", columns, plain),
+    shares = zip(names, result.arrays["relative"][: len(names)], strict=True)
+    values = zip((*names, "start"), result.arrays["values"], strict=True)
+    return (
+        Table(
+            "relative",
+            "Each 8-bit picture (row) by each objective (column): 0 is the noise they start from, 1 what the "
+            "picture made for that objective reaches. Above 1: another picture does better by it.",
+            columns,
+            tuple((name, *(round(float(v), 2) for v in row)) for name, row in shares),
         ),
-        "metrics": (section.Metric("best_by_their_own_objective", float(wins.mean()), "share", "higher"),),
-    }
+        Table(
+            "values",
+            "The same in each objective's own unit.",
+            columns,
+            tuple((name, *(float(f"{v:.4g}") for v in row)) for name, row in values),
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit import attributions, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it rises)"}
@@ -61,7 +61,7 @@ def _mask(result: Result, context: Context, rows: range, columns: range) -> Figu
     for top, left in ((rows[0], columns[0]), middle, (rows[-1], columns[-1])):
         masked = seen.copy()
         masked[top : top + window, left : left + window] = value.round() if seen.dtype == np.uint8 else value
-        panels.append(colour.rgb(masked, context.image_set.config.get("show")))
+        panels.append(context.rgb(masked))
     return context.picture(
         f"mask--{picture.id}",
         attributions.sheet([panels], max(1, 192 // seen.shape[0])),

@@ -1,209 +1,13 @@
-"""PCA as a scatter of pictures, and how much each component explains. Also the scatter that other maps draw with."""
-
-import base64
-import colorsys
-import html
-import io
+"""PCA as a scatter of pictures, and how much each component explains."""
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Figure, Subject, Table
-
-SIZE = 720  # of a scatter, in CSS pixels
-MARGIN = 28
-AS_PATHS = 5000  # points; more are drawn as pixels
-NAMED = 20  # classes; more cannot be told apart by colour, nor labelled
-LAYERS = 8  # the classes take turns at being on top
-
-# Text and plate follow the reader's light or dark page; the dots' colours are of medium lightness and serve both.
-STYLE = (
-    "text{font:600 15px system-ui,sans-serif;fill:#15171c;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
-    "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.plate{fill:#fff;stroke:#9aa0a8}"
-    ".rest{stroke:#c9cdd3}.bar{fill:#2f6fb0}path{fill:none;stroke-linecap:round}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5;stroke:#15171c}.plate{fill:#15171c;stroke:#5b616b}"
-    ".rest{stroke:#3a3f48}.bar{fill:#6aa9e6}}"
-)
-
-
-def palette(count: int) -> list[str]:
-    """``count`` hues as #rrggbb, neighbours in the list far apart in hue, in three lightnesses."""
-    colours = []
-    for i in range(count):
-        hue = (0.58 + i * 0.381966) % 1
-        wanted = (0.16, 0.23, 0.30)[
-            i % 3
-        ]  # relative luminance: at least 3 : 1 against white and against the dark plate
-        level = next(v for v in np.linspace(0.05, 0.95, 181) if _luminance(colorsys.hls_to_rgb(hue, v, 0.72)) >= wanted)
-        colours.append("#" + "".join(f"{round(c * 255):02x}" for c in colorsys.hls_to_rgb(hue, level, 0.72)))
-    return colours
-
-
-def to_canvas(map: np.ndarray, size: int = SIZE, margin: int = MARGIN) -> tuple[np.ndarray, int]:
-    """(n, 2) with y upwards → canvas places (n, 2) with y downwards, and the canvas's height, for its width ``size``.
-
-    One scale for both axes. A map that is narrower than high is as high as the canvas is wide.
-    """
-    low, high = map.min(0), map.max(0)
-    scale = (size - 2 * margin) / max(float((high - low).max()), 1e-30)
-    height = max(size // 2, int(np.ceil((high - low)[1] * scale)) + 2 * margin)
-    return np.array([size, height]) / 2 + (map - (low + high) / 2) * scale * [1, -1], height
-
-
-def radius(n: int) -> float:
-    """Of a dot in CSS pixels: 5 for a hundred points, 1 for fifty thousand."""
-    return float(np.clip(5 * (100 / n) ** 0.26, 1, 5))
-
-
-def medians(places: np.ndarray, labels: np.ndarray, classes: list[int]) -> dict[int, np.ndarray]:
-    """Where each class's name goes: at its median, moved up or down where two names would touch."""
-    spots = {c: np.median(places[labels == c], 0) for c in classes}
-    for _ in range(200):
-        moved = False
-        for i, a in enumerate(classes):
-            for b in classes[i + 1 :]:
-                gap = spots[b] - spots[a]
-                if abs(gap[0]) < 84 and abs(gap[1]) < 19:
-                    push = (19 - abs(gap[1])) / 2 + 0.5
-                    sign = 1 if gap[1] >= 0 else -1
-                    spots[a], spots[b] = spots[a] - [0, sign * push], spots[b] + [0, sign * push]
-                    moved = True
-        if not moved:
-            break
-    return {c: np.clip(s, 20, [SIZE - 50, np.inf]) for c, s in spots.items()}
-
-
-def scatter(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], axes: tuple[str, str]) -> tuple[str, int]:
-    """An SVG of the map (n, 2), y upwards, and its height. labels (n,): class, or −1. Up to NAMED classes are named.
-
-    With more classes, or none, all dots have one colour, translucent, so that their density shows.
-    """
-    (places, height), classes = to_canvas(map), _drawn(labels)
-    colours = dict(zip(classes, palette(len(classes)), strict=True))
-    parts = [_plate(SIZE, height)]
-    if len(map) > AS_PATHS:
-        parts.append(_pixels(places, height, labels, colours))
-    elif not classes:
-        parts.append(_dots(places, radius(len(map)), 'stroke="#2f7fc4" stroke-opacity=".7"', single=True))
-    else:
-        order = np.random.default_rng(0).permutation(len(map))
-        for turn in range(LAYERS):
-            for c in [-1, *classes]:
-                who = order[turn::LAYERS]
-                who = who[labels[who] == c]
-                if len(who):
-                    colour = f'stroke="{colours[c]}"' if c >= 0 else 'class="rest"'
-                    parts.append(_dots(places[who], radius(len(map)), colour))
-    for c, (x, y) in medians(places, labels, classes).items():
-        parts.append(f'<text x="{x:.0f}" y="{y + 5:.0f}">{html.escape(_short(names[c]))}</text>')
-    if axes[0]:
-        parts.append(f'<text class="axis" x="{SIZE / 2}" y="{height - 8}">{axes[0]}</text>')
-        parts.append(f'<text class="axis" transform="translate(17 {height / 2}) rotate(-90)">{axes[1]}</text>')
-    return _svg(SIZE, height, parts), height
-
-
-def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> tuple[str, int, int]:
-    """An SVG with one small map a class, its pictures dark on all the others in grey; its width and height."""
-    classes = _drawn(labels)
-    columns = min(5, -(-len(classes) // -(-len(classes) // 5)))
-    rows = -(-len(classes) // columns)
-    side, top, gap = (SIZE - 8 * (columns - 1)) // columns, 24, 8
-    thin = np.arange(len(map))[:: max(1, len(map) // 3000)]  # grey only shows where the rest lies
-    places, tall = to_canvas(map, side, 8)
-    dot = max(1.0, radius(len(map)) * 0.55)
-    parts = ['<defs><g id="all">' + _plate(side, tall) + _dots(places[thin], dot, 'class="rest"') + "</g></defs>"]
-    for i, c in enumerate(classes):
-        x, y = i % columns * (side + gap), i // columns * (tall + top + gap) + top
-        dots = _dots(places[labels == c], dot * 1.25, 'stroke="#c2410c"')
-        parts.append(
-            f'<g transform="translate({x} {y})"><use href="#all"/>{dots}'
-            f'<text x="{side / 2}" y="-8">{html.escape(_short(names[c]))}</text></g>'
-        )
-    width, height = columns * (side + gap) - gap, rows * (tall + top + gap) - gap
-    return _svg(width, height, parts), width, height
-
-
-def pictures_at(map: np.ndarray, thumbnails: np.ndarray, size: int = 1280, tile: int = 40) -> tuple[np.ndarray, int]:
-    """The thumbnails at their places on the map: (height, size, 4) uint8, and how many there was room for.
-
-    A picture is left out where it would hide more than a quarter of the sides of one drawn before; order by index.
-    """
-    places, height = to_canvas(map, size, tile)
-    places = np.rint(places).astype(int) - tile // 2
-    sheet = np.zeros((height, size, 4), np.uint8)
-    step = tile * 3 // 4
-    taken: dict[tuple[int, int], list] = {}
-    count = 0
-    for i, (x, y) in enumerate(places):
-        cell = (x // step, y // step)
-        near = (p for dx in (-1, 0, 1) for dy in (-1, 0, 1) for p in taken.get((cell[0] + dx, cell[1] + dy), ()))
-        if any(abs(x - px) < step and abs(y - py) < step for px, py in near):
-            continue
-        taken.setdefault(cell, []).append((x, y))
-        small = Image.fromarray(np.asarray(thumbnails[i])).resize((tile, tile), Image.Resampling.LANCZOS)
-        sheet[y : y + tile, x : x + tile, :3] = small
-        sheet[y : y + tile, x : x + tile, 3] = 255
-        count += 1
-    return sheet, count
-
-
-def maps(
-    map: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str] = ("", "")
-) -> tuple[Figure, ...]:
-    """The figures of a map (n, 2): all pictures by class, each class alone, and the pictures at their places.
-
-    what: "t-SNE map of …", for the alternative texts. teach: what the first caption should make the reader see.
-    """
-    labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
-    names, classes, n = context.image_set.classes, _drawn(labels), len(map)
-    where = "x to the right and y upwards, one scale for both axes"
-    present = len(np.unique(labels[labels >= 0]))
-    if classes:
-        listed = ", ".join(names[c] for c in classes)
-        alt = f"{what}: {n} dots in {len(classes)} colours, one a class, each class's name at its median: {listed}."
-        colours = "colour is the class, named at the median of its dots; the maps below do without colours"
-    else:
-        why = (
-            f"the set's {present} classes are too many to tell apart by colour" if present else "the set has no classes"
-        )
-        alt = f"{what}: {n} dots of one colour, dense where many pictures have like features."
-        colours = f"one colour, denser where more pictures lie; {why}"
-    svg, height = scatter(map, labels, names, axes)
-    figures = [
-        context.figure(
-            "scatter", "scatter.svg", svg.encode(), SIZE, height, alt=alt, caption=f"{n} pictures, a dot each. {teach}",
-            mapping=f"{where}; {colours}", subjects=(), data="map", from_dataset=False,
-        )
-    ]  # fmt: skip
-    if len(classes) > 1:
-        svg, width, height = each_class(map, labels, names)
-        figures.append(
-            context.figure(
-                "each-class", "each-class.svg", svg.encode(), width, height,
-                alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
-                caption="The same map once a class. One tight island: the network has one idea of the class. "
-                "Several: it "
-                "sees several kinds. Dots strewn over other classes' islands are pictures it takes for those.",
-                mapping=f"{where}; orange: the class, grey: all other pictures",
-                subjects=tuple(Subject("class", names[c]) for c in classes), data="map", from_dataset=False,
-            )
-        )  # fmt: skip
-    sheet, count = pictures_at(map, context.thumbnails)
-    figures.append(
-        context.picture(
-            "pictures", sheet, scale=SIZE / sheet.shape[1], lossless=False,
-            alt=f"{what}: {count} of the {n} pictures drawn as small images at their places.",
-            caption=f"The pictures themselves: {count} of {n}, those there is room for without hiding one another. "
-            "What do "
-            "neighbours share: the object, or its colour, pose or background?",
-            mapping=f"{where}; pixels are the pictures', as thumbnails", data="map",
-        )
-    )  # fmt: skip
-    return tuple(figures if classes else figures[::-1])  # without classes to see, the pictures say more than dots
+from cnnviz.views.kit import scatter, section
+from cnnviz.views.kit.scatter import SIZE, document, plate
+from cnnviz.views.kit.section import Context, Table
+from cnnviz.views.kit.svg import Drawing
 
 
 def view(result: Result, context: Context) -> dict:
@@ -218,8 +22,8 @@ def view(result: Result, context: Context) -> dict:
     fitted = result.numbers["fitted"]
     if fitted < len(result.arrays["map"]):
         teach += f" The components are those of a random {fitted} of the pictures."
-    bars = context.figure(
-        "explained-variance", "explained-variance.svg", _bars(explained).encode(), SIZE, 260,
+    bars = context.drawing(
+        "explained-variance", _bars(explained),
         alt=f"{len(explained)} bars, from {explained[0]:.1%} for the first component falling to {explained[-1]:.2%}.",
         caption=f"The share of the variance along each of the first {len(explained)} of {dimensions} components; "
         "together "
@@ -235,48 +39,16 @@ def view(result: Result, context: Context) -> dict:
     if half <= len(explained):
         metrics.append(section.Metric("components_for_half_the_variance", half))
     return {
-        "figures": (*maps(result.arrays["map"], "PCA map", context, teach, axes), bars),
+        "figures": (*scatter.figures(result.arrays["map"], "PCA map", context, teach, axes), bars),
         "tables": (Table("explained", "Variance explained", ("component", "its share", "all up to it"), rows),),
         "metrics": tuple(metrics),
     }
 
 
-def _drawn(labels: np.ndarray) -> list[int]:
-    """The classes that occur, where they can be told apart; else none."""
-    found = [int(c) for c in np.unique(labels) if c >= 0]
-    return found if len(found) <= NAMED else []
-
-
-def _short(name: str) -> str:
-    name = short(name)
-    return name if len(name) <= 18 else name[:17] + "…"
-
-
-def _dots(places: np.ndarray, radius: float, colour: str, single: bool = False) -> str:
-    """Dots as one path of round-capped points; each a path of its own (``single``) where they should add up."""
-    points = [f"M{x:.1f} {y:.1f}h0" for x, y in places]
-    paths = points if single else ["".join(points)]
-    return f'<g {colour} stroke-width="{2 * radius:.1f}">' + "".join(f'<path d="{p}"/>' for p in paths) + "</g>"
-
-
-def _pixels(places: np.ndarray, height: int, labels: np.ndarray, colours: dict[int, str]) -> str:
-    """Many dots as an embedded picture, drawn at four times and shown at half its scale for smooth edges."""
-    sheet = Image.new("RGBA", (4 * SIZE, 4 * height))
-    draw = ImageDraw.Draw(sheet)
-    r = 4 * radius(len(places))
-    for i in np.random.default_rng(0).permutation(len(places)):
-        x, y = places[i] * 4
-        draw.ellipse((x - r, y - r, x + r, y + r), colours.get(int(labels[i]), "#8a9099" if colours else "#2f7fc4"))
-    stream = io.BytesIO()
-    sheet.reduce(2).save(stream, "WEBP", quality=85, method=4)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return f'<image width="{SIZE}" height="{height}" href="data:image/webp;base64,{data}"/>'
-
-
-def _bars(explained: np.ndarray) -> str:
+def _bars(explained: np.ndarray) -> Drawing:
     height, left, bottom = 260, 54, 34
     width = (SIZE - left - 12) / len(explained)
-    parts = [_plate(SIZE, height)]
+    parts = [plate(SIZE, height)]
     for i, share in enumerate(explained):
         h = (height - bottom - 16) * share / max(explained[0], 1e-30)
         parts.append(
@@ -287,23 +59,7 @@ def _bars(explained: np.ndarray) -> str:
         parts.append(f'<text class="axis" x="{left - 26}" y="{y}">{share:.0%}</text>')
     for i in sorted({0, len(explained) // 2, len(explained) - 1}):
         parts.append(f'<text class="axis" x="{left + (i + 0.5) * width:.1f}" y="{height - 12}">{i + 1}</text>')
-    return _svg(SIZE, height, parts)
-
-
-def _plate(width: int, height: int) -> str:
-    return f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>'
-
-
-def _svg(width: int, height: int, parts: list[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
-    )
-
-
-def _luminance(rgb: tuple[float, float, float]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return document(SIZE, height, parts)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
+from cnnviz.views.kit import cards
+from cnnviz.views.kit.cards import percent
+from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.predictions import BAR, bars, matrix, percent, short, svg
+from cnnviz.views.kit.svg import Drawing, document
 
 MOST_CLASSES = 24  # of the matrix, the commonest
 PANEL, GAP, LINE = 260, 8, 20  # CSS pixels
@@ -89,7 +92,7 @@ def conclusion(numbers: dict, classes: list[str]) -> str:
 
     return (
         f"{of('pixel_accuracy')} of the pixels are right, mean IoU {of('mean_iou')}; always "
-        f"{short(classes[numbers['commonest']])}: {numbers['control_pixel_accuracy']:.1%} and "
+        f"{short(classes[numbers['commonest']], 22)}: {numbers['control_pixel_accuracy']:.1%} and "
         f"{numbers['control_mean_iou']:.1%}."
     )
 
@@ -116,21 +119,20 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
     arrays, classes = result.arrays, context.model["classes"]
     colours = palette(len(classes))
     indices = arrays["probes"][:MOST_PROBES].tolist()
-    geometry = Preprocess(**result.numbers["geometry"]).geometry
-    figures = []
-    for k, (i, shown) in enumerate(zip(indices, context.image_set.arrays(geometry, indices, shown=True), strict=True)):
+    pixels, figures = context.as_seen(result, indices), []
+    for k, i in enumerate(indices):
         picture, map, truth = context.image_set.pictures[i], arrays["probe_maps"][k], arrays["probe_truths"][k]
         known = bool((truth >= 0).any())
-        panels = [shown, over(shown, map, colours), *([over(shown, truth, colours)] if known else [])]
+        maps = [map, truth] if known else [map]
+        panels = [pixels[i], *(over(pixels[i], each, colours) for each in maps)]
         share = arrays["shares"][i]
         present = np.union1d(np.flatnonzero(share > 0), np.unique(truth[truth >= 0]) if known else [])
         present = sorted(present.astype(int).tolist(), key=lambda c: (-share[c], c))
-        drawn, width, height = _sheet(panels, present, share, classes, colours)
         listed = ", ".join(f"{short(classes[c], 40)} {percent(share[c])}" for c in present[:8] if share[c] > 0)
         right = f" {(map == truth)[truth >= 0].mean():.1%} of the pixels are right." if known else ""
         figures.append(
-            context.figure(
-                f"probes-{picture.id}", f"probes-{picture.id}.svg", drawn, width, height,
+            context.drawing(
+                f"probes-{picture.id}", _sheet(panels, present, share, classes, colours),
                 alt=f"{picture.name}, the classes of its pixels as the network sees them{', and the mask' * known}: "
                 f"{listed}.",
                 caption=f"{picture.name}: {listed}.{right} From left: the picture, what the network says"
@@ -144,8 +146,8 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
     return figures
 
 
-def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, classes: list[str], colours) -> tuple:
-    """Pictures side by side over a legend: SVG, width, height."""
+def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, classes: list[str], colours) -> Drawing:
+    """Pictures side by side over a legend."""
     high = round(PANEL * panels[0].shape[0] / panels[0].shape[1])
     width = len(panels) * (PANEL + GAP) - GAP
     columns = len(panels)
@@ -168,8 +170,7 @@ def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, clas
             f'<text x="{x + 21}" y="{y + 12}">{escape(short(classes[c], 24))}</text>'
             f'<text class="end quiet" x="{x + PANEL}" y="{y + 12}">{given}</text>'
         )
-    height = high + 10 + rows * LINE
-    return svg(width, height, parts), width, height
+    return document(width, high + 10 + rows * LINE, parts)
 
 
 def _confusion(result: Result, context: Context) -> Figure:
@@ -181,10 +182,10 @@ def _confusion(result: Result, context: Context) -> Figure:
     inside = np.rint(per_cent[:, chosen]).astype(int)
     rest = np.rint(per_cent.sum(1) - per_cent[:, chosen].sum(1)).astype(int)
     names = [classes[c] for c in chosen]
-    drawn, width, height, most = matrix(inside, rest, np.full(len(chosen), 100), names)
+    drawn, most = matrix(inside, rest, np.full(len(chosen), 100), names)
     said = conclusion(result.numbers, classes)
-    return context.figure(
-        "confusion", "confusion.svg", drawn, width, height,
+    return context.drawing(
+        "confusion", drawn,
         alt=f"Matrix of {len(chosen)} right classes by row and predicted classes by column, in per cent of the row's "
         f"pixels. {said}",
         caption=f"{said} Each row is a right class, each column a predicted one; numbers are per cent of the row's "
@@ -197,15 +198,11 @@ def _confusion(result: Result, context: Context) -> Figure:
 def _shares(result: Result, context: Context) -> Figure:
     mean, classes = result.arrays["shares"].mean(0), context.model["classes"]
     order = [c for c in np.argsort(-mean, kind="stable")[:20].tolist() if mean[c] > 0]
-    width = 480
-    drawn = bars(
-        [short(classes[c], 36) for c in order], mean[order] / mean.max(), [percent(mean[c]) for c in order],
-        ["other"] * len(order), 4, width,
-    )  # fmt: skip
-    return context.figure(
-        "shares", "shares.svg", svg(width, len(order) * BAR + 6, drawn), width, len(order) * BAR + 6,
+    said = [percent(mean[c]) for c in order]
+    return context.drawing(
+        "shares", cards.ranking([short(classes[c], 36) for c in order], mean[order] / mean.max(), said),
         alt=f"Bars of the share of pixels given to each class: "
-        f"{', '.join(f'{short(classes[c])} {percent(mean[c])}' for c in order[:3])}, and so on.",
+        f"{', '.join(f'{short(classes[c], 22)} {percent(mean[c])}' for c in order[:3])}, and so on.",
         caption=f"The share of pixels that the network gives to each class, over all {len(result.arrays['shares']):,} "
         f"pictures: the {len(order)} commonest of {int((mean > 0).sum())} classes that occur.",
         mapping=f"length: share of pixels, full at {percent(float(mean.max()))}", data="shares", subjects=(),

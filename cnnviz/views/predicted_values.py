@@ -4,11 +4,12 @@ from html import escape
 
 import numpy as np
 
-from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.network.class_names import cut
 from cnnviz.run.result import Result
+from cnnviz.views.kit import cards
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.predictions import CARD, card_of, short, svg
+from cnnviz.views.kit.svg import Drawing, document
 
 MOST_DOTS = 3000
 MOST_PROBES = 60
@@ -141,10 +142,10 @@ def _some(result: Result, place: int) -> np.ndarray:
     return rows if len(rows) <= MOST_DOTS else rows[np.arange(MOST_DOTS) * len(rows) // MOST_DOTS]
 
 
-def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> bytes:
+def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> Drawing:
     """Dots (n,) in a square whose sides are the ranges ``xs`` and ``ys``; a dashed line between two points."""
     bottom = TOP + SIDE
-    across, up = (escape(short(words, 44)) for words in (across, up))
+    across, up = (escape(cut(words, 44)) for words in (across, up))
 
     def at(a, b) -> tuple:
         return LEFT + (a - xs[0]) / (xs[1] - xs[0]) * SIDE, bottom - (b - ys[0]) / (ys[1] - ys[0]) * SIDE
@@ -169,7 +170,7 @@ def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tupl
     parts.append(f'<text class="small middle" x="{LEFT + SIDE / 2}" y="{bottom + 36}">{across}</text>')
     middle = TOP + SIDE / 2
     parts.append(f'<text class="small middle" transform="translate(14 {middle}) rotate(-90)">{up}</text>')
-    return svg(LEFT + SIDE + 12, bottom + UNDER, parts)
+    return document(LEFT + SIDE + 12, bottom + UNDER, parts)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
@@ -184,8 +185,8 @@ def _against(result: Result, context: Context, place: int, found: dict, whole: s
     truth, value = result.arrays["truth"][rows, place], result.arrays["values"][rows, place]
     ends, name = limits(np.concatenate([truth, value])), found["name"]
     drawn = plot(truth, value, f"true {name}", f"predicted {name}", ends, ends, ((ends[0],) * 2, (ends[1],) * 2))
-    return context.figure(
-        f"against-{place}", f"against-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+    return context.drawing(
+        f"against-{place}", drawn,
         alt=f"Predicted against true {name}: {len(rows):,} dots. {conclusion(found)}",
         caption=f"{name}, over {found['n']:,} of {whole}{_drawn(rows, found)}. {conclusion(found)}",
         mapping=f"linear axes, both {number(ends[0])} … {number(ends[1])}; dashed: predicted is true",
@@ -205,8 +206,8 @@ def _residuals(result: Result, context: Context, place: int, found: dict, whole:
         if np.ptp(truth) > 0
         else ""
     )
-    return context.figure(
-        f"residuals-{place}", f"residuals-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+    return context.drawing(
+        f"residuals-{place}", drawn,
         alt=f"Residuals of {name} against its true value: on average {number(found['bias'])}.{leaning}",
         caption=f"What is left: predicted minus true {name}{_drawn(rows, found)}; on average {number(found['bias'])}."
         f"{leaning}",
@@ -222,8 +223,8 @@ def _spread(result: Result, context: Context, place: int, found: dict) -> Figure
     values = values if len(values) <= MOST_DOTS else values[np.arange(MOST_DOTS) * len(values) // MOST_DOTS]
     share, ends, name = np.linspace(0, 1, len(values)), limits(values), found["name"]
     drawn = plot(share, values, "share of the pictures below", name, (0, 1), ends, ((0, ends[0]), (0, ends[0])))
-    return context.figure(
-        f"spread-{place}", f"spread-{place}.svg", drawn, LEFT + SIDE + 12, TOP + SIDE + UNDER,
+    return context.drawing(
+        f"spread-{place}", drawn,
         alt=f"The network's values of {name} in order, from {number(values[0])} to {number(values[-1])}.",
         caption=f"{name}: the network's values in order, half of them below {number(float(np.median(values)))}.",
         mapping=f"linear axes, {number(ends[0])} … {number(ends[1])}",
@@ -245,19 +246,18 @@ def _subjects(name: str) -> tuple[Subject, ...]:
 def _cards(result: Result, context: Context, indices: list[int], which: str, group: str) -> list[Figure]:
     figures = []
     names = context.model["values"]
-    geometry = Preprocess(**result.numbers["geometry"]).geometry
-    pixels = context.image_set.arrays(geometry, indices, shown=True)
-    for i, shown in zip(indices, pixels, strict=True):
+    pixels = context.as_seen(result, indices)
+    for i in indices:
         picture, values, truth = context.image_set.pictures[i], result.arrays["values"][i], result.arrays["truth"][i]
         lines = [
             (f"{name} {number(v)}", "" if np.isnan(t) else f"true {number(t)}")
             for name, v, t in zip(names, values.tolist(), truth.tolist(), strict=True)
         ]
-        drawn, height = card_of(shown, picture.name.rsplit("/", 1)[-1], lines)
+        drawn = cards.lines_card(pixels[i], picture.name.rsplit("/", 1)[-1], lines)
         said = "; ".join(f"{value}{f' ({true})' if true else ''}" for value, true in lines)
         figures.append(
-            context.figure(
-                f"{which}-{picture.id}", f"{which}-{picture.id}.svg", drawn, CARD, height,
+            context.drawing(
+                f"{which}-{picture.id}", drawn,
                 alt=f"{picture.name} over the network's values: {said}.",
                 caption=f"{picture.name}: {said}.",
                 mapping="the pixels the network saw",

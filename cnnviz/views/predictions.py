@@ -1,108 +1,26 @@
 """Predictions: what is taken for what, how sure the network is, its surest mistakes, its five best of each probe."""
 
-import base64
-import io
-from html import escape
-
 import numpy as np
-from PIL import Image
 
-from cnnviz.network import class_names, kinds
-from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.network import kinds
+from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
-from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views import papers, predicted_maps, predicted_values
+from cnnviz.views.kit import cards, section
+from cnnviz.views.kit.cards import percent
+from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.svg import Drawing, document
 
 WHOLE = 40  # classes; of more, the matrix shows the MOST_CONFUSED
 MOST_CONFUSED = 24
 MOST_PROBES = 60
 MOST_ROWS = 200  # of the table of classes; of more classes, the lowest and the highest are listed
 CONFUSIONS = 15
-CARD, BAR = 232, 21  # CSS pixels: a card's width, the height of one of its bars
-BLUE, ORANGE = "#2f7fc4", "#d9730d"  # told apart with any colour vision, on white and on near-black
-
-STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.strong{font-weight:650}"
-    ".quiet{fill:#5b616b}.end{text-anchor:end}.middle{text-anchor:middle}.on-right{fill:#fff}.on-wrong{fill:#15171c}"
-    ".line{stroke:#8a9099;fill:none}.ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.track{fill:#8a9099;fill-opacity:.16}"
-    f".right{{fill:{BLUE}}}.wrong{{fill:{ORANGE}}}.other{{fill:#8a9099}}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.on-wrong{fill:#15171c}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}}"
-)
 
 
-LETTER = 7.4  # pixels, the average width of a letter in the wider ones of the usual fonts
-
-
-def svg(width: int, height: int, parts: list[str]) -> bytes:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
-        f"{''.join(parts)}</svg>"
-    ).encode()
-
-
-def short(name: str, length: int = 22) -> str:
-    """The first of a class's names, cut to ``length`` characters."""
-    name = class_names.short(name)
-    return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def percent(share: float) -> str:
-    """A probability in words: 0 and 1 are never reached."""
-    return "under 0.1%" if share < 0.0005 else "over 99.9%" if share >= 0.9995 else f"{share:.1%}"
-
-
-def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list[str]) -> tuple[bytes, int, int, float]:
-    """A confusion matrix as SVG, its width and height, and the share that gets the strongest orange.
-
-    counts: (c, c) pictures, rows right, columns predicted; rest: (c,) predicted as a class not shown; totals: (c,).
-    The diagonal is blue by its share of the row, 0 … 1; mistakes are orange by theirs, 0 … the largest share.
-    """
-    c, other = len(names), bool(rest.any())
-    share = np.column_stack([counts, rest])[:, : c + other] / np.maximum(totals, 1)[:, None]
-    numbers = np.column_stack([counts, rest])
-    mistakes = share.copy()
-    np.fill_diagonal(mistakes, 0)
-    most = max(float(mistakes.max(initial=0)), 0.01)
-    level = colour.fixed(0, most).grey(mistakes) / 255
-    level[np.arange(c), np.arange(c)] = colour.fixed(0, 1).grey(share[np.arange(c), np.arange(c)]) / 255
-    size = 34 if c <= 16 else 26 if c <= 26 else 18
-    labels = [short(name, 20) for name in names]
-    left = 30 + round(LETTER * max(map(len, labels)))
-    across = max(map(len, [*labels, "another class"])) * LETTER  # at 50°: 0.77 of it upwards, 0.64 to the right
-    top = 30 + round(0.77 * across)
-    width, height = left + (c + other) * size + round(0.64 * across), top + c * size + 12
-    parts = [
-        f'<rect class="plate" x="{left}" y="{top}" width="{(c + other) * size}" height="{c * size}"/>',
-        f'<text class="small quiet" transform="translate(13 {top + c * size / 2:.0f}) rotate(-90)" '
-        'text-anchor="middle">right class</text>',
-        f'<text class="small quiet" x="{left}" y="14">predicted class →</text>',
-    ]
-    for i, label in enumerate(labels):
-        y, x = top + i * size + size / 2 + 4.5, left + i * size + size / 2 + 4
-        parts.append(f'<text class="end" x="{left - 7}" y="{y:.0f}">{escape(label)}</text>')
-        parts.append(f'<text transform="translate({x:.0f} {top - 7}) rotate(-50)">{escape(label)}</text>')
-    if other:
-        x = left + c * size + size / 2 + 4
-        parts.append(f'<text class="quiet" transform="translate({x:.0f} {top - 7}) rotate(-50)">another class</text>')
-    for i in range(c):
-        for j in np.flatnonzero(numbers[i, : c + other]):
-            x, y, kind = left + j * size, top + i * size, "right" if i == j else "wrong"
-            opacity = 0.12 + 0.88 * level[i, j]
-            parts.append(
-                f'<rect class="{kind}" fill-opacity="{opacity:.2f}" x="{x + 1}" y="{y + 1}" width="{size - 2}" '
-                f'height="{size - 2}" rx="2"/>'
-            )
-            if size > 20:
-                strong = f" on-{kind}" if opacity > 0.75 else ""
-                at = f'x="{x + size / 2}" y="{y + size / 2 + 4}"'
-                parts.append(f'<text class="small middle{strong}" {at}>{numbers[i, j]}</text>')
-    return svg(width, height, parts), width, height, most
-
-
-def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> bytes:
-    """Accuracy against probability in bins, 460 × 400; under it how many pictures each bin holds."""
+def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> Drawing:
+    """Accuracy against probability in bins; under it how many pictures each bin holds."""
     left, top, side, under = 52, 14, 290, 44
     bottom = top + side
 
@@ -137,68 +55,15 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
         "</text>",
         f'<text class="small middle" transform="translate(13 {top + side / 2}) rotate(-90)">right</text>',
     ]
-    return svg(left + side + 112, bottom + under + 50, parts)
-
-
-def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[str], top: int, width: int) -> list[str]:
-    """A labelled bar for each of ``names``, full at share 1, from ``top`` on: SVG elements."""
-    parts = []
-    for i, (name, share, value, kind) in enumerate(zip(names, shares, values, kinds, strict=True)):
-        y = top + i * BAR
-        strong, tick = (" strong", "✓ ") if kind == "right" else ("", "")
-        parts.append(
-            f'<rect class="track" x="0" y="{y}" width="{width}" height="{BAR - 3}" rx="2"/>'
-            f'<rect class="{kind}" fill-opacity=".5" x="0" y="{y}" width="{max(1.5, share * width):.1f}" '
-            f'height="{BAR - 3}" rx="2"/>'
-            f'<text class="{strong.strip()}" x="6" y="{y + 13.5}">{tick}{escape(name)}</text>'
-            f'<text class="end{strong}" x="{width - 6}" y="{y + 13.5}">{value}</text>'
-        )
-    return parts
-
-
-def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, right: list[bool]) -> tuple[bytes, int]:
-    """A picture over its best classes as bars, right ones blue with a tick: SVG, and its height. pixels: (h, w, 3)."""
-    parts, top = _titled(pixels, title)
-    colours = ["right" if r else "wrong" for r in right]
-    parts += bars([short(n, 24) for n in names], chances, [percent(p) for p in chances], colours, top, CARD)
-    height = top + len(names) * BAR
-    return svg(CARD, height, parts), height
-
-
-def card_of(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> tuple[bytes, int]:
-    """A picture over lines with words at both ends: SVG, and its height. pixels: (h, w, 3)."""
-    parts, top = _titled(pixels, short(title, 32))
-    for i, (left, right) in enumerate(lines):
-        y = top + i * BAR + 13.5
-        parts.append(f'<text x="6" y="{y}">{escape(left)}</text>')
-        parts.append(f'<text class="end quiet" x="{CARD - 6}" y="{y}">{escape(right)}</text>')
-    height = top + len(lines) * BAR
-    return svg(CARD, height, parts), height
-
-
-def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
-    """A picture as wide as a card, its title below: SVG elements, and where they end."""
-    shown = round(CARD * pixels.shape[0] / pixels.shape[1])
-    picture = Image.fromarray(pixels)
-    if picture.width > 2 * CARD:
-        picture = picture.resize((2 * CARD, 2 * shown), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=85, method=4)
-    pixelated = ' style="image-rendering:pixelated"' if picture.width < CARD / 2 else ""
-    parts = [
-        f'<image{pixelated} width="{CARD}" height="{shown}" preserveAspectRatio="none" '
-        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>',
-        f'<text class="strong" x="6" y="{shown + 18}">{escape(title)}</text>',
-    ]
-    return parts, shown + 26
+    return document(left + side + 112, bottom + under + 50, parts)
 
 
 def view(result: Result, context: Context) -> dict:
     numbers, arrays = result.numbers, result.arrays
-    if numbers["kind"] in (kinds.REGRESSION, kinds.SEGMENTATION):
-        from cnnviz.views import predicted_maps, predicted_values  # which draw with what is above
-
-        return (predicted_values if numbers["kind"] == kinds.REGRESSION else predicted_maps).view(result, context)
+    if numbers["kind"] == kinds.REGRESSION:
+        return predicted_values.view(result, context)
+    if numbers["kind"] == kinds.SEGMENTATION:
+        return predicted_maps.view(result, context)
     several = numbers["kind"] == "sigmoid"
     whole = f"the {numbers['labelled']:,} labelled {'query ' if numbers['on'] == 'query' else ''}pictures"
     figures, tables, metrics = [], [], []
@@ -308,15 +173,17 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
         elif truth in place:
             rest[place[truth]] += count
     names = [classes[c] for c in chosen]
-    drawn, width, height, most = matrix(counts, rest, totals[chosen], names)
+    drawn, most = matrix(counts, rest, totals[chosen], names)
     worst = off[np.argsort(-off[:, 2], kind="stable")][:3].tolist()
-    said = "; ".join(f"{short(classes[t])} taken for {short(classes[p])}, {n} times" for t, p, n in worst if n > 1)
+    said = "; ".join(
+        f"{short(classes[t], 22)} taken for {short(classes[p], 22)}, {n} times" for t, p, n in worst if n > 1
+    )
     worst = (
         f"Most frequent confusions: {said}." if said else "No confusion occurs twice." if len(off) else "All is right."
     )
     hits, total = int(counts.trace()), int(totals[chosen].sum())
-    return context.figure(
-        "confusion", "confusion.svg", drawn, width, height,
+    return context.drawing(
+        "confusion", drawn,
         alt=f"Confusion matrix of {which}, right class by row, predicted class by column: {hits:,} of {total:,} "
         f"pictures "
         f"on the diagonal. {worst} A table below lists them.",
@@ -340,9 +207,8 @@ def _reliability(result: Result, context: Context, whole: str) -> Figure:
         else "less sure than it is right"
     )  # fmt: skip
     last = np.flatnonzero(used)[-1]
-    drawn = reliability(**parts)
-    return context.figure(
-        "calibration", "calibration.svg", drawn, 454, 398,
+    return context.drawing(
+        "calibration", reliability(**parts),
         alt=f"Reliability diagram in {len(count)} bins. Of the {count[last]:,} predictions with a probability above "
         f"{parts['edges'][last]:.0%}, {accuracy[last]:.0%} are right. On the whole the network is {tendency}.",
         caption=f"How sure, and how often right, over {whole}: on average {mean:.0%} sure and {share:.0%} right: "
@@ -361,14 +227,11 @@ def _distribution(result: Result, context: Context) -> Figure:
     order = np.argsort(-counts, kind="stable")[:20]
     order = order[counts[order] > 0]
     total = int(counts.sum())
-    width = 480
-    drawn = bars(
-        [short(classes[c], 36) for c in order], counts[order] / counts.max(),
-        [f"{counts[c]:,} ({counts[c] / total:.1%})" for c in order], ["other"] * len(order), 4, width,
-    )  # fmt: skip
-    top = "; ".join(f"{short(classes[c])} {counts[c] / total:.0%}" for c in order[:3])
-    return context.figure(
-        "predicted", "predicted.svg", svg(width, len(order) * BAR + 6, drawn), width, len(order) * BAR + 6,
+    said = [f"{counts[c]:,} ({counts[c] / total:.1%})" for c in order]
+    drawn = cards.ranking([short(classes[c], 36) for c in order], counts[order] / counts.max(), said)
+    top = "; ".join(f"{short(classes[c], 22)} {counts[c] / total:.0%}" for c in order[:3])
+    return context.drawing(
+        "predicted", drawn,
         alt=f"Bars of how often each class is predicted, of {total:,} pictures: {top}, and so on.",
         caption=f"What the network predicts for the {total:,} pictures: the {len(order)} most frequent of "
         f"{int((counts > 0).sum())} classes.",
@@ -382,14 +245,13 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
     arrays, classes, pictures = result.arrays, context.model["classes"], context.image_set.pictures
     indices = arrays[which][: MOST_PROBES if which == "probes" else None]
     figures = []
-    pixels = context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices.tolist(), shown=True)
-    for k, (i, shown) in enumerate(zip(indices.tolist(), pixels, strict=True)):
+    pixels = context.as_seen(result, indices)
+    for k, i in enumerate(indices.tolist()):
         picture, best, chances = pictures[i], arrays["top_classes"][i], arrays["top_probabilities"][i]
         outputs = [context.model["label_to_output"][label] for label in picture.labels]
         right = [classes[o] for o in outputs if o is not None]
         hits = [o in outputs for o in best.tolist()]
-        title = ", ".join(short(name, 30) for name in right) if right else short(picture.name.rsplit("/", 1)[-1], 30)
-        drawn, height = card(shown, short(title, 32), [classes[o] for o in best], chances, hits)
+        title = ", ".join(short(name, 30) for name in right) if right else cut(picture.name.rsplit("/", 1)[-1], 30)
         said = short(classes[best[0]], 40)
         truth = " and ".join(short(name, 40) for name in right)
         own = float(arrays[f"{which}_label_probability"][k])
@@ -397,8 +259,8 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
         verdict = "" if not right else ", rightly" if hits[0] else f"; it is {truth}, given {percent(own)}"
         listed = ", ".join(f"{short(classes[o], 40)} {percent(p)}" for o, p in zip(best, chances, strict=True))
         figures.append(
-            context.figure(
-                f"{which}-{picture.id}", f"{which}-{picture.id}.svg", drawn, CARD, height,
+            context.drawing(
+                f"{which}-{picture.id}", cards.card(pixels[i], title, [classes[o] for o in best], chances, hits),
                 alt=f"{picture.name}{f', {truth}' if truth else ''}, over bars of the best classes: {listed}.",
                 caption=f"{picture.name}: taken for {said} with {percent(chances[0])}{verdict}.",
                 mapping="the pixels the network saw; bars: probability 0 … 1, blue with a tick where right",

@@ -52,7 +52,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     made = []
     for i, index in enumerate(arrays["index"]):
         picture, kinds = context.image_set.pictures[index], result.numbers["kinds"][i]
-        large = enlarged(colour.rgb(arrays["pictures"][i], context.image_set.config.get("show")), scale)
+        large = enlarged(context.rgb(arrays["pictures"][i]), scale)
         mapping = attributions.mapping_of(arrays["maps/gradient"][i, : len(kinds)], False, show)
         names, truth = [classes[target] for target in arrays["targets"][i, : len(kinds)]], result.numbers["truths"][i]
         rows, said = [], []

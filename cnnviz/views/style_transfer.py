@@ -132,15 +132,12 @@ def _row(result: Result, context: Context, row: str, subjects: tuple) -> list:
     figures = []
     if len(numbers["rows"][row]) > ACROSS:
         shown = [(_title(row, numbers["variants"][i]), pictures[i]) for i in numbers["rows"][row]]
-        drawn, width, height = panels.sheet(shown, across=len(shown))
+        drawn = panels.sheet(shown, across=len(shown))
         fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in numbers["rows"][row])
         figures.append(
-            context.figure(
+            context.drawing(
                 f"{row}-row",
-                f"{row}-row.svg",
                 drawn,
-                width,
-                height,
                 alt=f"{heading}: {len(shown)} pictures in a row.",
                 caption=f"In this row {meaning}. Content and style loss, from left to right: {fallen}. Below they "
                 "stand one by one.",
@@ -193,12 +190,9 @@ def _losses(result: Result, context: Context, subjects: tuple):
     }
     shown = np.concatenate([values[values > 0] for values in drawn.values()])
     first, last = (float(result.arrays["style_losses"][at].mean()) for at in (0, -1))
-    return context.figure(
+    return context.drawing(
         "losses",
-        "losses.svg",
-        curves.svg(drawn, across="step", up="relative loss", logarithmic=True),
-        curves.WIDTH,
-        curves.HEIGHT,
+        curves.lines(drawn, across="step", up="relative loss", logarithmic=True),
         alt=f"Losses against step: the style losses of {len(numbers['style_layers'])} layers fall from {first:.2g} on "
         f"average to {last:.2g}, while the content loss rises from 0 to {numbers['content_loss']:.2g}.",
         caption="The ascent starts at the content picture, so the content loss starts at 0 and is what the style "

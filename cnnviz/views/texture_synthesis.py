@@ -5,115 +5,139 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, given, panels, section
-from cnnviz.views.kit.section import Context
+from cnnviz.views.kit.section import Context, Figure, Metric, Table
 
 
 def view(result: Result, context: Context) -> dict:
-    exemplars, pictures = (colour.rgb(result.arrays[name]) for name in ("exemplars", "pictures"))
-    relative, absolute, steps = result.arrays["relative"], result.arrays["absolute"], result.parameters["steps"]
-    layers, sources = result.numbers["layers"], result.parameters["pictures"]
-    n, depth, side = pictures.shape[:3]
-    names = [given.name(source) for source in sources]
-    upto = [layers[0] if k == 0 else f"{layers[0]} … {layers[k]}" for k in range(depth)]
-    judge = given.judge(result, context)
-    # what a picture with k + 1 layers was asked for: the mean error of those, of itself and of its start
-    after = [[relative[i, k, : k + 1].mean() for k in range(depth)] for i in range(n)]
-    before = [[relative[i, -2, : k + 1].mean() for k in range(depth)] for i in range(n)]
-    fallen = np.array(before) / np.maximum(after, 1e-12)
-
-    shown = []
-    for i in range(n):
-        shown.append((names[i], exemplars[i]))
-        shown += [(upto[k], pictures[i, k]) for k in range(depth)]
-    drawn, width, height = panels.sheet(shown, across=depth + 1)
-    figures = [
-        context.figure(
-            "depths",
-            "depths.svg",
-            drawn,
-            width,
-            height,
-            alt=f"{n} rows of pictures: an exemplar ({', '.join(names)}) and {depth} textures made after it, matching "
-            f"more and more layers, up to {layers[-1]}.",
-            caption=f"Left the exemplar, then what {steps} steps make of noise so that more and more layers see the "
-            f"same texture: {', '.join(upto)}. Exemplar and textures are at the same scale.{judge}"
-            f"{given.grid(result.numbers['stride'])}{given.credited(*sources)}",
-            mapping="the pictures themselves, RGB 0 … 255",
-            data="pictures",
-            subjects=given.layers(result, context, layers),
-            from_dataset=given.private(*sources),
-        )
-    ]
-    for i in range(n):
-        words = {"group": names[i], "lossless": False, "from_dataset": given.private(sources[i])}
-        figures.append(
-            context.picture(
-                f"exemplar-{i}",
-                exemplars[i],
-                alt=f"The exemplar {names[i]}.",
-                caption=f"Exemplar: {names[i]}, its middle, {pictures.shape[3]} × {side} px."
-                f"{given.credited(sources[i])}",
-                mapping="the given picture, resized",
-                data="exemplars",
-                **words,
-            )
-        )
-        for k in range(depth):
-            figures.append(
-                context.picture(
-                    f"texture-{i}-{k}",
-                    pictures[i, k],
-                    alt=f"A texture after {names[i]} that matches {upto[k]}.",
-                    caption=f"Matches {upto[k]}. Mean relative error of these layers {before[i][k]:.2g} → "
-                    f"{after[i][k]:.2g}; the paper's ΣE {absolute[i, -2, : k + 1].sum():.2g} → "
-                    f"{absolute[i, k, : k + 1].sum():.2g}.",
-                    mapping="the optimised pixels, RGB 0 … 255",
-                    data="pictures",
-                    subjects=given.layers(result, context, layers[: k + 1]),
-                    **words,
-                )
-            )
-    curve = {upto[k]: result.arrays["curves"][:, k].mean(0) for k in range(depth)}
-    first, last = (np.mean([c[at] for c in curve.values()]) for at in (0, -1))
-    figures.append(
-        context.figure(
-            "errors",
-            "errors.svg",
-            curves.svg(curve, across="step", up="relative error", logarithmic=True),
-            curves.WIDTH,
-            curves.HEIGHT,
-            alt=f"Error against step, a curve a depth: from {first:.2g} on average to {last:.2g}.",
-            caption="The error that is minimised, mean over the layers matched and over the exemplars.",
-            mapping="logarithmic vertical axis",
-            data="curves",
-            subjects=given.layers(result, context, layers),
-            group="Errors",
-            from_dataset=False,
-        )
-    )
-    table = [
-        (names[i], word, *(float(f"{e:.3g}") for e in relative[i, k]))
-        for i in range(n)
-        for k, word in [(depth, "nothing: the noise"), *enumerate(upto), (depth + 1, "all: the exemplar")]
-    ]
+    sources = range(len(result.parameters["pictures"]))
+    before, after = _errors(result)
     return {
-        "figures": tuple(figures),
-        "cover": "depths",
-        "tables": (
-            section.Table(
-                "layers",
-                "Relative Gram error of every layer for every picture as published, also of the layers that it was not "
-                "asked to match: a picture that matches few layers is wrong in the deeper ones.",
-                ("exemplar", "matched", *layers),
-                tuple(table),
-                from_dataset=given.private(*sources),
-            ),
+        "figures": (
+            _depths(result, context),
+            *(figure for i in sources for figure in (_exemplar(result, context, i), *_textures(result, context, i))),
+            _curves(result, context),
         ),
+        "cover": "depths",
+        "tables": (_layers(result),),
         "metrics": (
-            section.Metric("relative_error", float(np.mean([row[-1] for row in after])), "relative", "lower"),
-            section.Metric("error_fell_by", float(np.median(fallen)), "times", "higher"),
+            Metric("relative_error", float(after[:, -1].mean()), "relative", "lower"),
+            Metric("error_fell_by", float(np.median(before / np.maximum(after, 1e-12))), "times", "higher"),
         ),
     }
+
+
+def _matched(result: Result) -> list[str]:
+    """Which layers each texture of an exemplar matches."""
+    layers = result.numbers["layers"]
+    return [layers[0], *(f"{layers[0]} … {layer}" for layer in layers[1:])]
+
+
+def _errors(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """What each texture was asked for, the mean error of the layers it matches: of its start, and of itself."""
+    relative, depths = result.arrays["relative"], range(len(result.numbers["layers"]))
+    before = [[rows[-2, : k + 1].mean() for k in depths] for rows in relative]
+    after = [[rows[k, : k + 1].mean() for k in depths] for rows in relative]
+    return np.array(before), np.array(after)
+
+
+def _depths(result: Result, context: Context) -> Figure:
+    """Each exemplar, and beside it the textures that match more and more layers."""
+    exemplars, pictures = (colour.rgb(result.arrays[name]) for name in ("exemplars", "pictures"))
+    layers, sources, matched = result.numbers["layers"], result.parameters["pictures"], _matched(result)
+    names = [given.name(source) for source in sources]
+    shown = []
+    for name, exemplar, row in zip(names, exemplars, pictures, strict=True):
+        shown += [(name, exemplar), *zip(matched, row, strict=True)]
+    return context.drawing(
+        "depths",
+        panels.sheet(shown, across=len(matched) + 1),
+        alt=f"{len(names)} rows of pictures: an exemplar ({', '.join(names)}) and {len(matched)} textures made after "
+        f"it, matching more and more layers, up to {layers[-1]}.",
+        caption=f"Left the exemplar, then what {result.parameters['steps']} steps make of noise so that more and more "
+        f"layers see the same texture: {', '.join(matched)}. Exemplar and textures are at the same scale."
+        f"{given.judge(result, context)}{given.grid(result.numbers['stride'])}{given.credited(*sources)}",
+        mapping="the pictures themselves, RGB 0 … 255",
+        data="pictures",
+        subjects=given.layers(result, context, layers),
+        from_dataset=given.private(*sources),
+    )
+
+
+def _exemplar(result: Result, context: Context, i: int) -> Figure:
+    source, pixels = result.parameters["pictures"][i], colour.rgb(result.arrays["exemplars"][i])
+    height, width = result.arrays["pictures"].shape[2:4]
+    return context.picture(
+        f"exemplar-{i}",
+        pixels,
+        alt=f"The exemplar {given.name(source)}.",
+        caption=f"Exemplar: {given.name(source)}, its middle, {width} × {height} px.{given.credited(source)}",
+        mapping="the given picture, resized",
+        data="exemplars",
+        group=given.name(source),
+        lossless=False,
+        from_dataset=given.private(source),
+    )
+
+
+def _textures(result: Result, context: Context, i: int) -> list[Figure]:
+    """What matches the i-th exemplar up to each depth."""
+    source, absolute, (before, after) = result.parameters["pictures"][i], result.arrays["absolute"][i], _errors(result)
+    return [
+        context.picture(
+            f"texture-{i}-{k}",
+            pixels,
+            alt=f"A texture after {given.name(source)} that matches {matched}.",
+            caption=f"Matches {matched}. Mean relative error of these layers {before[i, k]:.2g} → "
+            f"{after[i, k]:.2g}; the paper's ΣE {absolute[-2, : k + 1].sum():.2g} → "
+            f"{absolute[k, : k + 1].sum():.2g}.",
+            mapping="the optimised pixels, RGB 0 … 255",
+            data="pictures",
+            subjects=given.layers(result, context, result.numbers["layers"][: k + 1]),
+            group=given.name(source),
+            lossless=False,
+            from_dataset=given.private(source),
+        )
+        for k, (matched, pixels) in enumerate(
+            zip(_matched(result), colour.rgb(result.arrays["pictures"][i]), strict=True)
+        )
+    ]
+
+
+def _curves(result: Result, context: Context) -> Figure:
+    """The error against the step, a curve a depth."""
+    drawn = dict(zip(_matched(result), result.arrays["curves"].mean(0), strict=True))
+    first, last = (np.mean([curve[at] for curve in drawn.values()]) for at in (0, -1))
+    return context.drawing(
+        "errors",
+        curves.lines(drawn, across="step", up="relative error", logarithmic=True),
+        alt=f"Error against step, a curve a depth: from {first:.2g} on average to {last:.2g}.",
+        caption="The error that is minimised, mean over the layers matched and over the exemplars.",
+        mapping="logarithmic vertical axis",
+        data="curves",
+        subjects=given.layers(result, context, result.numbers["layers"]),
+        group="Errors",
+        from_dataset=False,
+    )
+
+
+def _layers(result: Result) -> Table:
+    """The error of every layer, also of those that a texture was not asked to match."""
+    relative, layers, sources = result.arrays["relative"], result.numbers["layers"], result.parameters["pictures"]
+    matched = _matched(result)
+    end = len(matched)
+    kinds = [(end, "nothing: the noise"), *enumerate(matched), (end + 1, "all: the exemplar")]
+    return Table(
+        "layers",
+        "Relative Gram error of every layer for every picture as published, also of the layers that it was not "
+        "asked to match: a picture that matches few layers is wrong in the deeper ones.",
+        ("exemplar", "matched", *layers),
+        tuple(
+            (given.name(source), words, *(float(f"{e:.3g}") for e in relative[i, k]))
+            for i, source in enumerate(sources)
+            for k, words in kinds
+        ),
+        from_dataset=given.private(*sources),
+    )
 
 
 if __name__ == "__main__":

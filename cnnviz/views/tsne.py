@@ -2,9 +2,8 @@
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import scatter, section
 from cnnviz.views.kit.section import Context, Metric, Table
-from cnnviz.views.pca import maps
 
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 
@@ -36,7 +35,7 @@ def view(result: Result, context: Context) -> dict:
         )
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
     return {
-        "figures": maps(result.arrays["map"], "t-SNE map", context, teach),
+        "figures": scatter.figures(result.arrays["map"], "t-SNE map", context, teach),
         "tables": tables,
         "metrics": tuple(metrics),
         "widget": "map",

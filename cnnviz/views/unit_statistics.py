@@ -12,6 +12,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.svg import Drawing
 
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values
@@ -30,15 +31,16 @@ STYLE = (
 )
 
 
-def svg(width: int, height: int, parts: list[str]) -> bytes:
-    return (
+def document(width: int, height: int, parts: list[str]) -> Drawing:
+    content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
         f"{''.join(parts)}</svg>"
-    ).encode()
+    )
+    return Drawing(content.encode(), width, height)
 
 
-def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> tuple[bytes, int, int]:
+def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> Drawing:
     """A box a layer: quartiles and median of its units' active shares, a line from lowest to highest; dead below."""
     step = min(72, max(34, 760 // len(names)))
     left, top, tall = 48, 10, 190
@@ -67,10 +69,10 @@ def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> t
     if any(dead):
         parts.append(f'<text class="end quiet" x="{left - 6}" y="{bottom + 17}">dead</text>')
     height = bottom + 26 + labels
-    return svg(right + 12, height, parts), right + 12, height
+    return document(right + 12, height, parts)
 
 
-def panels(series: dict[str, np.ndarray]) -> tuple[bytes, int, int]:
+def panels(series: dict[str, np.ndarray]) -> Drawing:
     """For each of ``series`` (what → (units,) values) a panel with the values in falling order; dashed where 0 is."""
     parts, left, gap, top = [], 56, 66, 26
     for i, (what, values) in enumerate(series.items()):
@@ -95,10 +97,10 @@ def panels(series: dict[str, np.ndarray]) -> tuple[bytes, int, int]:
             "</text>",
         ]
     width, height = left + len(series) * (PANEL + gap) - gap + 12, top + TALL + 26
-    return svg(width, height, parts), width, height
+    return document(width, height, parts)
 
 
-def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> tuple[bytes, int, int]:
+def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Drawing:
     """A column a unit, a row a bin, large values at the top: share (units, bins) of a unit's neurons."""
     used = np.flatnonzero(share.any(0))
     zero = len(edges) // 2
@@ -133,7 +135,7 @@ def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> tupl
         f'<text class="middle quiet" x="{left + STRIP / 2}" y="{top + height + 18}">'
         f"{len(share)} units, the most active at the left</text>"
     )
-    return svg(left + STRIP + 8, top + height + 26, parts), left + STRIP + 8, top + height + 26
+    return document(left + STRIP + 8, top + height + 26, parts)
 
 
 def view(result: Result, context: Context) -> dict:
@@ -211,7 +213,7 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
     names = [layer["name"] for layer in layers]
     active = [arrays[f"{name}/active"] for name in names]
     dead = [layer["dead"] / layer["units"] for layer in layers]
-    drawn, width, height = by_depth(names, active, dead)
+    drawn = by_depth(names, active, dead)
     medians = [float(np.median(values)) for values in active]
     least, most = int(np.argmin(medians)), int(np.argmax(medians))
     said = (
@@ -222,8 +224,8 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
         said += f"; {names[most]} is the most active layer ({medians[most]:.0%}), {names[least]} the sparsest "
         said += f"({medians[least]:.0%})"
     total = sum(layer["dead"] for layer in layers)
-    return context.figure(
-        "depth", "depth.svg", drawn, width, height,
+    return context.drawing(
+        "depth", drawn,
         alt=f"Boxes of the share of active neurons for {len(names)} layers in order. {said}. {total} dead units.",
         caption=f"How active units are, layer by layer from input to output. {said}. Box: the middle half of the "
         f"layer's "
@@ -237,11 +239,11 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
 
 def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list[Figure]:
     name = layer["name"]
-    drawn, width, height = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
+    drawn = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
     strongest, widest = int(kept["max"].argmax()), int(kept["active"].argmax())
     silent = [f"{layer[state]} {state}" for state in ("dead", "constant") if layer[state]]
-    sorted_units = context.figure(
-        f"{slug(name)}-units", f"{slug(name)}-units.svg", drawn, width, height,
+    sorted_units = context.drawing(
+        f"{slug(name)}-units", drawn,
         alt=f"Mean, maximum and share of active neurons of {name}'s {layer['units']} units, each in falling order: "
         f"means "
         f"{number(kept['mean'].min())} to {number(kept['mean'].max())}, maxima {number(kept['max'].min())} to "
@@ -261,11 +263,11 @@ def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list
     count = kept["histogram"][order]
     share = count / np.maximum(count.sum(1, keepdims=True), 1)
     colours = colour.up_to(share[:, share.any(0)], percentile=99)
-    drawn, width, height = strip(share, edges, colours)
+    drawn = strip(share, edges, colours)
     centre = kept["histogram"].sum(0)
     around_zero = centre[len(edges) // 2] / centre.sum()
-    histogram = context.figure(
-        f"{slug(name)}-histogram", f"{slug(name)}-histogram.svg", drawn, width, height,
+    histogram = context.drawing(
+        f"{slug(name)}-histogram", drawn,
         alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
         f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
         f"{around_zero:.0%} within 0.001 of 0.",

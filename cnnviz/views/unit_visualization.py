@@ -3,31 +3,19 @@
 from math import ceil
 
 import numpy as np
-from PIL import Image
 
-from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.patches import patch
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.maximal_patches import COLUMNS, cell, patch, sheet
+from cnnviz.views.kit.tiles import COLUMNS, cell, fitted, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60
 SIDE, SMALL, GAP = 224, 150, 12  # pixels of a picture beside its patch, and on a sheet
-
-
-def fitted(picture: np.ndarray, side: int) -> np.ndarray:
-    """(h, w, 3) → (side, side, 4), aspect kept: by whole repeats first, so that small pictures stay crisp."""
-    h, w = picture.shape[:2]
-    times = max(1, side // max(h, w))
-    shown = Image.fromarray(np.repeat(np.repeat(picture, times, 0), times, 1))
-    share = side / max(shown.size)
-    if share != 1:
-        shown = shown.resize((max(1, round(shown.width * share)), max(1, round(shown.height * share))), Image.LANCZOS)
-    return cell(np.asarray(shown), side, False)
 
 
 def view(result: Result, context: Context) -> dict:
@@ -36,7 +24,8 @@ def view(result: Result, context: Context) -> dict:
     a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
     sheets = sum(ceil(len(result.arrays[f"{layer['name']}/unit"]) / a_sheet) for layer in layers)
     each = min(context.show.get("units", 6), max(0, MOST_FIGURES - sheets) // len(layers))
-    patches = _patches(result, context, each)
+    whence = [i for layer in layers for i in result.arrays[f"{layer['name']}/image"][:each]]
+    pictures = context.as_seen(result, whence)
     figures: list[Figure] = []
     rows, passed = [], []
     for layer in layers:
@@ -45,7 +34,9 @@ def view(result: Result, context: Context) -> dict:
         for first in range(0, len(value), a_sheet):
             figures.append(_sheet_figure(result, context, name, range(first, min(first + a_sheet, len(value)))))
         for i in range(min(each, len(value))):
-            figures.append(_unit_figure(result, context, layer, i, patches.get(int(result.arrays[f"{name}/image"][i]))))
+            figures.append(
+                _unit_figure(result, context, layer, i, pictures.get(int(result.arrays[f"{name}/image"][i])))
+            )
         better = value > best
         passed.append(better)
         living = best > 0
@@ -83,12 +74,12 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _sheet_figure(result: Result, context: Context, name: str, part: range) -> Figure:
-    pictures = colour.rgb(result.arrays[f"{name}/pictures"][part], context.image_set.config.get("show"))
+    pictures = context.rgb(result.arrays[f"{name}/pictures"][part])
     unit, value, best = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best"))
     labels = [f"unit {u}: {v / b:.1f}x" if b > 0 else f"unit {u}" for u, v, b in zip(unit, value, best, strict=True)]
     return context.picture(
         f"{slug(name)}-sheet-{part[0]}",
-        sheet([fitted(picture, SMALL) for picture in pictures], labels),
+        labelled([fitted(picture, SMALL) for picture in pictures], labels),
         alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
         caption=f"{name}: a picture for each of {len(unit)} units, made from noise to excite it, the most selective "
         "units first. The number after the unit's says how many times as strongly its picture excites it as the best "
@@ -108,7 +99,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
     unit, value, best, image, box, border = (
         result.arrays[f"{name}/{what}"][i] for what in ("unit", "value", "best", "image", "box", "border")
     )
-    synthetic = colour.rgb(result.arrays[f"{name}/pictures"][i], context.image_set.config.get("show"))
+    synthetic = context.rgb(result.arrays[f"{name}/pictures"][i])
     pair = np.zeros((SIDE, 2 * SIDE + GAP, 4), np.uint8)
     pair[:, :SIDE] = fitted(synthetic, SIDE)
     crop = patch(picture, box, tuple(result.numbers["size"])) if picture is not None else np.zeros((0, 0, 3), np.uint8)
@@ -134,19 +125,6 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         ),
         group=name,
         lossless=False,
-    )
-
-
-def _patches(result: Result, context: Context, each: int) -> dict[int, np.ndarray]:
-    """Every picture that a shown patch is cut from, at the size of the network's input."""
-    wanted = {int(i) for layer in result.numbers["layers"] for i in result.arrays[f"{layer['name']}/image"][:each]}
-    indices = sorted(wanted - {-1})
-    return dict(
-        zip(
-            indices,
-            context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, indices, shown=True),
-            strict=True,
-        )
     )
 
 

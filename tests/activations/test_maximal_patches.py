@@ -15,6 +15,8 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.views import maximal_patches as drawn
+from cnnviz.views.kit import tiles
+from cnnviz.views.kit.patches import part, patch
 from cnnviz.views.kit.section import Context
 
 NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
@@ -128,9 +130,9 @@ def test_a_unit_with_one_patch_is_told_of_in_the_singular(patches):
 
 def test_border_crops_get_a_frame_and_keep_their_shape():
     crop = np.full((20, 40, 3), 7, np.uint8)
-    plain, framed = drawn.cell(crop, 56, False), drawn.cell(crop, 56, True)
+    plain, framed = tiles.cell(crop, 56, False), tiles.cell(crop, 56, True)
     assert plain[..., 3].any(1).sum() == 28 and plain[..., 3].any(0).sum() == 56
-    assert tuple(framed[14, 10, :3]) == drawn.FRAME and tuple(plain[14, 10, :3]) == (7, 7, 7)
+    assert tuple(framed[14, 10, :3]) == tiles.FRAME and tuple(plain[14, 10, :3]) == (7, 7, 7)
 
 
 @pytest.mark.parametrize("originals", [True, False])
@@ -140,22 +142,22 @@ def test_patches_of_large_pictures_are_cut_from_the_original(originals):
     across, down = np.meshgrid(np.arange(width), np.arange(height))
     picture = Image.fromarray(np.stack([across * 255 // width, down * 255 // height, 0 * down], 2).astype(np.uint8))
     preprocess, size = Preprocess(resize=125, crop=100), (100, 100)  # 8 pixels of the picture are one of the input
-    cut = drawn.part(preprocess, size, originals)(picture)
+    cut = part(preprocess, size, originals)(picture)
     left, top, right, bottom = preprocess.box(width, height)
     assert cut.shape == ((bottom - top, right - left, 3) if originals else (100, 100, 3))
     box = np.array([10, 20, 40, 70])
-    crop = drawn.patch(cut, box, size)
+    crop = patch(cut, box, size)
     assert crop.shape[:2] == ((240, 400) if originals else (30, 50))
     corners = crop[0, 0, :2], crop[-1, -1, :2]
     expected = [(left + 8 * x) * 255 / width for x in (20, 70)], [(top + 8 * y) * 255 / height for y in (10, 40)]
     np.testing.assert_allclose(np.array(corners).T, expected, atol=3)
-    assert not drawn.patch(cut, np.zeros(4, int), size).size
+    assert not patch(cut, np.zeros(4, int), size).size
 
 
 def test_small_pictures_keep_the_pixels_that_the_network_saw():
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
     preprocess = Preprocess(resize=(64, 64))
-    np.testing.assert_array_equal(drawn.part(preprocess, (64, 64), True)(picture), preprocess.geometry(picture))
+    np.testing.assert_array_equal(part(preprocess, (64, 64), True)(picture), preprocess.geometry(picture))
 
 
 def test_a_class_goes_by_the_networks_first_name_for_it():

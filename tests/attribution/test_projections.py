@@ -20,7 +20,7 @@ from cnnviz.network.units import choose
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
-from cnnviz.views import projections as drawn
+from cnnviz.views.kit import projections as drawn
 from cnnviz.views.kit.section import Context
 
 LAYERS = (

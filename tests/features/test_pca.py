@@ -10,6 +10,7 @@ from cnnviz.features import pca as technique
 from cnnviz.features import vectors
 from cnnviz.features.vectors import principal_components
 from cnnviz.views import pca as view
+from cnnviz.views.kit import scatter
 
 
 @pytest.mark.parametrize("n, d", [(300, 40), (40, 300), (50, 50)])
@@ -74,19 +75,20 @@ def test_job_and_view(case):
 
 
 def test_scatter_has_y_upwards_and_one_scale():
-    places, height = view.to_canvas(np.array([[0.0, 0], [10, 0], [0, 5]]))
+    places, height = scatter.to_canvas(np.array([[0.0, 0], [10, 0], [0, 5]]))
     assert places[2, 1] < places[0, 1] and places[1, 0] > places[0, 0]
     assert places[1, 0] - places[0, 0] == pytest.approx(2 * (places[0, 1] - places[2, 1]))
-    assert (places >= 0).all() and (places <= [view.SIZE, height]).all()
+    assert (places >= 0).all() and (places <= [scatter.SIZE, height]).all()
 
 
 @pytest.mark.parametrize("n", [3, 400, 5200])
 def test_every_picture_is_drawn_once(n):
     """As a dot of a path, or, of many, in an embedded picture."""
     generator = np.random.default_rng(0)
-    svg, _ = view.scatter(generator.normal(0, 1, (n, 2)), generator.integers(-1, 4, n), tuple("abcd"), ("", ""))
+    places, labels = generator.normal(0, 1, (n, 2)), generator.integers(-1, 4, n)
+    svg = scatter.by_class(places, labels, tuple("abcd"), ("", "")).content.decode()
     ET.fromstring(svg)
-    if n <= view.AS_PATHS:
+    if n <= scatter.AS_PATHS:
         assert svg.count("h0") == n and "<image" not in svg
     else:
         assert "<path" not in svg and svg.count("data:image/webp") == 1
@@ -94,25 +96,26 @@ def test_every_picture_is_drawn_once(n):
 
 def test_many_classes_lead_with_the_pictures(case):
     labels = np.arange(100) % 30
-    svg, _ = view.scatter(np.random.default_rng(0).normal(0, 1, (100, 2)), labels, tuple(map(str, range(30))), ("", ""))
+    places = np.random.default_rng(0).normal(0, 1, (100, 2))
+    svg = scatter.by_class(places, labels, tuple(map(str, range(30))), ("", "")).content.decode()
     assert "<text" not in svg and svg.count("<path") == 100
 
 
 def test_colours_can_be_seen_on_both_plates():
-    for colour in view.palette(view.NAMED):
+    for colour in scatter.palette(scatter.NAMED):
         rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        light = view._luminance(rgb)
+        light = scatter._luminance(rgb)
         assert (
             1.05 / (light + 0.05) > 2.9
-            and (light + 0.05) / (view._luminance([21 / 255, 23 / 255, 28 / 255]) + 0.05) > 2.9
+            and (light + 0.05) / (scatter._luminance([21 / 255, 23 / 255, 28 / 255]) + 0.05) > 2.9
         )
-    assert len(set(view.palette(view.NAMED))) == view.NAMED
+    assert len(set(scatter.palette(scatter.NAMED))) == scatter.NAMED
 
 
 def test_picture_scatter_hides_nothing():
     map = np.random.default_rng(0).normal(0, 1, (300, 2))
     thumbnails = np.full((300, 64, 64, 3), 200, np.uint8)
-    sheet, count = view.pictures_at(map, thumbnails, size=400, tile=20)
+    sheet, count = scatter.pictures_at(map, thumbnails, size=400, tile=20)
     area = (sheet[..., 3] > 0).sum() / 400
     assert 20 < count < 300
     assert 0.55 * count < area <= count  # corners may overlap, never more than a quarter of each side

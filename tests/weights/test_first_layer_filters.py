@@ -8,8 +8,10 @@ import torch
 
 from cnnviz.network import loaded, network
 from cnnviz.run import result
-from cnnviz.views.first_layer_filters import montage, tiles, view
+from cnnviz.views.first_layer_filters import view
+from cnnviz.views.kit.filters import tiles
 from cnnviz.views.kit.section import Context
+from cnnviz.views.kit.tiles import montage
 from cnnviz.weights import first_layer_filters
 
 

@@ -71,7 +71,7 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
             ]
             for name in titles
         }
-        shown = colour.rgb(arrays["pictures"][i], context.image_set.config.get("show"))
+        shown = context.rgb(arrays["pictures"][i])
         rows = [
             [None if t else shown, *(mappings[name][t](maps[name][t]) for name in titles)] for t in range(len(kinds))
         ]

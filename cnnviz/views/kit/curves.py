@@ -4,6 +4,8 @@ from html import escape
 
 import numpy as np
 
+from cnnviz.views.kit.svg import Drawing
+
 WIDTH, HEIGHT = 560, 240
 DECADES = 5
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
@@ -12,7 +14,7 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
 
 
-def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> bytes:
+def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> Drawing:
     """Each curve's values at steps 0, 1, … as a line with its name at the end, {name: (steps,)} of equal lengths.
 
     across, up: what the axes are. logarithmic: the vertical axis; values more than
@@ -60,7 +62,7 @@ def svg(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: boo
             f'<path class="line" stroke="{colour}"{dashed} d="M{right + 6} {ends[i]:.1f}h14"/>'
             f'<text x="{right + 24}" y="{ends[i] + 4:.1f}">{escape(name[:22])}</text>'
         )
-    return "\n".join([*parts, "</svg>"]).encode()
+    return Drawing("\n".join([*parts, "</svg>"]).encode(), WIDTH, HEIGHT)
 
 
 def _spread(wanted: list[float], gap: float, top: float, bottom: float) -> list[float]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnviz.views.kit.svg import Drawing
+
 # Blue and orange are told apart with any colour vision, on white and on near-black.
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.quiet{fill:#5b616b}.end{text-anchor:end}"
@@ -31,18 +33,19 @@ class Bar(NamedTuple):
     kind: str
 
 
-def drawn(width: int, height: int, parts: Sequence[str]) -> bytes:
+def drawn(width: int, height: int, parts: Sequence[str]) -> Drawing:
     """SVG elements on the reader's ground."""
-    return (
+    content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>{"".join(parts)}</svg>'
-    ).encode()
+    )
+    return Drawing(content.encode(), width, height)
 
 
 def whiskers(
     bars: Sequence[Bar], *, across: str, ends: tuple[float, float], lines: Sequence[tuple[str, float]] = ()
-) -> tuple[bytes, int, int]:
-    """A row for each of ``bars`` on an axis between ``ends``: SVG, width, height.
+) -> Drawing:
+    """A row for each of ``bars`` on an axis between ``ends``.
 
     lines: names (or "") and values to mark.
     """
@@ -72,11 +75,11 @@ def whiskers(
             f'<text class="end{quiet}" x="{_WIDTH - 6}" y="{y + 4.5}">{bar.mean:.2f}</text>'
         )
     height = bottom + 42
-    return drawn(_WIDTH, height, parts), _WIDTH, height
+    return drawn(_WIDTH, height, parts)
 
 
-def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequence[str]) -> tuple[bytes, int, int]:
-    """A table of coloured cells: rows (name, a (text, kind) a column), columns' titles; SVG, width, height.
+def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequence[str]) -> Drawing:
+    """A table of coloured cells: rows (name, a (text, kind) a column), columns' titles.
 
     A title is broken at its spaces. kind: as in :class:`Bar`.
     """
@@ -105,15 +108,15 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
                 )
             parts.append(f'<text class="middle{quiet}" x="{x + cell / 2:.0f}" y="{y + 17}">{escape(text)}</text>')
     height = top + 6 + 26 * len(rows) + 6
-    return drawn(width, height, parts), width, height
+    return drawn(width, height, parts)
 
 
 def heat(
     shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], marked: frozenset[tuple[int, int]] = frozenset()
-) -> tuple[bytes, int, int]:
+) -> Drawing:
     """Shares (len(rows), len(columns)) in 0 … 1 as cells from pale to full blue with percents, the ``marked`` ringed.
 
-    SVG, width, height. The colour's opacity is the share.
+    The colour's opacity is the share.
     """
     cell, left = 37, 16 + round(7.6 * max(len(name[:16]) for name in rows))
     top = 16 + round(5.2 * max(len(name[:16]) for name in columns))
@@ -138,4 +141,4 @@ def heat(
         parts.append(
             f'<rect class="bad" style="fill:none" stroke-width="3" x="{x}" y="{y}" width="{cell}" height="26" rx="3"/>'
         )
-    return drawn(width, height, parts), width, height
+    return drawn(width, height, parts)

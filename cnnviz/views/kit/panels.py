@@ -7,15 +7,12 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from cnnviz.network.class_names import cut
 from cnnviz.views.kit import intervals
+from cnnviz.views.kit.svg import Drawing
 
 PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side and the height of its title in pixels; panels a row
 _LETTERS = 21
-
-
-def shortened(title: str) -> str:
-    """So long that it fits over a panel."""
-    return title if len(title) <= _LETTERS else title[: _LETTERS - 1] + "…"
 
 
 def tile(values: np.ndarray) -> Image.Image:
@@ -44,8 +41,8 @@ def outline(mask: np.ndarray) -> str:
     return "".join(parts)
 
 
-def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = ACROSS) -> tuple[bytes, int, int]:
-    """Titled panels (h, w, 3) uint8 in rows of ``across``, with the object's ``border`` on each: SVG, width, height.
+def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = ACROSS) -> Drawing:
+    """Titled panels (h, w, 3) uint8 in rows of ``across``, with the object's ``border`` on each.
 
     The pixels are one embedded picture, the titles text.
     """
@@ -59,7 +56,7 @@ def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = 
     for i, (title, _) in enumerate(panels):
         x, y = i % across * step, i // across * down
         sprite.paste(tiles[i], (x * fine, (y + TITLE) * fine))
-        parts.append(f'<text class="small" x="{x}" y="{y + 15}">{escape(shortened(title))}</text>')
+        parts.append(f'<text class="small" x="{x}" y="{y + 15}">{escape(cut(title, _LETTERS))}</text>')
         if border:
             parts.append(f'<use href="#o" x="{x}" y="{y + TITLE}"/>')
     stream = io.BytesIO()
@@ -74,4 +71,4 @@ def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = 
         if border
         else ""
     )
-    return intervals.drawn(width, height, [both, shown, *parts]), width, height
+    return intervals.drawn(width, height, [both, shown, *parts])

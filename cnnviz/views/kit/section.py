@@ -10,7 +10,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from PIL import Image
 from cnnviz.errors import reporting
 from cnnviz.network import facts, kinds
 from cnnviz.pictures import images
+from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import atomic, whole
 from cnnviz.run.result import Result, read
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.svg import Drawing
 
 SCHEMA = 1
 # What no XML may hold, and what turns the direction of all text behind it.
@@ -193,6 +196,16 @@ class Context:
         """What the network says of one of its outputs, for a caption: see :func:`cnnviz.network.kinds.stated`."""
         return kinds.stated(self.kind, output, len(self.model["classes"]), score)
 
+    def rgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Pictures of the set's channels (…, c) as they are shown, (…, 3) uint8: see :func:`colour.rgb`."""
+        return colour.rgb(pixels, self.image_set.config.get("show"))
+
+    def as_seen(self, result: Result, indices: Iterable[int]) -> dict[int, np.ndarray]:
+        """Index → the picture as it is shown at the size of the network's input. −1, which is none, is passed over."""
+        indices = sorted({int(i) for i in indices} - {-1})
+        geometry = Preprocess(**result.numbers["geometry"]).geometry
+        return dict(zip(indices, self.image_set.arrays(geometry, indices, shown=True), strict=True))
+
     def picture(
         self,
         id: str,
@@ -221,6 +234,11 @@ class Context:
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
             from_dataset=from_dataset,
         )  # fmt: skip
+
+    def drawing(self, id: str, drawing: Drawing, *, scale: float = 1, **words) -> Figure:
+        """The Figure of a drawing, shown × ``scale``."""
+        width, height = (round(scale * side) for side in (drawing.width, drawing.height))
+        return self.figure(id, f"{id}.svg", drawing.content, width, height, **words)
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
         """A Figure of an encoded file (an SVG, say), added to the zip. Raises ValueError for an id used twice."""

@@ -1,16 +1,16 @@
-"""What the pages of deconvnet and guided_backprop draw: units with their patches and projections, then classes."""
+"""Projections of units and of class scores to the pixels, beside the patches and the pictures they are of."""
 
 from math import ceil
 
 import numpy as np
 
-from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.attributions import because, sheet
+from cnnviz.views.kit.patches import over_the_edge, patches_that_excite, unprobed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
-from cnnviz.views.maximal_patches import block, cell, patches_that_excite, unprobed
+from cnnviz.views.kit.tiles import block, cell
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 WIDTH, GAP = 516, 16  # of a unit's figure, so that several stand side by side
@@ -29,10 +29,11 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     )
     layers = result.numbers["layers"]
     units = max(0, MOST_FIGURES - len(classes)) // max(1, len(layers))
-    patches = _patches(result, context)
+    whence = [i for layer in layers for i in result.arrays[f"{layer['name']}/image"].flat]
+    pictures = context.as_seen(result, whence)
     figures = {
         layer["name"]: [
-            _unit_figure(result, context, layer, u, patches)
+            _unit_figure(result, context, layer, u, pictures)
             for u in range(min(units, len(result.arrays[f"{layer['name']}/unit"])))
         ]
         for layer in layers
@@ -106,14 +107,6 @@ def _class_figure(result: Result, context: Context, i: int) -> Figure:
     )
 
 
-def _patches(result: Result, context: Context) -> dict[int, np.ndarray]:
-    """Every picture that a patch is cut from, as it is shown at the size of the network's input."""
-    images = [result.arrays[f"{layer['name']}/image"] for layer in result.numbers["layers"]]
-    wanted = sorted({int(i) for image in images for i in image.flat if i >= 0})
-    pictures = context.image_set.arrays(Preprocess(**result.numbers["geometry"]).geometry, wanted, shown=True)
-    return dict(zip(wanted, pictures, strict=True))
-
-
 def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches: dict[int, np.ndarray]) -> Figure:
     name, percentile, show = layer["name"], context.show["percentile"], context.image_set.config.get("show")
     kept = {
@@ -140,9 +133,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
     values = ", ".join(colour.number(value) for value in kept["value"][found])
     plain = "" if layer["sites"] else " No ReLU lies on the way: this is the plain gradient."
-    notes, some = "", patches_that_excite(len(found))
-    if outside:
-        notes += f" {outside} with an orange frame reach{'es' if outside == 1 else ''} over the picture's edge."
+    notes, some = over_the_edge(outside), patches_that_excite(len(found))
     if empty:
         notes += f" {empty} all grey: nothing comes back to the pixels."
     return context.picture(

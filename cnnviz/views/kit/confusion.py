@@ -1,0 +1,59 @@
+"""A confusion matrix: a row a right class, a column a predicted one, right cells blue and mistakes orange."""
+
+from html import escape
+
+import numpy as np
+
+from cnnviz.network.class_names import short
+from cnnviz.views.kit import colour
+from cnnviz.views.kit.svg import Drawing, document
+
+LETTER = 7.4  # pixels, the average width of a letter in the wider ones of the usual fonts
+
+
+def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list[str]) -> tuple[Drawing, float]:
+    """A confusion matrix, and the share that gets the strongest orange.
+
+    counts: (c, c) pictures, rows right, columns predicted; rest: (c,) predicted as a class not shown; totals: (c,).
+    The diagonal is blue by its share of the row, 0 … 1; mistakes are orange by theirs, 0 … the largest share.
+    """
+    c, other = len(names), bool(rest.any())
+    share = np.column_stack([counts, rest])[:, : c + other] / np.maximum(totals, 1)[:, None]
+    numbers = np.column_stack([counts, rest])
+    mistakes = share.copy()
+    np.fill_diagonal(mistakes, 0)
+    most = max(float(mistakes.max(initial=0)), 0.01)
+    level = colour.fixed(0, most).grey(mistakes) / 255
+    level[np.arange(c), np.arange(c)] = colour.fixed(0, 1).grey(share[np.arange(c), np.arange(c)]) / 255
+    size = 34 if c <= 16 else 26 if c <= 26 else 18
+    labels = [short(name, 20) for name in names]
+    left = 30 + round(LETTER * max(map(len, labels)))
+    across = max(map(len, [*labels, "another class"])) * LETTER  # at 50°: 0.77 of it upwards, 0.64 to the right
+    top = 30 + round(0.77 * across)
+    width, height = left + (c + other) * size + round(0.64 * across), top + c * size + 12
+    parts = [
+        f'<rect class="plate" x="{left}" y="{top}" width="{(c + other) * size}" height="{c * size}"/>',
+        f'<text class="small quiet" transform="translate(13 {top + c * size / 2:.0f}) rotate(-90)" '
+        'text-anchor="middle">right class</text>',
+        f'<text class="small quiet" x="{left}" y="14">predicted class →</text>',
+    ]
+    for i, label in enumerate(labels):
+        y, x = top + i * size + size / 2 + 4.5, left + i * size + size / 2 + 4
+        parts.append(f'<text class="end" x="{left - 7}" y="{y:.0f}">{escape(label)}</text>')
+        parts.append(f'<text transform="translate({x:.0f} {top - 7}) rotate(-50)">{escape(label)}</text>')
+    if other:
+        x = left + c * size + size / 2 + 4
+        parts.append(f'<text class="quiet" transform="translate({x:.0f} {top - 7}) rotate(-50)">another class</text>')
+    for i in range(c):
+        for j in np.flatnonzero(numbers[i, : c + other]):
+            x, y, kind = left + j * size, top + i * size, "right" if i == j else "wrong"
+            opacity = 0.12 + 0.88 * level[i, j]
+            parts.append(
+                f'<rect class="{kind}" fill-opacity="{opacity:.2f}" x="{x + 1}" y="{y + 1}" width="{size - 2}" '
+                f'height="{size - 2}" rx="2"/>'
+            )
+            if size > 20:
+                strong = f" on-{kind}" if opacity > 0.75 else ""
+                at = f'x="{x + size / 2}" y="{y + size / 2 + 4}"'
+                parts.append(f'<text class="small middle{strong}" {at}>{numbers[i, j]}</text>')
+    return document(width, height, parts), most

@@ -1,0 +1,233 @@
+"""Class visualisation as published: settings, starts and learning rates, and the grid in the gradients."""
+
+import numpy as np
+
+from cnnviz.network.class_names import short
+from cnnviz.network.kinds import REGRESSION, has_probabilities
+from cnnviz.run.result import Result
+from cnnviz.views.kit import colour, panels
+from cnnviz.views.kit.section import Context, Figure, Subject, Table
+
+ACROSS = 4  # pictures in a row
+CROP = 32  # pixels of the gradient that are shown, at 4 × their size
+STAGES = ("0", "4", "48", "the last")
+SPEEDS = ("too low", "right", "too high")
+LEVELS = "the pictures themselves: levels 0 … 255 are what was optimised"
+COURSE = "Where it starts, and how fast it goes"
+
+
+def figures(result: Result, context: Context) -> list[Figure]:
+    classes = range(len(result.numbers["settings_classes"]))
+    return [
+        *(_settings(result, context, i) for i in classes),
+        _stages(result, context),
+        _starts(result, context),
+        _rates(result, context),
+        _grid(result, context),
+    ]
+
+
+def tables(result: Result, context: Context) -> tuple[Table, Table]:
+    """What the settings are, and what the network says of their pictures."""
+    what = Table(
+        "settings",
+        "The published settings: what is done besides ascending, and for how many steps.",
+        ("setting", "what is done", "steps"),
+        tuple((s["name"], s["words"], s["steps"]) for s in result.numbers["settings"]),
+    )
+    return what, _verdicts(result, context)
+
+
+def _class(result: Result, i: int = 0) -> tuple[str, Subject]:
+    """Short name and page of one of the classes; starts, rates and the grid are about the first."""
+    name = result.numbers["settings_classes"][i]
+    return short(name), Subject("class", name)
+
+
+def _drawing(result: Result, context: Context, id: str, tiles: list[tuple[str, np.ndarray]], **words) -> Figure:
+    """Titled pictures, four a row. Large ones are enlarged, or their thin lines would be lost."""
+    height = result.arrays["settings/stages"].shape[3]
+    return context.drawing(id, panels.sheet(tiles, across=ACROSS), scale=1.5 if height > panels.PANEL else 1, **words)
+
+
+def _settings(result: Result, context: Context, i: int) -> Figure:
+    """The end of the ascent under each setting."""
+    settings, (name, subject) = result.numbers["settings"], _class(result, i)
+    ends = context.rgb(result.arrays["settings/stages"][i, :, -1])
+    won = int((result.arrays["settings/ranks"][i] == 1).sum())
+    taken = f"{'The network takes all' if won == len(settings) else f'It takes {won}'} of them for that class. "
+    return _drawing(
+        result,
+        context,
+        f"settings-{result.arrays['settings/targets'][i]}",
+        [(s["name"], end) for s, end in zip(settings, ends, strict=True)],
+        alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
+        caption=f"{name} under the published settings, in reading order from plain ascent to random views. "
+        + ("" if context.kind == REGRESSION else taken)
+        + "The section's tables say what is done in each, and what the network says of it.",
+        mapping=LEVELS,
+        data="settings/stages",
+        subjects=(subject,),
+        group="The published settings",
+        from_dataset=False,
+    )
+
+
+def _stages(result: Result, context: Context) -> Figure:
+    """The way there under each setting."""
+    settings, (name, subject) = result.numbers["settings"], _class(result)
+    stages = context.rgb(result.arrays["settings/stages"][0])
+    return _drawing(
+        result,
+        context,
+        "settings-stages",
+        _in_rows([(s["name"], s["steps"]) for s in settings], stages),
+        alt=f"Four stages of the picture for {name} under each of {len(settings)} settings, a setting a row.",
+        caption=f"{name} after 0, 4, 48 and the last step, a setting a row; the number is the step. The first "
+        "two start from plain grey, Yosinski's four from grey and a little noise, the last from a random spectrum.",
+        mapping=LEVELS,
+        data="settings/stages",
+        subjects=(subject,),
+        group="The published settings",
+        from_dataset=False,
+    )
+
+
+def _in_rows(titles: list[tuple[str, int]], stages: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Four stages a row, under the row's title and the step. titles: with the number of the last step."""
+    return [
+        (f"{title}, {step if step.isdigit() else last}", picture)
+        for (title, last), row in zip(titles, stages, strict=True)
+        for step, picture in zip(STAGES, row, strict=True)
+    ]
+
+
+def _blur_steps(result: Result) -> int:
+    """The number of steps under the setting "blur", which starts and learning rates are shown with."""
+    return next(s["steps"] for s in result.numbers["settings"] if s["name"] == "blur")
+
+
+def _starts(result: Result, context: Context) -> Figure:
+    (name, subject), photograph = _class(result), result.numbers["photograph"]
+    stages = context.rgb(result.arrays["starts/stages"])
+    places = ["from grey", "from noise", *("from a photograph" for _ in photograph)]
+    steps = [f"{step if step.isdigit() else _blur_steps(result)} steps" for step in STAGES[1:]]
+    ends = (f"{place}: in the end {_verdict(result, context, 'starts', (k,))}" for k, place in enumerate(places))
+    return _drawing(
+        result,
+        context,
+        "starts",
+        [tile for place, row in zip(places, stages, strict=True) for tile in zip((place, *steps), row, strict=True)],
+        alt=f"Stages of the picture for {name} {', '.join(places)}, a start a row.",
+        caption=f"Where an ascent starts, under the setting “blur”: {name} {'; '.join(ends)}"
+        + (f". The photograph is {photograph[0]}." if photograph else ".")
+        + f" What is left of the start shows how much of a picture is the start's and not the {context.explained}'s.",
+        mapping=LEVELS,
+        data="starts/stages",
+        subjects=(subject,),
+        group=COURSE,
+        from_dataset=bool(photograph),
+    )
+
+
+def _rates(result: Result, context: Context) -> Figure:
+    name, subject = _class(result)
+    stages, steps = context.rgb(result.arrays["rates/stages"]), _blur_steps(result)
+    rates = [f"{speed}: {rate:g}" for speed, rate in zip(SPEEDS, result.numbers["rates"], strict=True)]
+    ends = (f"{speed}: in the end {_verdict(result, context, 'rates', (k,))}" for k, speed in enumerate(SPEEDS))
+    return _drawing(
+        result,
+        context,
+        "rates",
+        _in_rows([(rate, steps) for rate in rates], stages),
+        alt=f"Stages of the picture for {name} with a low, a right and a high learning rate, a rate a row.",
+        caption=f"Learning rates, under the setting “blur” from the same noise, {name}; the rate is how far an "
+        "average pixel moves in a step, of 1 from black to white, and then comes the step. "
+        f"{'; '.join(ends)}. Too low, and nothing is drawn in time; too high, and each step overshoots.",
+        mapping=LEVELS,
+        data="rates/stages",
+        subjects=(subject,),
+        group=COURSE,
+        from_dataset=False,
+    )
+
+
+def _verdict(result: Result, context: Context, part: str, at: tuple[int, ...]) -> str:
+    """What the network says of a picture of the settings, at (class, setting), or of the starts or rates, at (row,)."""
+    logit, p, rank = (result.arrays[f"{part}/{key}"][at] for key in ("logits", "probabilities", "ranks"))
+    if not has_probabilities(context.kind):
+        return context.says(result.arrays["settings/targets"][at[0] if part == "settings" else 0], p)
+    return f"logit {logit:.1f}, probability {p:.2g}" + ("" if rank == 1 else f", rank {rank}")
+
+
+def _verdicts(result: Result, context: Context) -> Table:
+    arrays, likely = result.arrays, has_probabilities(context.kind)
+
+    def said(i: int, j: int) -> tuple:
+        logit, p, rank = (arrays[f"settings/{key}"][i, j] for key in ("logits", "probabilities", "ranks"))
+        if not likely:
+            return (_verdict(result, context, "settings", (i, j)),)
+        return round(float(logit), 1), float(f"{p:.3g}"), int(rank)
+
+    says = ("logit", "probability", "rank") if likely else ("what the network says",)
+    return Table(
+        "settings-verdicts",
+        "What the network says of the pictures under the published settings, and how far they are from grey (root mean "
+        "square, levels of 255).",
+        (context.explained, "setting", *says, "distance"),
+        tuple(
+            (short(name), s["name"], *said(i, j), round(255 * float(arrays["settings/distance"][i, j])))
+            for i, name in enumerate(result.numbers["settings_classes"])
+            for j, s in enumerate(result.numbers["settings"])
+        ),
+    )
+
+
+def _middle(picture: np.ndarray) -> np.ndarray:
+    top, left = (max(0, (side - CROP) // 2) for side in picture.shape[:2])
+    return picture[top : top + CROP, left : left + CROP]
+
+
+def _grid(result: Result, context: Context) -> Figure:
+    """Gradient, its mean size and its spectrum in one row."""
+    gradient, size, spectrum = (result.arrays[f"grid/{key}"] for key in ("gradient", "size", "spectrum"))
+    plain = context.rgb(result.arrays["settings/stages"][0, 0, -1])
+    (name, subject), strides = _class(result), result.numbers["strides"]
+    signed = colour.symmetric(gradient.mean(2), percentile=99)
+    large = colour.Mapping(float(size.min()), float(np.percentile(size, 99)), colour.GREY, "to the 99th percentile")
+    typical = float(np.median(spectrum)) or 1.0
+    decades = np.log10(np.maximum(spectrum, 1e-9 * typical) / typical)
+    level = colour.fixed(0, 1.5, colour.POSITIVE)
+    peaks = [values["peak"] for values in strides.values()]
+    found = "; ".join(
+        f"period {stride}: peak {values['peak']:.1f} × the median, the best-served pixels get "
+        f"{values['uneven']:.2f} × the gradient of the worst-served"
+        for stride, values in strides.items()
+    )
+    return _drawing(
+        result,
+        context,
+        "grid",
+        [
+            ("gradient, 4 ×", signed(_middle(gradient.mean(2)))),
+            ("plain ascent, 4 ×", _middle(plain)),
+            ("mean size, 4 ×", large(_middle(size))),
+            ("spectrum of the size", level(decades)),
+        ],
+        alt="The middle of a class score's gradient and of a picture made by it, the mean size of gradients, and its "
+        f"spectrum, whose peak at the first layers' stride is {next(iter(peaks), 0):.1f} times the median.",
+        caption=f"The grid in the gradients. Left: the gradient of the score of {name} at grey and noise, mean over "
+        f"the colours, the middle {CROP} pixels; the picture without a regulariser, which sums such gradients, at the "
+        "same place; the mean length of the gradient at each pixel over classes and noises; the amplitudes of that, "
+        "frequency 0 in the middle and half a cycle a pixel at the edge. A convolution with stride s looks at some "
+        "pixels through more windows than at others, and max-pooling passes a gradient to one pixel of a window only, "
+        "so the gradient's size repeats each s pixels: points at 1/s of a cycle from the middle (1/2 is the edge). "
+        f"In this network, {found or 'no layer strides'}. Without a grid a peak is about 3, and the ratio about 1. "
+        "Blur, and a view shifted at random each step, take it out.",
+        mapping=f"gradient: {signed.words}; size: {large.words}; spectrum: log₁₀ of the amplitude over the median one, "
+        f"{level.words}",
+        data="grid/spectrum",
+        subjects=(subject,),
+        group="The grid in the gradients",
+        from_dataset=False,
+    )
