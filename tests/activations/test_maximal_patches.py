@@ -47,7 +47,7 @@ def patches(tmp_path, make_job, index, monkeypatch):
         ("a", "b", "c"), (0, 1, 2), torch.device("cpu"), {},
     )  # fmt: skip
     monkeypatch.setattr(Model, "pictures", lambda self, arrays: in_unit_range(np.stack(arrays)))
-    monkeypatch.setattr(forward.models, "load", lambda job: model)
+    monkeypatch.setattr(forward.loaded, "load", lambda job: model)
     config = {"kind": "folder", "path": str(tmp_path)}
     block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
     outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}

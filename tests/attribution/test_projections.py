@@ -121,7 +121,7 @@ def left(tmp_path, make_job, index, model, monkeypatch):
         Image.fromarray(pixels).save(tmp_path / f"{i:02d}.png")
         listed.append((f"{i:02d}.png", i % 3))
     index(tmp_path / "images.json", listed, ["a", "b", "c"])
-    monkeypatch.setattr(forward.models, "load", lambda job, **_: model)
+    monkeypatch.setattr(forward.loaded, "load", lambda job, **_: model)
     block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "probes": 3}
     job = make_job(block, "guided_backprop", {"kind": "folder", "path": str(tmp_path)})
     files = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
