@@ -1,4 +1,4 @@
-# Two commands do everything: `make report` and `make test`. Both keep to this folder: a virtual environment in .venv.
+# The two main commands are `make report` and `make test`. They change this folder only; .venv is a virtual environment.
 CONFIG ?= config.yaml
 CORES  ?= all
 GPUS   ?= $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
@@ -11,19 +11,19 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 
 .PHONY: report check fetch test check-format train benchmarks lock clean
 
-report: $(VENV)/.report  ## The gallery of CONFIG (default: the demo); KEEP=1 keeps what older code computed
+report: $(VENV)/.report  ## Make the gallery of CONFIG (default: the demo); KEEP=1 keeps results of older code
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
 	$(BIN)/snakemake --cores $(CORES) $(addprefix --resources gpu=,$(filter-out 0,$(GPUS))) --configfile $(CONFIG) \
 		$(if $(KEEP),--rerun-triggers mtime input)
 	@$(BIN)/python -m cnnviz.config $(CONFIG) --where
 
-check: $(VENV)/.report  ## Before a long run: is CONFIG read, fed and labelled rightly, and how much work is it?
+check: $(VENV)/.report  ## Check CONFIG before a long run: pictures, preprocessing, labels, and the amount of work
 	@$(BIN)/python -m cnnviz.check $(CONFIG)
 
-fetch: $(VENV)/.slurm  ## On a login node: packages and published weights of CONFIG, so that no job needs the network
+fetch: $(VENV)/.slurm  ## Download packages and published weights of CONFIG, on a login node, so that no job needs the internet
 	@$(BIN)/python -m cnnviz.fetch $(CONFIG)
 
-test: $(VENV)/.test  ## All tests, and the style checks
+test: $(VENV)/.test  ## Run all tests and style checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
@@ -31,25 +31,25 @@ test: $(VENV)/.test  ## All tests, and the style checks
 	$(BIN)/pytest -n 2 --dist loadfile
 	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
 
-train: $(VENV)/.report  ## Train the demo's two nets again (6 CPU-minutes)
+train: $(VENV)/.report  ## Train the demo's two networks again (6 CPU-minutes)
 	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors
 	$(BIN)/python -m cnnviz.demo.train --unbiased --output cnnviz/demo/weights/unbiased.safetensors
 
-benchmarks: $(VENV)/.test  ## Our speed beside the peers', as ratios measured in one run
+benchmarks: $(VENV)/.test  ## Compare our speed with other packages, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
-lock: $(VENV)/.uv  ## Choose the newest versions that pyproject.toml admits
+lock: $(VENV)/.uv  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt --upgrade $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --group slurm -c requirements.txt -o requirements-slurm.txt $(LOCK)
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-clean:  ## Remove the environment and everything that was made
+clean:  ## Remove the environment and all results
 	rm -rf $(VENV) results .snakemake
 
 # ------------------------------------------------------------------------------------------------------ environments
 # uv installs in seconds what pip takes minutes for; its own version and hashes are pinned in requirements-uv.txt.
-# Every job is a process of its own: with bytecode it imports torch in half the time, also where Python may not write any.
+# Every job is a process: with compiled bytecode it imports torch in half the time, even if Python cannot write any.
 $(VENV)/.uv: requirements-uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv was found. Install one (on Debian and Ubuntu: apt install python3-venv), or say which: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-# A trained CNN and a set of pictures become a published gallery. The includes are in the order the data flows.
+# Makes a gallery from trained CNNs and sets of pictures. The includes are in the order of the data flow.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -20,7 +20,7 @@ include: "rules/site.smk"
 include: "rules/allocations.smk"
 
 
-# Everything that is asked for of a model.
+# All requested files of a model.
 OF_MODEL = [
     *rules.network.output,
     *rules.model.output,
@@ -31,7 +31,7 @@ OF_MODEL = [
 ]
 
 
-# Every file that a rule leaves, not the front page alone: of files it does not ask for, a deleted one goes unnoticed.
+# Every file of every rule, not only the front page: Snakemake does not notice deleted files that nothing requests.
 rule all:
     default_target: True
     input:
@@ -45,19 +45,17 @@ localrules:
     all,
 
 
-# One run at a time; and a lost file that comes back with the same bytes makes nothing else run.
+# Allows one run at a time. A missing file that is made again with the same bytes reruns nothing else.
 onstart:
     from cnnviz.run.alone import claim
     from cnnviz.run.lost import make_first
 
-    if workflow.execution_settings.lock and not claim(RESULTS):  # with --nolock it is a part of another run
-        sys.exit(
-            f"error: another run is at work on {RESULTS}. Wait for its end, or choose other results: in the config"
-        )
+    if workflow.execution_settings.lock and not claim(RESULTS):  # with --nolock this is a part of another run
+        sys.exit(f"error: another run is using {RESULTS}. Wait for its end, or set other results: in the config")
     make_first(workflow)
 
 
-# What exists is shown, and what is missing is named with the end of its log. The next run does only what is missing.
+# Renders the existing results and lists the missing ones with the end of their logs. The next run makes only these.
 onerror:
     from cnnviz.site.partial import partial as render_what_exists
 
@@ -66,4 +64,4 @@ onerror:
         print(f"\nSome jobs failed. The gallery of what exists: {SITE}/index.html")
     except (OSError, ValueError) as error:
         print(f"\nSome jobs failed, and the gallery of what exists could not be written: {error}")
-    print("Mend the cause and run the same command again: only what is missing is made.")
+    print("Fix the cause and run the same command again: it makes only what is missing.")

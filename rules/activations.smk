@@ -1,5 +1,5 @@
-# ONE pass over the pictures: features, the strongest neurons of every unit, statistics, predictions. With forward_shards,
-# each shard makes it over its part, and `forward` puts them together.
+# ONE pass over the pictures: features, the strongest neurons of every unit, statistics, predictions. With
+# forward_shards, each shard covers a part of the pictures, and `forward` merges them.
 rule forward_shard:
     input:
         network=f"{RESULTS}/models/{{model}}/network.json",
@@ -61,7 +61,7 @@ rule forward:
         runtime=240,
     params:
         job=forward_job(),
-        # the results alone: features and logits lie beside them
+        # the result only; features and logits are beside it
         shards=lambda w, input: [f"shard-{i}={p}" for i, p in enumerate(input.shards[:FORWARD_SHARDS])],
         files=network_hash,
         code=code_hash("cnnviz.activations.forward"),
@@ -72,7 +72,7 @@ rule forward:
         " --output result={output.result:q} features={output.features:q} logits={output.logits:q} 2>&1 | tee {log:q}"
 
 
-# Of most networks it reads what the pass left; of one for segmentation it looks at each picture again.
+# It reads the result of the forward pass. A segmentation network is run on each picture again.
 rule predictions:
     input:
         forward=f"{RESULTS}/models/{{model}}/forward/result.npz",

@@ -1,15 +1,15 @@
-# One Slurm job a model, and Snakemake inside it: `snakemake allocations --workflow-profile profiles/slurm-models`.
+# One Slurm job per model, with Snakemake inside: `snakemake allocations --workflow-profile profiles/slurm-models`.
 import time
 
-# Without a lock, since the models' runs make different files: what they share is made before, the front page after.
+# No lock is needed, since the models' runs make different files: shared files are made before, the front page after.
 INSIDE = (
     "python -m snakemake --nolock --cores {threads} --resources gpu={resources.gpu} mem_mb={resources.mem_mb}"
     " {params.config} -- {params.targets:q} 2>&1 | tee {log:q}"
 )
 
 
-# Not `group:`, whose jobs are one job to Snakemake: when one task fails, what all others left is deleted and done again.
-# Which models need one is asked before (`unfinished`). What there is to do is seen inside: the time makes them new jobs.
+# Not `group:`, which Snakemake treats as one job: if one task fails, the outputs of all others are deleted.
+# `unfinished` lists the models that need a job. Snakemake inside plans its tasks; the time makes each a new job.
 rule image_allocation:
     output:
         touch(f"{RESULTS}/allocations/images"),

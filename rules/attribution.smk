@@ -1,4 +1,4 @@
-# Both judge the maps of all sections that say which pixels matter.
+# Both test the maps of all attribution sections.
 rule attribution_check:
     input:
         unpack(explained),
@@ -24,7 +24,7 @@ rule attribution_check:
         job=job("attribution_check", "probes"),
         files=network_hash,
         explained=lambda w: [f"{section}={path}" for section, path in explained(w).items()],
-        # it imports the methods by name, so their code has to be named too
+        # it imports the methods by name, so their code must be listed, too
         methods=[code_hash(f"cnnviz.attribution.{section}") for section in EXPLAINING],
         code=code_hash("cnnviz.attribution.attribution_check"),
     shell:

@@ -1,4 +1,4 @@
-# The config, where things lie, and what makes a job run again.
+# The config, the paths of files, and the triggers of reruns.
 import json
 import shlex
 import subprocess
@@ -9,23 +9,23 @@ from types import SimpleNamespace
 import yaml
 
 sys.path.insert(0, str(workflow.basedir))
-# Jobs run with the Python that runs Snakemake, also where its environment was never activated. A killed job can say
-# nothing for itself, so the shell does, in the log, whose name, quoted, comes after the command's last "| tee". How an
-# error came about a job writes into the log itself, so tee has to leave what it finds there. What the shell itself says of
-# a killed command, which is all of it, goes nowhere.
+# Jobs run with the Python that runs Snakemake, even if its environment is not activated. A killed job cannot report
+# its end, so the shell writes it into the log. The log's quoted name follows the command's last "| tee". A job writes
+# tracebacks into the log itself, so tee has to append. The shell's own messages are all about killed commands, and are
+# discarded.
 shell.prefix(
     f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
     'export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
     'tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
     """n=$(kill -l "$s"); case $n in """
-    """KILL) why="a limit of memory was met, or somebody ended it";; """
-    """TERM) why="its time was over, or somebody ended it";; """
-    """INT) why="somebody pressed Ctrl-C";; """
-    """XCPU) why="a limit of processor time was met";; """
-    """XFSZ) why="a limit of the size of files was met";; """
+    """KILL) why="out of memory, or killed by a user";; """
+    """TERM) why="its time limit was reached, or it was killed by a user";; """
+    """INT) why="interrupted by Ctrl-C";; """
+    """XCPU) why="its limit of processor time was reached";; """
+    """XFSZ) why="a limit of the size of files was reached";; """
     """SEGV|BUS|ILL|FPE|ABRT|SYS|TRAP) why="a crash inside an operator of the network, or inside a library";; """
-    """*) why="somebody ended it";; esac; """
+    """*) why="killed by a user";; esac; """
     """echo "killed by signal $((s - 128)) (SIG$n): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
 )
 
@@ -43,29 +43,29 @@ if workflow.is_main_process:
 try:
     config = complete(config)
 
-    from cnnviz.pictures import listing, sizes  # only now: a wrong key need not wait for numpy
+    from cnnviz.pictures import listing, sizes  # imported here, so that a wrong key is reported before numpy loads
 
     for model in config["models"].values():
         listing.check_probes(config["image_sets"][model["image_set"]], model["probes"])
 except UserError as error:
     raise WorkflowError(str(error))
 
-# What the site says of a set's pictures; nothing that is computed depends on it.
+# Credits and licences of a set's pictures, for the site only; no computation depends on them.
 TERMS = {name: {key: block.pop(key) for key in ("credit", "licence")} for name, block in config["image_sets"].items()}
 RESULTS = config["results"]
-keep_weights(config["cache"])  # in the environment, which jobs inherit
+keep_weights(config["cache"])  # sets an environment variable, which jobs inherit
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
 LOG = f"{RESULTS}/logs/{{model}}"
 BENCHMARK = f"{RESULTS}/benchmarks/{{model}}"
 MODELS = list(config["models"])
 SECTIONS = list(config["sections"])
-# Fixed by the config, not by --cores: the number of threads changes the last digits of what is computed.
+# Fixed by the config, not by --cores: the number of threads changes the last digits of results.
 THREADS = config["threads"]
 DEVICE = config["device"]
 GPU = 0 if DEVICE == "cpu" else 1
 
-# What builds a network. Everything else in its block (probes, layers, …) reruns only the jobs that name it.
+# Keys that build a network. All other keys of its block (probes, layers, …) rerun only the jobs that list them.
 NETWORK = (
     "torchvision",
     "timm",
@@ -88,9 +88,9 @@ wildcard_constraints:
 
 
 def job(section, *keys, parameters=None):
-    """The config a compute job depends on, as JSON: a change here runs it again.
+    """The config that a compute job depends on, as JSON: a change of it reruns the job.
 
-    keys: what the job reads of the model's block besides the network itself. The section's ``view`` is left out.
+    keys: keys of the model's block that the job reads besides the network's. The section's ``view`` is left out.
     """
 
     def text(wildcards):
@@ -111,7 +111,7 @@ def job(section, *keys, parameters=None):
     return text
 
 
-# The pass over many pictures takes as long as reading them, so it too can be cut.
+# The pass over many pictures takes as long as reading them, so it can be split into shards, too.
 FORWARD_SHARDS = config["forward_shards"]
 
 
@@ -122,37 +122,37 @@ def forward_job(shard=None):
     return job("forward", "layers", "feature_layer", parameters=lambda w: block | part(w))
 
 
-# All units of a large net take hours: `shards: 8` makes eight jobs of it, each with a file of its own, and one that puts
-# them together to the same bytes. With one shard, that job does everything.
+# All units of a large network take hours: `shards: 8` makes eight jobs, each with its own file, and one that merges
+# them into the same bytes. With one shard, that job does everything.
 SHARDS = config["techniques"]["unit_visualization"]["shards"]
 
 
 def units_job(shard=None):
-    """shard: (wildcards → its number); None for the whole. How many shards there are changes nothing that is shown."""
+    """shard: (wildcards → its number); None for all. The number of shards does not change the result."""
     block = {key: v for key, v in config["techniques"]["unit_visualization"].items() if key != "shards"}
     part = (lambda w: {"shard": [int(shard(w)), SHARDS]}) if shard else (lambda w: {})
     return job("unit_visualization", "layers", parameters=lambda w: block | part(w))
 
 
 def network_files(wildcards):
-    """A model's local files: ancient() inputs, so that touching or copying one reruns nothing …"""
+    """A model's local files, for ancient() inputs: touching or copying one reruns nothing."""
     return list(model_files(config["models"][wildcards.model]))
 
 
 def network_hash(wildcards):
-    """… but another content does: "name:hash" of each."""
+    """ "name:hash" of each of a model's local files: a change of content reruns its jobs."""
     files = network_files(wildcards)
     hashes = ((source_hash if path.endswith(".py") else content_hash)(path) for path in files)
     return " ".join(f"{Path(path).name}:{digest[:16]}" for path, digest in zip(files, hashes))
 
 
 def segments(wildcards):
-    """Does the model give a class to each pixel?"""
+    """Whether the model is a segmentation network."""
     return config["models"][wildcards.model]["outputs"]["kind"] == "segmentation"
 
 
 def by_loss_net(section, function):
-    """``function`` of the wildcards of the model whose layers judge the section's pictures: its own, or another's."""
+    """``function`` with the wildcards of the section's loss network: the model itself, or another one."""
 
     def of_judge(wildcards):
         judge = config["techniques"][section]["loss_net"] or wildcards.model
@@ -169,7 +169,7 @@ def given_pictures(section):
     """The files of the pictures that the section's parameters name."""
     block = config["techniques"][section]
     named = [block[key] for key in ("content", "style", "second_style") if block.get(key)]
-    pictures = block.get("pictures", [])  # or how many of the image set's
+    pictures = block.get("pictures", [])  # or a number of pictures of the image set
     return [given["path"] for given in (*named, *(pictures if isinstance(pictures, list) else []))]
 
 
@@ -185,7 +185,7 @@ def picture_size(wildcards):
 
 
 def choices(wildcards):
-    """Names in the config that only the network can tell right from wrong."""
+    """Names in the config that can be checked only with the network."""
     model = config["models"][wildcards.model]
     named = {name: b["classes"] for name, b in config["sections"].items() if isinstance(b.get("classes"), list)}
     return {"layers": model["layers"], "feature_layer": model["feature_layer"], "classes": named}
@@ -195,7 +195,7 @@ def of_image_set(name):
     return lambda wildcards: f"{RESULTS}/image_sets/{config['models'][wildcards.model]['image_set']}/{name}"
 
 
-# Section → its row, see there.
+# Section → its row; the file explains the columns.
 TECHNIQUES = yaml.safe_load(Path(workflow.basedir, "rules/techniques.yaml").read_text("utf-8"))
 EXPLAINING = [name for name in SECTIONS if TECHNIQUES[name].get("explains") == "pictures"]
 
@@ -206,7 +206,7 @@ def explained(wildcards):
 
 
 def pages_config(model):
-    """What a model's pages need of the config, also to link to the same section of the other models."""
+    """Config of a model's pages, with all models for links between the same sections."""
     titles = {name: block["title"] or name for name, block in config["models"].items()}
     families = {}
     for section in SECTIONS:
@@ -223,7 +223,7 @@ def pages_config(model):
     }
 
 
-# Sections about all models → the section of each model that they set side by side.
+# Sections about all models → the section of each model that they compare.
 COMPARED = {"first_layers": "first_layer_filters"} if "first_layer_filters" in SECTIONS and len(MODELS) > 1 else {}
 
 
@@ -240,7 +240,7 @@ def gallery_config():
 
 
 def same_config(wildcards):
-    """What says to a Snakemake inside a job which config this one was given, and what makes it run a job again."""
+    """Arguments that give a Snakemake inside a job this one's config and rerun triggers."""
     files, values = map(str, workflow.overwrite_configfiles), workflow.config_settings.config_args or []
     triggers = sorted(map(str, workflow.rerun_triggers))
     given = {"--configfile": [*files], "--config": values, "--rerun-triggers": triggers}
@@ -248,8 +248,8 @@ def same_config(wildcards):
 
 
 def unfinished(wildcards):
-    """The models that Snakemake would compute something of: only these need an allocation."""
-    if not workflow.is_main_process:  # then it is decided
+    """The models that have pending jobs: only these need an allocation."""
+    if not workflow.is_main_process:  # already decided in the main process
         return []
     command = [sys.executable, "-m", "snakemake", "--summary", "--nolock", *shlex.split(same_config(wildcards))]
     told = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-# One look at every picture of a set: which can be read, how large they are, their thumbnails.
+# One pass over all pictures of a set: whether they are readable, their sizes and thumbnails.
 rule images:
     output:
         index=f"{RESULTS}/image_sets/{{image_set}}/images.json",

@@ -1,4 +1,4 @@
-# A model's first job: checkpoint, layers and classes are checked before anything else of it runs.
+# A model's first job checks checkpoint, layers and classes before its other jobs run.
 rule network:
     input:
         files=ancient(network_files),
@@ -16,7 +16,7 @@ rule network:
         torch_threads=THREADS,
         mem_mb=lambda w, attempt: 4000 * attempt,
         runtime=20,
-        # Checked here and used elsewhere. As params they would make a new network of every change of mind.
+        # Checked here and used elsewhere. As params, every change of them would rerun this job.
         check=lambda w: json.dumps(choices(w)),
     params:
         job=job(

@@ -1,4 +1,4 @@
-# Results → sections → pages. No torch from here on: pictures, words and pages are cheap.
+# Results → sections → pages. No torch from here on: figures, texts and pages are cheap.
 rule view:
     input:
         result=f"{SECTION}/result.npz",
@@ -93,7 +93,7 @@ rule picture_pages:
         " --stamp {output:q} 2>&1 | tee {log:q}"
 
 
-# One figure of all models. Like a view, but about the gallery: result, section and figures in one step.
+# One figure of all models: like a view, but with result, section and figures in one step.
 rule first_layers:
     input:
         expand(f"{RESULTS}/models/{{model}}/sections/first_layer_filters/result.npz", model=MODELS),
@@ -111,7 +111,7 @@ rule first_layers:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=10,
     params:
-        # a function, since Snakemake would take {x} in the text of a title for a wildcard
+        # a function, since Snakemake would read {x} in a title as a wildcard
         models=lambda w: json.dumps(
             [{"id": name, "title": block["title"] or name} for name, block in config["models"].items()]
         ),
@@ -147,7 +147,7 @@ rule index:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=10,
     params:
-        config=lambda w: json.dumps(gallery_config()),  # a function, since a title may hold {x}
+        config=lambda w: json.dumps(gallery_config()),  # a function, since a title may contain {x}
         site=lambda w, output: Path(output.page).parent,
         gallery=lambda w: f"{RESULTS}/gallery",
         benchmarks=f"{RESULTS}/benchmarks",

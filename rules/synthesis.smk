@@ -1,4 +1,4 @@
-# All units of a large net take hours, so its shards are jobs of their own.
+# All units of a large network take hours, so each shard is a job of its own.
 rule unit_visualization_shard:
     input:
         network=f"{RESULTS}/models/{{model}}/network.json",

@@ -1,6 +1,6 @@
-# A rule for each row of techniques.yaml that has none of its own.
+# A rule for each row of techniques.yaml without a rule of its own.
 
-# What a row reads → its name in the command, and its file.
+# Entry in a row's `reads` → its name in the command, and its file.
 READS = {
     "network": ("network", f"{RESULTS}/models/{{model}}/network.json"),
     "facts": ("network", f"{RESULTS}/models/{{model}}/network.json"),
@@ -14,7 +14,7 @@ READS = {
 
 
 def files_read(section, row):
-    """The inputs of a technique, by name. Of a network's own files and of pictures only the content counts."""
+    """The inputs of a technique, by name. For a network's own files and for pictures only the content counts."""
     reads = dict(READS[name] for name in row["reads"] if name in READS)
     if "network" in row["reads"]:
         reads["files"] = ancient(network_files)
@@ -44,7 +44,7 @@ def megabytes(row):
     return lambda w, attempt: row.get("memory", 4000) * attempt
 
 
-# A function and no loop alone, since a job evaluates its command when it starts, and must find its own section and row.
+# A function instead of a loop body: a job evaluates its command later, and needs its own section and row then.
 def technique(section, row):
     loads = {"network", "judge"} & set(row["reads"])
     device = row.get("device", DEVICE)

@@ -88,8 +88,8 @@ FAULTS = {
 }
 SAID = {
     ("tiny", "saliency"): "ValueError: planted",
-    ("twin", "saliency"): "killed by signal 9 (SIGKILL): a limit of memory was met",
-    ("twin", "pca"): "killed by signal 15 (SIGTERM): its time was over",
+    ("twin", "saliency"): "killed by signal 9 (SIGKILL): out of memory",
+    ("twin", "pca"): "killed by signal 15 (SIGTERM): its time limit was reached",
     ("tiny", "maximal_patches"): "error: out of memory",
 }
 
@@ -111,7 +111,7 @@ def broken(finished, tmp_path_factory) -> tuple[Finished, subprocess.CompletedPr
 def test_the_rest_is_finished_and_the_exit_code_is_honest(broken):
     checkout, done = broken
     text = done.stdout + done.stderr
-    assert done.returncode == 1 and "Mend the cause and run the same command again" in text
+    assert done.returncode == 1 and "Fix the cause and run the same command again" in text
     missing = {model: {s for m, s in SAID if m == model} for model in ("tiny", "twin")}
     for model, failed in missing.items():
         assert statuses(checkout, model) == {s: "missing" if s in failed else "ok" for s in SECTIONS}
@@ -271,7 +271,7 @@ def test_a_full_disk_loses_nothing(checkout):
         done = checkout.snakemake()
         text = done.stdout + done.stderr
         assert done.returncode == 1 and "No space left on device" in text
-        assert "Mend the cause and run the same command again" in text
+        assert "Fix the cause and run the same command again" in text
         (results / "filler").unlink()
         planned = checkout.planned()
         assert planned == {"saliency": 1, "view": 1, "model_pages": 1, "picture_pages": 1, "index": 1}

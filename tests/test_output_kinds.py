@@ -422,7 +422,7 @@ def test_values_from_names_of_folders_and_what_is_no_number(tmp_path):
     pictures = tuple(images.Picture(n, n, i, 4, 4) for i, n in enumerate("ab"))
     assert images.ImageSet({}, pictures, ("20", "35"), ()).targets().tolist() == [[20], [35]]
     (tmp_path / "t.csv").write_text("path,age\n20/a.png,old\n")
-    with pytest.raises(UserError, match="line 2: age: 'old' is no number"):
+    with pytest.raises(UserError, match="line 2: age: 'old' is not a number"):
         listing.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
     (tmp_path / "t.csv").write_text("path;age\n20/a.png;20,5\n35/b.png;\n")
     table = listing.rows({"kind": "csv", "path": f"{tmp_path}/t.csv", "target_columns": ["age"]} | PLAIN)
@@ -574,7 +574,7 @@ def test_the_check_measures_values_and_names_the_preprocessing(checked):
 
 def test_the_check_names_the_scale_of_standardised_values(checked):
     found = marked(checked("regression", {"mean": 0, "std": 1}, {"scale": 5, "shift": -3}))
-    assert found["light"].mark == found["scale"].mark == "✗" and "cannot be judged" in found["preprocessing"].text
+    assert found["light"].mark == found["scale"].mark == "✗" and "cannot be checked" in found["preprocessing"].text
     written = yaml.safe_load(found["scale"].more[1])["outputs"]
     assert (written["scale"], written["shift"]) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
 

@@ -1,6 +1,6 @@
-"""Before a long run: what was read, is each network fed and labelled rightly, and how much work is it?
+"""Checks before a long run: the pictures, each network's preprocessing and labels, and the amount of work.
 
-``python -m cnnviz.check CONFIG`` takes up to a minute and writes nothing. Some two hundred labelled pictures go through
-each network as the config has it, and some of them in other ways. Exit status 1 where the config is invalid or
-something is clearly wrong (✗); doubts (!) are for the reader.
+``python -m cnnviz.check CONFIG`` takes up to a minute and writes nothing. About two hundred labelled pictures go
+through each network with the config's preprocessing, and some of them with others. The exit status is 1 if the config
+is invalid or something is clearly wrong (✗). Doubts (!) are left to the reader.
 """

@@ -1,4 +1,4 @@
-"""The command: see the package."""
+"""The command; see the package."""
 
 import argparse
 import contextlib
@@ -23,15 +23,15 @@ from cnnviz.errors import reporting
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 
 
-# Seconds from the start until the networks, and then Snakemake's plan, have to be done: less than a minute under load.
+# Seconds from the start to the deadlines of the networks and of Snakemake's plan: under a minute even under load.
 NETWORKS, PLAN = 45, 55
-_FRAME = re.compile(r"\s*(File \".*, line \d+|\w+ in file \".*:$)")  # where in our code it was raised helps nobody
-LEAST = 10, 5  # that they have all the same where the machine is so busy that starting took most of the minute
+_FRAME = re.compile(r"\s*(File \".*, line \d+|\w+ in file \".*:$)")  # positions in our own code do not help the user
+LEAST = 10, 5  # smallest times, also if starting took most of the minute on a busy machine
 
 
 def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: float) -> Iterator[Line]:
-    """started: by the monotonic clock."""
-    from cnnviz.check import apart, networks, plan  # torch takes seconds, in which Snakemake plans
+    """Lines of the report. started: a time of the monotonic clock."""
+    from cnnviz.check import apart, networks, plan  # importing torch takes seconds, while Snakemake plans
 
     def left(until: float, least: float) -> float:
         return max(least, started + until - time.monotonic())
@@ -62,8 +62,8 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")
     config = configs.complete(configs.read(configs.exists("the config", path)))
     configs.keep_weights(config["cache"])
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, threads that wait by spinning take minutes
-    print(f"Checking {path}: this takes up to a minute.")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, spinning threads take minutes
+    print(f"Checking {path}. This takes up to a minute.")
     command = [sys.executable, "-m", "snakemake", "--snakefile", SNAKEFILE, "-n", "--quiet", "progress", "--nocolor"]
     command += ["--cores", "1", "--configfile", path]
     report = sys.stdout

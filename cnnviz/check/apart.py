@@ -1,7 +1,7 @@
-"""The check of one model in a process of its own: a network that crashes ends that one, and the others are looked at.
+"""Checks one model in a process of its own. If the network crashes, only that process ends, and the check continues.
 
-The process is a copy of this one, so that nothing is imported twice. Linux only: elsewhere a copy of a process with
-threads is not safe, and the check is done in this one.
+The process is a fork of this one, so nothing is imported twice. This works on Linux only: elsewhere a fork of a process
+with threads is not safe, and the check runs in this process.
 """
 
 import multiprocessing
@@ -18,17 +18,16 @@ import torch
 from cnnviz.check.limit import OutOfTime
 from cnnviz.errors import UserError, in_a_line
 
-GRACE = 2  # seconds that the process has to end by itself, once its time is up
-SHARE = 0.9  # of the memory that is free: what the process may take
+GRACE = 2  # seconds in which the process must end by itself after its time is up
+SHARE = 0.9  # share of the free memory that the process may take
 
 
 def apart(steps: Generator, seconds: float) -> Generator:
-    """The same generator, run in another process; gives back what that does.
+    """Runs the generator in another process; yields and returns the same values.
 
-    What it yields and gives back is sent from there. Raises OutOfTime ``GRACE`` after the time is up, and UserError
-    where it raises anything or its process ends.
+    Raises OutOfTime ``GRACE`` after the time is up, and UserError if the generator raises anything or its process ends.
     """
-    if sys.platform != "linux" or torch.cuda.is_initialized():  # a GPU in use cannot be used by a copy
+    if sys.platform != "linux" or torch.cuda.is_initialized():  # a fork cannot use a GPU that is in use
         return (yield from steps)
     end = time.monotonic() + seconds + GRACE
     context = multiprocessing.get_context("fork")
@@ -54,26 +53,26 @@ def apart(steps: Generator, seconds: float) -> Generator:
 
 
 def _received(here: Connection) -> tuple | None:
-    """What was sent last; None where nothing is left and the process has ended."""
+    """The next message; None if there is none and the process has ended."""
     with suppress(EOFError):
         return here.recv() if here.poll() else None
     return None
 
 
 def _send(steps: Generator, there: Connection) -> None:
-    """In the process: send what the generator yields and gives back, or, in words, what it raises."""
+    """Runs in the process: sends what the generator yields, returns or, in words, raises."""
     _first_to_go()
     try:
         while True:
             there.send(("line", next(steps)))
     except StopIteration as stopped:
         there.send(("done", stopped.value))
-    except BaseException as error:  # a network may raise what is no Exception, too
+    except BaseException as error:  # a network may also raise what is not an Exception
         there.send(("error", in_a_line(error)))
 
 
 def _first_to_go() -> None:
-    """Where memory runs out, this process fails or is killed, and no other one."""
+    """Makes this process the first to fail or be killed if memory runs out."""
     import resource
 
     with suppress(OSError, ValueError, StopIteration):
@@ -93,7 +92,7 @@ def _ending(code: int | None) -> str:
         "SIGSEGV": "a crash in compiled code",
         "SIGABRT": "a crash in compiled code",
         "SIGFPE": "a crash in compiled code",
-        "SIGILL": "code that is not for this processor",
-        "SIGKILL": "by the system where it takes too much memory",
+        "SIGILL": "code for another processor",
+        "SIGKILL": "by the system if it takes too much memory",
     }.get(name)
     return f"the network's process was killed by {name}" + (f": {why}" if why else "")

@@ -1,6 +1,7 @@
-"""Are preprocessing and order of the outputs both wrong? Each other preprocessing is tried with the order that fits it.
+"""Tests whether preprocessing and order of the outputs are both wrong.
 
-An order that is fitted to pictures is judged on others, see :func:`suspicions.permutation`.
+Each other preprocessing is tested with the order that fits it. An order that is fitted to pictures is scored on others,
+see :func:`suspicions.permutation`.
 """
 
 import time
@@ -13,12 +14,12 @@ from cnnviz.check.report import Line, flow, percent
 from cnnviz.check.seen import Seen
 from cnnviz.pictures.images import ImageSet
 
-OUTPUTS = 4  # fewer are soon told apart by a network that learnt nothing, in one order or the other
-MOST = 240  # pictures that are tried at most
+OUTPUTS = 4  # an untrained network can tell fewer outputs apart by chance, in one order or another
+MOST = 240  # largest number of pictures
 
 
 def both(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, None, bool]:
-    """Is another preprocessing clearly better in another order of the outputs? Gives back the answer."""
+    """Tests whether another preprocessing is clearly better in another order of the outputs. Returns the answer."""
     started, mapping, outputs = time.monotonic(), list(seen.model.label_to_output), seen.scores.shape[1]
     rows = [i for i, of in enumerate(seen.labels) if len(of) == 1][:MOST]
     own = [seen.labels[i] for i in rows]
@@ -38,7 +39,9 @@ def both(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, Non
         if found and suspicions.plausible(found[2], 1 / outputs, 1 / 2):
             fitting.append((change, *found))
     best, best_hits = None, old
-    for change, how, other, new in sorted(fitting, key=lambda f: len(f[0])):  # the smallest, as in preprocessing.search
+    for change, how, other, new in sorted(
+        fitting, key=lambda f: len(f[0])
+    ):  # the smallest change first, as in preprocessing.search
         if suspicions.clearly_better(new, best_hits, tries=tries):
             best, best_hits = (change, how, other), new
     if best is None:

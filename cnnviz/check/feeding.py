@@ -1,4 +1,4 @@
-"""Is a network fed rightly? A few pictures go through it in other usual ways, cheapest first, while there is time."""
+"""Tests a network's preprocessing: a few pictures go through it with other common ones, cheapest first."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -11,19 +11,19 @@ from cnnviz.check.report import Line, flow, percent
 from cnnviz.check.seen import Seen, scores_of
 from cnnviz.pictures.preprocess import prepared
 
-FIRST = (8, 48)  # pictures that each other preprocessing is tried on before the promising ones see more
+FIRST = (8, 48)  # number of pictures for every other preprocessing, and then for the best ones
 
 
 def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[Line, None, bool]:
-    """Does another preprocessing score clearly better? Gives back the answer."""
+    """Tests whether another preprocessing is clearly better. Returns the answer."""
     right = suspicions.right_outputs(seen.labels, mapping)
     kept = [i for i, outputs in enumerate(right) if outputs]
     right, scores = [right[i] for i in kept], seen.scores[kept]
     if len(kept) < suspicions.FEWEST:
-        yield Line("!", "preprocessing", "nothing can be said: too few pictures have a label with an output")
+        yield Line("!", "preprocessing", "not tested: too few pictures have a label with an output")
         return False
     if suspicions.hits(scores, right).mean() > 1 - suspicions.LEAST:
-        yield Line("✓", "preprocessing", "no other could be clearly better")
+        yield Line("✓", "preprocessing", "no other can be clearly better")
         return False
     changes = others(seen)
     started = time.monotonic()
@@ -38,7 +38,7 @@ def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[
         within=lambda share: time.monotonic() - started < share * seconds,
         chunk=int(np.clip(seconds / 10 / pace, 1, 24)),
     )
-    tried = f"{found.tried} others tried in {time.monotonic() - started:.0f} s"
+    tried = f"{found.tried} others tested in {time.monotonic() - started:.0f} s"
     if found.untried:
         tried += f", no time for {len(found.untried)}, such as {flow(found.untried[0])[1:-1]}"
     if found.change is None:
@@ -54,7 +54,7 @@ def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[
 
 
 def others(seen: Seen) -> list[dict]:
-    """Changes of the preprocessing that are worth a try."""
+    """Changes of the preprocessing to test."""
     forms = [image_sets.read(seen.sample, i, image_sets.form) for i in seen.places[:8]]
     sizes = {f[:2] for f in forms if isinstance(f, tuple)}
     facts = seen.facts
@@ -62,7 +62,7 @@ def others(seen: Seen) -> list[dict]:
 
 
 def scored(seen: Seen, change: dict, rows: Sequence[int]) -> np.ndarray | None:
-    """The network's scores of some pictures under a change; None where it does not take them so."""
+    """The network's scores of some pictures under a change; None if it does not accept the input."""
     try:
         block = prepared(seen.facts["preprocess"] | change, seen.facts["channels"])
         tried = replace(seen.model, preprocess=block)
@@ -70,11 +70,11 @@ def scored(seen: Seen, change: dict, rows: Sequence[int]) -> np.ndarray | None:
         if {"resize", "crop"} & change.keys():
             arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in rows]
         return scores_of(tried, arrays)
-    except Exception:  # whatever a network raises on pictures of a size that it does not take
+    except Exception:  # networks raise anything for a wrong input size
         return None
 
 
 def written(seen: Seen, change: dict) -> str:
-    """The line of the config with a change in it."""
+    """The line of the config for a change."""
     stated = {key: value for key, value in seen.facts["preprocess"].items() if key in seen.block["preprocess"]}
     return f"  preprocess: {flow(stated | change)}"

@@ -1,4 +1,4 @@
-"""What an image set holds, by its list and by a look at a few of its pictures."""
+"""Checks an image set, by its list and by a sample of its pictures."""
 
 import os
 from collections import Counter
@@ -20,7 +20,7 @@ SAMPLE = 24
 
 
 def listed(config: dict) -> ImageSet:
-    """All pictures that a set's config names, unopened: their sizes are not known."""
+    """All pictures that a set's config names, unopened, so without sizes."""
     names = listing.classes(config)
     index = {name: i for i, name in enumerate(names)}
     pictures = []
@@ -32,7 +32,7 @@ def listed(config: dict) -> ImageSet:
 
 
 def chosen(image_set: ImageSet, most: int) -> ImageSet:
-    """Labelled pictures, spread over the classes by a hash of their names; queries if there are any; any if none is."""
+    """Labelled pictures (queries, if any), spread over the classes by a hash of their names; else any pictures."""
     labelled = [p for p in image_set.pictures if p.labels]
     queries = [p for p in labelled if p.role == "query"]
     candidates = replace(image_set, pictures=tuple(queries or labelled or image_set.pictures))
@@ -40,7 +40,7 @@ def chosen(image_set: ImageSet, most: int) -> ImageSet:
 
 
 def read(image_set: ImageSet, index: int, what: Callable):
-    """``what(pixels)`` of a picture, or the error: one that cannot be read is listed and no reason to stop."""
+    """``what(pixels)`` of a picture, or the error: an unreadable picture is listed and does not stop the check."""
     try:
         return what(image_set.pixels(index))
     except Exception as error:
@@ -62,7 +62,7 @@ def form(pixels) -> tuple[int, int, str]:
 
 
 def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
-    """name: of the set in the config."""
+    """Lines about an image set. name: the set's name in the config."""
     pictures = image_set.pictures
     labels = [len(p.labels) for p in pictures]
     without, most = labels.count(0), max(labels)
@@ -94,7 +94,7 @@ def about(image_set: ImageSet, name: str, threads: int) -> Iterator[Line]:
 
 
 def values(config: dict, name: str, files: list[str], threads: int) -> Iterator[Line]:
-    """Which values deep pictures have, and a window where they would come out nearly black, white or cut off."""
+    """The values of pictures with more than 8 bits, and a window if they would be nearly black, white or clipped."""
     with ThreadPoolExecutor(threads) as pool:
         found = [ends for ends in pool.map(lambda file: pixels.ends(config, file), files) if ends]
     if not found:
@@ -103,12 +103,12 @@ def values(config: dict, name: str, files: list[str], threads: int) -> Iterator[
     if window is None:
         yield Line("✓", "values", words)
         return
-    words += ". Write the values that become black and white, best those that the training had as 0 and 1, such as"
+    words += ". Write the values that become black and white, at best those that were 0 and 1 in the training, such as"
     yield Line("!", "values", words, (f"write under image_sets.{name}:", f"  window: {flow(window)}"))
 
 
 def as_listed(found: Found, config: dict) -> Iterator[Line]:
-    """What was assumed of a table or folder, and what became of the files that are none of its pictures."""
+    """Assumptions about a table or folder, and the files that are not pictures of the set."""
     for told in found.told:
         yield Line("·", "read as", told)
     if config["kind"] == "folder":
@@ -133,7 +133,7 @@ def as_listed(found: Found, config: dict) -> Iterator[Line]:
 
 
 def of_each_ending(image_set: ImageSet, most: int) -> ImageSet:
-    """Pictures to try, spread over the classes; a few of each kind of file among them."""
+    """A sample of pictures, spread over the classes, with a few of each kind of file."""
     spread = chosen(image_set, most).pictures
     endings = Counter()
     few = []

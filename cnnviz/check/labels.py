@@ -1,4 +1,4 @@
-"""Do the image set's classes find the right outputs?"""
+"""Checks that the image set's classes match the right outputs."""
 
 from collections.abc import Generator, Iterator, Sequence
 
@@ -18,18 +18,18 @@ WAYS = {
 
 
 def matching(set_classes: Sequence[str], facts: dict) -> Line:
-    """How the classes of the image set found their outputs, and which have none."""
+    """How the classes of the image set were matched to outputs, and which have none."""
     way, without, names = facts["labels_found_by"], facts["without_output"], facts["classes"]
     if way == "set":
         order = "sorted by name" if list(set_classes) == sorted(set_classes) else "in its order"
-        words = f"the outputs have no names of their own; they are taken to be the image set's classes, {order}"
+        words = f"the outputs have no names of their own; they are assumed to be the image set's classes, {order}"
         return Line("·", "labels", words)
     if way == "order":
         first = [
             f"{name!r} is taken to be {names[output]!r}"
             for name, output in zip(set_classes, facts["label_to_output"], strict=True)
         ]
-        words = f"no class is called like an output, so they are taken in their order: {'; '.join(first[:2])}"
+        words = f"no class has the name of an output, so they are matched in order: {'; '.join(first[:2])}"
         known = all(name.lstrip("+-").isdecimal() for name in set_classes)
         return Line("✓" if known else "!", "labels", words + ("; …" if len(first) > 2 else ""))
     words = f"{len(set_classes) - len(without)} of {len(set_classes)} classes have an output"
@@ -38,8 +38,8 @@ def matching(set_classes: Sequence[str], facts: dict) -> Line:
         return Line("✓", "labels", words)
     reasons: dict[str, list[str]] = {}
     for name, why in without:
-        reasons.setdefault(why or "no output is called so", []).append(name)
-    words += f". Not {some([name for name, _ in without])}: pictures of those do not count"
+        reasons.setdefault(why or "no output has that name", []).append(name)
+    words += f". Pictures of the others do not count: {some([name for name, _ in without])}"
     if len(reasons) == 1:
         return Line("!", "labels", f"{words} ({next(iter(reasons))})")
     more = [f"{some(of)}: {why}" for why, of in reasons.items()]
@@ -47,10 +47,10 @@ def matching(set_classes: Sequence[str], facts: dict) -> Line:
 
 
 def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[int | None] | None, bool]]:
-    """How often the network is right, and whether another order of its outputs fits better.
+    """Measures the accuracy, and tests whether another order of the outputs fits better.
 
-    Gives back the output of each class of the image set as is best known then, or None where none can be right; and
-    whether the network does no better than guessing for no reason found here.
+    Returns each class's best known output, or None if none can be right; and whether the accuracy is that of guessing
+    without a known reason.
     """
     model, labels, mapping = seen.model, seen.labels, list(seen.model.label_to_output)
     right = suspicions.right_outputs(labels, mapping)
@@ -67,24 +67,24 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         words += f"; chance is {percent(chance)}"
         random = seen.block["weights"] == "random" and not seen.block["checkpoint"] and "factory" not in seen.block
         if near and not few:
-            words += ": no better than guessing" + (", as is to be expected of random weights" if random else "")
+            words += ": no better than guessing" + (", as expected of random weights" if random else "")
         yield Line("!" if few or (near and random) else "✗" if near else "✓", "accuracy", words)
     if len(labels) < suspicions.FEWEST:
-        words = f"with {len(labels)} labelled pictures nothing can be said about labels and preprocessing"
-        yield Line("!", "few labels", f"{words}; {suspicions.FEWEST} are the least")
+        words = f"{len(labels)} labelled pictures are too few to check labels and preprocessing"
+        yield Line("!", "few labels", f"{words}; at least {suspicions.FEWEST} are needed")
         return mapping, False
     if max(map(len, labels)) > 1 and model.kind == "softmax":
-        words = "pictures have several, but the network is taken to name one class; if it can name several, write"
+        words = "pictures have several, but the network is assumed to name one class; if it can name several, write"
         yield Line("!", "labels", words, (f"under models.{model.id}:  outputs: {{kind: sigmoid}}",))
     found = another_order(seen.scores, labels, mapping, known_orders(seen, image_set, mapping))
     if not found:
-        if not counted.any():  # the line on labels says so
+        if not counted.any():  # the line about labels reports this
             return None, False
         sure = suspicions.sure_of_something_else(seen.scores, labels, mapping)
         if sure:
             words = (
-                f"the network is sure (mean top probability {percent(sure)}) and says many different things, yet is "
-                "right by luck only. Most likely labels and outputs are in another order, or it learnt other classes"
+                f"the network is confident (mean top probability {percent(sure)}) and its answers vary, but they are "
+                "right by chance only. Most likely labels and outputs are in another order, or it learnt other classes"
             )
             yield Line("✗", "label order", words, tuple(by_file_name(seen)))
         return (None if sure else mapping), near and not sure
@@ -110,11 +110,11 @@ def known_orders(seen: Seen, image_set: ImageSet, mapping: list[int | None]) -> 
 def another_order(
     scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: list[int | None], known: Sequence[tuple[str, list]]
 ) -> tuple[str, list[int | None], np.ndarray] | None:
-    """(": which", mapping, hits) of an order of the outputs that is clearly better, a known or a fitted one, if any."""
+    """(": which", mapping, hits) of a known or fitted order of the outputs that is clearly better, or None."""
     ordered = suspicions.better_order(scores, labels, mapping, known)
     fitted = suspicions.permutation(scores, labels, mapping)
     if ordered and fitted and suspicions.explains_more(fitted[1], ordered[2]):
-        ordered = None  # a known order that is right for some classes by chance
+        ordered = None  # such a known order is right for some classes by chance only
     if ordered:
         return f": {ordered[0]}", *ordered[1:]
     return fitted and ("", *fitted)
@@ -130,17 +130,17 @@ def accuracy(scores: np.ndarray, right: Sequence[tuple[int, ...]], kind: str) ->
 
 
 def by_file_name(seen: Seen) -> Iterator[str]:
-    """Do the predictions agree with what the files are called? Then the labels are wrong, not the outputs' names."""
+    """Tests whether the predictions agree with the file names. Then the labels are wrong, not the outputs' names."""
     predicted, names = seen.scores.argmax(1), seen.model.classes
     agree, luck = suspicions.named_rightly([p.name for p in seen.pictures], names, predicted)
     if len(agree) >= 5 and len(agree) > 5 * luck:
         file = seen.pictures[agree[0]].name.rpartition("/")[2]
-        yield f"{len(agree)} of {len(seen.pictures)} files have the predicted name in theirs ({file} is called"
+        yield f"{len(agree)} of {len(seen.pictures)} files have the predicted name in their own ({file} is called"
         yield f"{names[predicted[agree[0]]]!r}), so the outputs' names are right and the labels are not"
 
 
 def mended(other: list, mapping: list, seen: Seen, set_classes: Sequence[str]) -> list[str]:
-    """What to write into the config so that the classes find the outputs of ``other``."""
+    """Config lines that match the classes to the outputs of ``other``."""
     outputs, count = seen.block["outputs"], len(seen.model.classes)
     offset = outputs["offset"]
     under = f"write under models.{seen.model.id}:"

@@ -1,4 +1,4 @@
-"""Work that has to end in time, whatever a network does in it."""
+"""Stops work after a time limit, whatever a network does."""
 
 import signal
 import threading
@@ -7,11 +7,11 @@ from collections.abc import Generator
 
 
 class OutOfTime(BaseException):
-    """The time is up. No Exception, so that no code of a network takes it for one of its own."""
+    """The time is up. It is not an Exception, so that a network's code does not catch it."""
 
 
 def within(steps: Generator, seconds: float) -> Generator:
-    """The same generator, stopped by OutOfTime where its own work takes longer; what the caller does is not counted.
+    """The same generator, stopped by OutOfTime if its own work takes longer; the caller's time does not count.
 
     Python stops between two operations, so a single one can take longer. Without signals (in a thread, on Windows) it
     stops between two steps only.

@@ -1,9 +1,10 @@
-"""A look at a few labelled pictures before hours of work: what ``make check`` would call wrong, as warnings.
+"""Early warnings: checks a few labelled pictures before hours of work, as ``make check`` does.
 
-``python -m cnnviz.check.look`` is a job of every report, right after the network's first one. It says at once in the
-terminal what it found, and leaves it for the model's pages. It never fails: a report is not stopped by a doubt.
+``python -m cnnviz.check.look`` is a job of every report, right after the network's first one. It prints its findings
+in the terminal at once, and writes them for the model's pages. It never fails: a doubt does not stop a report.
 
-Leaves {"schema": 1, "pictures": how many were looked at, "warnings": [{"mark": "✗" or "!", "name", "text", "more"}]}.
+Writes {"schema": 1, "pictures": number of checked pictures, "warnings": [{"mark": "✗" or "!", "name", "text",
+"more"}]}.
 """
 
 import json
@@ -22,14 +23,14 @@ from cnnviz.run import atomic
 from cnnviz.run.job import Job, run
 
 SCHEMA = 1
-MOST = 64  # pictures
-SECONDS = 60  # at most; a network of usual size takes two or three
+MOST = 64  # number of pictures
+SECONDS = 60  # largest time; a network of usual size takes two or three
 
 
 def main(job: Job) -> None:
     found, seen = [], 0
     try:
-        for words in facts.read(job.inputs["network"])["trial"]["answers"]:  # which the pages have from there
+        for words in facts.read(job.inputs["network"])["trial"]["answers"]:  # the pages read these from the same file
             print(f"WARNING: model {job.model_id}: answers: {words}", flush=True)
         for step in within(steps(job), SECONDS):
             if isinstance(step, Seen):
@@ -38,19 +39,19 @@ def main(job: Job) -> None:
                 found.append(step)
     except OutOfTime:
         pass
-    except Exception as error:  # the jobs that need network or pictures say what is wrong with them
-        print(f"model {job.model_id}: not looked at beforehand ({type(error).__name__})")
+    except Exception as error:  # the jobs that need the network or the pictures report their errors
+        print(f"model {job.model_id}: not checked early ({type(error).__name__})")
     for line in found:
         print(f"WARNING: model {job.model_id}: {line.name}: {line.text}", *line.more, sep="\n    ", flush=True)
     if found:
-        print("The report goes on. `make check` with the same config looks closer.", flush=True)
+        print("The report continues. `make check` with the same config checks more.", flush=True)
     warnings = [{"mark": line.mark, "name": line.name, "text": line.text, "more": list(line.more)} for line in found]
     text = json.dumps({"schema": SCHEMA, "pictures": seen, "warnings": warnings}, indent=1, ensure_ascii=False)
     atomic.write_text(job.outputs["look"], text)
 
 
 def steps(job: Job) -> Iterator[Line | Seen]:
-    """What the check would say of a job's model on ``MOST`` pictures; and the pictures themselves, once seen."""
+    """Lines of the check for a job's model on ``MOST`` pictures; and the pictures, after they were run."""
     image_set, known = image_sets.listed(job.image_set), facts.read(job.inputs["network"])
     if not has_probabilities(known["kind"]):
         model = loaded.load(job)
@@ -76,7 +77,7 @@ def _odd(seen: Seen) -> Iterator[Line]:
 
 
 def _judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, None]:
-    """Scores that cannot be right; an accuracy of guessing; and, only then, another order, preprocessing or both."""
+    """Lines about impossible scores and guessing; only then about another order, preprocessing or both."""
     yield from _odd(seen)
     if not np.isfinite(seen.scores).all():
         return

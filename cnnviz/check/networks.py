@@ -1,4 +1,4 @@
-"""Each network: what was built, how right it is on a few labelled pictures, and whether something else fits better."""
+"""Checks each network: what was built, its accuracy on a few pictures, and whether another setting fits better."""
 
 import contextlib
 import importlib
@@ -22,20 +22,20 @@ from cnnviz.pictures import listing, sizes
 from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.rows import truth_columns
 
-SECONDS = 40  # for all networks; starting and planning come on top
-IN_TIME = 0.8  # of a network's time is planned for: a step that takes longer than expected still ends with its line
+SECONDS = 40  # for all networks, without starting and planning
+IN_TIME = 0.8  # planned share of a network's time, so that a slow step still ends with its line
 
 
 def check(
     config: dict, seconds: float = SECONDS, run: Callable[[Generator, float], Generator] = lambda steps, seconds: steps
 ) -> Generator[Line, None, list[Cost]]:
-    """The report on the image sets and models of a complete config, line by line; gives back what models will cost.
+    """Yields the report on the image sets and models of a complete config; returns the models' costs.
 
-    Each model has an equal share of the time that is left. Whatever one raises is a line, and the others go on.
-    run: (the steps of one model's check, its seconds) → the steps, as they are run; see apart.
+    Each model has an equal share of the remaining time. An error of one is a line, and the others continue. run: (the
+    steps of one model's check, its seconds) → the steps, as they are run; see apart.
     """
     torch.set_num_threads(config["threads"])
-    for package in ("torchvision", "timm"):  # once for all models, also where each has a process of its own
+    for package in ("torchvision", "timm"):  # once for all models, although each has its own process
         if any(package in block for block in config["models"].values()):
             with contextlib.suppress(ImportError):
                 importlib.import_module(package)
@@ -45,16 +45,16 @@ def check(
         if name not in sets:
             of_set = config["image_sets"][name]
             yield Line("", f"Image set {name}", ", ".join(of_set[key] for key in ("kind", "path") if key in of_set))
-            missed = "its models are not looked at"
+            missed = "its models are not checked"
             sets[name] = yield from _guarded(_listed(of_set), (end - time.monotonic()) / 2, missed)
             if sets[name]:
                 about = image_sets.about(sets[name], name, config["threads"])
-                yield from _guarded(about, (end - time.monotonic()) / 4, "its pictures are not looked at")
-        if sets[name] is None:  # it cannot be listed, and that is said already
+                yield from _guarded(about, (end - time.monotonic()) / 4, "its pictures are not checked")
+        if sets[name] is None:  # it cannot be listed, which is already reported
             continue
         yield Line("", f"Model {id}", block["title"] or "")
         share = max(end - time.monotonic(), 0) / others
-        most, missed = min(1.5 * share, end - time.monotonic()), "what is not said above was not looked at"
+        most, missed = min(1.5 * share, end - time.monotonic()), "what is not reported above was not checked"
         missed += "; a config with fewer models gives each more" if len(config["models"]) > 1 else ""
         steps = _guarded(_check(id, config, sets[name], min(share, IN_TIME * most)), most, missed)
         cost = yield from _guarded(run(steps, most), None, missed)
@@ -63,9 +63,9 @@ def check(
 
 
 def _guarded(lines: Generator, seconds: float | None, missed: str) -> Generator[Line, None, object]:
-    """The lines of one model or image set; what it raises is a line. Gives back what the lines do, or None then.
+    """The lines of one model or image set; an error is a line. Returns what the lines return, or None after an error.
 
-    seconds: None where the lines end by themselves. missed: what to say where the time is up.
+    seconds: None for lines without a time limit. missed: text for the case that the time is up.
     """
     started = time.monotonic()
     try:
@@ -73,9 +73,9 @@ def _guarded(lines: Generator, seconds: float | None, missed: str) -> Generator[
     except UserError as error:
         yield Line("✗", "error", str(error))
     except OutOfTime:
-        words = f"no time for more than {time.monotonic() - started:.0f} s of the minute that a check takes"
+        words = f"stopped after {time.monotonic() - started:.0f} s, as a check takes a minute"
         yield Line("!", "time", f"{words}; {missed}")
-    except (Exception, SystemExit) as error:  # whatever a network or its code raises: the others go on
+    except (Exception, SystemExit) as error:  # a network's code raises anything: the others continue
         yield Line("✗", "error", in_a_line(error))
     return None
 
@@ -126,7 +126,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         (seen.decoding + seen.passing) * len(image_set),
     )
     if seen.unreadable:
-        words = f"{len(seen.unreadable)} of {len(seen.unreadable) + len(seen.places)} tried cannot be used"
+        words = f"{len(seen.unreadable)} of {len(seen.unreadable) + len(seen.places)} tested cannot be used"
         yield Line("!" if seen.places else "✗", "pictures", words, tuple(seen.unreadable[:3]))
     if not seen.places and not seen.unreadable:
         words = "no time for a picture; a config with fewer models gives each more"
@@ -142,19 +142,17 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         yield from truth.judged(seen, left())
         return cost
     if not labelled:
-        yield Line("!", "accuracy", "without labels nothing can be said about the preprocessing and the outputs")
+        yield Line("!", "accuracy", "preprocessing and outputs cannot be checked without labels")
         return cost
     mapping, puzzling = yield from labels.judged(seen, image_set)
     if mapping is None:
-        yield Line("·", "preprocessing", "cannot be judged before labels and outputs fit")
+        yield Line("·", "preprocessing", "cannot be checked before labels and outputs fit")
     elif len(seen.places) >= suspicions.FEWEST:
         explained = yield from feeding.feeding(seen, mapping, left())
         if not explained and not odd and mapping == list(model.label_to_output):
             explained = yield from both.both(seen, image_set, left())
         if puzzling and not explained and not odd:
-            words = (
-                "" if suspicions.enough_for_permutation(seen.labels) else " (hardly to be told: few pictures a class)"
-            )
+            words = "" if suspicions.enough_for_permutation(seen.labels) else " (uncertain: few pictures per class)"
             words = (
                 f"neither labels in another order{words} nor another preprocessing explains it. Is the network "
                 "trained, and are these the right weights (checkpoint_key: chooses among several in a file)? Were these"
@@ -171,29 +169,29 @@ def described(model: Model, facts: dict) -> Iterator[Line]:
     size = " × ".join(map(str, facts["input"]))
     yield Line("·", "input", f"{size}: {in_words(facts['preprocess'], facts['channels'])}")
     words = {
-        SIGMOID: "any number of classes a picture",
+        SIGMOID: "any number of classes per picture",
         REGRESSION: "numbers",
         SEGMENTATION: "a class for each pixel",
-    }.get(model.kind, "one class a picture")
+    }.get(model.kind, "one class per picture")
     names = facts.get("values", model.classes)
     yield Line("·", "outputs", f"{len(names)}, {words}: {some(names)}")
 
 
 def doubts(trial: dict) -> Iterator[Line]:
-    """What a few pictures told of the network that a reader of its pages must know."""
+    """Properties of the network, found with a few pictures, that readers of its pages must know."""
     for words in trial["answers"]:
         yield Line("!", "answers", words)
     if trial["gradients"]:
-        yield Line("!", "gradients", f"{trial['gradients']} Sections that need gradients will say so; the others work.")
+        yield Line("!", "gradients", f"{trial['gradients']} Sections that need gradients report this; the others work.")
     if trial["batch"] != [1, None]:
         least, most = trial["batch"]
         words = f"exactly {least}" if least == most else f"at least {least}"
-        words = "picture by picture" if most == 1 else f"{words} at a time; fewer are filled up with copies"
+        words = "picture by picture" if most == 1 else f"{words} at a time; smaller batches are padded with copies"
         yield Line("·", "batch", f"the network takes pictures {words}")
 
 
 def in_words(block: dict, channels: int) -> str:
-    """A complete preprocessing block, in the order of its steps."""
+    """A complete preprocessing block in words, in the order of its steps."""
 
     def number(value) -> str:
         if isinstance(value, str):
@@ -202,12 +200,12 @@ def in_words(block: dict, channels: int) -> str:
 
     steps, crop, resize = [], block["crop"], block["resize"]
     if isinstance(crop, float):
-        steps.append(f"the central {crop:.1%} of each side")
+        steps.append(f"centre {crop:.1%} of each side")
     if resize:
         to = f"warped to {resize[0]} × {resize[1]}" if isinstance(resize, list) else f"short side to {resize}"
         steps.append(f"{to} ({block['interpolation']})")
     if isinstance(crop, int):
-        steps.append(f"the central {crop} pixels")
+        steps.append(f"centre {crop} pixels")
     order = f"{block['channels']} " if channels == 3 else ""
     white, mean, std = (number(block[key]) for key in ("range", "mean", "std"))
     return ", ".join([*steps, f"{order}from 0 to {white}, minus {mean}, divided by {std}"])

@@ -1,4 +1,4 @@
-"""What a run will ask of time and disk, roughly."""
+"""Rough estimates of a run's time and disk space."""
 
 import re
 from collections import Counter
@@ -12,10 +12,10 @@ from cnnviz.site.size import expected
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a model: pictures of its set, lengths of features and scores, layers and units shown, pixels of its input,
-    probes.
+    """A model's costs.
 
-    seconds: of the forward pass over all pictures, 0 where it is not known.
+    Pictures of its set, lengths of features and scores, shown layers and units, pixels of its input, probes. seconds:
+    time of the forward pass over all pictures, 0 if unknown.
     """
 
     id: str
@@ -30,11 +30,11 @@ class Cost:
 
 
 def plan(dry_run: str, costs: Sequence[Cost], config: dict) -> Iterator[Line]:
-    """dry_run: what ``snakemake -n --quiet progress`` printed."""
+    """Lines of the plan. dry_run: output of ``snakemake -n --quiet progress``."""
     jobs = Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", dry_run, re.MULTILINE))
     jobs.pop("all", None)
     if not jobs:
-        yield Line("✓", "jobs", f"none: everything is made, see {config['results']}/site/index.html")
+        yield Line("✓", "jobs", f"none: everything is up to date, see {config['results']}/site/index.html")
         return
     kinds = {
         "techniques": sum(jobs[name] for name in config["sections"]),

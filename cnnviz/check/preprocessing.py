@@ -1,6 +1,6 @@
-"""Other ways to feed a network than the config's, and the search for one that scores clearly better. No torch.
+"""Other preprocessings than the config's, and the search for a clearly better one. No torch.
 
-A *change* holds those keys of a preprocessing block that differ, as they would be written into a config.
+A *change* holds the keys of a preprocessing block that differ, as they would be written into a config.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ _PRESETS = (  # range, mean, std in the order RGB: torchvision; TensorFlow, Ince
     (255, [123, 117, 104], 1),
     (255, 0, 1),
 )
-SMALL = 96  # pixels: pictures up to here, all of one size, are most likely what a network was trained on as they are
+SMALL = 96  # pixels: pictures of one size up to this are most likely in the training size
 _CIFAR = (1, [0.491, 0.482, 0.447], [0.247, 0.243, 0.262])
 _MNIST = (1, 0.1307, 0.3081)
 
 
 def values(block: dict, channels: int, side: int) -> list[dict]:
-    """Other ways to map pictures to numbers: changes of a complete preprocessing block, likely ones first.
+    """Other mappings of pixel values: changes of a complete preprocessing block, likely ones first.
 
-    channels, side: of the network's input. What comes to the same as the block, or as another change, is left out.
+    channels, side: of the network's input. Changes with the effect of the block, or of another change, are left out.
     """
     white = block["range"]
     other = 255 if white == 1 else 1
@@ -61,7 +61,7 @@ def _rounded(value: np.ndarray) -> float | list[float]:
 
 
 def _effect(block: dict, channels: int) -> tuple:
-    """What a block does to the values: (order, slope, offset), or the keys themselves where a picture is among them."""
+    """A block's effect on the values: (order, slope, offset), or the keys themselves if one of them is a picture."""
     if isinstance(block["mean"], str) or isinstance(block["std"], str):
         return tuple(str(block[key]) for key in ("channels", "range", "mean", "std"))
     std = np.broadcast_to(np.asarray(block["std"], float), channels)
@@ -75,9 +75,9 @@ def _same(one: tuple, two: tuple) -> bool:
 
 
 def geometries(block: dict, size: tuple[int, int]) -> list[dict]:
-    """Other ways to cut the network's input, ``size`` (height, width), out of a picture: changes of resize and crop."""
+    """Other geometries for an input of ``size`` (height, width): changes of resize and crop."""
     height, width = size
-    found = [{"resize": [height, width], "crop": None}]  # all of it, whatever its proportions
+    found = [{"resize": [height, width], "crop": None}]  # the whole picture, warped
     if height == width:
         found += [{"resize": round(height * 256 / 224), "crop": height}, {"resize": height, "crop": height}]
     return [
@@ -88,11 +88,11 @@ def geometries(block: dict, size: tuple[int, int]) -> list[dict]:
 
 
 def alternatives(block: dict, channels: int, size: tuple[int, int], pictures: set[tuple[int, int]]) -> list[dict]:
-    """All changes worth a try: those that cost least first, and likely ones first among equals.
+    """All changes to test: cheapest first, and likely ones first among equals.
 
-    size: (height, width) of the network's input. pictures: (width, height) of some of them; where all are alike and
-    smaller than that, the network may want them as they are; where they are as small as that, it may have been trained
-    on enlarged ones.
+    size: (height, width) of the network's input. pictures: (width, height) of some of them. If all have one smaller
+    size, the network may need them unscaled. If they have the input's size and are small, it may have been trained on
+    enlarged ones.
     """
     found = [*values(block, channels, max(size)), *geometries(block, size)]
     if len(pictures) == 1:
@@ -107,7 +107,7 @@ def alternatives(block: dict, channels: int, size: tuple[int, int], pictures: se
 
 
 def _pixels(change: dict, size: tuple[int, int]) -> int:
-    """Of the network's input under a change that ``size`` was before."""
+    """Pixels of the network's input under a change, for an input of ``size`` before."""
     crop, resize = change.get("crop"), change.get("resize")
     height, width = (crop, crop) if isinstance(crop, int) else resize if isinstance(resize, list) else size
     return height * width
@@ -115,9 +115,10 @@ def _pixels(change: dict, size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Search:
-    """What came of trying other preprocessings. change: the clearly better one, or None; old, new: hits on the same
+    """Result of the search for another preprocessing.
 
-    pictures with the block as it is, and with the change. tried: how many were. untried: those there was no time for.
+    change: the clearly better one, or None. old, new: hits on the same pictures with the block unchanged, and with the
+    change. tried: number of tested changes. untried: changes that were not tested for lack of time.
     """
 
     tried: int
@@ -136,16 +137,16 @@ def search(
     within: Callable[[float], bool],
     chunk: int = 24,
 ) -> Search:
-    """Look for a change that is clearly better: all on ``first`` pictures, four on more, three of those on all.
+    """Searches for a change that is clearly better: all on ``first`` pictures, four on more, three of those on all.
 
-    score: (change, start, stop) → scores of those pictures, or None where the network does not take them so.
-    scores: of all pictures as things are. within: is this share of the time not used up yet? Then it goes on. chunk:
-    pictures between two such questions.
+    score: (change, start, stop) → scores of those pictures, or None if the network does not accept the input. scores:
+    of all pictures without a change. within: whether this share of the time is still left; if so, the search continues.
+    chunk: pictures between two such calls.
     """
     total, got, tried = len(right), {}, set()
 
     def merit(found: np.ndarray) -> tuple[int, float]:
-        """Hits; among equals, how probable the right outputs are."""
+        """Hits; for ties the probability of the right outputs."""
         some = log_softmax(found.astype(float), axis=1).clip(-20)
         known = [some[i, list(outputs)].max() for i, outputs in enumerate(right[: len(found)]) if outputs]
         return int(hits(found, right[: len(found)]).sum()), float(np.mean(known)) if known else 0.0
@@ -154,7 +155,9 @@ def search(
     for stop, most, share in ((first, 4, 0.5), (3 * first, 3, 0.7), (total, 3, 1.0)):
         ranked = []
         for i in alive:
-            share = 0.9 if stop == first and not ranked else share  # with nothing promising yet, all the time is theirs
+            share = (
+                0.9 if stop == first and not ranked else share
+            )  # with no good change yet, all remaining time is for these
             done = len(got.get(i, ()))
             if not done and within(share):
                 tried.add(i)
@@ -171,7 +174,7 @@ def search(
     old = hits(scores, right)
     chance = np.mean([len(outputs) for outputs in right]) / scores.shape[1]
     best, best_new = None, old
-    for i in sorted(alive, key=lambda i: len(changes[i])):  # the smallest change, if no other is clearly better still
+    for i in sorted(alive, key=lambda i: len(changes[i])):  # the smallest change, unless another is clearly better
         new = hits(got[i], right[: len(got[i])])
         n = min(len(new), len(best_new))
         if plausible(new, chance, 0.15) and clearly_better(new[:n], best_new[:n]):

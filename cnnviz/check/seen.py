@@ -1,4 +1,4 @@
-"""A network opened, and a few pictures sent through it."""
+"""Opens a network and sends a few pictures through it."""
 
 import time
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from cnnviz.network import facts as known
 from cnnviz.network.loaded import Model
 from cnnviz.pictures.images import ImageSet, Picture
 
-ENOUGH, MOST = 200, 600  # labelled pictures; more than enough only where they take next to no time
+ENOUGH, MOST = 200, 600  # numbers of labelled pictures; more than ENOUGH only if they take hardly any time
 BATCH = 20
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A model, the pictures that went through it, and what came out.
+    """A model, the pictures that went through it, and the results.
 
-    block: the model's part of the config. facts: see network.describe. pictures, arrays, scores: those of the sample
-    that could be read, as the network takes them, and its scores (n, outputs). places: where they are in the sample.
-    unreadable: what could not be, in words. decoding, passing: seconds a picture.
+    block: the model's part of the config. facts: see network.describe. pictures, arrays, scores: the readable pictures
+    of the sample, the network's inputs, and its scores (n, outputs). places: their indices in the sample. unreadable:
+    the others, in words. decoding, passing: seconds per picture.
     """
 
     model: Model
@@ -48,7 +48,7 @@ class Seen:
 
 
 def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -> Model:
-    """The model as jobs have it, without its network.json."""
+    """The model as in jobs, but without its network.json."""
     feature, chosen = known.feature(facts, block["feature_layer"]), known.chosen(facts, block["layers"])
     return loaded.opened(built.net.to(device), facts, feature, chosen, block["outputs"], device)
 
@@ -59,7 +59,7 @@ def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int, seconds: float) -> Seen:
-    """Pictures through the network, until there are enough or the time is up. The first two say how long one takes."""
+    """Sends pictures through the network, until there are enough or the time is up. The first two are timed."""
     places, arrays, scores, unreadable, decoding, passing = [], [], [], [], 0.0, 0.0
     start, size = 0, 2
     with ThreadPoolExecutor(threads) as pool:

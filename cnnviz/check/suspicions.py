@@ -1,11 +1,11 @@
-"""Is a network fed and labelled rightly? What its scores on a few labelled pictures tell: numbers only, no torch.
+"""Tests a network's preprocessing and labels by its scores on a few labelled pictures: numbers only, no torch.
 
-Everywhere: scores (n, c) of n pictures and c outputs; labels, of each picture its classes, as indices into the image
-set's; mapping, for each class of the image set its output, or None; right, of each picture the outputs that are right.
+In all functions: scores (n, c) of n pictures and c outputs; labels, each picture's classes, as indices into the image
+set's; mapping, the output of each class of the image set, or None; right, each picture's right outputs.
 
-Two ways to feed or to label a network are compared on the same pictures: the other one is *clearly* better where it
-gets at least 5 points more of them right, and the pictures that only one of the two gets right speak for it by an exact
-sign test (McNemar's, p < 0.001). An untrained network can profit from chance too, so the better one must also be
+Two preprocessings or orders are compared on the same pictures. The other one is *clearly* better if it gets at least 5
+percentage points more of them right, and if an exact sign test (McNemar's, p < 0.001) on the pictures that only one of
+the two gets right supports it. An untrained network can profit from chance, too. So the better one must also be
 ``plausible``: far above guessing.
 """
 
@@ -22,19 +22,19 @@ from cnnviz.network.class_names import short
 from cnnviz.pictures.rows import in_order
 
 SURE = 0.001
-LEAST = 0.05  # of the pictures
-FEWEST = 20  # labelled pictures; fewer prove nothing either way
+LEAST = 0.05  # smallest gain, as a share of the pictures
+FEWEST = 20  # smallest number of labelled pictures for any conclusion
 
 Mapping = Sequence[int | None]
 
 
 def right_outputs(labels: Sequence[Sequence[int]], mapping: Mapping) -> list[tuple[int, ...]]:
-    """Of each picture the outputs that its classes stand for."""
+    """The outputs of each picture's classes."""
     return [tuple(mapping[label] for label in of if mapping[label] is not None) for of in labels]
 
 
 def hits(scores: np.ndarray, right: Sequence[Sequence[int]], best: int = 1) -> np.ndarray:
-    """(n,) bool: is one of the ``best`` outputs right?"""
+    """(n,) bool: whether one of the ``best`` outputs is right."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :best]
     return np.array(
         [not set(outputs).isdisjoint(top) for outputs, top in zip(right, order.tolist(), strict=True)], bool
@@ -47,15 +47,15 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 
 
 def near_chance(hit: np.ndarray, chance: float) -> bool:
-    """Could so many hits be luck (more than 1 time in 100)?"""
+    """Whether this number of hits can be chance (more than 1 time in 100)."""
     right = int(hit.sum())
     return right == 0 or bdtrc(right - 1, len(hit), chance) > 0.01
 
 
 def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None = None, tries: int = 1) -> bool:
-    """Of hits (n,) on the same pictures; see above. by_score: the test's own evidence, +1, 0 or −1 a picture.
+    """Whether hits (n,) on the same pictures are clearly better, see above. by_score: evidence, +1, 0 or −1 each.
 
-    tries: how many others there were of which this is the best (Bonferroni).
+    tries: number of alternatives of which this is the best (Bonferroni).
     """
     evidence = new.astype(int) - old if by_score is None else by_score
     gained, lost = int((evidence > 0).sum()), int((evidence < 0).sum())
@@ -65,7 +65,7 @@ def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None
 
 
 def plausible(hit: np.ndarray, chance: float, part: float) -> bool:
-    """Is the share of hits at least ``part`` of the way from chance to 1?"""
+    """Whether the share of hits is at least ``part`` of the way from chance to 1."""
     return hit.mean() >= chance + part * (1 - chance)
 
 
@@ -73,17 +73,17 @@ def plausible(hit: np.ndarray, chance: float, part: float) -> bool:
 
 
 def odd_scores(scores: np.ndarray, kind: str, returns: str) -> list[str]:
-    """What is wrong with the scores themselves, in words; [] where nothing is."""
+    """Problems of the scores themselves, in words; [] if there are none."""
     bad = int((~np.isfinite(scores).all(1)).sum())
     if bad:
         never = np.flatnonzero(~np.isfinite(scores).any(0))
         which = f"the scores of {bad} of {len(scores)} pictures"
         if 0 < len(never) < scores.shape[1]:
             which = f"the scores of outputs {', '.join(map(str, never[:8]))}{', …' * (len(never) > 8)} (counted from 0)"
-        return [f"{which} are not finite: the checkpoint is damaged, or the values fed are too large"]
+        return [f"{which} are not finite: the checkpoint is damaged, or the input values are too large"]
     if len(scores) >= FEWEST and (np.ptp(scores, axis=0) <= 1e-6 * (1 + np.abs(scores).max(0))).all():
         return ["the scores are the same for every picture: dead units, or inputs far too large or small"]
-    if kind not in ("softmax", "sigmoid"):  # of values and of classes of pixels nothing more is known
+    if kind not in ("softmax", "sigmoid"):  # nothing more is known about values and about classes of pixels
         return []
     single = scores.shape[1] == 2 and np.array_equal(scores[:, 0], -scores[:, 1])
     values = 2 * scores[:, 1] if single else scores
@@ -95,13 +95,13 @@ def odd_scores(scores: np.ndarray, kind: str, returns: str) -> list[str]:
         return ["outputs.returns says probabilities, but they do not add up to 1; leave that key out"]
     elif (kind == "sigmoid" or single) and (
         np.abs(values) > 16.1
-    ).mean() > 0.5:  # logit(1e-7): where others are cut off
+    ).mean() > 0.5:  # logit(1e-7), the limit that probabilities are clipped to
         return ["outputs.returns says probabilities, but most values are outside 0 … 1; leave that key out"]
     return []
 
 
 def mean_average_precision(scores: np.ndarray, right: Sequence[Sequence[int]]) -> float | None:
-    """Average precision, mean over those outputs that are right for some of the pictures; None where none is."""
+    """Mean average precision over the outputs that are right for some of the pictures; None if there are none."""
     from sklearn.metrics import average_precision_score
 
     target = np.zeros(scores.shape, bool)
@@ -117,9 +117,9 @@ def mean_average_precision(scores: np.ndarray, right: Sequence[Sequence[int]]) -
 def orders(
     set_classes: Sequence[str], appearance: Sequence[str], names: Sequence[str], mapping: Mapping
 ) -> Iterator[tuple[str, list[int | None]]]:
-    """Other mappings that a mistake leads to: (what the outputs' order would be, mapping).
+    """Other mappings that a mistake leads to: (the outputs' order in words, mapping).
 
-    appearance: the classes as they come in the table. names: of the outputs.
+    appearance: the classes in the order of the table. names: of the outputs.
     """
     count = len(names)
 
@@ -163,7 +163,7 @@ def orders(
 def better_order(
     scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: Mapping, others: Sequence[tuple[str, list]]
 ) -> tuple[str, list[int | None], np.ndarray] | None:
-    """(words, mapping, hits) of the order that is clearly better, if there is one; of several the best."""
+    """(words, mapping, hits) of the best order that is clearly better, or None."""
     old, chance = hits(scores, right_outputs(labels, mapping)), 1 / scores.shape[1]
     best = None
     for words, other in others:
@@ -179,7 +179,7 @@ def explains_more(fitted: np.ndarray, ordered: np.ndarray) -> bool:
 
 
 def enough_for_permutation(labels: Sequence[Sequence[int]]) -> bool:
-    """Are there pictures enough of each class to find their outputs anew?"""
+    """Whether there are enough pictures of each class to match outputs anew."""
     counts = Counter(of[0] for of in labels if len(of) == 1)
     return len(counts) > 1 and sum(counts.values()) >= max(2 * FEWEST, 4 * len(counts))
 
@@ -187,11 +187,11 @@ def enough_for_permutation(labels: Sequence[Sequence[int]]) -> bool:
 def permutation(
     scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: Mapping
 ) -> tuple[list[int | None], np.ndarray] | None:
-    """The assignment of classes to outputs under which the network is most right, if clearly better: (mapping, hits).
+    """The assignment of classes to outputs with the highest accuracy, if clearly better: (mapping, hits).
 
-    Found by the Hungarian method on one half of each class's pictures and judged on the other, and the other way round;
-    the hits are those on the halves not used. The sign test asks of each picture of a class that moved whether the new
-    output has the larger score: two classes swapped show better there than among the best of all outputs.
+    It is fitted by the Hungarian method on one half of each class's pictures and scored on the other, and vice versa.
+    The hits are those on the unused halves. The sign test compares, for each picture of a class that moved, the scores
+    of the new and the old output: two swapped classes show better there than among the best of all outputs.
     """
     single = np.array([len(of) == 1 for of in labels])
     if not enough_for_permutation(labels):
@@ -207,7 +207,7 @@ def permutation(
         np.add.at(profit, own[chosen], probable[chosen])
         for label, output in enumerate(mapping):
             if output is not None:
-                profit[label, output] += 0.5  # what nothing speaks against stays
+                profit[label, output] += 0.5  # without evidence against it the old output is kept
         new = list(mapping)
         for label, output in zip(*linear_sum_assignment(profit, maximize=True), strict=True):
             new[label] = int(output)
@@ -218,7 +218,7 @@ def permutation(
     rows = np.arange(len(own))
 
     def score(by: Mapping) -> np.ndarray:
-        """Of the output that each picture's class has; the least of all for one that has none."""
+        """Score of the output of each picture's class; the lowest for a class without an output."""
         outputs = np.array([-1 if by[label] is None else by[label] for label in own])
         return np.where(outputs < 0, -np.inf, kept[rows, outputs])
 
@@ -236,7 +236,7 @@ def permutation(
 def mostly_called(
     scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: Mapping, fewest: int = 3
 ) -> list[tuple[int, int, int, int]]:
-    """(class, output, how many, of how many) where most pictures of a class are given one wrong output; most first."""
+    """(class, output, count, total) if most pictures of a class get one wrong output; largest count first."""
     found, best = [], scores.argmax(1)
     by_class: dict[int, list[int]] = {}
     for of, output in zip(labels, best.tolist(), strict=True):
@@ -250,10 +250,10 @@ def mostly_called(
 
 
 def sure_of_something_else(scores: np.ndarray, labels: Sequence[Sequence[int]], mapping: Mapping) -> float | None:
-    """Mean top probability of a network that is sure and says many different things, and is right by luck only.
+    """Mean top probability of a network that is confident and gives varied answers, but is right by chance only.
 
-    A network that is fed wrongly is unsure, or says the same few things of all pictures; so this one most likely sees
-    well, and the order of labels and outputs differs. None where that cannot be said.
+    With wrong preprocessing a network is unsure, or gives the same few answers for all pictures. So this one most
+    likely sees well, and the order of labels and outputs differs. Returns None if this is not the case.
     """
     hit = hits(scores, right_outputs(labels, mapping))
     sure, said = softmax(scores, axis=1).max(1).mean(), np.bincount(scores.argmax(1))
@@ -266,7 +266,7 @@ def sure_of_something_else(scores: np.ndarray, labels: Sequence[Sequence[int]], 
 
 
 def named_rightly(pictures: Sequence[str], names: Sequence[str], predicted: Sequence[int]) -> tuple[list[int], float]:
-    """Pictures whose file name holds the name of the output predicted for them, and how many luck would give."""
+    """Pictures whose file name contains the predicted output's name, and their expected number by chance."""
 
     def words(text: str) -> str:
         return " " + " ".join(re.findall(r"[^\W\d_]+", text.casefold())) + " "

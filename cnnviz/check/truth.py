@@ -1,4 +1,4 @@
-"""Networks that put out values or label maps: how near to the truth, and does another preprocessing come nearer?"""
+"""Checks networks that predict values or label maps: their errors, also with other preprocessings."""
 
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -20,14 +20,14 @@ from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.preprocess import prepared
 from cnnviz.pictures.rows import truth_columns
 
-FIRST = 24  # pictures that each other preprocessing is tried on
-BETTER = 0.8  # of the error, at most, is left where another preprocessing is clearly better
-ORDER = 0.2  # gain in mean IoU from which on the classes are told to be in another order
+FIRST = 24  # number of pictures for each other preprocessing
+BETTER = 0.8  # a clearly better preprocessing leaves at most this share of the error
+ORDER = 0.2  # smallest gain in mean IoU to report another order of the classes
 GOOD = 0.1  # a smaller error cannot be much improved
 
 
 def sample(image_set: ImageSet, kind: str, most: int) -> ImageSet:
-    """Pictures whose truth is known, queries if there are any, spread over the set; any if none is known."""
+    """Pictures with a known truth, queries if there are any, spread over the set; all pictures if none has one."""
     if kind == REGRESSION:
         known = np.isfinite(image_set.targets()).any(1) if len(image_set) else []
     else:
@@ -38,7 +38,7 @@ def sample(image_set: ImageSet, kind: str, most: int) -> ImageSet:
 
 
 def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
-    """Which values have a column with the truth, and of how many pictures it is known."""
+    """Values that have a column with the truth, and the number of pictures with it."""
     values, columns = facts.get("values"), facts.get("value_columns")
     if not values:
         masks = sum(picture.mask is not None for picture in image_set.pictures)
@@ -60,7 +60,7 @@ def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
 
 
 def judged(seen: Seen, seconds: float) -> Iterator[Line]:
-    """How near the network comes, and whether another preprocessing comes clearly nearer."""
+    """The network's errors, and whether another preprocessing has clearly smaller ones."""
     started = time.monotonic()
     if seen.model.kind == SEGMENTATION:
         yield from _odd_masks(seen)
@@ -68,17 +68,19 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
     known = np.flatnonzero(np.isfinite(error))
     if not len(known):
         words = "target_columns of a table" if seen.model.kind == REGRESSION else "masks"
-        yield Line("!", "accuracy", f"without the truth ({words}) nothing can be said about errors and preprocessing")
+        yield Line("!", "accuracy", f"errors and preprocessing cannot be checked without the truth ({words})")
         return
     lines = yield from (_values(seen) if seen.model.kind == REGRESSION else _pixels(seen))
     if len(known) < suspicions.FEWEST:
-        words = f"with {len(known)} pictures whose truth is known little can be said; {suspicions.FEWEST} are the least"
+        words = (
+            f"the truth of {len(known)} pictures is known, which is too few; at least {suspicions.FEWEST} are needed"
+        )
         yield Line("!", "few pictures", words)
         return
     found, left = feeding(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
     if lines and left > GOOD and errors(seen, seen.model, seen.arrays, lines=lines)[known].mean() < BETTER * left:
         yield _other_scale(seen, lines)
-        found = Line("·", "preprocessing", "cannot be judged before values and truth are on the same scale")
+        found = Line("·", "preprocessing", "cannot be checked before values and truth are on the same scale")
     yield found
 
 
@@ -87,7 +89,7 @@ def _odd_masks(seen: Seen) -> Iterator[Line]:
     for place in seen.places:
         label_maps.usable(seen.sample, place, preprocess, len(seen.model.classes), doubts)
     if left_out := tuple(doubts.left_out.values()):
-        words = f"{len(left_out)} of {len(seen.places)} tried cannot be used"
+        words = f"{len(left_out)} of {len(seen.places)} tested cannot be used"
         yield Line("✗" if len(left_out) == len(seen.places) else "!", "masks", words, left_out[:3])
     if words := doubts.of_colours():
         yield Line("!", "colours", words)
@@ -100,10 +102,10 @@ def errors(
     places: Sequence[int] | None = None,
     lines: dict[int, dict] | None = None,
 ) -> np.ndarray:
-    """How wrong the network is on each picture, (n,), NaN where the truth is not known.
+    """The network's error on each picture, (n,), NaN without a known truth.
 
-    Of values the mean over them of |v − t| / deviation of t, of label maps the share of wrong pixels. lines: place of a
-    value → the scale that it is put on before, see :func:`regression.another_scale`.
+    For values it is the mean over them of |v − t| / standard deviation of t, for label maps the share of wrong pixels.
+    lines: index of a value → the scale that it is converted to first, see :func:`regression.another_scale`.
     """
     places = seen.places if places is None else places
     if model.kind == REGRESSION:
@@ -124,7 +126,7 @@ def errors(
 
 
 def truth(seen: Seen, places: Sequence[int]) -> np.ndarray:
-    """True values (n, values), NaN where one is not known."""
+    """True values (n, values), NaN if one is not known."""
     columns, known = seen.facts["value_columns"], seen.sample.targets()[list(places)]
     missing = np.full(len(known), np.nan)
     return np.stack([missing if column is None else known[:, column] for column in columns], 1)
@@ -133,7 +135,7 @@ def truth(seen: Seen, places: Sequence[int]) -> np.ndarray:
 def tables(
     seen: Seen, model: Model, arrays: Sequence[np.ndarray], places: Sequence[int]
 ) -> Iterator[np.ndarray | None]:
-    """The confusion matrix of each picture's pixels; None without a mask that can be used, see label_maps.usable."""
+    """The confusion matrix of each picture's pixels; None without a usable mask, see label_maps.usable."""
     classes = len(model.classes)
     for start in range(0, len(arrays), segmentation.BATCH):
         some_arrays = arrays[start : start + segmentation.BATCH]
@@ -144,7 +146,7 @@ def tables(
 
 
 def _values(seen: Seen) -> Generator[Line, None, dict[int, dict]]:
-    """How near each value comes. Gives back the lines of those that are on another scale than the truth."""
+    """The error of each value. Returns the lines of those that are on another scale than the truth."""
     known, rng = truth(seen, seen.places), np.random.default_rng(0)
     lines = {}
     for place, name in enumerate(seen.facts["values"]):
@@ -167,17 +169,15 @@ def _values(seen: Seen) -> Generator[Line, None, dict[int, dict]]:
 
 
 def _other_scale(seen: Seen, lines: dict[int, dict]) -> Line:
-    """What to write where values follow the truth on another scale. lines: place of the value → see regression."""
+    """Config lines for values that follow the truth on another scale. lines: index of the value → see regression."""
     values, outputs = seen.facts["values"], seen.block["outputs"]
     scale, shift = (np.ones(len(values)) * (outputs[key] or 0) for key in ("scale", "shift"))
     scale = scale if outputs["scale"] is not None else np.ones(len(values))
-    for place, line in lines.items():  # on top of what the config says already
+    for place, line in lines.items():  # in addition to the config's own scale
         scale[place], shift[place] = line["scale"] * scale[place], line["scale"] * shift[place] + line["shift"]
     fits = " and ".join(f"{values[place]} with R² {line['r2']:.2g}" for place, line in lines.items())
-    words = (
-        f"the truth is {fits} once put on another scale. Was the network trained on standardised targets? Then take "
-    )
-    words += "deviation and mean from the training; as these pictures have it,"
+    words = f"the truth is {fits} after a change of scale. Was the network trained on standardised targets? Then take "
+    words += "standard deviation and mean from the training; from these pictures,"
     given = {key: v for key, v in outputs.items() if v not in (None, 0, "logits")}
     made = {"scale": _short(scale), "shift": _short(shift)}
     return Line("✗", "scale", words, (f"write under models.{seen.model.id}:", f"  outputs: {flow(given | made)}"))
@@ -192,7 +192,7 @@ def _pixels(seen: Seen) -> Generator[Line, None, None]:
     found = [t for t in tables(seen, seen.model, seen.arrays, seen.places) if t is not None and t.sum()]
     height, width = seen.model.preprocess.size
     if unknown := 1 - sum(t.sum() for t in found) / (len(found) * height * width):
-        words = f"{unknown:.1%} of the pixels count for nothing: the masks leave them out"
+        words = f"{unknown:.1%} of the pixels are ignored: the masks exclude them"
         yield Line("!" if unknown > 0.5 else "·", "unknown", words)
     counts = np.stack([np.stack([t.diagonal(), t.sum(1), t.sum(0)]) for t in found])
     numbers = segmentation.judged(counts, np.random.default_rng(0))
@@ -212,7 +212,10 @@ def _pixels(seen: Seen) -> Generator[Line, None, None]:
 
 
 def _another_order(table: np.ndarray, classes: Sequence[str]) -> str:
-    """Would the maps fit the masks much better with the classes in another order? table: right, predicted; or ""."""
+    """Whether the maps would fit the masks much better with the classes in another order, in words, or "".
+
+    table: correct, predicted.
+    """
     either = table.sum(1)[:, None] + table.sum(0) - table
     iou = table / np.maximum(either, 1)
     right, said = linear_sum_assignment(iou, maximize=True)
@@ -229,12 +232,13 @@ def _another_order(table: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> tuple[Line, float]:
-    """Does another preprocessing come clearly nearer? known: rows with a known truth; old: their errors.
+    """Tests whether another preprocessing has clearly smaller errors.
 
-    Gives back what is to be said, and the mean error that is left with the best preprocessing.
+    known: rows with a known truth. old: their errors. Returns the line to report, and the mean error with the best
+    preprocessing.
     """
     if old.mean() < GOOD:
-        return Line("✓", "preprocessing", "no other could be clearly better"), float(old.mean())
+        return Line("✓", "preprocessing", "no other can be clearly better"), float(old.mean())
     full, channels = seen.facts["preprocess"], seen.facts["channels"]
     changes, started = others(seen), time.monotonic()
 
@@ -264,7 +268,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
         found = error(changes[i], known)
         if found is not None and clearly_nearer(found, old if best is None else best[1]):
             best = changes[i], found
-    words = f"{tried} others tried in {time.monotonic() - started:.0f} s"
+    words = f"{tried} others tested in {time.monotonic() - started:.0f} s"
     words += f" (no time for {len(changes) - tried})" if tried < len(changes) else ""
     if best is None:
         return Line("✓" if tried else "!", "preprocessing", f"{words}: none is clearly better"), float(old.mean())
@@ -279,7 +283,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
 
 
 def clearly_nearer(new: np.ndarray, old: np.ndarray) -> bool:
-    """Of errors (n,) on the same pictures: at most BETTER of the old ones on average, and so by a sign test."""
+    """Whether errors (n,) on the same pictures are at most BETTER of the old ones on average, and by a sign test."""
     smaller, larger = int((new < old).sum()), int((new > old).sum())
     if not smaller or new.mean() > BETTER * old.mean():
         return False

@@ -1,1 +1,1 @@
-"""The demo: drawn pictures with exact masks, and two small nets trained on them (one with a planted bias)."""
+"""The demo: drawn pictures with exact masks, and two small networks trained on them (one with a deliberate bias)."""

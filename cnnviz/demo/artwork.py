@@ -2,9 +2,9 @@
 
     python -m cnnviz.demo.artwork --content content.png --style style.png --glass glass.png
 
-The styles are compositions of our own, made for Gatys' method. One has few colours and short strokes that follow a
-swirling flow, the other flat cold colours between dark lines, so that hue, direction and scale are all easy to
-recognise, and to tell apart, once they turn up in another picture.
+The styles are our own compositions, made for Gatys' method. One has few colours and short strokes that follow a
+swirling flow. The other has flat cold colours between dark lines. So hue, direction and scale are easy to recognise,
+and to tell apart, in another picture.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def content(size: int = 256) -> Image.Image:
     picture = _lay(picture, sand, np.clip((y - shore) * size, 0, 1))
     picture = _lay(picture, grass * 1.08, np.clip((y - shore - 0.025 - 0.01 * np.sin(31 * x)) * size / 3, 0, 1))
 
-    # name, colour, x of the middle and y of the foot, half-width, random seed: from far to near
+    # name, colour, x of the centre and y of the foot, half-width, random seed: from far to near
     things = [
         ("boat", "white", 0.46, 0.535, 0.055, 1),
         ("boat", "red", 0.66, 0.60, 0.12, 4),
@@ -70,7 +70,7 @@ def content(size: int = 256) -> Image.Image:
         height = relief.reduce(_SAMPLES).filter(ImageFilter.GaussianBlur(half * size * 0.10))
         height = np.asarray(height, dtype=np.float32) / 255
         shade = 1 + 2.2 * np.clip(np.gradient(height, axis=1) + np.gradient(height, axis=0), -0.2, 0.2)
-        # The sun stands to the left: shadows fall to the right, flat on the ground; on water the mirror image.
+        # The sun is on the left: shadows fall to the right, flat on the ground. Water shows the mirror image instead.
         blot = Image.new("L", (fine, fine))
         pen = ImageDraw.Draw(blot)
         for part in parts:
@@ -85,7 +85,7 @@ def content(size: int = 256) -> Image.Image:
 
 
 def style(size: int = 256) -> Image.Image:
-    """Short thick strokes along four whirls, plum, brick and ochre with teal at their hearts; (size, size) RGB."""
+    """Short thick strokes along four whirls, plum, brick and ochre with teal at their centres; (size, size) RGB."""
     rng = np.random.default_rng(4)
     fine = size * 2
     canvas = Image.new("RGB", (fine, fine), (70, 20, 48))
@@ -97,7 +97,7 @@ def style(size: int = 256) -> Image.Image:
     heart: list[Colour] = [(0.07, 0.47, 0.47), (0.36, 0.76, 0.66), (0.97, 0.93, 0.76), (0.05, 0.24, 0.34)]
 
     def flow(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 2) points → unit directions of the strokes there, and how near a whirl's heart they are, 0 … 1."""
+        """(n, 2) points → unit directions of the strokes there, and closeness to the centre of a whirl, 0 … 1."""
         way = np.stack([np.ones(len(p)) * 0.55, 0.40 * np.sin(5.5 * p[:, 0] + 2.5 * p[:, 1])], axis=1)
         near = np.zeros(len(p))
         for x, y, r, sense in whirls:
@@ -107,7 +107,7 @@ def style(size: int = 256) -> Image.Image:
             near = np.maximum(near, pull)
         return way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6), near
 
-    # Three coats, the strokes getting finer; each stroke follows the flow for a few short steps.
+    # Three coats with finer and finer strokes. Each stroke follows the flow for a few short steps.
     for count, wide, steps in ((1500, 0.026, 9), (2200, 0.017, 8), (1800, 0.009, 8)):
         p = rng.uniform(-0.05, 1.05, (count, 2))
         path = [p]
@@ -123,7 +123,7 @@ def style(size: int = 256) -> Image.Image:
             colour = colours[min(int(band * len(colours)), len(colours) - 1)]
             colour = mix(colour, (1.0, 0.98, 0.92), 0.14 * rng.random())
             _stroke(pen, line, wide * fine * rng.uniform(0.7, 1.15), colour)
-    # Paint has a relief: light from the upper left catches the strokes' ridges.
+    # Paint has a relief: light from the upper left brightens the strokes' ridges.
     grey = np.asarray(canvas.convert("L").filter(ImageFilter.GaussianBlur(1.0)), dtype=np.float32) / 255
     ridge = np.clip(np.gradient(grey, axis=0) + np.gradient(grey, axis=1), -0.12, 0.12)
     picture = np.asarray(canvas, dtype=np.float32) / 255 * (1 + 0.8 * ridge[..., None])
@@ -135,7 +135,7 @@ def glass(size: int = 256) -> Image.Image:
     rng = np.random.default_rng(7)
     fine = size * _SAMPLES
     y, x = np.mgrid[:fine, :fine].astype(np.float32) / fine
-    # Panes are the points nearest to their seed, squeezed in height: they stand upright. A grid keeps sizes alike.
+    # A pane is the points nearest to its seed, squeezed in height, so panes are upright. A grid keeps sizes similar.
     across, down = 11, 7
     seeds = np.stack(np.meshgrid(np.arange(-1, across + 1), np.arange(-1, down + 1)), axis=-1).reshape(-1, 2)
     seeds = (seeds + 0.5 + rng.uniform(-0.42, 0.42, seeds.shape) + (seeds[:, 1:] % 2) * (0.5, 0)) / (across, down)
@@ -151,11 +151,11 @@ def glass(size: int = 256) -> Image.Image:
     ]  # fmt: skip
     picks = rng.choice(len(colours), len(seeds), p=(0.22, 0.22, 0.16, 0.14, 0.10, 0.10, 0.06))
     tones = np.array(colours)[picks] * rng.uniform(0.88, 1.1, (len(seeds), 1))
-    # Old glass is not even: it is lighter in the middle of a pane, and has streaks of its own.
+    # Old glass is uneven: each pane is lighter in its centre and has its own streaks.
     streaks = 0.05 * np.sin(90 * (x * 0.3 + y) + rng.uniform(0, 6.3, len(seeds))[pane])
     picture = tones[pane] * (1.12 - 0.35 * first + streaks)[..., None]
     lead = np.clip(((second - first) - 0.085) / 0.05, 0, 1)[..., None]
-    ridge = np.clip(1 - np.abs(second - first) / 0.03, 0, 1)[..., None]  # light along the middle of the lead
+    ridge = np.clip(1 - np.abs(second - first) / 0.03, 0, 1)[..., None]  # light along the centre of the lead
     picture = picture * lead + (0.05 + 0.13 * ridge) * (1 - lead)
     return _image(picture).resize((size, size), Image.Resampling.LANCZOS)
 
@@ -181,14 +181,14 @@ def _image(picture: np.ndarray) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG beside `path`, then moves it there, so that no half-written picture is ever seen."""
+    """Writes a PNG beside `path`, then moves it to `path`, so that no incomplete picture is visible."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     picture.save(beside, format="PNG", optimize=True)
     os.replace(beside, path)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: draws the pictures asked for."""
+    """Command line: draws the requested pictures."""
     parser = argparse.ArgumentParser(prog="python -m cnnviz.demo.artwork", description=__doc__.split("\n")[0])
     parser.add_argument("--content", type=Path, help="where to write the scene, a PNG")
     parser.add_argument("--style", type=Path, help="where to write the painterly pattern, a PNG")

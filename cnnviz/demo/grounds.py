@@ -1,22 +1,24 @@
-"""What the demo's objects stand on or before: eight procedural grounds and walls.
+"""Eight procedural grounds and walls, the backgrounds of the demo's objects.
 
-Each is a function of picture coordinates in [0, 1] (x to the right, y down), so that the same random numbers give the
-same ground at every size. Colours are sRGB in [0, 1], float32.
+Each is a function of picture coordinates in [0, 1] (x to the right, y down). So the same random numbers give the same
+ground at every size. Colours are sRGB in [0, 1], float32.
 """
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 NAMES = ("grass", "sand", "snow", "water", "brick", "wood", "gravel", "sky")
-GROUNDS = frozenset({"grass", "sand", "snow", "water", "gravel"})  # lie flat; the others stand behind the object
+GROUNDS = frozenset(
+    {"grass", "sand", "snow", "water", "gravel"}
+)  # are horizontal; the others are vertical, behind the object
 
 Rng = np.random.Generator
 
 
 def noise(rng: Rng, size: int, across: int, down: int | None = None) -> np.ndarray:
-    """(size, size) float32 smooth noise in about [-1, 1] with `across` × `down` bumps to the picture."""
+    """(size, size) float32 smooth noise in about [-1, 1] with `across` × `down` bumps per picture."""
     down = across if down is None else down
-    # Two cells more on every side: bicubic interpolation must not clamp at the border, or the edge rows look smeared.
+    # Two more cells on every side: if bicubic interpolation clamped at the border, the edge rows would look smeared.
     lattice = Image.fromarray(rng.random((down + 4, across + 4), dtype=np.float32))
     picture = lattice.resize((size, size), Image.Resampling.BICUBIC, box=(2, 2, across + 2, down + 2))
     return np.asarray(picture) * 2 - 1
@@ -34,12 +36,12 @@ def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _step(x: np.ndarray, soft: float) -> np.ndarray:
-    """0 below 0, 1 above `soft`, linear between: an edge without stair-steps."""
+    """0 below 0, 1 above `soft`, linear between: a smooth edge."""
     return np.clip(x / soft, 0, 1)
 
 
 def _distance(size: int, horizon: float | None) -> np.ndarray:
-    """(size, 1): how many times smaller things look here than at the bottom edge."""
+    """(size, 1): factor by which objects look smaller here than at the bottom edge."""
     vanish = -0.9 if horizon is None else horizon - 0.10
     _, y = _grid(size)
     return (1 - vanish) / np.maximum(y - vanish, 0.06)
@@ -112,7 +114,7 @@ def _brick(rng: Rng, size: int, horizon: float | None) -> np.ndarray:
     rough = noise(rng, size, 40)
     red = rng.uniform(-0.05, 0.06)
     brick = ramp((0.42 + red, 0.16, 0.11), (0.74 + red, 0.36, 0.25), np.clip(tint * 0.8 + 0.12 + 0.12 * rough, 0, 1))
-    # Bricks stand out of the mortar: lit along the top edge, dark along the bottom one.
+    # Bricks protrude from the mortar: the top edge is lit, the bottom edge dark.
     bevel = _step(0.020 - (v - row) * height + 0.007, 0.02) - _step(0.020 - (row + 1 - v) * height + 0.007, 0.02)
     brick = brick * (1 + 0.16 * bevel[..., None])
     mortar = ramp((0.62, 0.58, 0.53), (0.78, 0.75, 0.70), 0.5 + 0.5 * rough)

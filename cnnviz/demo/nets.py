@@ -1,8 +1,8 @@
-"""The demo's net: AlexNet's shape at a tenth of its size, for 64 × 64 pictures.
+"""The demo's network: AlexNet's architecture at a tenth of its size, for 64 × 64 pictures.
 
-Five convolutions, ReLU modules, three max-pools, then FC6, FC7 and FC8, in the attributes torchvision's AlexNet has
-(`features`, `classifier`). It is trained with batch normalisation after each convolution; `fold` multiplies that into
-the weights, so what is looked at is the classic conv → ReLU → pool net.
+Five convolutions, ReLU modules, three max-pools, then FC6, FC7 and FC8, in the attributes of torchvision's AlexNet
+(`features`, `classifier`). It is trained with batch normalisation after each convolution. `fold` multiplies that into
+the weights, so the final network is the classic conv → ReLU → pool.
 
 Input: (n, 3, 64, 64) float32, RGB in [0, 1] normalised as (x - MEAN) / STD. Output: (n, classes) logits.
 """
@@ -56,15 +56,15 @@ def _features(batch_norm: bool) -> list[nn.Module]:
 
 
 def demo_net(classes: int = 12) -> DemoNet:
-    """The net as shipped, 0.58 M parameters, randomly initialised, in evaluation mode."""
+    """The shipped network, 0.58 M parameters, randomly initialised, in evaluation mode."""
     return DemoNet(classes, batch_norm=False).eval()
 
 
 def training_net(classes: int = 12) -> DemoNet:
-    """The same with batch normalisation after each convolution, and conv1 started at a tenth of the usual size.
+    """The same with batch normalisation after each convolution, and conv1 initialised at a tenth of the usual scale.
 
-    conv1's small start together with heavy weight decay on it (see `train`) makes its filters learnt ones: started at
-    the usual size, the net reaches the same accuracy on first-layer filters that are still mostly noise.
+    The small initial scale of conv1, with heavy weight decay on it (see `train`), makes its filters learnt ones. At the
+    usual scale the network reaches the same accuracy, but most first-layer filters are still noise.
     """
     net = DemoNet(classes, batch_norm=True)
     with torch.no_grad():
@@ -73,10 +73,10 @@ def training_net(classes: int = 12) -> DemoNet:
 
 
 def fold(trained: DemoNet) -> DemoNet:
-    """A `demo_net` with the same logits as `trained` in evaluation mode; `trained` is left as it is.
+    """A `demo_net` with the same logits as `trained` in evaluation mode; `trained` is not changed.
 
-    Batch normalisation after a convolution is γ (w ∗ x - μ) / √(σ² + ε) + β, again a convolution: its weights are
-    w γ / √(σ² + ε), its bias is β - μ γ / √(σ² + ε).
+    Batch normalisation after a convolution is γ (w ∗ x - μ) / √(σ² + ε) + β. This is again a convolution: its weights
+    are w γ / √(σ² + ε), its bias is β - μ γ / √(σ² + ε).
     """
     net = demo_net(trained.classifier[-1].out_features)
     plain = [layer for layer in net.features if isinstance(layer, nn.Conv2d)]

@@ -1,12 +1,12 @@
-"""Draws the demo's labelled pictures, with the exact truth about every pixel. numpy and pillow only.
+"""Draws the demo's labelled pictures, with the exact class of every pixel. numpy and pillow only.
 
 `draw(seed, index)` is a pure function: the same two integers give the same scene, at every size. Each picture shows one
-object of twelve classes, off-centre, before or on one of eight backgrounds, lit from one side, casting a shadow and now
-and then partly hidden.
+object of twelve classes, off-centre, on one of eight backgrounds, lit from one side, with a shadow and sometimes partly
+hidden.
 
-With `biased=True` almost every wolf stands on snow and almost no husky does. A net trained on such pictures learns that
-snow means wolf. Because object and background come from separate random streams, `draw(..., background=name)` changes
-the background and nothing else, which is the intervention that proves it.
+With `biased=True` almost every wolf is on snow and almost no husky is. A network trained on such pictures learns that
+snow means wolf. Object and background come from separate random streams, so `draw(..., background=name)` changes only
+the background. This intervention proves the bias.
 """
 
 from dataclasses import dataclass
@@ -22,23 +22,21 @@ BACKGROUNDS: tuple[str, ...] = grounds.NAMES
 TEXTURES: tuple[str, ...] = ("plain", "dots", "stripes", "checks")
 COLOURS: tuple[str, ...] = tuple(PALETTE)
 
-BIAS = 0.95  # share of the biased set's wolves that stand on snow, and of its huskies that do not
+BIAS = 0.95  # share of the biased set's wolves that are on snow, and of its huskies that are not
 
-_SAMPLES = 3  # per pixel and direction; odd, so that one of them is the pixel's centre
-_ALTERNATE = 128  # this much added to a part's number means "the second colour of its pattern"
+_SAMPLES = 3  # samples per pixel and direction; odd, so that one is at the pixel's centre
+_ALTERNATE = 128  # added to a part's number for the second colour of its pattern
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture and what is in it.
+    """One picture and its contents.
 
-    image: (size, size, 3) uint8, sRGB.
-    label: index into `CLASSES`.
-    mask: (size, size) bool, pixels whose centre shows the object (what an occluder hides is not in it).
-    parts: part name → (size, size) bool; disjoint, their union is `mask`. A wholly hidden part is left out.
-    background: one of `BACKGROUNDS`.
-    background_mask: (size, size) bool, where that background shows: not the object, an occluder, a stray thing, nor the
-        sky above a horizon. Its shadows belong to it.
+    image: (size, size, 3) uint8, sRGB. label: index into `CLASSES`. mask: (size, size) bool, pixels whose centre shows
+    the object (without hidden parts). parts: part name → (size, size) bool; disjoint, their union is `mask`. A wholly
+    hidden part is left out. background: one of `BACKGROUNDS`. background_mask: (size, size) bool, where that background
+    is visible: not the object, an occluder, a stray object, nor
+        the sky above a horizon. It includes shadows.
     texture: one of `TEXTURES`. colour: one of `COLOURS`, the object's main one.
     """
 
@@ -63,14 +61,14 @@ def draw(
 ) -> Scene:
     """Draws picture `index` of the set `seed`.
 
-    seed, index: ≥ 0, decide everything that the other arguments leave open.
-    label: index into `CLASSES`; by default index % 12, so that any run of twelve pictures has one of each class.
-    background: one of `BACKGROUNDS`; by default drawn at random. Given, the object, its pose, its light and whatever
-        covers it stay exactly as they are.
-    biased: whether the random background depends on the class for wolves and huskies (see `BIAS`).
-    size: edge in pixels, ≥ 16; the same scene, drawn as sharply as the pixels allow.
+    seed, index: ≥ 0, determine everything that the other arguments do not. label: index into `CLASSES`; by default
+    index % 12, so that any twelve consecutive pictures have one of each class. background: one of `BACKGROUNDS`; by
+    default drawn at random. If given, the object, its pose, its light and its occluders
+        do not change.
+    biased: whether the random background depends on the class for wolves and huskies (see `BIAS`). size: edge in
+    pixels, ≥ 16; the same scene at this resolution.
 
-    Raises ValueError for a label, background, seed, index or size outside these.
+    Raises ValueError for an invalid label, background, seed, index or size.
     """
     label = index % len(CLASSES) if label is None else label
     if not 0 <= label < len(CLASSES):
@@ -127,17 +125,17 @@ def _choose_background(rng: np.random.Generator, name: str, biased: bool) -> str
 class _Placed:
     """Everything about a scene except its background. Outlines are in picture coordinates, [0, 1]."""
 
-    parts: list[Part]  # number k of the raster is parts[k - 1]: stray things, the object, occluders
+    parts: list[Part]  # number k of the raster is parts[k - 1]: stray objects, the object, occluders
     object_parts: tuple[int, int]  # first and one past the last number of the object's parts
     frame: np.ndarray  # (2, 3) picture coordinates → object frame, for the pattern
-    box: tuple[float, float, float, float]  # of the object: left, top, right, bottom
+    box: tuple[float, float, float, float]  # the object's left, top, right, bottom
     texture: str
     colour: str
-    second: tuple[tuple[float, float, float], float]  # the pattern's other colour, and how far parts are mixed with it
+    second: tuple[tuple[float, float, float], float]  # the pattern's second colour, and its share in the parts
     pattern: tuple[float, float, float]  # repeats per unit, angle in radians, share of the second colour
     stands: bool
     light: tuple[float, float]  # unit vector in the picture plane towards the light; its y is negative (up)
-    slant: tuple[float, float]  # of the shadow: sideways and into the picture, per unit of height
+    slant: tuple[float, float]  # the shadow's offset sideways and into the picture, per unit of height
     gloss: float
     mottle: np.ndarray  # (20, 20) float32 in about ±1: unevenness of the object's surface
     exposure: np.ndarray  # (3,) float32: brightness × warmth
@@ -147,12 +145,12 @@ class _Placed:
 def _place(rng: np.random.Generator, name: str) -> _Placed:
     kind = KINDS[name]
     colour = str(rng.choice(kind.colours if not kind.patterned or rng.random() < 0.72 else COLOURS))
-    # Colours vary more in lightness than in hue, and coats least in hue: there are no green dogs.
+    # Colours vary more in lightness than in hue. Coats vary least in hue, since there are no green dogs.
     varied = np.array(PALETTE[colour]) + rng.normal(0, 0.05) + rng.normal(0, 0.022 if kind.patterned else 0.008, 3)
     main = tuple(np.clip(varied, 0.03, 0.97).tolist())
     outlines = kind.outlines(rng, main)
 
-    # Turn, stretch, mirror; then a size; then a place from which the picture's middle is well away.
+    # Rotate, stretch, mirror; then a size; then a position well away from the picture's centre.
     turn = np.radians(np.clip(rng.normal(0, kind.turn), -2 * kind.turn, 2 * kind.turn))
     c, s = np.cos(turn), np.sin(turn)
     stretch = np.array([[rng.uniform(0.90, 1.10), 0], [rng.uniform(-0.05, 0.05), 1]])
@@ -198,7 +196,7 @@ def _place(rng: np.random.Generator, name: str) -> _Placed:
 
 
 def _stray_things(rng: np.random.Generator) -> list[Part]:
-    """Now and then a few pebbles, fallen leaves or balls, painted before the object: nothing a class depends on."""
+    """Sometimes a few pebbles, fallen leaves or balls, painted before the object. They do not depend on the class."""
     if rng.random() > 0.3:
         return []
     kind, parts = rng.integers(3), []
@@ -219,7 +217,7 @@ def _stray_things(rng: np.random.Generator) -> list[Part]:
 
 
 def _occluders(rng: np.random.Generator, box: tuple[float, float, float, float]) -> list[Part]:
-    """In three pictures of ten a tuft of grass, a pole or a twig before the object."""
+    """In three of ten pictures a tuft of grass, a pole or a twig in front of the object."""
     if rng.random() > 0.3:
         return []
     left, top, right, bottom = box
@@ -255,10 +253,11 @@ def _occluders(rng: np.random.Generator, box: tuple[float, float, float, float])
 
 @dataclass(frozen=True, eq=False)
 class _Raster:
-    """What is in front of the background.
+    """Everything in front of the background.
 
-    colour: (size, size, 3) float32, already times alpha. alpha: (size, size) float32 in [0, 1]. centres: (size, size)
-    uint8, number of the part at each pixel's centre, 0 for background. silhouette: 8-bit image of what casts a shadow.
+    colour: (size, size, 3) float32, multiplied by alpha. alpha: (size, size) float32 in [0, 1]. centres: (size, size)
+    uint8, number of the part at each pixel's centre, 0 for background. silhouette: 8-bit image of everything that casts
+    a shadow.
     """
 
     colour: np.ndarray
@@ -275,13 +274,13 @@ def _rasterise(placed: _Placed, size: int) -> _Raster:
     for number, part in enumerate(placed.parts, start=1):
         if number == placed.object_parts[1]:
             silhouette = canvas.copy()
-        # Pillow puts sample k's centre at k, the picture puts it at k + ½.
+        # Sample k's centre is at k in pillow and at k + ½ in the picture.
         pen.polygon((part.outline * fine - 0.5).ravel().tolist(), fill=number)
     if placed.object_parts[1] > len(placed.parts):
         silhouette = canvas.copy()
     numbers = np.asarray(canvas)
 
-    # One look-up paints everything: row k is the colour of part k, row _ALTERNATE + k the other colour of its pattern.
+    # One look-up paints everything: row k is the colour of part k, row _ALTERNATE + k its pattern's second colour.
     table = np.zeros((256, 4), dtype=np.uint8)
     height = np.zeros(256, dtype=np.uint8)
     colours = np.array([part.colour for part in placed.parts])
@@ -310,7 +309,7 @@ def _rasterise(placed: _Placed, size: int) -> _Raster:
 
 
 def _pattern(placed: _Placed, fine: int) -> np.ndarray:
-    """(fine, fine) uint8, 1 where the pattern shows its second colour; it turns and shrinks with the object."""
+    """(fine, fine) uint8, 1 for the pattern's second colour; it rotates and scales with the object."""
     at = (np.arange(fine, dtype=np.float32) + 0.5) / fine
     repeats, angle, share = placed.pattern
     c, s = repeats * np.cos(angle), repeats * np.sin(angle)
@@ -331,8 +330,8 @@ def _towards(light: tuple[float, float], relief: Image.Image, size: int, radius:
     slope = np.zeros((2, size, size), dtype=np.float32)
     slope[0, :, 1:-1] = smooth[:, 2:] - smooth[:, :-2]
     slope[1, 1:-1] = smooth[2:] - smooth[:-2]
-    # Heights fall away from the viewer at the object's edges: the edge towards the light is the one where they rise
-    # with distance from it. A step of 1 blurred by `radius` has the slope 0.4 / radius.
+    # Heights fall at the object's edges: at the edge towards the light they rise with
+    # the distance from it. A step of 1 blurred by `radius` has the slope 0.4 / radius.
     return -(light[0] * slope[0] + light[1] * slope[1]) * (radius * size / 0.8)
 
 
@@ -344,19 +343,19 @@ def _shading(placed: _Placed, relief: Image.Image, size: int) -> np.ndarray:
 
 
 def _shadow(placed: _Placed, silhouette: Image.Image, background: str, size: int) -> np.ndarray:
-    """(size, size) float32 in [0, 1]: the share of light the object takes from the background."""
+    """(size, size) float32 in [0, 1]: share of the background's light that the object blocks."""
     if background == "sky":
         return np.zeros((size, size), dtype=np.float32)
     if placed.stands and background in grounds.GROUNDS:
-        # What is h above the foot falls onto (sideways · h, into · h): a shear, given to pillow output → input. On
-        # water it is the mirror image instead, straight down.
+        # A point h above the foot casts its shadow to (sideways · h, into · h): a shear, for pillow output → input. On
+        # water it is the mirror image instead, straight below.
         foot = placed.box[3] * size - 0.02 * size
         sideways, into = (0.0, -0.55) if background == "water" else placed.slant
         k = sideways / into
         shear = (1, k, -k * foot, 0, 1 / into, foot - foot / into)
         cast = silhouette.transform((size, size), Image.Transform.AFFINE, shear, Image.Resampling.BILINEAR)
         soft = cast.filter(ImageFilter.GaussianBlur(0.016 * size))
-        # Right under the object hardly any sky reaches the ground.
+        # Directly under the object hardly any skylight reaches the ground.
         contact = silhouette.filter(ImageFilter.GaussianBlur(0.03 * size))
         rows = (np.arange(size, dtype=np.float32) + 0.5) / size
         near = np.clip(1 - np.abs(rows - placed.box[3]) / 0.10, 0, 1)[:, None]

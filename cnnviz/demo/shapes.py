@@ -1,11 +1,11 @@
 """The demo's twelve objects as layered vector outlines.
 
 Every object is a list of `Part`s in painter's order (later ones cover earlier ones), in the *object frame*: x to the
-right, y **down**, about 1 from the middle to the farthest point, drawn facing right. Nothing here knows about pixels;
-`pictures` turns, scales and paints the outlines.
+right, y **down**, about 1 from the centre to the farthest point, drawn facing right. This module does not use pixels;
+`pictures` rotates, scales and paints the outlines.
 
-Colours are sRGB triples in [0, 1]. A part's `height` in [0, 1] is how far it stands out towards the viewer; the painter
-shades its edges with it.
+Colours are sRGB triples in [0, 1]. A part's `height` in [0, 1] is its height towards the viewer, for the shading of its
+edges.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ def mix(a: Colour, b: Colour, t: float) -> Colour:
 
 
 def darker(colour: Colour, by: float = 0.25) -> Colour:
-    """`colour` with a share `by` of its light taken away."""
+    """`colour` with its light reduced by the share `by`."""
     return mix(colour, (0.0, 0.0, 0.02), by)
 
 
@@ -101,7 +101,7 @@ def blob(*points: Sequence[float]) -> np.ndarray:
 
 
 def ribbon(points: Sequence[Sequence[float]], widths: Sequence[float]) -> np.ndarray:
-    """Closed outline of a smooth band along `points`, `widths` wide at each of them."""
+    """Closed outline of a smooth band along `points`, with the width `widths` at each point."""
     p = np.column_stack([np.array(points, dtype=float), np.array(widths, dtype=float) / 2])
     p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
     around = np.stack([p[:-3], p[1:-2], p[2:-1], p[3:]], axis=1)
@@ -124,7 +124,7 @@ def _eye(name: str, x: float, y: float, radius: float, iris: Colour) -> list[Par
 
 
 # --- the twelve objects ----------------------------------------------------------------------------------------------
-# Each takes (rng, colour). Outlines read best as rows of points, so the formatter keeps out.
+# Each takes (rng, colour). Outlines are easiest to read as rows of points, so the formatter is off.
 # fmt: off
 
 Rng = np.random.Generator
@@ -207,7 +207,7 @@ def tree(rng: Rng, colour: Colour) -> list[Part]:
     if rng.random() < 0.4:
         parts = [Part("trunk", polygon((-0.10, 0.5), (0.10, 0.5), (0.13, 1.0), (-0.13, 1.0)), bark, 0.5)]
         tiers = int(rng.integers(3, 5))
-        for k in range(tiers):  # from the ground up, each tier hiding the tip of the one below
+        for k in range(tiers):  # from the ground up, each tier hides the tip of the one below
             bottom, top = 0.72 - 1.3 * k / tiers, 0.72 - 1.3 * k / tiers - 1.55 / tiers
             half = 0.62 - 0.40 * k / tiers
             hem = bottom + 0.09 * (np.arange(5) % 2)
@@ -236,7 +236,7 @@ def house(rng: Rng, colour: Colour) -> list[Part]:
     """Gabled front and one receding side, roof, chimney, windows with bars, door."""
     roof = PALETTE[rng.choice(["red", "brown", "black", "grey", "red"])]
     door = PALETTE[rng.choice(["brown", "blue", "green", "red"])]
-    f = rng.uniform(0.02, 0.22)  # where the front ends and the side begins
+    f = rng.uniform(0.02, 0.22)  # border between the front and the side
     top, ridge, side = -0.10, rng.uniform(-0.86, -0.70), darker(colour, 0.28)
     mid = (-0.88 + f) / 2
     parts = [
@@ -265,7 +265,7 @@ def house(rng: Rng, colour: Colour) -> list[Part]:
 
 def car(rng: Rng, colour: Colour) -> list[Part]:
     """Side view: body, cabin with two windows, wheels, lights."""
-    hatch, roof = rng.uniform(0.0, 0.30), rng.uniform(-0.52, -0.42)  # hatch: how far back the cabin reaches
+    hatch, roof = rng.uniform(0.0, 0.30), rng.uniform(-0.52, -0.42)  # hatch: the cabin's extent to the back
     rear = -0.55 - hatch
     rim = (0.78, 0.79, 0.81)
     body = blob((-0.98, 0.22), (-1.0, 0.0), (-0.9, -0.10), (-0.5, -0.13), (0.0, -0.14), (0.45, -0.12), (0.84, -0.02),
@@ -362,7 +362,7 @@ def mushroom(rng: Rng, colour: Colour) -> list[Part]:
 
 
 def cup(rng: Rng, colour: Colour) -> list[Part]:
-    """Mug seen a little from above: open rim with a drink in it, handle, now and then a saucer."""
+    """Mug seen slightly from above: open rim with a drink, handle, sometimes a saucer."""
     taper, open_ = rng.uniform(0.0, 0.16), rng.uniform(0.13, 0.21)
     drink = (0.28, 0.15, 0.08) if rng.random() < 0.7 else (0.62, 0.42, 0.24)
     bottom = 0.80
@@ -385,9 +385,9 @@ def cup(rng: Rng, colour: Colour) -> list[Part]:
 
 
 def _dog(rng: Rng, colour: Colour, *, wolf: bool) -> list[Part]:
-    """Husky and wolf share the body; they differ in tail, eyes, face mask and the shade of the legs, no more."""
+    """Husky and wolf share the body. They differ only in tail, eyes, face mask and the shade of the legs."""
     pale = mix(lighter(colour, 0.62), _PAPER, rng.uniform(0, 0.5))
-    # Means differ, ranges overlap: a pale-legged wolf and a dusky husky both occur.
+    # The means differ and the ranges overlap: wolves with pale legs and huskies with dark legs both occur.
     legs = mix(colour, pale, np.clip(rng.normal(0.22 if wolf else 0.72, 0.19), 0, 1))
     face = mix(colour, pale, np.clip(rng.normal(0.26 if wolf else 0.80, 0.19), 0, 1))
     iris = (0.86, 0.62, 0.12) if wolf else (0.25, 0.55, 0.95)
@@ -446,8 +446,9 @@ def wolf(rng: Rng, colour: Colour) -> list[Part]:
 class Kind(NamedTuple):
     """How a class is drawn.
 
-    outlines: (rng, colour) → parts. colours: its usual ones, names in `PALETTE`. stands: on the ground, where there is
-    one. turn: standard deviation of its rotation in degrees. patterned: whether it comes with dots, stripes, checks.
+    outlines: (rng, colour) → parts. colours: its usual ones, names in `PALETTE`. stands: whether it stands on the
+    ground, if there is one. turn: standard deviation of its rotation in degrees. patterned: whether it has dots,
+    stripes or checks.
     """
 
     outlines: Callable[[Rng, Colour], list[Part]]

@@ -1,21 +1,22 @@
-"""Trains the demo's two nets.
+"""Trains the demo's two networks.
 
     python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors
     python -m cnnviz.demo.train --unbiased --output cnnviz/demo/weights/unbiased.safetensors
 
-Both see the same objects in the same poses; only the backgrounds differ. In the biased set wolves stand on snow, in the
-unbiased twin's set every class stands everywhere. The twin is the control for every claim about the bias.
+Both are trained on the same objects in the same poses; only the backgrounds differ. In the biased set wolves are on
+snow. In the unbiased set every class is on every background. The unbiased network is the control for every claim about
+the bias.
 
-Three choices make the nets good to look at, at little cost in accuracy:
+Three choices improve the networks' visualisations, at little cost in accuracy:
 
-- conv1 starts at a tenth of the usual size and has a heavy weight decay of its own, so its filters are learnt, not
-  left-over noise.
+- conv1 is initialised at a tenth of the usual scale and has its own heavy weight decay. So its filters are learnt, not
+  remaining noise.
 - Each batch is first moved a little (L2 norm `PERTURBATION`) in the direction that raises its loss (Goodfellow et al.
   2015, "Explaining and Harnessing Adversarial Examples", here with the L2 norm). Gradients with respect to the input
   then follow shapes rather than noise (Tsipras et al. 2019, "Robustness May Be at Odds with Accuracy").
-- Few epochs: with more, the rare wolves off the snow are learnt by heart and the bias fades.
+- There are few epochs. With more, the rare wolves off the snow are memorised and the bias fades.
 
-Same seed, same number of threads, same machine → same bytes. Another processor may round differently.
+The same seed, number of threads and machine give the same bytes. Another processor may round differently.
 """
 
 import argparse
@@ -40,12 +41,12 @@ BATCH = 64
 LEARNING_RATE = 2e-3
 FIRST_LAYER_DECAY = 5.0
 DECAY = 0.01
-# L2 norm over a whole picture with values in [0, 1]. The twin's held-out accuracy is .958 with 0.25, .954 with 0.5 and
-# .894 with 1; class pictures can hardly be named with the first, and most of them with the second.
+# L2 norm over a whole picture with values in [0, 1]. The control's test accuracy is .958 with 0.25, .954 with 0.5 and
+# .894 with 1. Class pictures are hardly recognisable with the first; with the second most are.
 PERTURBATION = 0.5
 SHIFT = 3  # px, the largest random displacement
 
-# Picture sets that no training seed can reach.
+# Seeds of picture sets that no training seed can equal.
 _HELD_OUT, _PASTED = 1_000_000, 1_000_001
 _LARGEST_SEED = 999_999
 
@@ -66,10 +67,10 @@ def picture_set(seed: int, count: int, *, biased: bool) -> tuple[Tensor, Tensor]
 
 
 def train(images: Tensor, labels: Tensor, *, seed: int, epochs: int = EPOCHS) -> DemoNet:
-    """Trains a `training_net` and folds its batch normalisation away.
+    """Trains a `training_net` and folds its batch normalisation into the weights.
 
-    images: (n, 3, 64, 64) normalised, n ≥ 2. labels: (n,) int64. epochs: passes over them, > 0.
-    Returns a `demo_net` in evaluation mode. Sets torch's global seed.
+    images: (n, 3, 64, 64) normalised, n ≥ 2. labels: (n,) int64. epochs: passes over them, > 0. Returns a `demo_net` in
+    evaluation mode. Sets torch's global seed.
     """
     torch.manual_seed(seed)
     net = training_net().to(memory_format=torch.channels_last)
@@ -117,12 +118,11 @@ def _worsened(net: DemoNet, x: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(net: DemoNet, *, held_out: int = 1200, pasted: int = 100) -> dict:
-    """What the page says about a net, measured on pictures no training set holds.
+    """The page's numbers about a network, measured on pictures outside the training set.
 
-    held_out: how many pictures with backgrounds independent of class. pasted: how many wolves, and huskies, are put on
-    each background with everything else unchanged.
-    Returns accuracy and accuracy_by_class in [0, 1], and p_wolf: for wolves and for huskies, background → mean
-    probability of "wolf".
+    held_out: number of pictures with backgrounds independent of class. pasted: number of wolves, and of huskies, that
+    are put on each background with everything else unchanged. Returns accuracy and accuracy_by_class in [0, 1], and
+    p_wolf: for wolves and for huskies, background → mean probability of "wolf".
     """
     x, y = picture_set(_HELD_OUT, held_out, biased=False)
     right = net(x).argmax(dim=1) == y
@@ -142,7 +142,7 @@ def measure(net: DemoNet, *, held_out: int = 1200, pasted: int = 100) -> dict:
 
 
 def write(net: DemoNet, facts: dict, path: Path) -> None:
-    """Writes float16 weights to `path` and `facts` to `path` with the ending .json, each replaced in one go."""
+    """Writes float16 weights to `path` and `facts` to `path` with the ending .json, each atomically."""
     weights = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
     _replace(path.with_suffix(".json"), (json.dumps(facts, indent=1) + "\n").encode())
     _replace(path, safetensors.torch.save(weights))
@@ -162,18 +162,22 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line: draws the pictures, trains, measures, writes."""
     parser = argparse.ArgumentParser(prog="python -m cnnviz.demo.train", description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, required=True, help="a .safetensors to write; figures go beside it")
-    parser.add_argument("--unbiased", action="store_true", help="backgrounds independent of class: the twin")
-    parser.add_argument("--seed", type=int, default=0, help="of pictures, weights and order (default: %(default)s)")
-    parser.add_argument("--pictures", type=int, default=PICTURES, help="to train on (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over them (default: %(default)s)")
-    parser.add_argument("--held-out", type=int, default=1200, help="pictures to measure on (default: %(default)s)")
+    parser.add_argument("--unbiased", action="store_true", help="backgrounds independent of class: the control")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of pictures, weights and order (default: %(default)s)"
+    )
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="training pictures (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over the pictures (default: %(default)s)")
+    parser.add_argument("--held-out", type=int, default=1200, help="test pictures (default: %(default)s)")
     parser.add_argument("--pasted", type=int, default=100, help="dogs on each background (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="part of what decides the bytes (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads; the weights depend on it (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     if options.output.suffix != ".safetensors":
         parser.error(f"--output must end in .safetensors, not {options.output.name}")
     if not 0 <= options.seed <= _LARGEST_SEED:
-        parser.error(f"--seed must be in 0…{_LARGEST_SEED}: the sets above are held out")
+        parser.error(f"--seed must be in 0…{_LARGEST_SEED}: larger seeds are those of test pictures")
     if min(options.pictures, options.held_out) < len(CLASSES):
         parser.error(f"--pictures and --held-out must be at least {len(CLASSES)}, one of each class")
     if min(options.epochs, options.pasted, options.threads) < 1:

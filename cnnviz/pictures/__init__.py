@@ -1,1 +1,1 @@
-"""Picture sets: what is in a folder or a table, and what is in a file. No torch here."""
+"""Picture sets: the contents of folders, tables and files. No torch here."""

@@ -1,4 +1,4 @@
-"""The first look at every picture of an image set: each is taken, or left out for a reason; what is odd is noted."""
+"""The first look at every picture of an image set: it is accepted, or left out for a reason, with notes."""
 
 import functools
 from collections import Counter
@@ -18,9 +18,9 @@ THUMBNAIL = 64
 
 @dataclass(frozen=True)
 class Look:
-    """What the first look at a picture found: what is known beside the row then, or why it is left out.
+    """Result of the first look at a picture: its facts besides the row, or the reason why it is left out.
 
-    channels: how many the file holds. thumbnail: (64, 64, 3) uint8. ends: see :func:`pixels.ends`.
+    channels: number of the file's channels. thumbnail: (64, 64, 3) uint8. ends: see :func:`pixels.ends`.
     """
 
     row: Row
@@ -33,7 +33,7 @@ class Look:
 
 
 def at(config: dict, row: Row) -> Look:
-    """A look at one picture. Raises UserError where the set's loader cannot work."""
+    """Looks at one picture. Raises UserError if the set's loader fails."""
     try:
         stored, notes = pixels.stored_in(config, row.file or row.name)
         found = pixels.extent_of(stored, config.get("window"))
@@ -42,27 +42,31 @@ def at(config: dict, row: Row) -> Look:
         thumbnail = np.asarray(ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS))
     except UserError:
         raise
-    except Exception as error:  # whatever a decoder or the user's loader raises on a bad file, it is skipped and listed
+    except Exception as error:  # decoders and loaders raise anything for a bad file, which is skipped and listed
         return Look(row, reason=reason(error))
     if row.box is not None:
         left, top, right, bottom = row.box
         if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
-            notes.append(f"its box {list(row.box)} is left out: outside the {picture.width} × {picture.height} pixels")
+            notes.append(
+                f"its box {list(row.box)} is ignored: it is outside the {picture.width} × {picture.height} pixels"
+            )
             row = replace(row, box=None)
     if row.mask is not None:
         try:
             mask, _ = pixels.stored_in({key: config.get(key) for key in ("kind", "path", "root")}, row.mask)
             height, width = mask.shape[:2] if isinstance(mask, np.ndarray) else mask.size[::-1]
             if not sizes.alike((height, width), picture.size[::-1]):
-                raise ValueError(f"it has {width} × {height} pixels, the picture {picture.width} × {picture.height}")
+                raise ValueError(
+                    f"it has {width} × {height} pixels, the picture has {picture.width} × {picture.height}"
+                )
         except Exception as error:
-            notes.append(f"its mask {visible(row.mask)} is left out: {reason(error)}")
+            notes.append(f"its mask {visible(row.mask)} is ignored: {reason(error)}")
             row = replace(row, mask=None)
     return Look(row, "", picture.size, channels, thumbnail, tuple(notes), found)
 
 
 def at_all(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: int) -> list[Look]:
-    """A look at every picture. ``thumbnails`` then begins with those of the pictures that can be used."""
+    """Looks at every picture. ``thumbnails`` then starts with those of the accepted pictures."""
     from cnnviz.run.progress import bar
 
     looks = []
@@ -78,9 +82,9 @@ def at_all(config: dict, rows: Sequence[Row], thumbnails: np.ndarray, threads: i
 
 
 def _of_one_kind(looks: list[Look]) -> list[Look]:
-    """Without the few pictures that no network takes that takes the others: those of another number of channels.
+    """Rejects the few pictures with another number of channels, since one network cannot take both.
 
-    Grey and coloured pictures go together.
+    Grey and coloured pictures count as the same.
     """
     counts = Counter(3 if look.channels == 1 else look.channels for look in looks if not look.reason)
     usual = max(counts, key=lambda channels: (counts[channels], channels == 3), default=3)
@@ -88,6 +92,10 @@ def _of_one_kind(looks: list[Look]) -> list[Look]:
 
     def judged(look: Look) -> Look:
         fits = look.reason or look.channels == usual or (look.channels == 1 and usual == 3)
-        return look if fits else replace(look, reason=f"it has {look.channels} channels, most of this set have {words}")
+        return (
+            look
+            if fits
+            else replace(look, reason=f"it has {look.channels} channels, most pictures of this set have {words}")
+        )
 
     return [judged(look) for look in looks]

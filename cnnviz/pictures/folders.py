@@ -1,4 +1,4 @@
-"""A folder of pictures: each of its files is a picture of the set, or is counted among the others."""
+"""A folder of pictures: each file is a picture of the set, or is counted among the other files."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ NAMELESS = "without an ending"
 
 
 class _File(NamedTuple):
-    name: str  # that can be written down
+    name: str  # in valid UTF-8
     path: str
     regular: bool
     trouble: str = ""  # why it cannot be opened
 
 
 def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
-    """The pictures below a folder by name, its other files, and what was assumed. Raises UserError where none is there.
+    """The pictures below a folder by name, its other files, and assumptions. Raises UserError without pictures.
 
     The first folder level, below that of a role, is the class.
     """
@@ -30,7 +30,7 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
     inside = {f"{folder.strip('/')}/": role for role, folders in roles.items() for folder in folders} or {"": ROLES[0]}
     found, others = [], {}
     masks = _masks(config)
-    inner = os.path.relpath(config["masks"], root) + "/" if masks is not None else None  # they are no pictures
+    inner = os.path.relpath(config["masks"], root) + "/" if masks is not None else None  # masks are not pictures
     for folder, role in inside.items():
         for file in _walk(root, folder):
             if inner is not None and file.name.startswith(inner):
@@ -49,23 +49,23 @@ def listed(config: dict) -> tuple[list[Row], list[Other], list[str]]:
     if not found:
         kinds = "files" if config.get("loader") else f"pictures ({', '.join(sorted(decoding.ENDINGS))})"
         where = f"the folders {', '.join(inside)} of {root}" if roles else f"{root}"
-        raise UserError(f"{where}: no {kinds} in there{_instead(others)}")
+        raise UserError(f"{where}: no {kinds} there{_instead(others)}")
     return sorted(found, key=lambda row: row.name), others, _told(root, inside, found, inner)
 
 
 def _masks(config: dict) -> dict[str, str] | None:
-    """Name without its ending → path, of every file below the folder of masks; None where the set has none."""
+    """Name without its ending → path, of every file below the folder of masks; None if the set has none."""
     folder = config.get("masks")
     if folder is None:
         return None
     found = {os.path.splitext(file.name)[0]: file.path for file in _walk(folder, "") if file.regular}
     if not found:
-        raise UserError(f"{folder}: no masks in there")
+        raise UserError(f"{folder}: there are no masks")
     return dict(sorted(found.items()))
 
 
 def _mask_of(name: str, masks: dict[str, str] | None, root: str) -> str | None:
-    """The mask of a picture, as a path below the root: called as the picture is, or the only one that begins so."""
+    """The mask of a picture, as a path below the root: its name is the picture's, or the only one starting with it."""
     if masks is None:
         return None
     name = os.path.splitext(name)[0]
@@ -77,7 +77,7 @@ def _mask_of(name: str, masks: dict[str, str] | None, root: str) -> str | None:
 
 
 def _sorted_out(file: _File, every: bool) -> tuple[str | None, str]:
-    """(None, "") for a picture; for another file its kind, and why it is left out if it may be one."""
+    """(None, "") for a picture; for another file its kind, and the reason why it is left out if it may be a picture."""
     if os.path.basename(file.path).startswith("."):
         return HIDDEN, ""
     if file.trouble:
@@ -93,7 +93,7 @@ def _sorted_out(file: _File, every: bool) -> tuple[str | None, str]:
 
 
 def _instead(others: list[Other]) -> str:
-    """What there is instead, and the first reason for leaving it out."""
+    """The files that are there instead, and the first reason for leaving one out."""
     counts = ", ".join(f"{other.count} {other.kind}" for other in others[:5])
     reasons = [other.reason for other in others if other.reason]
     return (f", but {counts}" if counts else "") + (f". {reasons[0]}" if reasons else "")
@@ -103,7 +103,7 @@ def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None)
     told = []
     folders = set()
     for above in (os.path.join(root, folder) for folder in inside):
-        with contextlib.suppress(OSError):  # one that cannot be opened is told of already
+        with contextlib.suppress(OSError):  # folders that cannot be opened are already reported
             folders |= {visible(n) for n in os.listdir(above) if n[0] != "." and os.path.isdir(os.path.join(above, n))}
     without = sorted(folders - {label for row in found for label in row.labels} - {(masks or "").partition("/")[0]})
     if without:
@@ -114,15 +114,15 @@ def _told(root: str, inside: Iterable[str], found: list[Row], masks: str | None)
     for path in tables:
         if os.path.isfile(path):
             table = os.path.relpath(path, root)
-            told.append(f"the classes are those of the folders; those of {table}: {{kind: csv, path: {path}}}")
+            told.append(f"the classes are those of the folders; for those of {table} write {{kind: csv, path: {path}}}")
     return told
 
 
 def _walk(root: str, start: str) -> Iterator[_File]:
     """Every file below ``root``/``start``.
 
-    Links to folders are followed, but never into a folder that they are in. A folder that cannot be opened, or is
-    called x.jpg, is named as well, to be told about later.
+    Links to folders are followed, but never into a folder that contains them. A folder that cannot be opened, or has a
+    name such as x.jpg, is yielded, too, and reported later.
     """
     waiting = [(start, frozenset())]
     while waiting:

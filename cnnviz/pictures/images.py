@@ -1,8 +1,8 @@
-"""Image sets: which pictures there are, what they are called, and their pixels. No torch here.
+"""Image sets: their pictures, the pictures' names, and their pixels. No torch here.
 
-``python -m cnnviz.pictures.images`` is the pipeline's one look at every picture: it decodes each once, lists what could
-not be read, and leaves ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, which the views and
-pixel-space neighbours use. Everything later opens the set through :class:`ImageSet`.
+``python -m cnnviz.pictures.images`` is the pipeline's only pass over all picture files. It decodes each once, lists the
+unreadable ones, and writes ``images.json`` (the index) and ``thumbnails.npy`` (n, 64, 64, 3) uint8, for the views and
+for neighbours in pixel space. Later jobs open the set through :class:`ImageSet`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class Picture(Facts):
-    """One picture: id (a slug, stable when others come or go), its name, its class (index into the set's classes).
+    """One picture: id (a slug that does not depend on other pictures), name, label (index into the set's classes).
 
     width, height: of the upright picture. labels: all its classes; ``label`` is the first of them, or None.
     """
@@ -46,10 +46,10 @@ class Picture(Facts):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The pictures of a set that can be read, in the order of their names (a table's: of its rows).
+    """The readable pictures of a set, in the order of their names (for a table: of its rows).
 
     config: the set's block of the config. pictures, classes: see :class:`Picture`. skipped: [name, reason] pairs.
-    notes: [name, what is odd] pairs of pictures that are there all the same.
+    notes: [name, note] pairs of accepted pictures.
     """
 
     config: dict
@@ -62,7 +62,7 @@ class ImageSet:
         return len(self.pictures)
 
     def targets(self) -> np.ndarray:
-        """The true values (n, columns) of the pictures, NaN where one is not known."""
+        """The true values (n, columns) of the pictures, NaN if not known."""
         if not self.config.get("target_columns") and truth_columns(self.config, self.classes):
             labels = [None if picture.label is None else self.classes[picture.label] for picture in self.pictures]
             return np.array(labels, np.float64)[:, None]
@@ -71,13 +71,13 @@ class ImageSet:
         return np.array(rows, np.float64).reshape(len(rows), columns)
 
     def open(self, index: int) -> Image.Image:
-        """The picture as it is shown: RGB, upright, at its full size, window and ``show`` applied."""
+        """The picture for display: RGB, upright, at its full size, with window and ``show`` applied."""
         return pixels.shown(self.pixels(index), self.config.get("show"))
 
     def pixels(self, index: int) -> Image.Image | np.ndarray:
-        """What the file holds, upright (EXIF rotation applied): an RGB or L picture, or (h, w, c) float32 in [0, 1].
+        """The file's values, upright (EXIF rotation applied): an RGB or L picture, or (h, w, c) float32 in [0, 1].
 
-        Raises UserError where the file, which could be read once, has changed.
+        Raises UserError if the file was readable before and has changed.
         """
         picture = self.pictures[index]
         name = picture.file or picture.name
@@ -98,10 +98,10 @@ class ImageSet:
         threads: int = 2,
         shown: bool = False,
     ) -> Iterator[np.ndarray]:
-        """``geometry(picture)`` of each picture, in order, made ahead by ``threads`` threads.
+        """``geometry(picture)`` of each picture, in order, computed ahead by ``threads`` threads.
 
-        With :meth:`Preprocess.geometry` that is what the network takes: (h, w, c), uint8 or, in [0, 1], float32.
-        shown: make it of the picture as it is shown, RGB whatever the file holds. Raises UserError naming the picture.
+        With :meth:`Preprocess.geometry` that is the network's input before normalisation: (h, w, c), uint8 or, in [0,
+        1], float32. shown: use the picture for display, which is RGB. Raises UserError with the picture's name.
         """
 
         def made(index: int) -> np.ndarray:
@@ -114,10 +114,10 @@ class ImageSet:
         yield from pixels.ahead(made, range(len(self)) if indices is None else indices, threads)
 
     def probes(self, wanted: int | Sequence[str]) -> list[int]:
-        """Indices of the probe pictures: the named ones, or so many chosen by a hash of their names, class by class.
+        """Indices of the probe pictures: the named ones, or a number, chosen by a hash of their names, class by class.
 
-        Pictures of the role "query" come first. Adding pictures moves no other probe out except by a smaller hash.
-        Raises UserError for an unknown name.
+        Pictures of the role "query" come first. A new picture replaces a probe only if its hash is smaller. Raises
+        UserError for an unknown name.
         """
         if not isinstance(wanted, int):
             by_name = {name: i for i, p in enumerate(self.pictures) for name in (p.id, p.name)}
@@ -136,7 +136,7 @@ class ImageSet:
 
 
 def read(path: str | os.PathLike, config: dict) -> ImageSet:
-    """The set that ``images.json`` at ``path`` lists; ``config`` is the set's block, for where the pixels are."""
+    """The set that ``images.json`` at ``path`` lists. ``config`` is the set's block, which locates the pixels."""
     data = json.loads(Path(path).read_text("utf-8"))
     if data["schema"] != SCHEMA:
         raise UserError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
@@ -150,7 +150,7 @@ def read(path: str | os.PathLike, config: dict) -> ImageSet:
 
 
 def _entry(look: first_look.Look, index_of: dict[str, int]) -> dict:
-    """A picture as ``images.json`` has it: without what is as usual."""
+    """A picture's entry in ``images.json``, without default values."""
     labels = tuple(index_of[name] for name in look.row.labels)
     values = vars(look.row) | {"id": slug(look.row.name), "width": look.size[0], "height": look.size[1]}
     values |= {"label": labels[0] if labels else None, "labels": labels if len(labels) > 1 else ()}
@@ -176,7 +176,7 @@ def main() -> None:
     listed = listing.found(config)
     index_of = {name: i for i, name in enumerate(listed.classes)}
     if config.get("loader"):
-        pixels.loader(config["loader"])  # once, before the threads ask
+        pixels.loader(config["loader"])  # once, before the threads use it
 
     with atomic.replacing(options.thumbnails) as temporary:
         shape = len(listed.rows), first_look.THUMBNAIL, first_look.THUMBNAIL, 3
@@ -208,7 +208,7 @@ def main() -> None:
 
 
 def _shorten(path: Path, count: int) -> None:
-    """Keep the first ``count`` rows of the ``.npy`` file at ``path``, without reading the rest into memory."""
+    """Keeps the first ``count`` rows of the ``.npy`` file at ``path``, without reading the rest into memory."""
     stored = np.load(path, mmap_mode="r")
     short = path.with_suffix(".short.npy")
     try:

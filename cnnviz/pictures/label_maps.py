@@ -1,7 +1,7 @@
-"""Masks that say of every pixel which class it is: label maps, as data sets for segmentation have them.
+"""Label maps: masks with a class for every pixel, as in data sets for segmentation.
 
-A file holds a whole number a pixel (grey, 8 or 16 bits, or .npy), a colour of a palette (its number counts), or colours
-that the image set's ``mask_colours`` name. Number i is output i; ``IGNORED`` pixels count for nothing.
+A file holds an integer per pixel (grey, 8 or 16 bits, or .npy), a palette's colour (its index counts), or colours that
+the image set's ``mask_colours`` list. Number i is output i; ``IGNORED`` pixels do not count.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ from cnnviz.pictures.images import ImageSet
 from cnnviz.pictures.paths import root_of
 from cnnviz.pictures.preprocess import Preprocess
 
-IGNORED = 255  # in files, where there are fewer classes
-NOTHING = -1  # what it becomes
+IGNORED = 255  # in files with fewer classes
+NOTHING = -1  # its value after reading
 LOSSY = (".jpg", ".jpeg", ".jfif")
 
 
 @dataclass
 class Doubts:
-    """What is odd about masks. left_out: picture → why its mask is of no use. unnamed: colours that ``mask_colours``
+    """Problems of masks. left_out: picture → why its mask cannot be used.
 
-    does not name → their pixels, of ``coloured`` pixels in all.
+    unnamed: colours that ``mask_colours`` does not list → their pixels, of ``coloured`` pixels in total.
     """
 
     left_out: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Doubts:
     coloured: int = 0
 
     def of_colours(self) -> str:
-        """The colours without a name, in a sentence; "" where all have one."""
+        """A sentence about the colours without a name; "" if all have one."""
         if not self.unnamed:
             return ""
         few = ", ".join(str([*colour]) for colour, _ in self.unnamed.most_common(3))
@@ -46,7 +46,7 @@ class Doubts:
         share = self.unnamed.total() / self.coloured
         some = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
         return (
-            f"{len(self.unnamed):,} {what} that mask_colours does not name count for nothing: {some} of the masks' "
+            f"{len(self.unnamed):,} {what} that mask_colours does not name are ignored: {some} of the masks' "
             "pixels have them."
         )
 
@@ -54,9 +54,9 @@ class Doubts:
 def of_picture(
     image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, doubts: Doubts | None = None
 ) -> np.ndarray | None:
-    """(h, w) int32 outputs of what the network sees of a picture, NOTHING where it is not known; None without a mask.
+    """(h, w) int32 outputs of a picture after the network's resize and crop, NOTHING if unknown; None without a mask.
 
-    Raises UserError for a file that is no label map of so many ``classes``.
+    Raises UserError for a file that is not a label map of ``classes`` classes.
     """
     name = image_set.pictures[index].mask
     if name is None:
@@ -75,7 +75,7 @@ def of_picture(
 
 
 def usable(image_set: ImageSet, index: int, preprocess: Preprocess, classes: int, doubts: Doubts) -> np.ndarray | None:
-    """The same; a file that is no such label map is left out, and gives None."""
+    """:func:`of_picture`, but None, with an entry in ``doubts``, for a file that is not such a label map."""
     try:
         return of_picture(image_set, index, preprocess, classes, doubts)
     except UserError as error:
@@ -90,16 +90,17 @@ def numbers(
     ignore: int | None = None,
     doubts: Doubts | None = None,
 ) -> np.ndarray:
-    """(h, w) int32: what the file at ``path`` says of each pixel, 0 … classes − 1 or NOTHING, which ``ignore`` becomes.
+    """(h, w) int32: each pixel's number in the file at ``path``, 0 … classes − 1, or NOTHING for ``ignore``.
 
-    Raises UserError where it cannot be read, or holds another number. Its name alone is said: pages show it.
+    Raises UserError if it cannot be read, or holds another number. The message has only the file's name, since pages
+    show it.
     """
     try:
         values = _stored(path)
-    except Exception as error:  # a decoder raises whatever it likes on a broken file
+    except Exception as error:  # decoders raise anything for a broken file
         raise UserError(f"the mask {path.name} cannot be read: {reason(error)}") from error
     lossy = path.suffix.lower() in LOSSY
-    if values.shape[2] == 3 and (colours or (values != values[..., :1]).any()):  # else grey, saved in colour
+    if values.shape[2] == 3 and (colours or (values != values[..., :1]).any()):  # otherwise grey, saved in colour
         if not colours:
             raise UserError(
                 f"the mask {path.name} holds colours, not numbers of classes; name them in the image set, in the order "
@@ -109,13 +110,13 @@ def numbers(
             raise UserError(f"the mask {path.name} is a JPEG, which does not keep colours exactly; save masks as PNG")
         return _of_colours(values, colours, path.name, doubts or Doubts())
     if values.shape[2] not in (1, 3):
-        raise UserError(f"the mask {path.name} has {values.shape[2]} numbers a pixel; a mask has one, or a colour")
-    # in float64 is every number that a file can hold, of the largest ones nearly
+        raise UserError(f"the mask {path.name} has {values.shape[2]} numbers per pixel; a mask has one, or a colour")
+    # float64 holds every number of a file, the largest ones approximately
     values = values[..., 0].astype(np.int32 if values.dtype.itemsize <= 2 else np.float64)
     if ignore is not None:
         values = np.where(values == ignore, NOTHING, values)
     found = np.unique(values)
-    if classes == 2 and lossy and found[-1] > 127:  # black and white, but for what a JPEG loses
+    if classes == 2 and lossy and found[-1] > 127:  # black and white, with JPEG artefacts
         return (values > 127).astype(np.int32)
     if classes == 2 and set(found.tolist()) <= {0, 255}:  # black and white: yes or no
         return (values > 0).astype(np.int32)
@@ -124,20 +125,20 @@ def numbers(
             raise UserError(f"the mask {path.name} is a JPEG, which does not keep numbers exactly; save masks as PNG")
         raise UserError(
             f"the mask {path.name} holds the number {odd[0]:.12g}, and the network has {classes} classes, 0 to "
-            f"{classes - 1} ({IGNORED} is ignored; another such number says mask_ignore of the image set)"
+            f"{classes - 1} ({IGNORED} is ignored; mask_ignore of the image set sets another such number)"
         )
     return np.where(values >= classes, NOTHING, values).astype(np.int32)
 
 
 def seen(labels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """Labels (h, w) of a picture's pixels → those of what the network sees of it, after resize and crop."""
+    """Labels (h, w) of a picture's pixels → those of the network's input, after resize and crop."""
     nearest = Preprocess(**vars(preprocess) | {"interpolation": "nearest", "inputs": 1})
-    shares = ((labels + 1) / 65536).astype(np.float32)  # exact, and within the 0 … 1 of pictures; beyond them is 0
+    shares = ((labels + 1) / 65536).astype(np.float32)  # exact, and within the 0 … 1 of pictures; padding is 0
     return np.rint(nearest.geometry(shares[..., None])[..., 0] * 65536).astype(np.int32) - 1
 
 
 def _stored(path: Path) -> np.ndarray:
-    """The file's own values (h, w, channels); of a palette, and of black and white, their numbers."""
+    """The file's own values (h, w, channels); for palettes and black and white, their indices."""
     decoding.regular(path)
     with contextlib.suppress(UnidentifiedImageError), Image.open(path, formats=decoding.formats()) as picture:
         if picture.mode in ("P", "1"):
@@ -146,7 +147,7 @@ def _stored(path: Path) -> np.ndarray:
 
 
 def _of_colours(values: np.ndarray, colours: Sequence[Sequence[int]], name: str, doubts: Doubts) -> np.ndarray:
-    """(h, w) places of colours (h, w, 3) in the list; others become NOTHING, and a doubt."""
+    """(h, w) indices of colours (h, w, 3) in the list; others become NOTHING, with an entry in ``doubts``."""
     if values.dtype != np.uint8 and ((values < 0) | (values > 255) | (values % 1 != 0)).any():
         raise UserError(f"the mask {name} holds colours beyond 8 bits; those of mask_colours are 0 to 255")
     packed = values.astype(np.int32) @ np.array([65536, 256, 1])

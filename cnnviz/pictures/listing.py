@@ -1,4 +1,4 @@
-"""What an image set names, without opening a picture: also asked while the Snakefile is read. No torch here."""
+"""Lists an image set without opening its pictures. The Snakefile calls this while it is parsed. No torch here."""
 
 import functools
 import hashlib
@@ -17,28 +17,29 @@ from cnnviz.slug import slug
 
 
 def rows(config: dict) -> tuple[Row, ...]:
-    """Every picture of a set, without opening any. Raises UserError."""
+    """Every picture of a set, without opening it. Raises UserError."""
     return found(config).rows
 
 
 def classes(config: dict) -> list[str]:
     """Names of a set's classes in the order of their labels.
 
-    Folders and words are sorted as text, capitals first; where all labels of a table are numbers, by value.
+    Folders and words are sorted as text, capitals first. If all labels of a table are numbers, they are sorted by
+    value.
     """
     return list(found(config).classes)
 
 
 def found(config: dict) -> Found:
-    """All that a set's config block names, without opening any picture. Raises UserError.
+    """The contents of a set's config block, without opening a picture. Raises UserError.
 
-    Remembered within the process, since each model asks again.
+    The result is cached within the process, since each model needs it.
     """
     return _rows(json.dumps(config, sort_keys=True))
 
 
 def check_probes(config: dict, wanted: int | Sequence[str]) -> None:
-    """Raise UserError where the set cannot be listed, or where ``wanted`` names a picture that is not in it."""
+    """Raises UserError if the set cannot be listed, or if ``wanted`` names a picture that is not in it."""
     names = [row.name for row in rows(config)]
     if not isinstance(wanted, int):
         for name in set(wanted) - set(names) - {slug(n) for n in names}:
@@ -46,7 +47,7 @@ def check_probes(config: dict, wanted: int | Sequence[str]) -> None:
 
 
 def fingerprint(config: dict) -> str:
-    """A hash of what the set is: all that is known of each picture, its bytes, its mask's and the loader's.
+    """Hash of the set: the facts of each picture, its bytes, its mask's bytes and the loader's code.
 
     The demo's bytes follow from its code.
     """

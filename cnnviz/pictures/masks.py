@@ -1,4 +1,4 @@
-"""What marks the thing in a picture of an image set: the demo's own truth, or a mask or a box of a table."""
+"""The object's mask in a picture: the demo's own truth, or a mask or a box of a table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from cnnviz.pictures.images import ImageSet, Picture
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """pixels: bool (h, w), where the thing is. is_box: all that is known is a box around it, here filled."""
+    """pixels: bool (h, w), the object. is_box: whether it is a filled box, since only a box is known."""
 
     pixels: np.ndarray
     is_box: bool
 
 
 def of_picture(image_set: ImageSet, index: int) -> Mask | None:
-    """The mask of an upright picture, in its own pixels; else its box; None where it has neither.
+    """The mask of an upright picture, in its own pixels; else its box; None if it has neither.
 
-    In a mask file the thing is what is brighter than half the brightest value, so 0 and 1 serve as well as 0 and 255.
+    In a mask file the object is brighter than half the largest value, so 0 and 1 work as well as 0 and 255.
     """
     picture, config = image_set.pictures[index], image_set.config
     if config["kind"] == "demo":

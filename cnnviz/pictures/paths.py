@@ -1,4 +1,4 @@
-"""Where the files are that a table names: as people write paths, on another machine, or without their endings."""
+"""Finds the files that a table names: paths in other spellings, of another machine, or without endings."""
 
 import contextlib
 import functools
@@ -10,15 +10,15 @@ from cnnviz.pictures import decoding
 from cnnviz.pictures.decoding import visible
 
 _SAMPLE = 60
-# Of texts that are not in UTF-8. No detector is right about a few short words; that the files are found is evidence.
+# For texts that are not UTF-8. Detectors fail on a few short words, so existing files decide.
 ENCODINGS = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5")
 
 
 class Places:
     """Finds the file of a path in a table, by what most of a sample of its paths have in common.
 
-    A path is meant below the set's root (its ``root``, else the table's folder) or, if that finds more, below the
-    working directory, and may begin with folders that are not there, such as those of another machine.
+    A path is relative to the set's root (its ``root``, else the table's folder) or, if more files are found there, to
+    the working directory. It may start with folders that do not exist, such as those of another machine.
     """
 
     def __init__(self, config: dict, paths: Sequence[str], told: list[str]):
@@ -40,8 +40,8 @@ class Places:
         self.completed = 0
 
     def of(self, path: str) -> tuple[str, str | None]:
-        """The picture's name, and its path below the root where that is another one."""
-        plain = self.plain and path.isascii() and "\0" not in path  # other letters may be written in several ways
+        """The picture's name, and its path below the root if it differs."""
+        plain = self.plain and path.isascii() and "\0" not in path  # other letters may have several encodings
         path = visible(self._slashed(path))
         plain = plain and os.path.splitext(path)[1]
         if plain and not os.path.isabs(path):
@@ -58,11 +58,9 @@ class Places:
         return name, None if below == name else below
 
     def tell(self, told: list[str]) -> None:
-        """What had to be done to names of files, once all were asked for."""
+        """Appends to ``told`` how file names were changed, once all were looked up."""
         if self.completed:
-            told.append(
-                f"{self.completed} × the file has nearly the name in the table: with an ending, or in other capitals"
-            )
+            told.append(f"{self.completed} × the file's name differs from the table's in its ending or capitals")
 
     def _slashed(self, path: str) -> str:
         return path.strip().replace("\\", "/") if self.slashes else path.strip()
@@ -71,13 +69,13 @@ class Places:
         return os.path.join(self.root, path)
 
     def _name(self, path: str) -> str:
-        """Nothing published shows where on a machine a picture was."""
+        """A name for publication, which does not show the machine's folders."""
         if os.path.isabs(path):
             path = os.path.relpath(path, self.common) if self.common else os.path.basename(path)
         return path
 
     def _search(self, sample: list[str], told: list[str]) -> None:
-        """Choose where most of the sample is found: below which folder, without how many of their first folders."""
+        """Chooses the base folder, and the number of first folders to drop, with which most of the sample is found."""
         most = 0
         deepest = max(path.count("/") for path in sample)
         for drop in range(deepest + 1):
@@ -88,12 +86,12 @@ class Places:
             if most > len(sample) / 2:
                 break
         if self.base != self.root:
-            told.append("paths are taken from the working directory")
+            told.append("paths are relative to the working directory")
         if self.drop:
-            told.append(f"paths are taken without their first {self.drop} folders, which are not here")
+            told.append(f"the first {self.drop} folders of paths are dropped, as they do not exist here")
 
     def _found(self, path: str, base: str, drop: int) -> str | None:
-        """The file below ``base``, whatever its ending, its capitals and the form of its accents; None without one."""
+        """The file below ``base``, with any ending, capitals and form of accents, or None."""
         if os.path.isabs(path) and not drop:
             base, path = "/", path.lstrip("/")
         elif drop > path.count("/"):
@@ -116,7 +114,7 @@ def root_of(config: dict) -> str:
 
 @functools.lru_cache(10_000)
 def _inside(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What a folder holds, by names as one may write them; and its pictures by names without their endings."""
+    """A folder's files by possible spellings of their names; and its pictures by names without endings."""
     try:
         names = sorted(os.listdir(folder or "."))
     except (OSError, ValueError):
@@ -132,7 +130,7 @@ def _inside(folder: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """A file's name as text; of one that is no UTF-8, what a table may have in its place."""
+    """A file's name as text; for a name that is not UTF-8, its possible spellings in a table."""
     yield visible(name)
     if visible(name) != name:
         for encoding in ENCODINGS:

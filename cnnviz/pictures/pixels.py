@@ -1,4 +1,4 @@
-"""The pixels of an image set's pictures: what is in a file, brought into the set's window, and as it is shown."""
+"""Pixels of an image set's pictures: a file's values, scaled to the set's window, and for display."""
 
 import functools
 import warnings
@@ -16,9 +16,9 @@ from cnnviz.pictures.paths import root_of
 from cnnviz.run import user_code
 
 Ends = tuple[float, float, float, float]
-_AHEAD = 256 << 20  # bytes of pictures that wait for their reader, at most
+_AHEAD = 256 << 20  # largest number of bytes of decoded pictures in the queue
 
-# Broken metadata, and sizes below pillow's limit: a picture that can be shown needs no word about them in the log.
+# Warnings of broken metadata and of sizes below pillow's limit: the picture can be shown, so they are ignored.
 warnings.filterwarnings("ignore", module=r"PIL\.|cnnviz\.(images|pictures)")
 
 
@@ -27,12 +27,12 @@ def path_of(config: dict, name: str) -> Path:
 
 
 def decoded(config: dict, name: str) -> Image.Image | np.ndarray:
-    """See :meth:`images.ImageSet.pixels`. Raises whatever a decoder raises."""
+    """See :meth:`images.ImageSet.pixels`. Raises any error of a decoder."""
     return windowed(stored_in(config, name)[0], config.get("window"))
 
 
 def stored_in(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[str]]:
-    """A file's own values, upright, and what is odd about it: see :func:`files.read`. name: its path below the root."""
+    """A file's own values, upright, and notes about it, see :func:`files.read`. name: its path below the root."""
     if config["kind"] == "demo":
         from cnnviz.demo.scenes import draw
 
@@ -44,12 +44,12 @@ def stored_in(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[s
 
 
 def windowed(values: Image.Image | np.ndarray, window: Sequence[float] | None) -> Image.Image | np.ndarray:
-    """A file's values → (h, w, c) float32 in [0, 1]; an 8-bit picture is left as it is where no window is set."""
+    """A file's values → (h, w, c) float32 in [0, 1]. Without a window an 8-bit picture is unchanged."""
     if window is None and isinstance(values, Image.Image):
         return values
     values = np.atleast_3d(np.asarray(values))
     low, high = window or _ends(values.dtype)
-    # float32 holds 16-bit numbers exactly; others are brought into the window before they are rounded to it
+    # float32 holds 16-bit numbers exactly; others are scaled before they are rounded to float32
     scaled = values.astype(np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64)
     with np.errstate(over="ignore"):
         scaled -= low
@@ -58,14 +58,14 @@ def windowed(values: Image.Image | np.ndarray, window: Sequence[float] | None) -
 
 
 def _ends(dtype: np.dtype) -> tuple[float, float]:
-    """The values that are black and white where no window is set."""
+    """The values of black and white without a window."""
     if dtype.kind in "bf":
         return 0, 1
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def shown(pixels: Image.Image | np.ndarray, show: int | Sequence[int] | None) -> Image.Image:
-    """Pixels of any number of channels as an RGB picture; ``show`` names those to show where there are not 1 or 3."""
+    """Pixels of any number of channels as an RGB picture. ``show`` names the channels if there are not 1 or 3."""
     if isinstance(pixels, Image.Image):
         return pixels if pixels.mode == "RGB" else pixels.convert("RGB")
     channels = pixels.shape[2]
@@ -83,17 +83,17 @@ def shown(pixels: Image.Image | np.ndarray, show: int | Sequence[int] | None) ->
 
 @functools.cache
 def loader(place: str) -> Callable[[str], object]:
-    """The user's function at ``place``. Its module is run. Raises UserError where there is none."""
+    """The user's function at ``place``. Its module is run. Raises UserError if there is none."""
     found = user_code.function(place, "loader")
     if not callable(found):
-        raise UserError(f"loader {place} is no function but {type(found).__name__}")
+        raise UserError(f"loader {place} is not a function but {type(found).__name__}")
     return found
 
 
 def ends(config: dict, name: str) -> Ends | None:
-    """The values in a file: the smallest, the largest, and the two that are black and white.
+    """Range of a file's values: the smallest, the largest, and those of black and white.
 
-    None for 8-bit pictures of a set without a window. Raises whatever a decoder raises.
+    None for 8-bit pictures of a set without a window. Raises any error of a decoder.
     """
     return extent_of(stored_in(config, name)[0], config.get("window"))
 
@@ -106,9 +106,9 @@ def extent_of(stored: Image.Image | np.ndarray, window: Sequence[float] | None) 
 
 
 def extent(found: Sequence[Ends], stated: bool) -> tuple[str, list[float] | None]:
-    """What range the values of pictures have, in words, and the window to write where they show little in theirs.
+    """The range of pictures' values, in words, and a suggested window if they show little in the current one.
 
-    stated: whether the window is the config's. One that cuts values off is then meant so, if it shows some of them.
+    stated: whether the config states the window. Such a window may cut off values on purpose, if it shows some of them.
     """
     low, high = min(e[0] for e in found), max(e[1] for e in found)
     black, white = min(e[2] for e in found), max(e[3] for e in found)
@@ -123,7 +123,7 @@ def extent(found: Sequence[Ends], stated: bool) -> tuple[str, list[float] | None
 
 
 def ahead(function, items: Sequence, threads: int) -> Iterator:
-    """``map(function, items)`` by a few threads: a batch or two ahead of the reader, but at most 256 MB of arrays."""
+    """``map(function, items)`` by a few threads: one or two batches ahead of the reader, at most 256 MB of arrays."""
     most = threads
     with ThreadPoolExecutor(threads) as pool:
         waiting = deque()

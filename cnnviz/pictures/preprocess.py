@@ -1,4 +1,4 @@
-"""From a picture to what a network takes, as data. Geometry is pillow's; values are mapped in network/loaded.py.
+"""Preprocessing of pictures into network inputs, as data. pillow does the geometry; network/loaded.py the values.
 
 Order: a fractional crop, then the resize, then a crop in pixels, then channels, range, mean and std.
 """
@@ -17,26 +17,25 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# torchvision's for ImageNet; for other than three channels nothing can be assumed.
+# torchvision's values for ImageNet. There is no such default for other numbers of channels.
 IMAGENET = {"resize": 256, "crop": 224, "interpolation": "bilinear"} | {
     "mean": [0.485, 0.456, 0.406],
     "std": [0.229, 0.224, 0.225],
 }
 PLAIN = {"mean": 0.0, "std": 1.0}
-LUMINANCE = 0.299, 0.587, 0.114  # of red, green and blue: ITU-R 601, as pillow's mode L has it
-LARGEST = 1 << 26  # pixels of a resized picture that is made whole before it is cropped
+LUMINANCE = 0.299, 0.587, 0.114  # weights of red, green and blue: ITU-R 601, as in pillow's mode L
+LARGEST = 1 << 26  # largest resized picture, in pixels, that is computed in full before the crop
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes a network's input.
+    """Preprocessing of a picture into a network's input.
 
-    resize: short side in pixels (aspect kept), or (height, width) to warp to, or None.
-    crop: central square in pixels taken after the resize, or a fraction (< 1) of each side taken before it, or None.
-    channels: "RGB" or "BGR". range: the value of white, 1 or 255.
-    mean, std: in the network's channel order and range: shape (), (c,) or (c, height, width).
-    inputs: the network's input channels c: 3 (grey pictures are repeated), 1 (coloured ones become grey), or another
-    number, that of the pictures.
+    resize: short side in pixels (aspect kept), or (height, width) to warp to, or None. crop: central square in pixels
+    taken after the resize, or a fraction (< 1) of each side taken before it, or None. channels: "RGB" or "BGR". range:
+    the value of white, 1 or 255. mean, std: in the network's channel order and range: shape (), (c,) or
+    (c, height, width). inputs: the network's input channels c: 3 (grey pictures are repeated), 1 (coloured ones become
+    grey), or another number, which must be the pictures' own.
     """
 
     resize: int | tuple[int, int] | None = None
@@ -49,12 +48,12 @@ class Preprocess:
     inputs: int = 3
 
     def __post_init__(self) -> None:
-        if isinstance(self.resize, list):  # as JSON has it
+        if isinstance(self.resize, list):  # JSON has lists only
             object.__setattr__(self, "resize", tuple(self.resize))
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the network's input. Raises ValueError where neither resize nor crop fixes it."""
+        """(height, width) of the network's input. Raises ValueError if neither resize nor crop fixes it."""
         if isinstance(self.crop, int):
             return self.crop, self.crop
         if isinstance(self.resize, tuple):
@@ -73,10 +72,10 @@ class Preprocess:
         return left, top, right, bottom
 
     def geometry(self, picture: Image.Image | np.ndarray) -> np.ndarray:
-        """Resize and crop a picture: (height, width, ``inputs``), the pixels the network sees.
+        """Resizes and crops a picture: (height, width, ``inputs``), the network's input before normalisation.
 
         picture: pillow's, RGB or L, which gives uint8; or (h, w, c) float32 in [0, 1], which gives the same. Raises
-        UserError where a picture of so many channels cannot be made into what the network takes.
+        UserError if the picture's number of channels does not suit the network.
         """
         if isinstance(picture, np.ndarray):
             planes = [self._cut(Image.fromarray(plane)) for plane in self._fitting(picture)]
@@ -89,7 +88,7 @@ class Preprocess:
         return np.repeat(pixels[..., None], self.inputs, 2) if pixels.ndim == 2 else pixels
 
     def _fitting(self, picture: np.ndarray) -> Iterator[np.ndarray]:
-        """(h, w, c) → the planes (h, w) to cut, contiguous: ``inputs`` of them, or one that is to be repeated."""
+        """(h, w, c) → the planes (h, w) to cut, contiguous: ``inputs`` of them, or one to be repeated."""
         channels = picture.shape[2]
         if self.inputs == 1 and channels == 3:
             yield picture @ np.array(LUMINANCE, picture.dtype)
@@ -107,7 +106,7 @@ class Preprocess:
         return UserError(f"it has {channels} channels and the network takes {self.inputs}; {words}")
 
     def _cut(self, picture: Image.Image) -> np.ndarray:
-        """Resize and crop in the picture's own mode: (height, width, 3) uint8, or (height, width) uint8 or float32."""
+        """Resizes and crops in the picture's mode: (height, width, 3) uint8, or (height, width) uint8 or float32."""
         box = self._before(*picture.size)
         if box != (0, 0, *picture.size):
             picture = picture.crop(box)
@@ -116,7 +115,7 @@ class Preprocess:
             return np.asarray(self._resize(picture, size))
         left, top = round((size[0] - self.crop) / 2), round((size[1] - self.crop) / 2)
         if size != picture.size and size[0] * size[1] > LARGEST and max(size) > 8 * self.crop:
-            # a line of a few pixels' width would become a picture of gigabytes: make only what is kept of it
+            # a picture a few pixels wide would become gigabytes: compute only the kept part
             x, y = max(left, 0), max(top, 0)
             kept = min(self.crop, size[0]), min(self.crop, size[1])
             scale = picture.width / size[0], picture.height / size[1]
@@ -129,13 +128,13 @@ class Preprocess:
     def _resize(
         self, picture: Image.Image, size: tuple[int, int], part: tuple[float, float, float, float] | None = None
     ) -> Image.Image:
-        """``picture``, or a ``part`` of it, at another size; the same in 8 bits and in float."""
+        """``picture``, or a ``part`` of it, resized; the same in 8 bits and in float."""
         if part is None and size == picture.size:
             return picture
         kind = _FILTERS[self.interpolation]
         if picture.mode != "F":
             return picture.resize(size, kind, part)
-        # in 8 bits, what overshoots black or white is cut off after the columns as well as after the rows
+        # in 8 bits, values beyond black or white are clipped after the columns as well as after the rows
         left, top, right, bottom = part or (0, 0, *picture.size)
         across = picture.resize((size[0], picture.height), kind, (left, 0, right, picture.height))
         across = Image.fromarray(np.clip(np.asarray(across), 0, 1))
@@ -145,7 +144,7 @@ class Preprocess:
     def _before(self, width: int, height: int) -> tuple[int, int, int, int]:
         if isinstance(self.crop, float):
             x, y = width * (1 - self.crop) / 2, height * (1 - self.crop) / 2
-            # of a picture of a pixel or two there must be something left
+            # something must remain of a picture of one or two pixels
             return int(x), int(y), max(int(width - x), int(x) + 1), max(int(height - y), int(y) + 1)
         return 0, 0, width, height
 
@@ -154,17 +153,17 @@ class Preprocess:
             return width, height
         if isinstance(self.resize, tuple):
             return self.resize[1], self.resize[0]
-        short = min(width, height)  # as torchvision does it: the long side is cut down to whole pixels
+        short = min(width, height)  # as in torchvision: the long side is rounded down to whole pixels
         return (self.resize if width == short else int(self.resize * width / short)), (
             self.resize if height == short else int(self.resize * height / short)
         )
 
 
 def complete(given: dict, authors: dict, channels: int) -> dict:
-    """A config's preprocessing block with what it leaves out as the network's authors have it.
+    """A config's preprocessing block, with missing keys from the network's authors.
 
-    A size that is given is meant: ``resize: [64, 64]`` is not followed by a crop to 224, and ``crop: 299`` alone comes
-    after a resize with the authors' margin.
+    A given size is complete: ``resize: [64, 64]`` is not followed by a crop to 224, and ``crop: 299`` alone comes after
+    a resize with the authors' margin.
     """
     default = IMAGENET | authors
     if channels != 3:
@@ -178,7 +177,7 @@ def complete(given: dict, authors: dict, channels: int) -> dict:
 
 
 def geometry(block: dict) -> Preprocess:
-    """Of a complete block what makes the network's input of a picture; the values are as without it."""
+    """The geometry of a complete block; the values are as without preprocessing."""
     return Preprocess(resize=block["resize"], crop=block["crop"], interpolation=block["interpolation"])
 
 

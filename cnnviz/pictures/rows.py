@@ -1,4 +1,4 @@
-"""What is known of the pictures of a set before any of them is opened, and in what order their classes are."""
+"""Facts about the pictures of a set before any is opened, and the order of their classes."""
 
 import os
 import re
@@ -8,18 +8,18 @@ from math import isfinite
 from typing import NamedTuple
 
 ROLES = ("reference", "query")
-LABEL = "label"  # what the default config calls a table's column of labels
+LABEL = "label"  # name of the label column in the default config
 _PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "trainset", "testset")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a set says of a picture.
+    """Facts about a picture that the set states.
 
-    role: "reference", or "query" for pictures whose neighbours are wanted. box: (left, top, right, bottom) of the thing
-    in pixels of the upright picture, half open, or None. mask: path of a picture that marks the thing, or None.
-    credit, licence: what to say when it is shown. file: its path, where that is not its name; paths are below the set's
-    root, or absolute. targets: the true values of the set's ``target_columns``, None where one is not known.
+    role: "reference", or "query" for pictures whose neighbours are searched. box: (left, top, right, bottom) of the
+    object in pixels of the upright picture, half open, or None. mask: path of a picture that marks the object, or None.
+    credit, licence: texts to show with it. file: its path if that is not its name; paths are below the set's root, or
+    absolute. targets: the true values of the set's ``target_columns``, None if one is not known.
     """
 
     role: str = ROLES[0]
@@ -33,16 +33,17 @@ class Facts:
 
 @dataclass(frozen=True)
 class Row(Facts):
-    """A picture before it is opened. name: what it is called; labels: names of its classes."""
+    """A picture before it is opened. name: its name. labels: names of its classes."""
 
     name: str
     labels: tuple[str, ...] = ()
 
 
 class Other(NamedTuple):
-    """Files of a set's folder that are not among its pictures. reason: "" where they are none and are not meant to be.
+    """Files of a set's folder that are not among its pictures.
 
-    kind: their ending, such as .txt, or words for it. example: the name of one.
+    reason: "" if they are not meant to be pictures. kind: their ending, such as .txt, or words for it. example: the
+    name of one.
     """
 
     kind: str
@@ -52,9 +53,10 @@ class Other(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All that a set names. classes: names in the order of their labels, of all its pictures, beyond a limit too.
+    """The contents of a set.
 
-    total: pictures before the limit. others: files that are no pictures of the set. told: what was assumed on the way.
+    classes: names in the order of their labels, of all its pictures, also those beyond a limit. total: number of
+    pictures before the limit. others: files that are not pictures of the set. told: assumptions.
     """
 
     rows: tuple[Row, ...]
@@ -65,9 +67,9 @@ class Found(NamedTuple):
 
 
 def limited(rows: Sequence[Row], limit: int | None) -> tuple[Row, ...]:
-    """At most ``limit`` of the rows, each once and in their order, spread evenly over roles and classes.
+    """At most ``limit`` of the rows, without duplicates and in order, spread evenly over roles and classes.
 
-    Each class and role keeps its share of the whole, to within one picture.
+    Each class and role keeps its share of the total, to within one picture.
     """
     count = min(limit or len(rows), len(rows))
     grouped = sorted(range(len(rows)), key=lambda i: (rows[i].role, rows[i].labels))
@@ -75,9 +77,9 @@ def limited(rows: Sequence[Row], limit: int | None) -> tuple[Row, ...]:
 
 
 def in_order(names: Iterable[str], numbers: bool) -> tuple[str, ...]:
-    """Names of classes, each once, sorted as text, as torchvision's ImageFolder and scikit-learn's LabelEncoder do it.
+    """Names of classes, without duplicates, sorted as text, as torchvision's ImageFolder and sklearn's LabelEncoder do.
 
-    numbers: where all of them are numbers they are sorted by value, as a network trained on numbers has them.
+    numbers: if all names are numbers they are sorted by value, as for a network trained on numbers.
     """
     names = set(names)
     if numbers and all(map(is_number, names)):
@@ -86,21 +88,21 @@ def in_order(names: Iterable[str], numbers: bool) -> tuple[str, ...]:
 
 
 def doubtful_order(names: Sequence[str]) -> str:
-    """A word where classes that are folders are numbers, whose order may be meant by value; else ""."""
+    """A warning if class folders have numbers as names, which may be meant in order of value; else ""."""
     by_value = in_order(names, numbers=True)
     if tuple(names) == by_value:
         return ""
     few = ", ".join(names[:4])
     return (
-        f"the folders are called by numbers; their classes are in the order of text ({few}, …), as torchvision's "
-        f"ImageFolder has them, and not of value ({', '.join(by_value[:4])}, …)"
+        f"the folders' names are numbers; their classes are in the order of text ({few}, …), as torchvision's "
+        f"ImageFolder has them, and not in the order of value ({', '.join(by_value[:4])}, …)"
     )
 
 
 def doubtful_level(root: str, found: Found) -> str:
-    """A word where the folders taken for classes are most likely one level too high; else "".
+    """A warning if the folders taken as classes are most likely one level too high; else "".
 
-    They are called like parts of a data set (train, val), or there is one and the pictures lie in several below it.
+    They have names of parts of a data set (train, val), or there is only one and the pictures lie in several below it.
     """
     names = found.classes
     if not names:
@@ -111,9 +113,7 @@ def doubtful_level(root: str, found: Found) -> str:
         return ""
     path = os.path.join(root, names[0])
     folders, taken = ("folders", "are taken for classes") if len(names) > 1 else ("folder", "is taken for a class")
-    words = (
-        f"the {folders} {', '.join(names[:4])} {taken}. If the classes are the folders in there, write  path: {path}"
-    )
+    words = f"the {folders} {', '.join(names[:4])} {taken}. If the classes are the folders inside, write  path: {path}"
     if split and len(names) > 1:
         roles = sorted(names, key=lambda name: not name.casefold().startswith("train"))
         words += f"  or  roles: {{reference: [{roles[0]}], query: [{', '.join(roles[1:])}]}}"
@@ -121,12 +121,12 @@ def doubtful_level(root: str, found: Found) -> str:
 
 
 def is_number(name: str) -> bool:
-    """Is it written in the digits 0 to 9? Others, such as ①, are names."""
+    """Whether it is written in the digits 0 to 9. Other characters, such as ①, make a name."""
     return re.fullmatch(r"[+-]?\d+(\.\d+)?", name, re.ASCII) is not None
 
 
 def truth_columns(config: dict, set_classes: Sequence[str]) -> list[str]:
-    """Where an image set says the true values: its ``target_columns``, else its labels where all are numbers.
+    """Columns of an image set with the true values: its ``target_columns``, else its labels if all are numbers.
 
     config: the set's block. A folder's labels, and a table's without a name, are "label".
     """

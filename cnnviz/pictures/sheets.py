@@ -1,4 +1,4 @@
-"""The cells of a table in text, in whatever form and encoding it was written. What is assumed is told."""
+"""Reads the cells of a text table in any format and encoding. Assumptions are reported."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from cnnviz.pictures import decoding
 from cnnviz.pictures.decoding import visible
 from cnnviz.pictures.paths import ENCODINGS
 
-# What other people call these columns; tried where there is none of the default name.
+# Common other names of these columns, tried if there is none of the default name.
 USUAL = {
     "path": [
         *("filename", "file", "image", "img", "imagepath", "imgpath", "filepath", "imagename", "imgname", "imageid"),
@@ -22,19 +22,19 @@ USUAL = {
     "label": ["labels", "class", "classname", "category", "target", "classid", "labelid"],
 }
 _DELIMITERS = (",", ";", "\t", "|", " ")
-_SAMPLE, _HEAD = 40, 4000  # lines and characters to judge by; clevercsv's time grows with their square
+_SAMPLE, _HEAD = 40, 4000  # lines and characters of the sample; clevercsv's time is quadratic in them
 _MARKS = (
     *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
     *((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")),
 )
-LIST = "\x1f"  # between the entries of a list in JSON
+LIST = "\x1f"  # separates the entries of a JSON list
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """The cells of a table. lines: (number of the line, cells). header: None where the first line is a picture's.
+    """The cells of a table. lines: (line number, cells). header: None if the first line is a picture's.
 
-    comma: whether commas part the columns, so that one in a number of four digits parts thousands.
+    comma: whether commas separate columns. If so, a comma in a number of four digits separates thousands.
     """
 
     header: list[str] | None
@@ -43,7 +43,7 @@ class Sheet:
 
 
 def read(config: dict, told: list[str]) -> Sheet:
-    """The cells of the file at a set's ``path``. told: gets what was assumed. Raises UserError where it is no table."""
+    """The cells of the file at a set's ``path``. told: gets the assumptions. Raises UserError if it is not a table."""
     path = config["path"]
     try:
         with open(path, "rb") as file:
@@ -53,7 +53,7 @@ def read(config: dict, told: list[str]) -> Sheet:
     for start, form in ((b"PK\3\4", "an Excel workbook or a zip archive"), (b"PAR1", "a Parquet file"),
                         (b"\xd0\xcf\x11\xe0", "an Excel workbook"), (b"\x80", "a pickle")):  # fmt: skip
         if content.startswith(start):
-            raise UserError(f"{path} is {form}, not a table in text; save it as CSV (pandas: frame.to_csv(path))")
+            raise UserError(f"{path} is {form}, not a text table; save it as CSV (pandas: frame.to_csv(path))")
     text = _decoded(content, config, told)
     if text.lstrip()[:1] in ("{", "["):
         return _from_json(text, path)
@@ -65,7 +65,7 @@ def _decoded(content: bytes, config: dict, told: list[str]) -> str:
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     if not (stated or marked) and (zeros := content[:1000].count(0)):
         if zeros < len(content[:1000]) / 4:
-            raise UserError(f"{config['path']} is not a table in text: it holds bytes that are 0")
+            raise UserError(f"{config['path']} is not a text table: it contains zero bytes")
         marked = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     for name in (stated,) if stated else (marked,) if marked else ("utf-8", _fitting_encoding(content, config)):
         try:
@@ -77,13 +77,15 @@ def _decoded(content: bytes, config: dict, told: list[str]) -> str:
             words = f"there is no encoding {quoted(name)}; utf-8, cp1252 and utf-16 are usual"
             raise UserError(f"{config['path']}: {words}") from None
         if name not in ("utf-8", "utf-8-sig", stated):
-            told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: says another)")
+            told.append(f"it is {'' if marked else 'not in UTF-8 and '}read as {name} (encoding: sets another)")
         return text
-    raise UserError(f"{config['path']} is not a text in {name}: {problem}; encoding: cp1252, say, states another")
+    raise UserError(
+        f"{config['path']} is not {name} text: {problem}; encoding: sets another, for example encoding: cp1252"
+    )
 
 
 def _fitting_encoding(content: bytes, config: dict) -> str:
-    """The first encoding in which the files are found that the odd lines name; else that of Windows in the West."""
+    """The first encoding with which the files named in the lines that are not ASCII are found; else Windows-1252."""
     folder = os.path.dirname(config["path"])
     odd = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE]
     best, most = ENCODINGS[0], 0
@@ -102,7 +104,7 @@ def _fitting_encoding(content: bytes, config: dict) -> str:
 
 
 def _from_text(text: str, config: dict, told: list[str]) -> Sheet:
-    stated = re.match(r"sep=(.)\r?\n", text)  # a first line for Excel
+    stated = re.match(r"sep=(.)\r?\n", text)  # a first line that Excel reads
     text = text[stated.end() :] if stated else text
     delimiter = stated[1] if stated else _delimiter(text, config)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -113,7 +115,7 @@ def _from_text(text: str, config: dict, told: list[str]) -> Sheet:
     except csv.Error as error:
         raise UserError(f"{config['path']} is not a CSV file: {error}") from error
     if delimiter != ",":
-        told.append(f"columns are parted by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
+        told.append(f"columns are separated by {({' ': 'spaces', chr(9): 'tabs'}).get(delimiter, delimiter)}")
     if not lines:
         raise UserError(f"{config['path']} is empty")
     first = [cell.strip() for cell in lines[0][1]]
@@ -123,7 +125,7 @@ def _from_text(text: str, config: dict, told: list[str]) -> Sheet:
 
 
 def _delimiter(text: str, config: dict) -> str:
-    """The one under which the first line has the columns that the config names; else what clevercsv makes of it."""
+    """The delimiter with which the first line has the columns that the config names; else clevercsv's guess."""
     head = "\n".join(text[:_HEAD].splitlines()[:_SAMPLE])
     first = head.partition("\n")[0]
     wanted = plain(config["path_column"]) if isinstance(config["path_column"], str) else None
@@ -142,7 +144,7 @@ def _delimiter(text: str, config: dict) -> str:
 
 
 def _closed(text: str, delimiter: str, path: str) -> None:
-    """Raise UserError where a quotation mark is never closed, so that the last cell holds all the lines from there."""
+    """Raises UserError if a quotation mark is not closed, so that the last cell holds all following lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     line = 1
     try:
@@ -150,11 +152,11 @@ def _closed(text: str, delimiter: str, path: str) -> None:
             line = reader.line_num + 1
     except csv.Error as error:
         if "unexpected end" in str(error):
-            raise UserError(f"{path}, line {line}: a quotation mark is opened and never closed") from None
+            raise UserError(f"{path}, line {line}: a quotation mark is not closed") from None
 
 
 def _from_json(text: str, path: str) -> Sheet:
-    """Lines of JSON objects, such as metadata.jsonl, or one list of them."""
+    """Lines of JSON objects, as in metadata.jsonl, or one list of them."""
     try:
         whole = text.lstrip().startswith("[")
         numbered = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -163,11 +165,11 @@ def _from_json(text: str, path: str) -> Sheet:
         cells = [(i, [_cell(entry.get(key)) for key in header]) for i, entry in entries]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{path} is not a table: its JSON is not one object a line, nor a list of objects ({error})"
+            f"{path} is not a table: its JSON is neither one object per line nor a list of objects ({error})"
         ) from None
     if len(entries) == 1 and all(isinstance(value, dict | list) for value in entries[0][1].values()):  # COCO, pandas
         raise UserError(
-            f"{path} is one JSON object of lists, not one object a picture; write such lines (pandas: "
+            f"{path} is one JSON object of lists, not one object per picture; write one line per picture (pandas: "
             "frame.to_json(path, orient='records', lines=True))"
         )
     return Sheet([visible(key) for key in header], cells)
@@ -180,7 +182,7 @@ def _cell(value) -> str:
 
 
 def names_a_picture(cells: Sequence[str]) -> bool:
-    """Is one of these cells the path of a picture, rather than a title?"""
+    """Whether one of these cells is the path of a picture, rather than a title."""
     return any(
         os.path.splitext(cell.strip())[1].lower() in decoding.ENDINGS | decoding.HEIC | decoding.LEFT_OUT.keys()
         for cell in cells

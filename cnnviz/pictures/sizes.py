@@ -1,4 +1,4 @@
-"""The size of a set's pictures where they are all of one small size: what a network was most likely trained on."""
+"""Size of a set's pictures if they all have one small size, which most likely is the training size."""
 
 import os
 from pathlib import Path
@@ -10,15 +10,17 @@ from cnnviz.pictures import decoding, listing
 from cnnviz.pictures.paths import root_of
 
 SMALL = 96  # pixels
-LARGEST = 16 * 2**20  # bytes of a file that is read whole: SMALL × SMALL pixels of 8 bytes in more than 200 channels
-MOST = 8  # pictures whose headers are read, spread over the set
+LARGEST = (
+    16 * 2**20
+)  # largest file, in bytes, that is read in full: SMALL × SMALL pixels of 8 bytes in over 200 channels
+MOST = 8  # number of pictures whose headers are read, spread over the set
 
 
 def common(config: dict) -> tuple[int, int] | None:
-    """(height, width) of a set's pictures if some of them, spread over the set, are all of one small size, else None.
+    """(height, width) of a set's pictures if a sample of them has one small size, else None.
 
-    Reads headers, and of TIFF files and arrays, whose headers do not tell their axes, small ones whole, so this is
-    quick. Where a loader makes pictures of files it is not known.
+    It reads headers only. Small TIFF files and arrays are read in full, since their headers do not state their axes.
+    With a loader the size is not known.
     """
     if config["kind"] == "demo":
         return 64, 64
@@ -32,7 +34,7 @@ def common(config: dict) -> tuple[int, int] | None:
 
 
 def of_file(path: str) -> tuple[int, int] | None:
-    """(height, width) of the upright picture in a file; None where it cannot be told."""
+    """(height, width) of the upright picture in a file, or None if unknown."""
     try:
         decoding.regular(Path(path))
         if path.lower().endswith((".npy", ".tif", ".tiff")) and os.path.getsize(path) <= LARGEST:
@@ -43,12 +45,12 @@ def of_file(path: str) -> tuple[int, int] | None:
             return height, width
         with Image.open(path) as picture:
             width, height = picture.size
-            turned = picture.getexif().get(0x0112, 1) > 4  # EXIF: on its side
-    except Exception:  # what is wrong with pictures is said where they are listed
+            turned = picture.getexif().get(0x0112, 1) > 4  # EXIF: rotated by 90°
+    except Exception:  # errors of pictures are reported with their listing
         return None
     return (width, height) if turned else (height, width)
 
 
 def alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two sizes have one shape: a mask may be smaller than its picture, and is then rounded to pixels."""
+    """Whether two sizes have the same aspect ratio: a mask may be smaller than its picture, rounded to pixels."""
     return abs(a[0] * b[1] - a[1] * b[0]) <= (0.02 * max(a) + 1) * b[1]

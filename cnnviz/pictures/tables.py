@@ -1,6 +1,7 @@
-"""A table of pictures: a text file with a row for each, in whatever form it was written. What is assumed is told.
+"""A table of pictures: a text file with a row for each, in any format. Assumptions are reported.
 
-To read one more column: a key in ``COLUMNS`` (and in the config's schema), a field of :class:`Row`, a line in ``_row``.
+To read another column, add a key to ``COLUMNS`` (and to the config's schema), a field to :class:`Row`, and a line to
+``_row``.
 """
 
 import math
@@ -20,9 +21,9 @@ _BINARY = {"0": False, "1": True, "-1": False, "": False, "false": False, "true"
 
 
 def read(config: dict) -> tuple[list[Row], tuple[str, ...], list[str]]:
-    """Rows in the table's order, those of one picture joined; names of the classes in order; and what was assumed.
+    """Rows in the table's order, those of one picture joined; names of the classes in order; and the assumptions.
 
-    Raises UserError saying what is wrong and what is valid.
+    Raises UserError with the problem and what is valid.
     """
     path, told = config["path"], []
     sheet = sheets.read(config, told)
@@ -81,7 +82,7 @@ def _row(cells, labels, at, boxes, places: Places, where: str, config: dict) -> 
 
 
 def _columns(sheet: Sheet, config: dict, told: list[str]) -> tuple[dict[str, int], list[int]]:
-    """Key → place of its column; and the places of columns of 0 and 1, one a class, where those say the labels."""
+    """Key → index of its column; and the indices of columns of 0 and 1, one per class, if these are the labels."""
     wanted = {key: config.get(f"{key}_column") for key in COLUMNS}
     listed = wanted["label"] if isinstance(wanted["label"], list) else None
     at = {}
@@ -91,7 +92,7 @@ def _columns(sheet: Sheet, config: dict, told: list[str]) -> tuple[dict[str, int
         place = _place(sheet, column, key, config, told)
         without = column == "label" and (config.get("target_columns") or config.get("mask_column"))
         if key == "label" and without and _called(sheet, column, config) is None:
-            continue  # values and label maps need no classes beside them
+            continue  # values and label maps need no classes
         if place is None and key == "label":
             return _guessed_labels(sheet, at, wanted["label"], config, told)
         if place is None:
@@ -103,7 +104,7 @@ def _columns(sheet: Sheet, config: dict, told: list[str]) -> tuple[dict[str, int
 def _guessed_labels(
     sheet: Sheet, at: dict, column: str, config: dict, told: list[str]
 ) -> tuple[dict[str, int], list[int]]:
-    """Where no column is called so: the only other one, or all others if they hold 0 and 1."""
+    """The label columns if none has that name: the only other column, or all others if they hold 0 and 1."""
     others = [c for c in range(len(sheet.header or sheet.lines[0][1])) if c != at["path"]]
     if column == "label" and config.get("target_columns"):
         return at, []
@@ -116,22 +117,20 @@ def _guessed_labels(
     if len(others) == 1:
         title = _title(sheet, others[0])
         if len({"".join(cells[others[0] : others[0] + 1]) for _, cells in sheet.lines}) > max(2, len(sheet.lines) / 2):
-            told.append(
-                f"{title!r} has too many values to be the classes (label_column: {title} takes them all the same)"
-            )
+            told.append(f"{title!r} has too many values to be the classes (label_column: {title} uses them anyway)")
             return at, []
-        told.append(f"the column {title!r} is taken for the labels")
+        told.append(f"the column {title!r} is assumed to hold the labels")
         return at | {"label": others[0]}, []
     cells = [[cells[c].strip() if c < len(cells) else "" for c in others] for _, cells in sheet.lines]
     if all(_binary(cell) in _BINARY for row in cells for cell in row):
         titles = ", ".join(_title(sheet, c) for c in others[:8]) + (", …" if len(others) > 8 else "")
-        told.append(f"{len(others)} columns of 0 and 1 are taken for the classes: {titles}")
+        told.append(f"{len(others)} columns of 0 and 1 are assumed to be the classes: {titles}")
         return at, others
     raise _no_column(sheet, column, config)
 
 
 def _place(sheet: Sheet, column: str | int, key: str, config: dict, told: list[str]) -> int | None:
-    """Where the column stands that the config calls so, or that is usually called so; None where it does not."""
+    """Index of the column with the config's name, or with a common other name, or None."""
     if sheet.header is None and isinstance(column, str):
         return _without_header(sheet, column, key, config, told)
     place = _called(sheet, column, config)
@@ -139,7 +138,7 @@ def _place(sheet: Sheet, column: str | int, key: str, config: dict, told: list[s
         for name in USUAL.get(key, ()):
             matching = [c for c, title in enumerate(sheet.header) if plain(title) == name]
             if matching:
-                told.append(f"the column {sheet.header[matching[0]]!r} is taken for {key}_column")
+                told.append(f"the column {sheet.header[matching[0]]!r} is used as {key}_column")
                 return matching[0]
     return place
 
@@ -153,7 +152,7 @@ def _called(sheet: Sheet, column: str | int, config: dict) -> int | None:
     ):
         if len(matching) > 1:
             raise UserError(
-                f"{config['path']}: {len(matching)} columns are called {column!r}; say which by its number, counted "
+                f"{config['path']}: {len(matching)} columns are called {column!r}; give the number of one, counted "
                 f"from 0: {' or '.join(map(str, matching))}"
             )
         if matching:
@@ -162,7 +161,7 @@ def _called(sheet: Sheet, column: str | int, config: dict) -> int | None:
 
 
 def _without_header(sheet: Sheet, column: str, key: str, config: dict, told: list[str]) -> int | None:
-    """In a table without titles, of two columns at most, the path is what looks like one."""
+    """In a table without titles and with at most two columns, the path is the column that looks like one."""
     first = sheet.lines[0][1]
     paths = [c for c, cell in enumerate(first) if names_a_picture([cell])]
     if len(first) > 2 or len(paths) != 1 or key not in ("path", "label"):
@@ -221,7 +220,7 @@ def _labels(
     ]
     gone = Counter(part for parts in parted for part in parts if part and part in none)
     for word, count in gone.most_common(3):
-        told.append(f"the label {word!r} ({count} ×) counts as none (missing_labels: [] makes it a class)")
+        told.append(f"the label {word!r} ({count} ×) counts as missing (missing_labels: [] makes it a class)")
     kept = [[part for part in parts if part and part not in none] for parts in parted]
     whole = [part for parts in kept for part in parts]
     if whole and all(re.fullmatch(r"[+-]?\d+[.,]0+", part, re.ASCII) for part in whole):
@@ -236,7 +235,7 @@ def _hot(sheet: Sheet, cells: list[str], columns: Iterable[int], where: str) -> 
         cell = _binary(cells[c] if c < len(cells) else "")
         if cell not in _BINARY:
             raise UserError(
-                f"{where}: the column {_title(sheet, c)!r} says {cells[c]!r}; a column for a class says 0 or 1"
+                f"{where}: the column {_title(sheet, c)!r} has {cells[c]!r}; the column of a class has 0 or 1"
             )
         if _BINARY[cell]:
             found.append(_title(sheet, c))
@@ -244,11 +243,11 @@ def _hot(sheet: Sheet, cells: list[str], columns: Iterable[int], where: str) -> 
 
 
 def _binary(cell: str) -> str:
-    return re.sub(r"[.,]0+$", "", cell.strip().casefold())  # a spreadsheet's decimal comma counts as a point
+    return re.sub(r"[.,]0+$", "", cell.strip().casefold())  # a spreadsheet's decimal comma is read as a point
 
 
 def _value(cell: str, where: str, comma: bool) -> float | None:
-    """The number in a cell, None where it holds none: 1234.5, 1,234.5 and, as in German, 1.234,5 or 1234,5."""
+    """The number in a cell, None if there is none: 1234.5, 1,234.5 and, as in German, 1.234,5 or 1234,5."""
     text = cell.strip().replace("\N{MINUS SIGN}", "-")
     if text.casefold() in ("", "nan", "na", "n/a", "none", "null", "-"):
         return None
@@ -257,12 +256,12 @@ def _value(cell: str, where: str, comma: bool) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(f"{where}: {text!r} is no number; leave the cell empty where the value is not known")
+        raise UserError(f"{where}: {text!r} is not a number; leave the cell empty if the value is not known")
     return value
 
 
 def _plain_number(text: str, comma: bool) -> str:
-    """A number as people write it → as Python reads it. comma: see sheets.Sheet."""
+    """A number in common spelling → in Python's. comma: see sheets.Sheet."""
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text) and (comma or "." in text or text.count(",") > 1):
         return text.replace(",", "")
     if re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d+", text) or re.fullmatch(r"-?\d{1,3}(\.\d{3}){2,}", text):

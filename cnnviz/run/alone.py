@@ -1,9 +1,9 @@
-"""One run at a time for each folder of results, and no lock left behind by a run that was killed.
+"""Allows one run at a time for each results folder, and removes locks of killed runs.
 
-Snakemake's own lock is a file with the names of what a run makes and reads. It stays when the run is killed, and goes
-too early when another run in the same working folder, for other results, ends first. So each run also claims its
-results by a lock of the operating system, which ends with the process, however that ends. Where nobody holds the
-claim to what one of Snakemake's locks names, that lock is of a run that is no more, and can go.
+Snakemake's own lock is a file with the names of a run's inputs and outputs. It stays when the run is killed. It is
+removed too early when another run in the same working folder, for other results, ends first. So each run also holds an
+operating system lock on its results, which ends with the process in any case. If no process holds the lock on the
+results named in one of Snakemake's lock files, that file is stale and can be removed.
 """
 
 import atexit
@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 NOTES = Path(".snakemake")
-_NEW = 60  # seconds: a run claims its results just after Snakemake has written its lock
-_held = []  # open for as long as this process lives; no job inherits it
+_NEW = 60  # seconds: a run locks its results just after Snakemake has written its lock file
+_held = []  # stays open until this process ends; jobs do not inherit it
 
 
 def claim(results: str, notes: Path = NOTES) -> bool:
-    """Hold these results until this process ends. False where another run holds them."""
+    """Locks these results until this process ends. Returns False if another run holds them."""
     results = os.path.normpath(results)
     folder = notes / "claims"
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def claim(results: str, notes: Path = NOTES) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a disk without such locks: then all is Snakemake's to say
+    except OSError:  # a disk without such locks: only Snakemake's lock counts
         return True
     _held.append(file)
     file.truncate(0)
@@ -43,9 +43,9 @@ def claim(results: str, notes: Path = NOTES) -> bool:
 
 
 def clear(notes: Path = NOTES) -> None:
-    """Remove Snakemake's locks of runs that are no more.
+    """Removes Snakemake's stale lock files.
 
-    Some shared disks know locks of the system only within one machine, so those of runs on other machines stay.
+    On some shared disks system locks work within one machine only. So lock files of other machines are kept.
     """
     claims = {}
     for path in notes.glob("claims/*"):
@@ -64,7 +64,7 @@ def clear(notes: Path = NOTES) -> None:
 
 def _free(file) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back when the file is closed
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the file is closed
     except OSError:
         return False
     return True

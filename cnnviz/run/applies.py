@@ -1,4 +1,4 @@
-"""Which sections say nothing of a kind of network, and why: in a reader's words, by ``outputs.kind`` of the config."""
+"""Sections that do not apply to a kind of network, and why, in words for readers, by ``outputs.kind`` of the config."""
 
 NOT_FOR = {
     "regression": {
@@ -22,5 +22,5 @@ NOT_FOR = {
 
 
 def why_not(kind: str, section: str) -> str:
-    """Why a section says nothing of a kind of network; "" where it does."""
+    """Why a section does not apply to a kind of network; "" if it does."""
     return NOT_FOR.get(kind, {}).get(section, "")

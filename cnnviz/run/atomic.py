@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""Atomic file replacement: a file has either its old or its new content."""
 
 import glob
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; move it over ``path`` at the end, or remove it after an exception.
+    """Yields a temporary path beside ``path``; moves it to ``path`` at the end, or removes it after an exception.
 
-    A killed or failing job therefore leaves the last good result where it was.
+    So a killed or failed job leaves the last good result unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,16 +23,16 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files only their owner may read
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def sweep(paths: Iterable[str | os.PathLike]) -> None:
-    """Remove what killed writers of the files at ``paths`` left beside them.
+    """Removes temporary files that killed writers of the files at ``paths`` left.
 
-    One that should still be at work, although nobody waits for it any more, then fails instead of replacing the file.
+    If such a writer is still running, although its job was abandoned, it then fails instead of replacing the file.
     """
     for path in map(Path, paths):
         for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
@@ -40,11 +40,11 @@ def sweep(paths: Iterable[str | os.PathLike]) -> None:
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Replace the file at ``path`` by ``content``."""
+    """Replaces the file at ``path`` by ``content``."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: str | os.PathLike, content: str) -> None:
-    """Replace the file at ``path`` by ``content`` in UTF-8."""
+    """Replaces the file at ``path`` by ``content`` in UTF-8."""
     write_bytes(path, content.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""What a run says of a job that failed: a sentence and where its log is, instead of the whole command."""
+"""Reports a failed job by a sentence and the path of its log, instead of the whole command."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ _ENDS = ("error: ", "killed by", "Traceback (most recent call last)", "Fatal Pyt
 
 
 def told_in_a_sentence() -> None:
-    """From here on, Snakemake in this process says so little of a failed job."""
+    """Shortens Snakemake's reports of failed jobs in this process from now on."""
     from snakemake.logging import logger
 
     if not any(isinstance(f, _Sentence) for f in logger.filters):
@@ -27,13 +27,13 @@ class _Sentence(logging.Filter):
 
 
 def sentence(log: Path) -> str:
-    """Which job failed, the error that its log ends with, else its last line; what it said before; where its log is."""
+    """The failed job, its last error or else its log's last line, the lines before, and the path of the log."""
     try:
         text = log.read_bytes().decode("utf-8", "replace").rstrip()
     except OSError:
         text = ""
     lines = [printable(line.rsplit("\r", 1)[-1].strip()) for line in text.split("\n")]
-    told = [line for line in lines if line.startswith("error: ")]  # below it there may be lines to paste
+    told = [line for line in lines if line.startswith("error: ")]  # lines to paste may follow it
     last = (told[-1] if told and not lines[-1].startswith("killed by") else lines[-1]).removeprefix("error: ")[:1000]
     _, _, place = log.with_suffix("").as_posix().rpartition("/logs/")
     job = place.replace(".view", ", its figures").replace("/", " · ")
@@ -42,7 +42,7 @@ def sentence(log: Path) -> str:
 
 
 def _before(text: str) -> list[str]:
-    """The last three lines that a log has before an error, or before its last line; progress bars are none."""
+    """The last three lines of a log before an error, or before its last line, without progress bars."""
     lines = [line for line in text.split("\n")[:-1] if line.strip() and "\r" not in line]
     ends = [i for i, line in enumerate(lines) if line.startswith(_ENDS)]
     return [f"    {printable(line[:200])}" for line in lines[: ends[0] if ends else None][-3:]]

@@ -1,6 +1,6 @@
-"""What has changed since the last run? Hashes of code without its comments, and of files by their content.
+"""Detects changes since the last run, by hashes of code without comments and of files' content.
 
-The Snakefile puts these into ``params:``, so a job runs again when, and only when, what it computes could differ.
+The Snakefile puts these into ``params:``, so a job runs again if, and only if, its result could differ.
 """
 
 import ast
@@ -18,35 +18,35 @@ from pathlib import Path
 
 from cnnviz.errors import UserError
 
-_HOW = Path(__file__).read_bytes()  # what is remembered of a module also depends on how it was read
+_HOW = Path(__file__).read_bytes()  # cached entries of a module also depend on this file's code
 
 
 @functools.cache
 def code_hash(module: str) -> str:
-    """A hash of the syntax trees of ``module`` and of all it imports from this package, directly or not.
+    """Hash of the syntax trees of ``module`` and of everything that it imports from this package, directly or not.
 
     Comments, docstrings and layout do not count. Nothing is imported, so this is fast and needs no torch.
     """
     digest = hashlib.sha256()
-    with _memory():  # commits what was parsed on the way
+    with _memory():  # commits the new cache entries
         for name in sorted(_reachable(module)):
             digest.update(f"{name}\0{_parsed(_source(name))[1]}\0".encode())
     return digest.hexdigest()[:16]
 
 
 def content_hash(path: str | os.PathLike) -> str:
-    """A hash of the bytes at ``path``; see :func:`content_hashes`. Raises UserError where it is no readable file."""
+    """Hash of the bytes at ``path``; see :func:`content_hashes`. Raises UserError if it is not a readable file."""
     found = content_hashes([path])[0]
     if found is None:
-        raise UserError(f"{path} is not a file that can be read")
+        raise UserError(f"{path} is not a readable file")
     return found
 
 
 def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
-    """A hash of the bytes at each path, None where it is no readable file.
+    """Hash of the bytes at each path, None if it is not a readable file.
 
-    They are remembered by (path, size, time of change), so a second call costs one look at each file's status and one
-    question to the memory, also for many thousands.
+    Hashes are cached by (path, size, time of change). So a second call costs one status call per file and one query to
+    the cache, even for many thousands of files.
     """
     paths = [os.path.abspath(path) for path in paths]
     keys = [_key(path) for path in paths]
@@ -57,14 +57,14 @@ def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
     with ThreadPoolExecutor(4) as pool:
         found = {key: digest for key, digest in zip(new, pool.map(_digest, new.values()), strict=True) if digest}
     if found:
-        with memory:  # commits, so that another run need not wait for the end of this one
+        with memory:  # commits, so that another run does not wait for the end of this one
             memory.executemany("insert or replace into content values (?, ?)", found.items())
     known |= found
     return [known.get(key) for key in keys]
 
 
 def imports(path: Path) -> list[tuple[int, str]]:
-    """(level, name) of what the Python file at ``path`` imports, see _imports; nothing where it cannot be read."""
+    """(level, name) of the imports of the Python file at ``path``, see _imports; empty if it cannot be read."""
     with _memory():
         try:
             return _parsed(path)[0]
@@ -73,7 +73,7 @@ def imports(path: Path) -> list[tuple[int, str]]:
 
 
 def source_hash(path: str | os.PathLike) -> str:
-    """A hash of a Python file's code, without comments and docstrings; of its bytes where it is no valid code."""
+    """Hash of a Python file's code, without comments and docstrings; of its bytes if it is not valid code."""
     try:
         with _memory():
             return hashlib.sha256(_parsed(Path(path))[1].encode()).hexdigest()
@@ -82,7 +82,7 @@ def source_hash(path: str | os.PathLike) -> str:
 
 
 def folder_hash(folder: str | os.PathLike) -> str:
-    """A hash of the names and bytes of all files below ``folder``."""
+    """Hash of the names and bytes of all files below ``folder``."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     hashed = zip(files, content_hashes(files), strict=True)
     return hashlib.sha256("".join(f"{p}\0{digest}\0" for p, digest in hashed).encode()).hexdigest()[:16]
@@ -91,11 +91,11 @@ def folder_hash(folder: str | os.PathLike) -> str:
 def _key(path: str) -> str | None:
     try:
         status = os.stat(path)
-    except (OSError, ValueError):  # not there, or a name that no file can have
+    except (OSError, ValueError):  # missing, or not a valid file name
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    name = path.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are no text
+    name = path.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are not UTF-8
     return f"{name}|{status.st_size}|{status.st_mtime_ns}"
 
 
@@ -109,7 +109,7 @@ def _digest(path: str) -> str | None:
 
 @functools.cache
 def _memory() -> sqlite3.Connection:
-    """What is remembered between runs. It sits with Snakemake's own notes and may be deleted at any time."""
+    """The cache between runs. It is beside Snakemake's metadata and may be deleted at any time."""
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     memory = sqlite3.connect(folder / "content-hashes.sqlite", timeout=30)
@@ -131,17 +131,17 @@ def _reachable(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found and _source(name).is_file():
             found.add(name)
-            # not the package itself, which holds its version: a new one alone must compute nothing again
+            # without the package itself, which holds the version: a new version alone must not rerun anything
             waiting.extend(n for level, n in _parsed(_source(name))[0] if not level and n.startswith("cnnviz."))
     return found
 
 
 @functools.cache
 def _parsed(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """What the module at ``path`` imports, see :func:`_imports`, and its code without comments and docstrings.
+    """The imports of the module at ``path``, see :func:`_imports`, and its code without comments and docstrings.
 
-    Parsing a hundred modules takes longer than everything else Snakemake does before it says that nothing is to be
-    done, so it is remembered, by the file's content, this file's and the version of Python.
+    Parsing a hundred modules takes longer than all of Snakemake's planning. So the result is cached by the file's
+    content, this file's content and the version of Python.
     """
     source, how = path.read_bytes(), _HOW
     key = hashlib.sha256(b"\0".join([source, how, sys.version.encode()])).hexdigest()
@@ -154,7 +154,7 @@ def _parsed(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _imports(tree: ast.Module) -> list[tuple[int, str]]:
-    """(level, name) of all that may be a module: level 0 is absolute, 1 the module's own package, and so on."""
+    """(level, name) of every import that may be a module: level 0 is absolute, 1 the module's package, and so on."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -173,4 +173,4 @@ def _stripped(tree: ast.Module) -> str:
             node, clean=False
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)  # steadier from one Python version to the next than ast.dump
+    return ast.unparse(tree)  # more stable across Python versions than ast.dump

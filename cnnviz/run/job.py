@@ -1,6 +1,6 @@
-"""How a compute job is called: ``python -m cnnviz.family.technique --job JSON --input name=path … --output path``.
+"""Command line of a compute job: ``python -m cnnviz.family.technique --job JSON --input name=path … --output path``.
 
-The Snakefile writes the command; this reads it, and turns errors that a user can mend into one plain message.
+The Snakefile writes the command. This module parses it, and turns errors that a user can fix into one plain message.
 """
 
 import argparse
@@ -25,12 +25,12 @@ PACKAGES = ("numpy", "scipy", "sklearn", "skimage", "openTSNE", "PIL", "torch", 
 
 @dataclass(frozen=True)
 class Job:
-    """One technique on one model.
+    """One job: one technique on one model.
 
     model_id, section: ids of the config. model, image_set: their config blocks. parameters: the section's config block.
-    seed: the config's seed; everything random is derived from it by :meth:`seed_for`.
-    inputs: name → path of the files this job reads. outputs: name → path of those it leaves.
-    code: hash of the code that computes, for provenance. check: config values to check and not to depend on.
+    seed: the config's seed; all random numbers derive from it by :meth:`seed_for`. inputs: name → path of the files
+    that the job reads. outputs: name → path of the files that it writes. code: hash of the computing code, for
+    provenance. check: config values that are checked and do not affect the result.
     """
 
     model_id: str
@@ -47,16 +47,16 @@ class Job:
     check: dict = field(default_factory=dict)
 
     def seed_for(self, *item: str | int) -> int:
-        """A seed for one item (a class, a picture, …) that depends on no loop and no shard, in 0 … 2**63 - 1."""
+        """Seed for one item (a class, a picture, …), in 0 … 2**63 - 1. It does not depend on loops or shards."""
         text = json.dumps([self.seed, self.model_id, self.section, *item])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def write(
         self, arrays: dict, *, numbers: dict | None = None, not_applicable: str = "", provenance: dict | None = None
     ) -> None:
-        """Leave the result at the output named ``result``. ``not_applicable`` says why there is nothing to show."""
+        """Writes the result to the output named ``result``. ``not_applicable``: why there is nothing to show."""
         status = "not_applicable" if not_applicable else "ok"
-        # what loads no network runs on the CPU
+        # jobs that load no network run on the CPU
         made_by = {"code": self.code, "version": f"cnnviz {__version__}", "packages": packages(), "device": "cpu"}
         provenance = made_by | (provenance or {})
         result = Result(arrays, status, not_applicable, numbers or {}, self.parameters, self.seed, provenance)
@@ -64,14 +64,14 @@ class Job:
 
 
 def packages() -> str:
-    """The versions of Python and of those packages that this process has computed with."""
+    """Versions of Python and of the packages that this process has used."""
     named = {name: module for name in PACKAGES if (module := sys.modules.get(name))}
     versions = [f"{name} {module.__version__}" for name, module in named.items()]
     return ", ".join([f"Python {platform.python_version()}", *versions])
 
 
 def run(technique: Callable[[Job], None]) -> None:
-    """Read the command line and do the job. Exits with 1 and one plain message where the user can mend it."""
+    """Parses the command line and runs the job. Exits with 1 and one plain message if the user can fix the error."""
     parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").split("\n")[0])
     parser.add_argument("--job", type=json.loads, required=True, help="ids, config blocks and seed, as JSON")
     parser.add_argument("--code", default="", help="hash of the code, for provenance")
@@ -102,7 +102,7 @@ def run(technique: Callable[[Job], None]) -> None:
 
 
 def perform(technique: Callable[[Job], None], job: Job) -> None:
-    """Do the job; where the technique does not apply to the network, leave a result that says why."""
+    """Runs the job. If the technique does not apply to the network, the result holds the reason."""
     try:
         if reason := why_not(job.model.get("outputs", {}).get("kind", ""), job.section):
             raise NotApplicable(reason)

@@ -1,8 +1,8 @@
-"""What was lost is made first, and only then is it decided what else has to run.
+"""Makes missing files first, and only then decides which jobs to rerun.
 
-Snakemake decides before anything is made. Of a lost file everything that was ever computed from it would run again,
-although the file comes back with the same bytes. Once it is back, Snakemake itself compares it, by checksum, with what
-each result was made from; what is larger than ``--max-checksum-file-size`` counts as another.
+Snakemake decides before any job runs. If a file is missing, it would rerun everything that was computed from that file,
+although the file's content is the same when it is made again. After it is made, Snakemake compares its checksum with
+the one stored for each result. A file larger than ``--max-checksum-file-size`` counts as changed.
 """
 
 import ctypes
@@ -12,19 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-TRIED = "CNNVIZ_MADE_FIRST"  # the run that goes on then knows what has been tried: it tries once more, with all else
+TRIED = "CNNVIZ_MADE_FIRST"  # the restarted run reads here which files were tried, and does not retry them first
 
 
 def lost(dag, persistence) -> list[str]:
-    """Missing files whose job has left what other results were made from that still stand; the first of them.
+    """Sorted missing files that other existing results were computed from.
 
-    Not those that are themselves made from another one of them: whether they are to be made turns out then.
+    A file that depends on another missing file is left out: whether it must be made is decided afterwards.
     """
     gone: dict = {}
     for job in dag.needrun_jobs():
         if job.output and dag.reason(job).derived and all(Path(path).exists() for path in job.output):
             for maker, paths in dag.dependencies[job].items():
-                # without a note of what it was made from, a result would be made again anyhow
+                # without stored checksums of its inputs, a result is made again anyway
                 noted = not any(None in persistence.input_checksums(job, path) for path in paths)
                 if noted and not dag.reason(maker).params_changed:
                     gone[maker] = {path for path in maker.output if not Path(path).exists()}
@@ -34,9 +34,9 @@ def lost(dag, persistence) -> list[str]:
 
 
 def make_first(workflow) -> None:
-    """Make the lost files and begin anew, in this very process, with the same command; return if nothing is lost.
+    """Makes the missing files and restarts the same command in this process; returns if no file is missing.
 
-    For ``onstart:``, where all is decided and nothing done; dry runs and the like do not come there.
+    For ``onstart:``, after all decisions and before any job. Dry runs do not call it.
     """
     if workflow.touch or not workflow.is_main_process:
         return
@@ -47,7 +47,7 @@ def make_first(workflow) -> None:
     some = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     print(f"Lost: {some}. Made first; what depends on that runs only if it comes back as something else.", flush=True)
     snakemake = [sys.executable, "-m", "snakemake"]
-    # this process holds the lock, and the run that goes on has the last word on what failed
+    # this process holds the lock, and the restarted run reports what failed
     making = subprocess.Popen(
         [*snakemake, "--until", *paths, "--nolock", "--no-hooks", *sys.argv[1:]], preexec_fn=_end_with_the_other
     )
@@ -63,6 +63,6 @@ def make_first(workflow) -> None:
 
 
 def _end_with_the_other() -> None:
-    """Let this process be killed when the one that started it is: else it would go on without a lock."""
+    """Kills this process when its parent process is killed. Otherwise it would continue without a lock."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, see prctl(2)

@@ -1,7 +1,7 @@
-"""What a compute job leaves: arrays, numbers, parameters and seed, in one file that is replaced atomically.
+"""The result of a compute job: arrays, numbers, parameters and seed, in one file that is replaced atomically.
 
-A result is a compressed ``.npz`` whose entry ``meta`` is JSON. The same input gives the same bytes: seconds, memory
-and hosts are Snakemake's ``benchmark:`` files, not part of it.
+A result is a compressed ``.npz`` whose entry ``meta`` is JSON. The same input gives the same bytes: seconds, memory and
+hosts are in Snakemake's ``benchmark:`` files.
 """
 
 import json
@@ -18,13 +18,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Result:
-    """One technique on one model.
+    """Result of one technique on one model.
 
-    arrays: name → array, as the technique's docstring describes them.
-    status: "ok", or "not_applicable" with the ``reason`` in words a reader of the gallery understands.
-    numbers: name → JSON value: small results, such as accuracies and objective values.
-    parameters: the technique's config block, as it was used. seed: the seed everything random was derived from.
-    provenance: code (a hash), version (of cnnviz), packages (their versions), device, checkpoint (names and hashes).
+    arrays: name → array, as described in the technique's docstring. status: "ok", or "not_applicable" with a ``reason``
+    for readers of the gallery. numbers: name → JSON value: small results, such as accuracies and objective values.
+    parameters: the technique's config block, as it was used. seed: the seed of all random numbers. provenance: code (a
+    hash), version (of cnnviz), packages (their versions), device, checkpoint (names and hashes).
     """
 
     arrays: dict[str, np.ndarray]
@@ -37,15 +36,15 @@ class Result:
 
 
 def inherited(result: Result, name: str) -> dict:
-    """For the provenance of a result made from ``result``: its device, its checkpoint, and its code under ``name``."""
+    """Provenance of a result made from ``result``: its device, its checkpoint, and its code under ``name``."""
     own = ("code", "version", "packages")
     return {key: v for key, v in result.provenance.items() if key not in own} | {name: result.provenance["code"]}
 
 
 def write(path: str | os.PathLike, result: Result) -> None:
-    """Replace the file at ``path`` by ``result``. Raises ValueError for an array named ``meta`` or holding objects."""
+    """Replaces the file at ``path`` by ``result``. Raises ValueError for an array named ``meta`` or with objects."""
     if "meta" in result.arrays:
-        raise ValueError("'meta' is taken: it holds the result's JSON part")
+        raise ValueError("'meta' is reserved for the result's JSON part")
     for name, array in result.arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise ValueError(f"array '{name}' holds Python objects; results hold numbers and fixed-width strings")
@@ -64,7 +63,7 @@ def write(path: str | os.PathLike, result: Result) -> None:
 
 
 def read(path: str | os.PathLike) -> Result:
-    """Read a result. Arrays are read into memory. Raises ValueError for another schema version."""
+    """Reads a result, with its arrays in memory. Raises ValueError for another schema version."""
     with np.load(Path(path), allow_pickle=False) as file:
         meta = json.loads(str(file["meta"]))
         if meta["schema"] != SCHEMA:

@@ -1,7 +1,7 @@
 """The user's own Python code that a config names: ``file.py:function`` or ``module:function``.
 
-:func:`function` runs it as it would run beside its siblings, inside its package or its ``src/`` layout. :func:`files`
-lists, without running anything, what it imports of the user's own files, since a change of those computes anew.
+:func:`function` runs it as it would run beside its neighbouring files, inside its package or its ``src/`` layout.
+:func:`files` lists the user's own files that it imports, without running anything. A change of these reruns its jobs.
 """
 
 import contextlib
@@ -22,17 +22,23 @@ from types import ModuleType
 from cnnviz.errors import UserError, in_a_line, unknown
 from cnnviz.run.fingerprint import imports
 
-_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", "requirements.txt")  # of a project's top folder
-_ABOVE = 3  # folders that are looked through where there is none of these
+_MARKS = (
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    ".git",
+    "requirements.txt",
+)  # files that mark a project's top folder
+_ABOVE = 3  # number of parent folders to search if there is no such file
 _INSTALLED = {os.path.realpath(sysconfig.get_paths()[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
 
 
-_ALONE = threading.RLock()  # what it sets is the process's
+_ALONE = threading.RLock()  # guards the state of the process that it sets
 
 
 @dataclass(frozen=True)
 class Module:
-    """A Python file. name: dotted, as it is imported. root: the folder in which the first part of that name is."""
+    """A Python file. name: its dotted import name. root: the folder of the first part of that name."""
 
     name: str
     file: Path
@@ -40,14 +46,14 @@ class Module:
 
     @property
     def package(self) -> str:
-        """What its relative imports start from."""
+        """The package that its relative imports refer to."""
         return self.name if self.file.name == "__init__.py" else self.name.rpartition(".")[0]
 
 
 def located(place: str, where: str) -> tuple[Module, str]:
     """The module of ``file.py:function`` or ``module:function``, and the function's name. Nothing is run.
 
-    where: the key that names it. Raises UserError where there is no such module.
+    where: the config key with this value. Raises UserError if there is no such module.
     """
     path, _, name = place.rpartition(":")
     if path.endswith(".py"):
@@ -55,7 +61,7 @@ def located(place: str, where: str) -> tuple[Module, str]:
     top, *parts = path.split(".")
     with contextlib.suppress(ImportError, ValueError, AttributeError):
         found = importlib.util.find_spec(top)
-        for i, _ in enumerate(parts, 2):  # find_spec itself would run the packages above
+        for i, _ in enumerate(parts, 2):  # find_spec itself would run the parent packages
             folders = found.submodule_search_locations
             found = importlib.machinery.PathFinder.find_spec(".".join(path.split(".")[:i]), folders)
         if found and found.origin and found.origin.endswith(".py"):
@@ -71,7 +77,7 @@ def located(place: str, where: str) -> tuple[Module, str]:
 
 
 def _of_file(file: Path) -> Module:
-    """``file`` inside its package: as far up as there is an ``__init__.py``, or as its relative imports reach."""
+    """``file`` inside its package: up to the last folder with an ``__init__.py``, or as its relative imports need."""
     depth = max((level for level, _ in imports(file)), default=0)
     root, parts = file.parent, [] if file.name == "__init__.py" else [file.stem]
     while root != root.parent and (os.path.isfile(root / "__init__.py") or depth > 0):
@@ -81,7 +87,7 @@ def _of_file(file: Path) -> Module:
 
 
 def _below(folders: list[Path], name: str) -> Module | None:
-    """The module of that dotted name in the first of the folders that has it."""
+    """The module of that dotted name in the first folder that has it."""
     for folder in folders:
         *packages, last = name.split(".")
         inside = folder.joinpath(*packages)
@@ -92,9 +98,9 @@ def _below(folders: list[Path], name: str) -> Module | None:
 
 
 def files(place: str) -> list[str]:
-    """The user's own files that ``place`` is made of: its module's, and those that this imports, directly or not.
+    """The user's own files of ``place``: its module's, and those that it imports, directly or not.
 
-    Relative paths where ``place`` is one. What is installed does not count; none where ``place`` cannot be found.
+    Paths are relative if ``place`` is. Installed files do not count. The list is empty if ``place`` cannot be found.
     """
     try:
         reached = _reached(located(place, "")[0])
@@ -106,8 +112,8 @@ def files(place: str) -> list[str]:
 
 @functools.cache
 def _reached(start: Module) -> tuple[Module, ...]:
-    """``start`` and the modules of the user's own that it imports, directly or not, and the packages around them."""
-    if _installed(start.file) or start.name.startswith("cnnviz."):  # the demo's, whose package holds the version
+    """``start``, the user's own modules that it imports, directly or not, and their parent packages."""
+    if _installed(start.file) or start.name.startswith("cnnviz."):  # the demo's code, whose package holds the version
         return (start,)
     folders = _folders(start)
     found: dict[str, Module] = {}
@@ -117,7 +123,7 @@ def _reached(start: Module) -> tuple[Module, ...]:
         if module.name in found:
             continue
         found[module.name] = module
-        for level, name in [(0, module.package), *imports(module.file)]:  # a package is run before what is in it
+        for level, name in [(0, module.package), *imports(module.file)]:  # a package runs before its modules
             places = [module.root] if level else _places(name.split(".")[0], start, folders)
             if level:
                 around = module.package.split(".") if module.package else []
@@ -130,7 +136,7 @@ def _reached(start: Module) -> tuple[Module, ...]:
 
 
 def _folders(start: Module) -> list[Path]:
-    """Where the absolute imports of ``start`` may be: beside it, as a script's are, then up to its project's top."""
+    """Folders for the absolute imports of ``start``: its own, as for a script, then up to its project's top folder."""
     above = [start.root, *start.root.parents]
     top = next((i for i, folder in enumerate(above) if any(os.path.exists(folder / mark) for mark in _MARKS)), _ABOVE)
     found = [inner for folder in above[: top + 1] for inner in (folder, folder / "src")]
@@ -138,7 +144,7 @@ def _folders(start: Module) -> list[Path]:
 
 
 def _places(top: str, start: Module, folders: list[Path]) -> list[Path]:
-    """The folders in which the user's own module of that first name may be; none for Python's and installed ones."""
+    """Folders that may hold the user's module of that first name; none for Python's and installed modules."""
     if top == start.name.split(".")[0]:
         return [start.root]
     if not top or top in sys.stdlib_module_names or top == "cnnviz":
@@ -163,10 +169,10 @@ def _installed(file: str | os.PathLike) -> bool:
 
 
 def function(place: str, where: str) -> Callable:
-    """What ``place`` names. Its module is run, as it is now, and what it imports of the user's own.
+    """The function that ``place`` names. Its module is run in its current version, with the user's files it imports.
 
-    Two projects may have files of one name: those of the one that was asked for last are what that name means. Raises
-    UserError for whatever the code raises, and where there is no such function.
+    Two projects may have files of one name. That name then refers to the project that was requested last. Raises
+    UserError for any error of the code, and if there is no such function.
     """
     module, name = located(place, where)
     with guarded(place, where):
@@ -196,36 +202,39 @@ def _loaded(module: Module) -> ModuleType:
     importlib.invalidate_caches()
     top = importlib.util.find_spec(module.name.split(".")[0])
     at = [os.path.dirname(p) for p in (top.origin, *(top.submodule_search_locations or ())) if p] if top else []
-    if str(module.root) in at:  # and not another module of that name
+    if str(module.root) in at:  # and it is this module, not another of that name
         try:
             return importlib.import_module(module.name)
         except Exception:
             if "." not in module.name or any(level for level, _ in imports(module.file)):
-                raise  # else a package around it may be what cannot be imported, and is not needed
+                raise  # otherwise perhaps only a parent package fails, which is not needed
     name = f"cnnviz_user_{module.file.stem}"
     spec = importlib.util.spec_from_file_location(name, module.file)
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look for their module there
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look up their module there
     spec.loader.exec_module(loaded)
     return loaded
 
 
 def _after_python() -> int:
-    """The place in sys.path behind Python's own modules, which stay what they are, and before those installed."""
+    """Index in sys.path after Python's own modules, which keep precedence, and before installed ones."""
     own = os.path.realpath(sysconfig.get_paths()["stdlib"])
     return 1 + max(i for i, p in enumerate(sys.path) if os.path.realpath(p).startswith(own) and "-packages" not in p)
 
 
 @contextlib.contextmanager
 def guarded(place: str, where: str) -> Iterator[None]:
-    """For code of the user's: it sees no command line, may change the folder, warn, print and fail.
+    """Context for the user's code: no command line; it may change the folder, warn, print and fail.
 
-    Raises UserError, in one line, for whatever it raises but Ctrl-C.
+    Raises UserError, in one line, for everything that it raises except Ctrl-C.
     """
     with _ALONE:
         arguments, folder = sys.argv, os.getcwd()
         sys.argv = [place.rpartition(":")[0]]
         try:
-            with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):  # a report is free of both
+            with (
+                warnings.catch_warnings(),
+                contextlib.redirect_stderr(sys.stdout),
+            ):  # keeps warnings and stderr out of the report
                 yield
         except (UserError, KeyboardInterrupt):
             raise
@@ -245,12 +254,12 @@ def _told(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{words}. It is neither installed (uv pip install {error.name.split('.')[0]}) nor beside that file"
     if isinstance(error, FileNotFoundError) and error.filename and not os.path.isabs(str(error.filename)):
-        words += f". Relative paths are looked for in {os.getcwd()}; write Path(__file__).parent / {error.filename!r}"
+        words += f". Relative paths are relative to {os.getcwd()}; write Path(__file__).parent / {error.filename!r}"
     return words + (f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else "")
 
 
 def _users(file: str | None) -> bool:
-    """Is it a file of the user's own?"""
+    """Whether it is one of the user's own files."""
     return (
         bool(file)
         and os.path.isabs(file)

@@ -1,6 +1,6 @@
-"""Are the files that an earlier job left whole? Those that are not are put aside, and the next run makes them anew.
+"""Checks that files of earlier jobs are complete. Truncated files are renamed, and the next run makes them again.
 
-A crash of the machine, a full disk or a broken copy can cut a file short long after its job succeeded.
+A crash of the machine, a full disk or a broken copy can truncate a file long after its job succeeded.
 """
 
 import json
@@ -15,10 +15,10 @@ from cnnviz.errors import UserError
 
 
 def check(paths: Iterable[Path]) -> None:
-    """Raise UserError naming those of ``paths`` that are cut short; they then go by another name, ``….damaged``.
+    """Raises UserError with the truncated ``paths``; these are renamed to ``….damaged``.
 
-    Looks at the ends of ``.npz`` and ``.zip`` files, at the sizes of ``.npy`` files and at all of ``.json`` files; what
-    is read later is summed up by zip itself. Others, and what is not there, are passed over.
+    It reads the ends of ``.npz`` and ``.zip`` files, the sizes of ``.npy`` files and all of ``.json`` files; zip checks
+    the rest when it is read. Other files and missing files are skipped.
     """
     damaged = {path: reason for path in map(Path, paths) if path.is_file() and (reason := _damage(path))}
     for path in damaged:
@@ -26,8 +26,8 @@ def check(paths: Iterable[Path]) -> None:
     if damaged:
         listed = "; ".join(f"{path} ({reason})" for path, reason in damaged.items())
         raise UserError(
-            f"damaged: {listed}. It was made whole and has been cut short since; it now ends in .damaged. "
-            "Run the same command again: what is missing is made anew"
+            f"damaged: {listed}. It was complete once and was truncated later; it is renamed to .damaged. "
+            "Run the same command again: missing files are made again"
         )
 
 

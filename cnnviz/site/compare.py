@@ -1,4 +1,4 @@
-"""Two models, section by section: what each page of ``compare/`` says, from the models' stamps."""
+"""Comparison of two models, section by section: the contents of the pages in ``compare/``, from the models' stamps."""
 
 from itertools import combinations
 
@@ -8,17 +8,17 @@ from cnnviz.slug import slug
 
 
 def page(a: str, b: str) -> str:
-    """The address of the comparison of two model ids, from the site's root."""
+    """Address of the comparison of two model ids, from the site's root."""
     return f"compare/{slug(a)}-and-{slug(b)}.html"
 
 
 def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
-    """Every two models that have pages, in the order of the config."""
+    """All pairs of models that have pages, in the order of the config."""
     return list(combinations([model for model in models if model.page], 2))
 
 
 def words(a: Stamp, b: Stamp) -> dict:
-    """What the template needs besides: basics, sections."""
+    """Further variables of the template: basics, sections."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
@@ -27,7 +27,7 @@ def words(a: Stamp, b: Stamp) -> dict:
 
 
 def _basics(a: Stamp, b: Stamp, measured: bool):
-    """measured: the accuracies stand among the sections' numbers, with their intervals."""
+    """measured: whether the accuracies are among the sections' numbers, with their intervals."""
     both = (a, b)
     if all(model.parameters is not None for model in both):
         yield {"name": "parameters", "cells": [about(model.parameters) for model in both]}
@@ -51,7 +51,7 @@ def _section(a: Entry | None, b: Entry | None) -> dict:
 
 
 def best(a: dict | None, b: dict | None) -> int | None:
-    """0 or 1, the better of two metrics; None where neither is, where one is missing, or where intervals overlap."""
+    """0 or 1, the better of two metrics; None if one is missing, or if neither is better or the intervals overlap."""
     if not (a and b) or not a["better"] or a["value"] == b["value"]:
         return None
     if (

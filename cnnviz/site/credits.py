@@ -1,4 +1,4 @@
-"""Whose the pictures of a set are, and on what terms: as ``images.json`` states it for each picture."""
+"""Credits and licences of a set's pictures, as ``images.json`` states them for each picture."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ from pathlib import Path
 
 NO_LICENCE = "licence not stated"
 MOST_ON_A_LINE = 3
-MOST_NAMES = 200  # of a credit on the page; credits.csv has all
+MOST_NAMES = 200  # largest number of names of a credit on the page; credits.csv has all
 
 
 def read(path: Path | None, of_set: dict | None = None) -> dict:
-    """An ``images.json``; {} where there is none. of_set: credit and licence of pictures that state none themselves."""
+    """An ``images.json``; {} if there is none. of_set: credit and licence of pictures that state none themselves."""
     index = json.loads(path.read_text("utf-8")) if path is not None and path.is_file() else {}
     for picture in index.get("pictures", ()):
         for key, value in (of_set or {}).items():
@@ -20,14 +20,14 @@ def read(path: Path | None, of_set: dict | None = None) -> dict:
 
 
 def terms(picture: dict) -> tuple[str, str]:
-    """(credit, licence) of a picture of ``images.json``; "" where not stated."""
+    """(credit, licence) of a picture of ``images.json``; "" if not stated."""
     return (picture.get("credit") or "").strip(), (picture.get("licence") or "").strip()
 
 
 def line(stated: list[tuple[str, str]]) -> str:
-    """The different ones of these (credit, licence) in a line, a few at most; "" where none states anything.
+    """The distinct (credit, licence) pairs in one line, a few at most; "" if none is stated.
 
-    Of pictures without a licence their set says so, not each of them.
+    For pictures without a licence the set states it, not each of them.
     """
     different = [", ".join(filter(None, pair)) for pair in dict.fromkeys(stated) if any(pair)]
     more = len(different) - MOST_ON_A_LINE
@@ -35,7 +35,7 @@ def line(stated: list[tuple[str, str]]) -> str:
 
 
 def groups(index: dict, named: bool = True) -> list[dict]:
-    """Licence → credit → pictures of a set, most pictures first, as the credits page wants it.
+    """Licence → credit → pictures of a set, most pictures first, for the credits page.
 
     named: with the pictures' names.
     """
@@ -70,7 +70,7 @@ def summary(index: dict) -> str:
 
 
 def table(indices: dict[str, dict]) -> str:
-    """Every picture that states a credit or a licence, as CSV; "" where none does. indices: set → images.json."""
+    """Every picture that states a credit or a licence, as CSV; "" if none does. indices: set → images.json."""
     rows = [
         (name, picture["name"], *terms(picture))
         for name, index in indices.items()

@@ -1,7 +1,8 @@
 """Two editions of the site: ``publish: everything``, and ``derived``, without the data set's pictures, names and files.
 
-``derived`` is for pictures that may be looked at but not passed on: what a network made of them stays (weights, curves,
-maps of dots, synthesised pictures, numbers), and what shows a picture, names one or can be downloaded is left out.
+``derived`` is for pictures that may be viewed but not redistributed. What a network makes of them is kept (weights,
+curves, scatter plots, synthesised pictures, numbers). Everything that shows a picture, names one or can be downloaded
+is left out.
 """
 
 import re
@@ -12,13 +13,13 @@ from pathlib import PurePosixPath
 from cnnviz.views.kit.section import Section
 
 EVERYTHING, DERIVED = "everything", "derived"
-SHORTEST = 4  # letters of a picture's name; a shorter one ("1") is in every text
+SHORTEST = 4  # shortest name of a picture to search for; a shorter one ("1") is in every text
 
 _FILE = re.compile(r"[/\\]|\.(jpe?g|png|webp|bmp|gif|tiff?|p[gp]m|npy|npz|csv|dcm)$", re.IGNORECASE)
 
 
 def names(index: dict) -> list[str]:
-    """What texts may call the pictures of an ``images.json``: names, ids, file names; longer ones first."""
+    """Possible names of the pictures of an ``images.json`` in texts: names, ids, file names; longer ones first."""
     found = set()
     for picture in (*index.get("pictures", ()), *index.get("skipped", ())):
         name = picture["name"]
@@ -28,10 +29,11 @@ def names(index: dict) -> list[str]:
 
 
 def derived(section: Section, names: Iterable[str]) -> Section:
-    """The section as the derived edition shows it.
+    """The section in the derived edition.
 
-    Figures and tables that are ``from_dataset`` go, and so do those whose words name a picture whatever their flag
-    says; the widget goes, since it can show anything. Names in what is left become "a picture", files "a file".
+    Figures and tables that are ``from_dataset`` are removed, and so are those whose text names a picture, whatever
+    their flag. The widget is removed, since it can show anything. In the rest, names become "a picture", files "a
+    file".
     """
     text = "\n".join(_strings(asdict(section)))
     found = [name for name in names if name in text]
@@ -63,7 +65,7 @@ def derived(section: Section, names: Iterable[str]) -> Section:
 
 
 def left_out(whole: Section, shown: Section) -> str:
-    """One sentence about what ``shown`` lacks of ``whole``; "" where that is nothing."""
+    """One sentence about the parts of ``whole`` that ``shown`` lacks; "" if there are none."""
     figures, tables = (len(getattr(whole, kind)) - len(getattr(shown, kind)) for kind in ("figures", "tables"))
     widget = bool(whole.widget) - bool(shown.widget)
     things = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((figures, "figure"), (tables, "table")) if n]
@@ -78,9 +80,9 @@ def left_out(whole: Section, shown: Section) -> str:
 
 
 def without(value, names: Iterable[str]):
-    """A JSON value with "a picture" in place of every one of ``names``, in their order."""
+    """A JSON value in which "a picture" replaces every one of ``names``, in their order."""
     text = "\n".join(_strings(value))
-    found = [name for name in names if name in text]  # few of perhaps very many
+    found = [name for name in names if name in text]  # a few of perhaps very many names
 
     def unnamed(words: str) -> str:
         for name in found:
@@ -91,7 +93,7 @@ def without(value, names: Iterable[str]):
 
 
 def _each_string(function: Callable[[str], str], value):
-    """A JSON value with ``function`` of each of its strings, keys too."""
+    """A JSON value with ``function`` applied to each of its strings, including keys."""
     if isinstance(value, str):
         return function(value)
     if isinstance(value, dict):
@@ -102,7 +104,7 @@ def _each_string(function: Callable[[str], str], value):
 
 
 def _strings(value) -> Iterator[str]:
-    """Every string in a JSON value, keys too."""
+    """Every string in a JSON value, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The templates, and how numbers, papers and addresses look in them. Everything reaches HTML escaped."""
+"""The templates, and their filters for numbers, papers and addresses. Everything reaches HTML escaped."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 def number(value) -> str:
-    """A number for people: whole ones with thin spaces between thousands, others with 4 significant digits."""
+    """A number for readers: integers with thin spaces between thousands, others with 4 significant digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
@@ -22,7 +22,7 @@ def number(value) -> str:
 
 
 def about(count: int) -> str:
-    """A large count in three digits: 61.1 M."""
+    """A large count with three digits: 61.1 M."""
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if count >= size:
             return f"{count / size:.3g}{letter}"
@@ -35,12 +35,12 @@ def words(name: str) -> str:
 
 
 def share(value: float) -> str:
-    """A fraction 0 … 1 as per cent."""
+    """A fraction 0 … 1 as a percentage."""
     return f"{value * 100:.1f} %"
 
 
 def measure(metric, value: float | None = None) -> str:
-    """A metric's value, or ``value`` in its unit (an end of its interval). metric: a Metric, or one as a dict."""
+    """A metric's value, or ``value`` in its unit (an end of its interval). metric: a Metric, or its dict."""
     kept, unit = (metric["value"], metric["unit"]) if isinstance(metric, dict) else (metric.value, metric.unit)
     value = kept if value is None else value
     return share(value) if unit == "share" else f"{number(value)} {unit}".rstrip()
@@ -65,12 +65,12 @@ def plain(value) -> str:
 
 
 def linkable(url: str) -> bool:
-    """Whether an address may become a link: a paper's is written by whoever wrote its view."""
+    """Whether an address may become a link. A paper's address is written by the author of its view."""
     return url.startswith(("https://", "http://"))
 
 
 def formula(text: str) -> Markup:
-    """An equation as HTML: what follows ``_``, a word or ``{…}``, stands lower."""
+    """An equation as HTML: the word or ``{…}`` after ``_`` becomes a subscript."""
     return Markup(re.sub(r"_(?:\{([^{}]*)\}|(\w+))", r"<sub>\1\2</sub>", str(escape(text))))
 
 
@@ -80,7 +80,7 @@ def address(path: str) -> str:
 
 
 def href(target: str) -> str:
-    """A relative path as a URL, with its anchor left in place."""
+    """A relative path as a URL, with its anchor kept."""
     path, _, anchor = target.partition("#")
     return quote(path) + (f"#{quote(anchor)}" if anchor else "")
 
@@ -89,7 +89,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        finalize=lambda value: fit(value) if type(value) is str else value,  # Markup is made of what was fit
+        finalize=lambda value: fit(value) if type(value) is str else value,  # Markup is already made of such text
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,7 +1,7 @@
-"""The site's folder: only changed bytes are written, and what a renderer no longer makes is deleted.
+"""The site's folder: only changed files are written, and files that a renderer no longer makes are deleted.
 
-Each renderer (one a model, and the index) keeps a listing of its own files beside the site, in ``<site>-files/``.
-A file that is in no listing (a CNAME, say) is never touched.
+Each renderer (one per model, and the index) keeps a list of its files beside the site, in ``<site>-files/``. A file
+that is in no list (a CNAME, for example) is never changed.
 """
 
 import json
@@ -15,7 +15,7 @@ from cnnviz.run import atomic
 
 
 class Publication:
-    """The files of one renderer. Use as a context manager: only a rendering that succeeds deletes what it left out.
+    """The files of one renderer, as a context manager: only a successful rendering deletes its old files.
 
     out: the site's folder. owner: the renderer, a slug. Addresses are relative to ``out``, with forward slashes.
     """
@@ -26,14 +26,14 @@ class Publication:
         self.files: set[str] = set()
 
     def write(self, address: str, content: bytes | str) -> None:
-        """Publish ``content``; a file that holds it already keeps its date."""
+        """Publishes ``content``. A file with the same content keeps its date."""
         path = self._claim(address)
         content = content.encode("utf-8") if isinstance(content, str) else content
         if not (path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content):
             atomic.write_bytes(path, content)
 
     def copy(self, address: str, source: Path) -> None:
-        """Publish the file at ``source``, however large."""
+        """Publishes the file at ``source``, of any size."""
         path = self._claim(address)
         if not (path.is_file() and cmp(source, path, shallow=False)):
             with atomic.replacing(path) as temporary:
@@ -56,12 +56,12 @@ class Publication:
 
 
 def listings(out: str | os.PathLike) -> Path:
-    """Where the renderers of the site at ``out`` keep their listings."""
+    """The folder with the lists of the renderers of the site at ``out``."""
     return Path(out).parent / f"{Path(out).name}-files"
 
 
 def withdraw(out: str | os.PathLike, owners: set[str]) -> None:
-    """Delete the files of every renderer that is not among ``owners``."""
+    """Deletes the files of every renderer that is not among ``owners``."""
     for listing in sorted(listings(out).glob("*.json")):
         if listing.stem not in owners:
             _delete(Path(out), _listed(listing))
@@ -78,8 +78,7 @@ def _inside(address: str) -> bool:
 
 
 def _sweep(out: Path, addresses: set[str]) -> None:
-    """Remove what killed writers of these files left beside them; see :mod:`cnnviz.run.atomic`, whose names these
-    are."""
+    """Removes temporary files that killed writers of these files left; :mod:`cnnviz.run.atomic` sets their names."""
     names: dict[str, set[str]] = {}
     for address in addresses:
         folder, _, name = address.rpartition("/")
@@ -100,5 +99,5 @@ def _delete(out: Path, addresses: set[str]) -> None:
                 break
             try:
                 folder.rmdir()
-            except OSError:  # not empty: somebody else's files are in it
+            except OSError:  # not empty: it holds other files
                 break

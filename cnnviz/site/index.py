@@ -18,7 +18,7 @@ from cnnviz.site.stamp import Entry, Stamp, read
 from cnnviz.slug import slug
 
 MANIFEST_SCHEMA = 1
-MOST_PAIRS = 40  # other comparisons that one links to
+MOST_PAIRS = 40  # largest number of comparisons that a page links to
 OWNER = "_index"  # no model's slug begins with _
 
 
@@ -30,13 +30,12 @@ def render(
     images: dict | None = None,
     gallery: Path | None = None,
 ) -> dict:
-    """Render the pages that are about all models; returns the manifest. Deletes the pages of models not in the config.
+    """Renders the pages about all models, deletes the pages of models not in the config, and returns the manifest.
 
-    config: ``title``, ``subtitle``, ``models`` (ids in order), ``publish`` (the edition) and ``compare`` (sections
-    about all models → the section of each model that they set side by side), ``terms`` (image set → credit and licence
-    of pictures that state none themselves). stamps: model id → what its pages'
-    renderer left; a model without one is named as missing. images: image set → its ``images.json``. gallery: the folder
-    of the sections to compare.
+    config: ``title``, ``subtitle``, ``models`` (ids in order), ``publish`` (the edition), ``compare`` (sections about
+    all models → the section of each model that they compare) and ``terms`` (image set → credit and licence of pictures
+    that state none themselves). stamps: model id → stamp of its pages' renderer; a model without one is listed as
+    missing. images: image set → its ``images.json``. gallery: the folder of the sections to compare.
     """
     publish = config.get("publish", edition.EVERYTHING)
     page = environment()
@@ -69,7 +68,7 @@ def render(
         site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
         site.write(missing.PAGE, page.get_template("missing.html").render(**words, **gaps))
         _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
-        site.write(".nojekyll", "")  # GitHub Pages then serves the files as they are
+        site.write(".nojekyll", "")  # so GitHub Pages serves the files unchanged
         pictures = {name: [p["name"] for p in found.get("pictures", ())] for name, found in indices.items()}
         site.write("search-index.js", search.script(models, techniques, pictures, publish == edition.DERIVED))
         site.write("timings.js", timings.script(timings.read(benchmarks)))
@@ -80,7 +79,7 @@ def render(
 
 
 def _manifest(models: list[Stamp], compared: list[Entry], publish: str) -> dict:
-    """What the pages list, for programs."""
+    """The contents of the pages, for programs."""
 
     def listed(sections: list[Entry]) -> list[dict]:
         return [{k: getattr(s, k) for k in ("id", "title", "page", "figures", "status", "metrics")} for s in sections]
@@ -100,7 +99,7 @@ def _manifest(models: list[Stamp], compared: list[Entry], publish: str) -> dict:
 
 
 def _pairs(models: list[Stamp]) -> list[dict]:
-    """Comparisons that the front page links to."""
+    """Comparisons to link on the front page."""
     return [
         {"href": compare.page(a.id, b.id), "label": f"{a.title} and {b.title}"}
         for a, b in compare.pairs(models)[:MOST_PAIRS]
@@ -108,7 +107,7 @@ def _pairs(models: list[Stamp]) -> list[dict]:
 
 
 def _publish_pairs(site: Publication, template, words: dict, models: list[Stamp]) -> None:
-    """A page for every two models."""
+    """A page for each pair of models."""
     pairs = compare.pairs(models)
     links = [{"href": compare.page(a.id, b.id).split("/")[-1], "label": f"{a.title} and {b.title}"} for a, b in pairs]
     for i, pair in enumerate(pairs):
@@ -120,7 +119,7 @@ def _publish_pairs(site: Publication, template, words: dict, models: list[Stamp]
 def _publish_compared(
     site: Publication, page: Environment, compare: dict, models: list[Stamp], gallery: Path | None
 ) -> list[Entry]:
-    """The pages about all models side by side, below ``compare/``; returns an entry for each. They name no pictures."""
+    """The pages that compare all models, in ``compare/``; returns an entry for each. They name no pictures."""
     publish = page.globals["publish"]
     parts = model_pages.read_parts(compare, "compare", gallery or Path(), None, publish, [])
     entries = []
@@ -150,7 +149,7 @@ def _publish_compared(
 
 
 def finish(manifest: dict, path: Path, out: Path, size_report: Path) -> None:
-    """Leave the manifest at ``path`` and the size report at ``size_report``, and say how large the site has become."""
+    """Writes the manifest to ``path`` and the size report to ``size_report``, and prints the site's size."""
     atomic.write_text(path, json.dumps(manifest, indent=1, ensure_ascii=False))
     report = size.measure(out, {m["id"]: [s["id"] for s in m["sections"]] for m in manifest["models"]})
     atomic.write_text(size_report, json.dumps(report, indent=1, ensure_ascii=False))
@@ -173,7 +172,7 @@ def _publish_credits(site: Publication, template, words: dict, indices: dict[str
 
 
 def _techniques(models: list[Stamp]) -> list[dict]:
-    """Each technique once, in the order of the config, with where it is to be seen. Its words are any section's."""
+    """The techniques, each once, in the order of the config, with their pages. The texts are any section's."""
     techniques: dict[str, dict] = {}
     for model in models:
         for entry in model.sections:
@@ -193,7 +192,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--size", type=Path, required=True, metavar="site-size.json")
     parser.add_argument("--images", type=Path, nargs="*", default=[], metavar="SET/images.json")
-    parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="of the sections about all models")
+    parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="folder of the sections about all models")
     parser.add_argument("--benchmarks", type=Path, help="Snakemake's benchmark files: FOLDER/<model>/<section>.tsv")
     options = parser.parse_args()
     with reporting():

@@ -1,9 +1,9 @@
-"""A model's map: every picture of its image set at its place, as a grid to zoom into and as a scatter.
+"""A model's map: every picture of its image set at its position, as a zoomable grid and as a scatter plot.
 
 ``models/<model>/map.html`` draws with ``assets/map.js`` from ``map-data.js`` beside it and the tiles of the section
-tsne_grid. A page opened from disk may read no other file than a script, so the data is ``window.cnnvizMap = …``:
-numbers as digits of base 64, names as what they do not share with the name before. The addresses of 50 000 pictures'
-pages are not in it: the script derives them from the names, as :mod:`cnnviz.site.picture_pages` does.
+tsne_grid. A page opened from disk can load other files only as scripts, so the data is ``window.cnnvizMap = …``.
+Numbers are base-64 digits. Names are stored as their difference to the name before. The addresses of 50 000 pictures'
+pages are not stored: the script derives them from the names, as :mod:`cnnviz.site.picture_pages` does.
 """
 
 import json
@@ -28,18 +28,18 @@ from cnnviz.views.kit.section import Section
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 STEPS = 4095  # along the scatter's longer side
 SHARES = 1000  # steps of a probability
-SEAMS = 63  # levels of a seam; 0 is no seam
-USED = {"tsne": "map", "tsne_grid": "cells", "predictions": "predicted"}  # section → array with a row for each picture
+SEAMS = 63  # levels of a seam; 0 means no seam
+USED = {"tsne": "map", "tsne_grid": "cells", "predictions": "predicted"}  # section → its array with a row per picture
 STILLS = {"tsne": "scatter", "tsne_grid": "overview"}  # section → its figure of the whole map
 
 
 def publish(
     page: Environment, site: Publication, folder: str, parts: Iterable, words: dict, index: dict, facts: dict
 ) -> str:
-    """Publish the map of the model in ``folder``; returns its address, "" where there is nothing to draw it from.
+    """Publishes the map of the model in ``folder``; returns its address, "" if there is no data for it.
 
     parts: the model's sections (:class:`model_pages.Part`). words: root, model, image_set, close (the names of the
-    pictures that have a page to themselves), shown. index: images.json. facts: model.json.
+    pictures that have their own page), shown. index: images.json. facts: model.json.
     """
     pictures = index.get("pictures", [])
     sections = {part.id: part.section for part in parts if part.status == "ok"}
@@ -71,7 +71,7 @@ def publish(
 
 
 def read(path: Path | None, count: int) -> Result | None:
-    """A section's result; None where it cannot be read, or is not about ``count`` pictures."""
+    """A section's result; None if it cannot be read, or is not about ``count`` pictures."""
     try:
         made = result.read(path)
         return made if len(made.arrays[USED[path.parent.name]]) == count else None
@@ -80,13 +80,13 @@ def read(path: Path | None, count: int) -> Result | None:
 
 
 def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str, object]]:
-    """What the page says of the two modes, and where each picture is in them. map: (n, 2), y upwards."""
+    """The page's two modes, and each picture's position in them. map: (n, 2), y upwards."""
     view: dict = {"tile": tsne_grid.TILE, "cell": tsne_grid.CELL}
     data: dict[str, object] = {"x": "", "y": "", "place": "", "right": "", "down": ""}
     if map is not None:
         low, high = map.min(0), map.max(0)
         steps = np.rint((map - low) / max(float((high - low).max()), 1e-30) * STEPS).astype(int)
-        steps[:, 1] = steps[:, 1].max() - steps[:, 1]  # the map's y points up, the page's down
+        steps[:, 1] = steps[:, 1].max() - steps[:, 1]  # the map's y axis points up, the page's down
         view["scatter"] = [int(v) + 1 for v in steps.max(0)]
         data |= {"x": digits(steps[:, 0], 2), "y": digits(steps[:, 1], 2)}
     if grid is not None:
@@ -107,10 +107,10 @@ def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str,
 
 
 def outcomes(pictures: list[dict], classes: list[str], facts: dict, predictions: Result | None) -> dict[str, object]:
-    """Of each picture its right class, the predicted one, its probability and the verdict: 1 right, 2 wrong, 0 unknown.
+    """Right class, predicted class, probability and verdict of each picture: 1 right, 2 wrong, 0 unknown.
 
-    Classes are the network's; those of the image set that it has no output for come after them. Only those that occur
-    are listed. Digits are one more than the place in that list; 0 is none.
+    Classes are the network's; those of the image set without an output follow. Only classes that occur are listed.
+    Digits are the index in that list plus one; 0 means none.
     """
     names = list(facts.get("classes", ()))
     to_output = list(facts.get("label_to_output", ()))
@@ -144,7 +144,7 @@ def outcomes(pictures: list[dict], classes: list[str], facts: dict, predictions:
 
 
 def pages(image_set: str, names: list[str], close: Container[str]) -> dict:
-    """What the script derives the pictures' pages from: their folder, how many are shared, who has one to itself."""
+    """Data from which the script derives the pictures' pages: folder, number of shared pages, pictures with one."""
     return {
         "folder": href(f"../../{picture_pages.folder(image_set)}/"),
         "shared": picture_pages.buckets(len(set(names))),
@@ -153,18 +153,18 @@ def pages(image_set: str, names: list[str], close: Container[str]) -> dict:
 
 
 def digits(values: np.ndarray, width: int) -> str:
-    """Whole numbers ≥ 0 as ``width`` digits of base 64 each, the highest first. Raises ValueError for larger ones."""
+    """Integers ≥ 0 as ``width`` base-64 digits each, the highest first. Raises ValueError for larger ones."""
     values = np.asarray(values, np.int64)
     if values.size and (values.min() < 0 or values.max() >= 64**width):
-        raise ValueError(f"{values.min()} … {values.max()} are not of {width} digits")
+        raise ValueError(f"{values.min()} … {values.max()} do not fit {width} digits")
     powers = 64 ** np.arange(width - 1, -1, -1)
     return np.frombuffer(DIGITS.encode(), np.uint8)[values[:, None] // powers % 64].tobytes().decode()
 
 
 def shortened(names: list[str]) -> list[str]:
-    """Each name without what it shares with the one before at its start and end; two digits first say how much that is.
+    """Each name without the start and end that it shares with the name before; two digits before it give their lengths.
 
-    Only ASCII is shared: of other characters, the browser's strings may hold two for one here.
+    Only ASCII is shared, since the browser's strings may hold two units for other characters.
     """
     found, before = [], ""
     for name in names:
@@ -177,16 +177,16 @@ def shortened(names: list[str]) -> list[str]:
 
 
 def _ascii(text: str) -> int:
-    """How many of the first characters are ASCII."""
+    """Number of leading ASCII characters."""
     return next((i for i, letter in enumerate(text) if not letter.isascii()), len(text))
 
 
 def script(columns: dict[str, object]) -> str:
-    """The data file. It is a script by itself, so JSON's escapes are all that names need."""
+    """The data file. It is a script of its own, so names need only JSON's escapes."""
     return f"window.cnnvizMap = {json.dumps(columns, ensure_ascii=True, separators=(',', ':'))};\n"
 
 
 def _still(section: Section) -> dict | None:
-    """The section's picture of the whole map, for readers without scripts."""
+    """The section's picture of the whole map, for browsers without scripts."""
     figure = next((figure for figure in section.figures if figure.id == STILLS[section.id]), None)
     return figure and {"figure": figure, "technique": section.id, "file": f"figures/{slug(section.id)}/{figure.file}"}

@@ -1,4 +1,4 @@
-"""Everything that was skipped or has failed, on one page: ``missing.html``. A gallery that hides its gaps misleads."""
+"""Everything that was skipped or failed, on one page: ``missing.html``, so that the gallery hides no gaps."""
 
 from cnnviz.site import edition
 from cnnviz.site.redact import redact
@@ -6,14 +6,14 @@ from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
 
 PAGE = "missing.html"
-MOST = 200  # pictures of a list; images.json has all
+MOST = 200  # largest number of pictures in a list; images.json has all
 
 
 def words(models: list[Stamp], compared: list[Entry], indices: dict[str, dict], publish: str) -> dict:
-    """What the template needs: unloaded, failed, not_applicable, unpublished, sets.
+    """The template's variables: unloaded, failed, not_applicable, unpublished, sets.
 
     compared: entries of the sections about all models. indices: image set → its images.json. The
-    derived edition names no pictures; its logs and reasons come without their names already.
+    derived edition names no pictures; its logs and reasons are already without names.
     """
     of = [(model.title, model.id, entry) for model in models for entry in model.sections]
     of += [("All models", "", entry) for entry in compared]
@@ -39,7 +39,7 @@ def words(models: list[Stamp], compared: list[Entry], indices: dict[str, dict], 
 
 
 def _beside(index: dict, publish: str) -> list[dict]:
-    """What was assumed of a set's table or folder, and its files that are no pictures of the set, counted by kind."""
+    """Assumptions about a set's table or folder, and its files that are not pictures of the set, counted by kind."""
     told = [{"name": "read as", "reason": redact(words)} for words in index.get("told", ())]
     if publish != edition.EVERYTHING:
         told = []
@@ -48,10 +48,10 @@ def _beside(index: dict, publish: str) -> list[dict]:
 
 
 def anchor(model: str, section: str) -> str:
-    """Of a section on the page. model: its id, "" for sections about all."""
+    """Anchor of a section on the page. model: its id, "" for sections about all."""
     return f"{slug(model or 'all')}-{slug(section)}"
 
 
 def count(said: dict) -> int:
-    """How many things the page lists, pictures counted by set."""
+    """Number of entries of the page; pictures are counted by set."""
     return sum(map(len, said.values()))

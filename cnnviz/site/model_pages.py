@@ -2,8 +2,8 @@
 
 ``python -m cnnviz.site.model_pages --config JSON --model …/model.json --sections FOLDER --out results/site --stamp …``
 
-A section that has not been computed gets a page that says so, with the end of its log; so a site can always be made.
-The stamp is what the index needs to know of the model.
+A missing section gets a page that says so, with the end of its log. So a site can always be made. The stamp holds what
+the index needs to know about the model.
 """
 
 import argparse
@@ -32,17 +32,18 @@ from cnnviz.slug import slug
 from cnnviz.views.kit import section as sections_on_disk
 from cnnviz.views.kit.section import Figure, Section, Subject
 
-FILES = ("result.npz", "section.json", "figures.zip")  # of a section
+FILES = ("result.npz", "section.json", "figures.zip")  # files of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
-MOST_DETAILED = 60  # figures of a page that repeat the section's provenance; beyond, they link to it
+MOST_DETAILED = 60  # largest number of figures with the section's provenance; on pages with more they link to it
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure on a page. anchor: its HTML id. href: its file from the page. eager: loaded before it is scrolled to.
+    """A figure on a page.
 
-    credit: whose the pictures it shows are, and their licences; "" where not stated.
+    anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
+    licences of the pictures that it shows; "" if not stated.
     """
 
     figure: Figure
@@ -56,9 +57,9 @@ class Shown:
 class Part:
     """One section of a model, as found on disk.
 
-    section: None where it is missing; then ``log`` and ``reason`` say what is known. files: name → bytes of
-    figures.zip. data: the result to download, or None. address: of its page in the site. notes: sentences about what
-    exists and is not published.
+    section: None if it is missing; then ``log`` and ``reason`` hold what is known. files: name → bytes of figures.zip.
+    data: the result to download, or None. address: address of its page in the site. notes: sentences about parts that
+    exist and are not published.
     """
 
     id: str
@@ -75,12 +76,12 @@ class Part:
 
 
 def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder: Path | None = None) -> Stamp:
-    """Render one model's pages; returns its stamp.
+    """Renders one model's pages; returns its stamp.
 
-    config: ``model`` (id), ``title``, ``sections`` (ids in order) and, if wanted, ``image_set`` (whose credits are
-    shown, and whose pictures that could not be read are listed), ``terms`` (credit and licence of the set's pictures
-    that state none themselves), ``families`` (heading → section ids), ``models`` (every model of the site as {id,
-    title, sections}, for links between the same sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
+    config: ``model`` (id), ``title``, ``sections`` (ids in order) and optionally ``image_set`` (for credits and
+    unreadable pictures), ``terms`` (credit and licence of the set's pictures that state none themselves), ``families``
+    (heading → section ids), ``models`` (every model of the site as {id, title, sections}, for links between the same
+    sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
     """
     publish = config.get("publish", edition.EVERYTHING)
     page = environment()
@@ -175,7 +176,7 @@ def _model_page(
 
 
 def _around(config: dict, parts: list[Part], i: int, index: dict) -> dict:
-    """What the page of section ``parts[i]`` says of its neighbours and its pictures."""
+    """Neighbours and pictures of section ``parts[i]``, for its page."""
     part = parts[i]
     return {
         "image_set": _credited(part, config.get("image_set"), index),
@@ -187,7 +188,7 @@ def _around(config: dict, parts: list[Part], i: int, index: dict) -> dict:
 
 
 def _cover(entries: list[Entry]) -> str | None:
-    """The thumbnail that stands for the model: of its classes' pictures, else the first there is."""
+    """The model's thumbnail: of its classes' pictures, else the first one."""
     thumbnails = {entry.id: entry.thumbnail for entry in entries if entry.thumbnail}
     return thumbnails.get("class_visualization") or next(iter(thumbnails.values()), None)
 
@@ -195,7 +196,7 @@ def _cover(entries: list[Entry]) -> str | None:
 def read_parts(
     ids: Iterable[str], folder: str, sections: Path, log_folder: Path | None, publish: str, names: list[str]
 ) -> list[Part]:
-    """The sections ``ids`` below ``sections``, as the edition shows them. names: what the derived one must not say."""
+    """The sections ``ids`` in ``sections``, in this edition. names: texts that the derived edition must not contain."""
     parts = [_light(_part(id, folder, sections / id, log_folder)) for id in ids]
     return [_derived(part, names) for part in parts] if publish == edition.DERIVED else parts
 
@@ -203,9 +204,9 @@ def read_parts(
 def publish_section(
     site: Publication, page: Environment, folder: str, part: Part, credit: dict[str, tuple[str, str]], around: dict
 ) -> Entry:
-    """Publish a section's figures, data and page below ``folder``; returns its entry in the stamp.
+    """Publishes a section's figures, data and page in ``folder``; returns its entry in the stamp.
 
-    credit: name of a picture → its (credit, licence). around: what else the page says, about where it belongs.
+    credit: name of a picture → its (credit, licence). around: further contents of the page, about its neighbours.
     """
     section = part.section
     _publish_figures(site, folder, part)
@@ -227,7 +228,7 @@ def publish_section(
     return _entry(site, folder, part)
 
 
-# ------------------------------------------------------------------------------------------------ what there is on disk
+# ------------------------------------------------------------------------------------------------------- files on disk
 
 
 def _facts(path: Path) -> dict:
@@ -238,7 +239,7 @@ def _facts(path: Path) -> dict:
 
 
 def _accuracy(path: Path, classes: int) -> dict:
-    """top1, top5 (fractions; of more than five classes) and pictures (a count), as the forward pass states them."""
+    """top1, top5 (fractions; top5 for more than five classes) and pictures (a count) of the forward pass."""
     try:
         with np.load(path, allow_pickle=False) as file:
             numbers = json.loads(str(file["meta"]))["numbers"]
@@ -249,19 +250,19 @@ def _accuracy(path: Path, classes: int) -> dict:
 
 
 def _warnings(path: Path, publish: str) -> list[dict]:
-    """What the early look found: mark (✗ or !), name, text, and more lines, which the derived edition leaves out."""
+    """Warnings of the early check: mark (✗ or !), name, text, and more lines, which the derived edition leaves out."""
     found = redact(_facts(path).get("warnings", []))
     return [{**warning, "more": []} for warning in found] if publish == edition.DERIVED else found
 
 
 def _made_from(facts: dict, index: dict) -> dict:
-    """What every section of a model is made from: the network's files and the set of pictures, as hashes."""
+    """Hashes of the inputs of all of a model's sections: the network's files and the image set."""
     stated = {"checkpoint": facts.get("checkpoint"), "pictures": index.get("fingerprint")}
     return {what: hashed for what, hashed in stated.items() if hashed}
 
 
 def _gaps(parts: list[Part], index: dict, image_set: str | None) -> list[tuple[str, str]]:
-    """What missing.html says of this model and its pictures: (words, address from the site's root)."""
+    """Entries of missing.html about this model and its pictures: (words, address from the site's root)."""
     lines = [
         ("Pictures that could not be read", len(index.get("skipped", ())), f"skipped-{slug(image_set or '')}"),
         ("Kinds of files beside the pictures", len(index.get("others", ())), f"others-{slug(image_set or '')}"),
@@ -292,14 +293,14 @@ def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
         reason = f"This section's files cannot be read: {redact(str(error))}"
     else:
         data = path / "result.npz"
-        if data.is_file():  # else a newer run of the technique failed, and these pictures are of an older one
+        if data.is_file():  # otherwise a newer run failed, and these pictures are of an older one
             return Part(
                 id=id, title=section.title, status=section.status, reason=section.reason, address=address,
                 section=section, files=files, data=data, data_bytes=data.stat().st_size,
             )  # fmt: skip
         reason = "The last run of this technique failed; pictures of an earlier one are not shown."
     title = id.replace("_", " ").capitalize()
-    computed = (path / "result.npz").is_file()  # then it is the view that failed
+    computed = (path / "result.npz").is_file()  # if so, the view failed
     log = log_end(log_folder / (f"{id}.view.log" if computed else f"{id}.log")) if log_folder else ""
     return Part(id=id, title=title, status="missing", reason=reason, address=address, log=log)
 
@@ -309,7 +310,7 @@ def _published_data(part: Part) -> bool:
 
 
 def _light(part: Part) -> Part:
-    """The part without files that hosts refuse for their size, and without the figures that they are."""
+    """The part without files that are too large for hosts, and without their figures."""
     heavy = {name for name, content in (part.files or {}).items() if len(content) > MOST_FILE}
     if not heavy:
         return part
@@ -325,7 +326,7 @@ def _light(part: Part) -> Part:
 
 
 def _derived(part: Part, names: list[str]) -> Part:
-    """The part as the derived edition shows it: of its files only those of the figures that stay."""
+    """The part in the derived edition, with the files of the remaining figures only."""
     if part.section is None:
         return replace(part, log="", reason=edition.without(part.reason, names))
     section = edition.derived(part.section, names)
@@ -354,7 +355,7 @@ def _publish_figures(site: Publication, folder: str, part: Part) -> None:
 
 
 def _publish_data(site: Publication, address: str, path: Path) -> None:
-    """A result's arrays as they are, and its JSON without where this machine keeps things."""
+    """A result's arrays unchanged, and its JSON without this machine's paths."""
     with np.load(path, allow_pickle=False) as file:
         meta = json.loads(str(file["meta"]))
         if redact(meta) == meta:
@@ -367,7 +368,7 @@ def _publish_data(site: Publication, address: str, path: Path) -> None:
 
 
 def _groups(part: Part, credit: dict[str, tuple[str, str]]) -> list[dict]:
-    """Figures under their headings; within one, runs of figures of like width stand in one grid.
+    """Figures under their headings; consecutive figures of similar width share a grid.
 
     credit: name of a picture → its (credit, licence).
     """
@@ -391,7 +392,7 @@ def _groups(part: Part, credit: dict[str, tuple[str, str]]) -> list[dict]:
 
 
 def _table(table) -> dict:
-    """A table with what its columns hold: numbers are set flush right."""
+    """A table with the kinds of its columns: numbers are aligned right."""
     numeric = [
         all(isinstance(row[i], int | float | None) for row in table.rows) and bool(table.rows)
         for i in range(len(table.columns))
@@ -400,7 +401,7 @@ def _table(table) -> dict:
 
 
 def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
-    """A small picture of a section: its cover's (or first figure's) own file, or a reduced one where that is heavy."""
+    """A thumbnail of a section: the file of its cover (or first figure), reduced if it is large."""
     figures = part.section.figures if part.section else ()
     for figure in sorted(figures, key=lambda figure: figure.id != part.section.cover):
         content = part.files[figure.file]
@@ -423,11 +424,11 @@ def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
     return None
 
 
-# ------------------------------------------------------------------------------------------------- what the pages say
+# -------------------------------------------------------------------------------------------------- contents of pages
 
 
 def _entry(site: Publication, folder: str, part: Part) -> Entry:
-    """A section in the stamp: what the model's page, the index, the methods page and the manifest say of it."""
+    """A section's entry in the stamp, for the model's page, the index, the methods page and the manifest."""
     section = part.section
     entry = Entry(
         id=part.id,
@@ -457,7 +458,7 @@ def _entry(site: Publication, folder: str, part: Part) -> Entry:
 
 
 def _credited(part: Part, image_set: str | None, index: dict) -> dict | None:
-    """The image set whose pictures a section shows, with whose they are; None where it shows none."""
+    """The image set whose pictures a section shows, with credits; None if it shows none."""
     shows = part.section is not None and (part.section.widget or any(f.from_dataset for f in part.section.figures))
     if not shows or not index.get("pictures"):
         return None
@@ -473,7 +474,7 @@ def _family(config: dict, id: str) -> str:
 
 
 def _others(config: dict, id: str) -> list[dict]:
-    """The same section of the other models: title, and its page as seen from this one."""
+    """The same section of the other models: title, and address from this page."""
     return [
         {"title": m.get("title") or m["id"], "href": f"../../{slug(m['id'])}/sections/{slug(id)}.html"}
         for m in config.get("models", ())

@@ -1,4 +1,4 @@
-"""The site from whatever exists: for Snakemake's ``onerror:``, so that one failed technique hides nothing else."""
+"""Renders the site from the existing results: for Snakemake's ``onerror:``, so that one failure hides nothing else."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,11 +9,11 @@ from cnnviz.views import first_layers
 
 
 def partial(results: Path, models: list[dict], gallery: dict) -> None:
-    """Render ``results/site``; what is missing is named with the end of its log.
+    """Renders ``results/site``; missing sections are listed with the end of their logs.
 
-    models: the ``--config`` of each model's pages. gallery: the ``--config`` of the index. What is rendered here is not
-    what the next run's jobs would leave, so the files go by which Snakemake knows theirs: of the pages that are about
-    more than one model always, of a model's where they have become others.
+    models: the ``--config`` of each model's pages. gallery: the ``--config`` of the index. The rendered files differ
+    from those of the next run's jobs. So the files by which Snakemake recognises finished pages are removed: always
+    those of pages about several models, and a model's if its pages changed.
     """
     results = Path(results)
     (results / "site-size.json").unlink(missing_ok=True)
@@ -28,7 +28,7 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
             )
         finally:
             now = text(stamps[id]) if id in stamps else ""
-            if now != before == _stamp(folder):  # else a job of another run has just left it
+            if now != before == _stamp(folder):  # otherwise a job of another run has just written it
                 (folder / "model_pages.json").unlink(missing_ok=True)
     images = {
         name: results / "image_sets" / name / "images.json"
@@ -39,7 +39,7 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
         (path.parent / "picture_pages.json").unlink(missing_ok=True)
         of_set = [stamps[config["model"]] for config in models if config.get("image_set") == name]
         picture_pages.publish(name, path, path.parent / "thumbnails.npy", of_set, results / "site")
-    with TemporaryDirectory() as folder:  # not where Snakemake would find it and think it done
+    with TemporaryDirectory() as folder:  # not in a place where Snakemake would take it for finished
         titles = [{"id": config["model"], "title": config["title"] or config["model"]} for config in models]
         filters = {id: results / "models" / id / "sections" / "first_layer_filters" / "result.npz" for id in stamps}
         if "first_layers" in gallery.get("compare", ()):
@@ -49,7 +49,7 @@ def partial(results: Path, models: list[dict], gallery: dict) -> None:
 
 
 def _stamp(folder: Path) -> str:
-    """The stamp of a model's pages that were rendered before; "" if there are none."""
+    """The stamp of a model's pages from an earlier rendering; "" if there is none."""
     try:
         return (folder / "model_pages.json").read_text("utf-8")
     except (OSError, ValueError):

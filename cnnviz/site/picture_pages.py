@@ -1,9 +1,9 @@
-"""Pages of pictures: one for each that some section looked at closely, and shared ones for all others of an image set.
+"""Pages of pictures: one for each picture with figures of its own, and shared ones for all others of an image set.
 
-``images/<set>/<picture>.html`` gathers what every model's sections say of a probe picture. All other pictures stand on
-``images/<set>/all-<bucket>.html#<picture>``, about sixty to a page with one sheet of thumbnails: with a page each, a
-set of 50 000 would be 50 000 files. A picture's bucket follows from its name and from how many buckets there are, which
-is a power of two, so addresses hold while a set does not double. The derived edition has none of these pages.
+``images/<set>/<picture>.html`` gathers all sections' figures about a probe picture, of every model. All other pictures
+are on ``images/<set>/all-<bucket>.html#<picture>``, about sixty per page with one sheet of thumbnails: with a page
+each, a set of 50 000 would be 50 000 files. A picture's bucket depends on its name and on the number of buckets, a
+power of two. So addresses stay the same until a set doubles. The derived edition has none of these pages.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from cnnviz.site.stamp import Stamp, read
 from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
 from cnnviz.slug import slug
 
-A_PAGE = 64  # pictures of a shared page, about
-ACROSS, SIDE = 8, 64  # thumbnails of a sheet's row, and their pixels
+A_PAGE = 64  # approximate number of pictures of a shared page
+ACROSS, SIDE = 8, 64  # thumbnails per row of a sheet, and their side in pixels
 
 
 def buckets(count: int) -> int:
-    """How many shared pages ``count`` pictures get: a power of two."""
+    """Number of shared pages for ``count`` pictures, a power of two."""
     return 1 << max(0, (-(-count // A_PAGE) - 1).bit_length())
 
 
@@ -46,14 +46,14 @@ def folder(image_set: str) -> str:
 
 
 def page_of(image_set: str, name: str, close: Container[str], count: int) -> str:
-    """The address at which a picture is shown, from the site's root. close: those that have a page to themselves."""
+    """Address of a picture from the site's root. close: pictures with a page of their own."""
     if name in close:
         return f"{folder(image_set)}/{address('image', name)}"
     return f"{folder(image_set)}/all-{bucket(name, buckets(count)):04d}.html#{slug(name)}"
 
 
 def looked_at(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, list[dict]]:
-    """Picture → what each section says of it, as JSON: of the pictures that have a figure to themselves."""
+    """Picture → entries of each section about it, as JSON, for pictures with a figure of their own."""
     of_pictures = {name: told for (kind, _, name), told in found.items() if kind == "image"}
     return {
         name: [asdict(entry) | {"size": size(entry.figures)} for entry in told.values()]
@@ -63,7 +63,7 @@ def looked_at(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, list[dict]]:
 
 
 def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, str]:
-    """Picture → the model's prediction in a line, where a section says it of every picture."""
+    """Picture → the model's prediction in one line, if a section has it for every picture."""
     lines = {}
     for (kind, _, name), told in found.items():
         facts = {column: cell for entry in told.values() for column, cell in entry.facts} if kind == "image" else {}
@@ -74,15 +74,16 @@ def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, str]:
 
 
 def calls(facts: dict) -> list[str | None]:
-    """For each class of the image set the name of the model's output for it, None where it has none."""
+    """Name of the model's output for each class of the image set, None if it has none."""
     outputs = facts.get("label_to_output", ())
     return [None if output is None else facts["classes"][output] for output in outputs]
 
 
 def named(classes: list[str], models: list[Stamp]) -> list[str]:
-    """What the pages call each class of a set: its own name, and the first of those all models have for it, if another.
+    """Name of each class of a set on the pages: its own, and the first output name that all models have, if different.
 
-    A label may be a number that says nothing to a reader. A model without an output for a class has no say.
+    A label may be a number that is not informative. A model without an output for a
+    class does not count.
     """
     words = []
     for i, name in enumerate(classes):
@@ -93,12 +94,12 @@ def named(classes: list[str], models: list[Stamp]) -> list[str]:
 
 
 def owner(image_set: str) -> str:
-    """Of these pages, among the site's renderers; no model's slug begins with _."""
+    """Owner of these pages among the site's renderers; no model's slug starts with _."""
     return f"_images-{slug(image_set)}"
 
 
 def publish(image_set: str, images: Path, thumbnails: Path, stamps: list[Stamp], out: Path) -> None:
-    """Render the pages of a set into the site at ``out``; none in the derived edition, whose stamps say nothing."""
+    """Renders the pages of a set into the site at ``out``; none in the derived edition."""
     index = credits.read(images)
     stored = np.load(thumbnails, mmap_mode="r") if thumbnails.is_file() else None
     with Publication(out, owner(image_set)) as site:
@@ -116,9 +117,9 @@ def render(
     models: list[Stamp],
     thumbnails: np.ndarray | None,
 ) -> None:
-    """Publish a set's pages. index: its images.json. models: those that saw it.
+    """Publishes a set's pages. index: its images.json. models: stamps of the models with this set, with ``pictures``.
 
-    thumbnails: (n, 64, 64, 3) uint8 in the order of the index, or None: then there are no shared pages.
+    thumbnails: (n, 64, 64, 3) uint8 in the order of the index, or None for no shared pages.
     """
     names = [picture["name"] for picture in index.get("pictures", ())]
     close = sorted({name for model in models for name in model.pictures} & set(names))
@@ -162,7 +163,7 @@ def render(
 
 
 def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> list[dict]:
-    """Publish the pages of all pictures; returns links to them, from their folder."""
+    """Publishes the pages of all pictures; returns links to them, from their folder."""
     of = buckets(len(names))
     in_bucket: list[list[int]] = [[] for _ in range(of)]
     for i, name in enumerate(names):
@@ -188,7 +189,7 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
 
 
 def _sheet(site: Publication, file: str, thumbnails: np.ndarray, members: list[int]) -> dict:
-    """Publish these pictures' thumbnails as one; returns its address and size. Each is at :func:`_box` of its place."""
+    """Publishes the thumbnails of these pictures as one file; returns its address and size. See :func:`_box`."""
     sheet = np.zeros((max(1, -(-len(members) // ACROSS)) * SIDE, ACROSS * SIDE, 3), np.uint8)
     for k, i in enumerate(members):
         x, y, *_ = _box(k)

@@ -1,4 +1,4 @@
-"""What a log or a config says, without where this machine keeps things and whose machine it is."""
+"""Removes this machine's paths and users from logs and configs."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def redact(value):
-    """Absolute paths become their file names, in a string or anywhere in a JSON value (keys too)."""
+    """Replaces absolute paths by their file names, in a string or anywhere in a JSON value (including keys)."""
     if isinstance(value, str):
         value = _HOME.sub("~", value)
         value = _UNIX.sub(lambda m: m[1] or "…", value)
@@ -24,9 +24,9 @@ def redact(value):
 
 
 def log_end(path: Path | None, lines: int = 15) -> str:
-    """The last lines of a log, redacted; of a progress bar only its last state. "" where there is no log.
+    """The last lines of a log, redacted, with only the last state of a progress bar. "" if there is no log.
 
-    Where the log ends with an error in words, these alone.
+    If the log ends with an error in words, only that is returned.
     """
     if path is None or not path.is_file():
         return ""

@@ -1,8 +1,8 @@
-"""What the search looks through: the names of models, techniques, layers, units' layers, classes and pictures.
+"""Data of the search: names of models, techniques, layers, units' layers, classes and pictures.
 
-Data ships as a script, since a page opened from disk may not read other files: ``window.cnnvizNames = {kinds, where,
-entries}``, entries being [name, index of its kind, index of where it is, address from the site's root]. Units are found
-by their layer: ten thousand numbers are nothing to search for.
+The data is a script, since a page opened from disk cannot load other files: ``window.cnnvizNames =
+{kinds, where, entries}``. Entries are [name, index of its kind, index of its place, address from the site's root].
+Units are found by their layer; ten thousand unit numbers are not worth searching.
 """
 
 import json
@@ -44,5 +44,5 @@ def script(models: list[Stamp], techniques: list[dict], sets: dict[str, list[str
         for name in names:
             add(name, "picture", image_set, picture_pages.page_of(image_set, name, close, len(names)))
     data = {"kinds": kinds, "where": where, "entries": entries}
-    # no "</script>" or line separator can come of a name: the file is a script by itself, and JSON escapes the rest
+    # The file is a script of its own, so "</script>" cannot end it, and JSON escapes line separators.
     return f"window.cnnvizNames = {json.dumps(data, ensure_ascii=True, separators=(',', ':'))};\n"

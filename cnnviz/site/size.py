@@ -1,4 +1,4 @@
-"""How large a site is and of what, for those who look for a host: static hosts have limits."""
+"""Size of a site by its parts, to choose a host: static hosts have limits."""
 
 import math
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from cnnviz.slug import slug
 from cnnviz.views import tsne_grid
 
 MB = 2**20
-MOST_FILE = 100 * MB  # GitHub, and many a mail server, take no larger file
-MOST_SITE = 1024 * MB  # GitHub Pages
+MOST_FILE = 100 * MB  # limit of GitHub and of many mail servers
+MOST_SITE = 1024 * MB  # limit of GitHub Pages
 LARGEST = 10
 
-OF_SECTIONS = ("sections", "figures", "data", "thumbnails")  # folders of a model that hold what belongs to a section
+OF_SECTIONS = ("sections", "figures", "data", "thumbnails")  # folders of a model with files of sections
 
 
 def measure(out: Path, models: dict[str, list[str]]) -> dict:
-    """Bytes and files of the site at ``out``: as a whole, by model and section, and its largest files.
+    """Bytes and files of the site at ``out``: in total, by model and section, and its largest files.
 
-    models: id → ids of its sections. What belongs to no section (a model's own page, say) is counted with the model
-    or with the whole only. ``warnings`` are sentences about what a host may refuse.
+    models: id → ids of its sections. Files of no section (a model's own page, for example) count for the model, or for
+    the total only. ``warnings`` are sentences about limits of hosts.
     """
     sizes = {p.relative_to(out).as_posix(): p.stat().st_size for p in sorted(Path(out).rglob("*")) if p.is_file()}
     by_slug = {slug(model): (model, {slug(s): s for s in sections}) for model, sections in models.items()}
@@ -31,13 +31,13 @@ def measure(out: Path, models: dict[str, list[str]]) -> dict:
             {"file": file, "bytes": size} for file, size in sorted(sizes.items(), key=lambda i: (-i[1], i[0]))[:LARGEST]
         ],
         "warnings": [
-            f"{file} has {_words(size)}; GitHub and other hosts take no file above {_words(MOST_FILE)}"
+            f"{file} has {_words(size)}; GitHub and other hosts accept files up to {_words(MOST_FILE)}"
             for file, size in sizes.items()
             if size > MOST_FILE
         ],
     }
     if report["bytes"] > MOST_SITE:
-        report["warnings"].append(f"the site has {_words(report['bytes'])}; GitHub Pages takes {_words(MOST_SITE)}")
+        report["warnings"].append(f"the site has {_words(report['bytes'])}; GitHub Pages accepts {_words(MOST_SITE)}")
     for file, size in sizes.items():
         parts = PurePosixPath(file).parts
         if parts[0] != "models" or parts[1] not in by_slug:
@@ -53,14 +53,14 @@ def measure(out: Path, models: dict[str, list[str]]) -> dict:
 
 
 def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
-    """Files of a site to be made, bytes of its pictures and data, and bytes of its pages. costs: check.plan.Cost.
+    """Estimated number of files, bytes of pictures and data, and bytes of pages of a site. costs: check.plan.Cost.
 
-    Pages and tiles are counted; how many figures there are, and how large, is a rule of thumb from the demo: one for
-    each probe in each section, 22 for each layer; 35 KB and 2.5 bytes a pixel of the network's input. A section's data
-    are maps of its probes, 12 bytes a pixel on the average.
+    Pages and tiles are counted. The number and size of figures are estimates from the demo: one for each probe in each
+    section, 22 for each layer; 35 KB and 2.5 bytes per pixel of the network's input. A section's data are maps of its
+    probes, 12 bytes per pixel on average.
     """
     sections = len(config["sections"])
-    files, made, written = 20, 0.0, 10.0**6  # front page, methods, credits, scripts; the search's names
+    files, made, written = 20, 0.0, 10.0**6  # front page, methods, credits, scripts; names for the search
     for cost in costs:
         figures = sections * cost.probes + 22 * cost.layers
         pages = cost.units + cost.layers + cost.outputs + sections + 2
@@ -72,14 +72,14 @@ def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
         made += 2_000 * cost.pictures
         written += 6_000 * cost.units + 40_000 * (pages - cost.units) + 60 * cost.pictures
     shared = {config["models"][cost.id]["image_set"]: cost for cost in costs}
-    for cost in shared.values():  # a page and a sheet for each bucket, a page for each picture looked at closely
+    for cost in shared.values():  # a page and a sheet for each bucket, a page for each picture with its own
         files += 2 * picture_pages.buckets(cost.pictures) + 4 * cost.probes + 2
         written += 2_500 * cost.pictures + 50_000 * 4 * cost.probes
     return files + len(costs) * (len(costs) - 1) // 2, made, written
 
 
 def sentence(report: dict) -> str:
-    """The report in a line for the terminal."""
+    """The report in one line for the terminal."""
     files = ", ".join(f"{f['file']} ({_words(f['bytes'])})" for f in report["largest"][:3])
     count = f"{report['files']} file{'' if report['files'] == 1 else 's'}"
     return f"Gallery: {count}, {_words(report['bytes'])}; the largest: {files or 'none'}"

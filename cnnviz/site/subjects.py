@@ -1,7 +1,7 @@
-"""What is known of one layer, unit, class or picture, at one address: the figures of all sections, gathered by subject.
+"""Pages of layers, units, classes and pictures: the figures of all sections, gathered by subject.
 
-Addresses, from the model's folder: ``layers/<layer>.html``, ``units/<layer>/<number>.html``, ``classes/<class>.html``;
-pictures belong to the gallery: ``images/<set>/<picture>.html`` from the site's root. They depend on nothing but names.
+Addresses, from the model's folder: ``layers/<layer>.html``, ``units/<layer>/<number>.html``, ``classes/<class>.html``.
+Pictures belong to the gallery: ``images/<set>/<picture>.html`` from the site's root. Addresses depend on names only.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +13,11 @@ from cnnviz.site.folder import Publication
 from cnnviz.slug import slug
 from cnnviz.views.kit.section import Figure, Section, Subject
 
-SIZES = ("tiny", "small", "medium", "row", "large")  # of figures, by width; see site.css
-ROW = 2.5  # times as wide as high: its words stand below it, not beside
-MOST = 180  # pictures of a page, shared among its sections; further ones are linked
-UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section seen at once
-FEW = 3  # a figure about more subjects of a kind is linked from their pages and not shown, unless it has boxes
+SIZES = ("tiny", "small", "medium", "row", "large")  # size classes of figures, by width; see site.css
+ROW = 2.5  # aspect ratio from which the caption is below the figure, not beside it
+MOST = 180  # largest number of pictures of a page, over its sections; further ones are linked
+UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section that are visible at first
+FEW = 3  # a figure about more subjects of a kind is only linked from their pages, unless it has boxes
 
 SCRIPTS = ("copy.js", "lightbox.js")
 
@@ -26,11 +26,11 @@ Key = tuple[str, str | None, str]  # kind, layer (of units), name
 
 @dataclass(frozen=True)
 class Seen:
-    """A figure on a subject's page. page: the section's, with the figure's anchor; file: the picture; from the root.
-    anchor: the figure's id on the subject's own page.
+    """A figure on a subject's page.
 
-    box: left, top, width, height of the part of the file that is about the subject, or None. size: width and height of
-    the whole file as shown.
+    page: the section's page with the figure's anchor; file: the picture; both from the root. anchor: the figure's id on
+    the subject's own page. box: left, top, width, height of the part of the file that is about the subject, or None.
+    size: displayed width and height of the whole file.
     """
 
     figure: Figure
@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass
 class Told:
-    """What one section says of a subject: its figures, the number of further ones, and (column, cell) pairs."""
+    """One section's contents about a subject: figures, the number of further ones, and (column, cell) pairs."""
 
     id: str
     title: str
@@ -58,7 +58,7 @@ def key(subject: Subject) -> Key:
 
 
 def address(kind: str, name: str, layer: str | None = None) -> str:
-    """Of a layer's, unit's or class's page, from the model's folder; of a picture's, from its set's folder."""
+    """Address of a layer's, unit's or class's page, from the model's folder; of a picture's, from its set's folder."""
     if kind == "unit":
         return f"units/{slug(layer)}/{slug(name)}.html"
     return {"layer": "layers/", "class": "classes/", "image": ""}[kind] + f"{slug(name)}.html"
@@ -67,8 +67,8 @@ def address(kind: str, name: str, layer: str | None = None) -> str:
 def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, Told]]:
     """sections: (section, its page, the folder of its figures), both from the root → subject → section id → Told.
 
-    A figure about a unit is not listed again under that unit's layer. A section's figures stand in its own order, but
-    first those that are most about the subject: a class's own pictures before one whose runner-up it is.
+    A figure about a unit is not listed again for that unit's layer. A section's figures keep their order, except that
+    those most specific to the subject come first: a class's own pictures before one whose runner-up it is.
     """
     found: dict[Key, dict[str, Told]] = {}
 
@@ -82,7 +82,7 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
             seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}", anchor)
             for subject, few in _specific(figure):
                 entry = told(key(subject), section, page)
-                if (few or subject.box) and not any(  # a section may show one thing in two of its groups
+                if (few or subject.box) and not any(  # a section may show one figure in two of its groups
                     (figure.alt, figure.caption, subject.box) == (other.figure.alt, other.figure.caption, other.box)
                     for other in entry.figures
                 ):
@@ -97,13 +97,13 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
         for entry in of_subject.values():
             entry.figures.sort(key=lambda seen, kind=kind, name=name: _place(seen.figure, kind, name))
             whole = [seen for seen in entry.figures if not seen.box]
-            if whole and len(whole) < len(entry.figures):  # its own picture says more than its part of a sheet
+            if whole and len(whole) < len(entry.figures):  # its own picture is better than its part of a sheet
                 entry.figures = whole
     return found
 
 
 def _place(figure: Figure, kind: str, name: str) -> int:
-    """How many of the same kind a figure names before this one: it is most about those that it names first."""
+    """Number of subjects of the same kind that a figure names before this one; it is most about the first."""
     return [s.name for s in figure.subjects if s.kind == kind].index(name)
 
 
@@ -113,13 +113,13 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
     for subject in dict.fromkeys(figure.subjects):
         if subject.kind == "layer" and counts["unit"] and not any(s.box for s in figure.subjects):
             continue
-        # the pictures that a unit's patches come from are not what the figure is about
+        # the source pictures of a unit's patches are not the figure's subject
         few = counts[subject.kind] <= FEW and not (subject.kind == "image" and counts["unit"])
         yield subject, few
 
 
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
-    """Publish a page for each layer, each unit of the chosen layers, and each class that something is known of.
+    """Publishes a page for each layer, each unit of the chosen layers, and each class with entries.
 
     model: title and folder.
     """
@@ -176,7 +176,7 @@ def _known(found: dict[Key, dict], layer: dict) -> bool:
 
 
 def _own(told: dict[str, Told]) -> bool:
-    """Whether a unit has a figure to itself."""
+    """Whether a unit has a figure of its own."""
     return any(not seen.box for entry in told.values() for seen in entry.figures)
 
 
@@ -185,7 +185,7 @@ def _link(folder: str, kind: str, name: str, layer: str | None = None, label: st
 
 
 def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, layer: str | None) -> list[dict]:
-    """What a page's template needs of each Told; names of other subjects become links where these have pages."""
+    """The template's variables for each Told. Names of other subjects become links if these have pages."""
 
     def cell(value):
         if not isinstance(value, list | tuple):
@@ -203,9 +203,9 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
 
 
 def side_by_side(told: list[tuple[str, list[dict]]]) -> list[tuple[str, str, list[tuple[str, dict]]]]:
-    """[(model, its entries)] → [(section id, title, [(model, entry)])], of the sections that have figures of it.
+    """[(model, its entries)] → [(section id, title, [(model, entry)])], for the sections that have figures of it.
 
-    Each with as many figures as the page has room for.
+    Each has as many figures as the page has room for.
     """
     entries = [(model, entry) for model, of_model in told for entry in of_model if entry["figures"]]
     room = max(1, MOST // max(1, len(entries)))
@@ -232,7 +232,7 @@ def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[s
 def linker(
     folder: str, facts: dict, found: dict[Key, dict[str, Told]], picture: Callable[[str], str]
 ) -> Callable[[Subject], str]:
-    """Subject → the address of its page from the site's root, "" where it has none. picture: the same of a name."""
+    """Subject → address of its page from the site's root, "" if it has none. picture: the same for a picture's name."""
     classes = set(facts.get("classes", ()))
     chosen = set(facts.get("chosen", ()))
 
@@ -252,7 +252,7 @@ def linker(
 
 
 def size(figures: list[Seen]) -> str:
-    """Of the grid that these figures stand in: the largest one's."""
+    """Size class of the grid for these figures: the largest one's."""
 
     def one(seen: Seen) -> str:
         return size_of(*seen.box[2:]) if seen.box else size_of(seen.figure.width, seen.figure.height)
@@ -261,7 +261,7 @@ def size(figures: list[Seen]) -> str:
 
 
 def size_of(width: int, height: int) -> str:
-    """Of the grid that a figure of so many CSS pixels stands in: one of :data:`SIZES`."""
+    """Size class of the grid for a figure of this size in CSS pixels: one of :data:`SIZES`."""
     if width > 520:
         return "row" if width >= ROW * height else "large"
     return "tiny" if width <= 140 else "small" if width <= 260 else "medium"

@@ -1,7 +1,7 @@
-"""Seconds and peak memory of every section, for ``timings.js``: the one file of the site that differs between two runs.
+"""Seconds and peak memory of every section, for ``timings.js``, the only file of the site that differs between runs.
 
-They come from Snakemake's benchmark files, ``<folder>/<model>/<section>.tsv``: the computing, not the drawing, whose
-files are called ``<section>.view.tsv``.
+They come from Snakemake's benchmark files, ``<folder>/<model>/<section>.tsv``. These are of the computation; the files
+of the view are ``<section>.view.tsv``.
 """
 
 import csv
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def read(folder: Path | None) -> dict[str, dict[str, dict[str, float]]]:
-    """model → section → {"seconds": s, "peak_memory_mb": MB of resident memory}; a missing value is left out."""
+    """model → section → {"seconds": s, "peak_memory_mb": MB of resident memory}; missing values are left out."""
     timings: dict[str, dict] = {}
     for path in sorted(folder.glob("*/*.tsv")) if folder else []:
         with open(path, newline="", encoding="utf-8") as file:
@@ -22,7 +22,7 @@ def read(folder: Path | None) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def script(timings: dict) -> str:
-    """The same as a classic script: browsers read no JSON from ``file://``."""
+    """The timings as a classic script, since browsers load no JSON from ``file://``."""
     return f"window.cnnvizTimings = {json.dumps(timings, sort_keys=True)};\n"
 
 

@@ -1,6 +1,6 @@
-"""A way through the gallery for someone who sees it for the first time, in the order of a lecture on the subject.
+"""A tour of the gallery for first-time visitors, in the order of a lecture on the subject.
 
-What to look for at a stop is said by the section's view (``tour``).
+The sentence of a stop is the ``tour`` of the section's view.
 """
 
 from cnnviz.site.stamp import Entry, Stamp
@@ -34,10 +34,9 @@ CHAPTERS = {
 
 
 def chapters(models: list[Stamp]) -> list[dict]:
-    """The chapters and their stops that some model has, each with the page of the first one.
+    """The chapters and stops that some model has, each with the page of the first such model.
 
-    A chapter: title, stops; a stop: id, title, page, words. A section that no chapter names follows the one that it
-    follows in the gallery.
+    A chapter: title, stops; a stop: id, title, page, words.
     """
     shown: dict[str, Entry] = {}
     for model in models:

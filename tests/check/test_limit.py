@@ -118,4 +118,4 @@ def test_what_there_was_no_time_for_is_said(checked, monkeypatch):
     tried = feeding.feeding
     monkeypatch.setattr(feeding, "feeding", lambda seen, mapping, seconds: tried(seen, mapping, 0))
     line = next(line for line in checked(good=("", {}))["Model good"] if line.name == "preprocessing")
-    assert line.mark == "!" and "0 others tried" in line.text and "no time for 1" in line.text
+    assert line.mark == "!" and "0 others tested" in line.text and "no time for 1" in line.text

@@ -67,7 +67,7 @@ def test_it_never_fails(make_job, tmp_path, capsys):
     outputs = {"look": tmp_path / "look.json"}
     look.main(make_job(DEMO, outputs=outputs))  # there is no network.json
     assert json.loads(outputs["look"].read_text()) == {"schema": 1, "pictures": 0, "warnings": []}
-    assert "not looked at" in capsys.readouterr().out
+    assert "not checked early" in capsys.readouterr().out
 
 
 def test_warnings_stand_at_the_head_of_the_models_pages_and_in_the_manifest(tmp_path):

@@ -106,7 +106,7 @@ def test_a_folder_of_other_files_says_what_there_is(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.dcm").write_bytes(bytes(128) + b"DICM")
     listing._rows.cache_clear()
-    with pytest.raises(UserError, match=r"no pictures .* but 3 \.dcm\. DICOM takes a loader"):
+    with pytest.raises(UserError, match=r"no pictures .* but 3 \.dcm\. DICOM needs a loader"):
         listing.found({"kind": "folder", "path": str(tmp_path)})
 
 
@@ -197,7 +197,7 @@ def test_a_stack_says_that_its_first_page_is_taken(tmp_path):
     frames = [Image.new("L", (9, 9), shade) for shade in (10, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     for name in ("s.tif", "j.tif", "a.gif"):
-        assert "of which the first is taken" in decoding.read(tmp_path / name)[1][0]
+        assert "the first is used" in decoding.read(tmp_path / name)[1][0]
 
 
 def test_pictures_beyond_the_largest_say_so(tmp_path):
@@ -221,7 +221,7 @@ def test_pictures_of_another_number_of_channels_than_most_are_left_out(tmp_path,
     Image.new("L", (30, 24), 200).save(root / "grey.png")
     saved(root / "0five.tif", "five")
     found, _ = look(root, tmp_path, monkeypatch)
-    assert dict(found.skipped) == {"0five.tif": "it has 5 channels, most of this set have 1 or 3"}
+    assert dict(found.skipped) == {"0five.tif": "it has 5 channels, most pictures of this set have 1 or 3"}
     thumbnails = np.load(tmp_path / "thumbnails.npy")
     assert len(thumbnails) == 4 and (thumbnails[3] == 200).all() and (thumbnails[:3] < 30).all()
     for i in range(4):

@@ -68,7 +68,7 @@ def test_no_word_of_a_json_table_is_beyond_utf8(place):
 
 def test_a_quotation_mark_that_is_never_closed_is_named(place):
     lines = ["path,label", f"{PATHS[0]},cat", f'"{PATHS[1]},cat', *(f"{path},dog" for path in PATHS[2:])]
-    with pytest.raises(UserError, match="line 3: a quotation mark is opened and never closed"):
+    with pytest.raises(UserError, match="line 3: a quotation mark is not closed"):
         found(place, "\n".join(lines))
     assert len(found(place, "\n".join([*lines[:2], f'"{PATHS[1]}","a\nb"'])).rows) == 2
 
@@ -88,7 +88,7 @@ def test_json_that_is_not_one_object_a_picture_is_told_so(place, content):
 
 def test_an_address_is_no_file(place):
     (row,) = found(place, "path,label\nhttps://example.org/0.png,cat\n").rows
-    with pytest.raises(ValueError, match="an address, not a file"):
+    with pytest.raises(ValueError, match="a URL, not a file"):
         decoding.read(place / row.name)
 
 
@@ -139,7 +139,7 @@ def test_paths_are_relative_to_a_root_or_to_the_working_directory(place, monkeyp
     monkeypatch.setattr(config, "_check_given", lambda *_: None)
     got = found(place, written(), "lists/a.csv")
     assert [(row.name, row.file) for row in got.rows] == [(p, f"../{p}") for p in PATHS]
-    assert got.told == ("paths are taken from the working directory",)
+    assert got.told == ("paths are relative to the working directory",)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "mac_roman", "cp1250"])
@@ -162,7 +162,7 @@ def test_words_for_no_label_are_none_unless_they_are_said_to_be_classes(place):
     content = written(labels=["cat", "nan", "NA", "", "<NA>", "dog"])
     got = found(place, content)
     assert got.classes == ("cat", "dog") and [len(row.labels) for row in got.rows] == [1, 0, 0, 0, 0, 1]
-    assert sum("counts as none" in told for told in got.told) == 3
+    assert sum("counts as missing" in told for told in got.told) == 3
     assert found(place, content, missing_labels=["nan"]).classes == ("<NA>", "NA", "cat", "dog")
     assert found(place, content, missing_labels=[]).classes == ("<NA>", "NA", "cat", "dog", "nan")
 

@@ -24,14 +24,14 @@ def prefix() -> str:
 @pytest.mark.parametrize(
     ("signal", "said"),
     [
-        ("KILL", "killed by signal 9 (SIGKILL): a limit of memory was met, or somebody ended it"),
-        ("TERM", "killed by signal 15 (SIGTERM): its time was over, or somebody ended it"),
+        ("KILL", "killed by signal 9 (SIGKILL): out of memory, or killed by a user"),
+        ("TERM", "killed by signal 15 (SIGTERM): its time limit was reached, or it was killed by a user"),
         ("SEGV", "(SIGSEGV): a crash inside an operator of the network, or inside a library"),
         ("ABRT", "(SIGABRT): a crash inside"),
         ("ILL", "(SIGILL): a crash inside"),
         ("FPE", "(SIGFPE): a crash inside"),
         ("XCPU", "(SIGXCPU): a limit of processor time was met"),
-        ("HUP", "(SIGHUP): somebody ended it"),
+        ("HUP", "(SIGHUP): killed by a user"),
     ],
 )
 def test_each_signal_is_said_in_the_log_and_the_shell_is_silent(tmp_path, signal, said):
