@@ -121,7 +121,7 @@ def attribute(
     """Runs every method on every probe picture. This is the job of an attribution technique.
 
     beside: further arrays and numbers of the result; called last, and only if a method applies. gradients: see
-    models.load.
+    loaded.load.
     """
     model = loaded.load(job, gradients=gradients)
     try:

@@ -32,7 +32,7 @@ def decoded(config: dict, name: str) -> Image.Image | np.ndarray:
 
 
 def stored_in(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[str]]:
-    """A file's own values, upright, and notes about it, see :func:`files.read`. name: its path below the root."""
+    """A file's own values, upright, and notes about it, see :func:`decoding.read`. name: its path below the root."""
     if config["kind"] == "demo":
         from cnnviz.demo.scenes import draw
 
