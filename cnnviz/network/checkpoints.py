@@ -1,6 +1,6 @@
 """Weights out of a checkpoint file, whatever a training script made of it, and into a network, whatever it is called.
 
-``read`` finds the state dict in what ``network/weight_files.py`` makes of a file (bare or in the usual wrappers), ``fit``
+``read`` finds the state dict in what ``weight_files.py`` makes of a file (bare or in the usual wrappers), ``fit``
 loads it into a network whose names may carry other prefixes, ``classes_in`` and ``lacks`` tell beforehand how the
 network has to be built for it.
 

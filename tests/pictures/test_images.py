@@ -433,7 +433,7 @@ def test_what_is_as_usual_is_not_written(table, folder, tmp_path):
         ("file,what,x0,y0,x1,y1,mask,who,terms,split\n,cat,,,,,,,,\n", "line 2: the column 'file' is empty"),
         ("file,what,x0,y0,x1,y1,mask,who,terms,split\n", "no rows"),
         ("", "is empty"),
-        (b"\xff\xfef\0i", "not a text in utf-16"),
+        (b"\xff\xfef\0i", "is not utf-16 text"),
         (b'"' + b"x" * 200_000 + b"\n", "not a CSV file"),
     ],
 )

@@ -154,7 +154,7 @@ def test_an_encoding_may_be_stated(place):
     assert found(place, text.encode("koi8-r"), encoding="koi8-r").classes == ("кот",)
     with pytest.raises(UserError, match="no encoding 'klingon'"):
         found(place, text, encoding="klingon")
-    with pytest.raises(UserError, match="not a text in utf-8"):
+    with pytest.raises(UserError, match="is not utf-8 text"):
         found(place, text.encode("koi8-r"), encoding="utf-8")
 
 
@@ -186,7 +186,7 @@ def test_columns_that_say_yes_or_no_may_be_named(place):
     got = found(place, content, label_column=["dog", "cat"])
     assert got.classes == ("dog", "cat")  # the columns' order is that of the network's outputs
     assert [row.labels for row in got.rows] == [("cat",)] * 3 + [("dog", "cat")] + [("dog",)] * 2
-    with pytest.raises(UserError, match="column 'age' says '7'"):
+    with pytest.raises(UserError, match="column 'age' has '7'"):
         found(place, content, label_column=["dog", "age"])
 
 
@@ -198,8 +198,8 @@ def test_columns_that_say_yes_or_no_may_be_named(place):
         (written(title="", labels=["a,b"] * 6).lstrip(), r"no titles.*path_column: 0, label_column: 1"),
         (b"PK\3\4" + bytes(60), "an Excel workbook or a zip archive.*save it as CSV"),
         (b"PAR1" + bytes(60), "a Parquet file"),
-        (bytes(range(256)) * 4, "not a table in text"),
-        ('{"images": [\n{"id": 1}\n]}', "not one object a line, nor a list of objects"),
+        (bytes(range(256)) * 4, "not a text table"),
+        ('{"images": [\n{"id": 1}\n]}', "neither one object per line nor a list of objects"),
         ("", "is empty"),
         ("path,label\n", "no rows"),
     ],

@@ -30,7 +30,7 @@ def prefix() -> str:
         ("ABRT", "(SIGABRT): a crash inside"),
         ("ILL", "(SIGILL): a crash inside"),
         ("FPE", "(SIGFPE): a crash inside"),
-        ("XCPU", "(SIGXCPU): a limit of processor time was met"),
+        ("XCPU", "(SIGXCPU): its limit of processor time was reached"),
         ("HUP", "(SIGHUP): killed by a user"),
     ],
 )
