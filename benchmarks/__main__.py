@@ -1,8 +1,8 @@
-"""Our speed beside the peers', as ratios measured in one run: ``python -m benchmarks [--runs] [names …]``.
+"""Compares our speed with other packages, as ratios measured in one run: ``python -m benchmarks [--runs] [names …]``.
 
-Every benchmark measures both sides alternately in this process and takes the best of each, so that a busy machine
-slows both. ``--runs`` also times the committed configs (the demo and AlexNet) from an empty results folder.
-The last table that was worth keeping, with device and date, is ``benchmarks/RESULTS.md``.
+Every benchmark measures both sides alternately in this process and takes the minimum of each, so a busy machine slows
+both. ``--runs`` also times the committed configs (the demo and AlexNet) from an empty results folder. The last
+reference table, with device and date, is ``benchmarks/RESULTS.md``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RUNS = {
 
 
 def run_seconds(path: str) -> tuple[float, float]:
-    """Seconds of a first run of a config into an empty folder, and of a second one that has nothing to do."""
+    """Seconds of a first run of a config into an empty folder, and of a second one without pending jobs."""
     with tempfile.TemporaryDirectory() as folder:
         config = yaml.safe_load(Path(path).read_text("utf-8")) | {"results": f"{folder}/results"}
         copy = Path(folder) / "config.yaml"

@@ -1,6 +1,6 @@
-"""Class ascent with frozen weights beside the loop people usually write, which lets the weights collect gradients.
+"""Class ascent with frozen weights, compared with the usual loop, which accumulates gradients of the weights.
 
-AlexNet with random weights at 224 pixels; both loops make the same pictures, in turns, and the fastest of a few runs
+AlexNet with random weights at 224 pixels. Both loops make the same pictures, alternately, and the fastest of a few runs
 counts.
 """
 
@@ -46,7 +46,7 @@ def ours(model: Model) -> torch.Tensor:
 
 
 def unfrozen(model: Model) -> torch.Tensor:
-    """The same, with ``loss.backward()`` through a net whose weights still ask for gradients."""
+    """The same, with ``loss.backward()`` through a network whose weights require gradients."""
     start = fourier(SIZE, CLASSES, dtype=next(model.net.parameters()).dtype)
     variable = start.variable.clone().requires_grad_()
     optimiser = torch.optim.Adam([variable], lr=0.03)
@@ -61,9 +61,9 @@ def unfrozen(model: Model) -> torch.Tensor:
 
 
 def measure() -> list[tuple[str, float, float]]:
-    """(what, our time / theirs, the bar it must stay under)."""
-    exact = alexnet(torch.float64)  # in float32 Adam blows rounding up where a gradient is nearly 0
-    torch.testing.assert_close(ours(exact), unfrozen(exact), rtol=0, atol=1e-4)  # the same work
+    """(what, our time / theirs, the upper limit)."""
+    exact = alexnet(torch.float64)  # in float32 Adam amplifies rounding if a gradient is nearly 0
+    torch.testing.assert_close(ours(exact), unfrozen(exact), rtol=0, atol=1e-4)  # both do the same work
     model = alexnet()
     best = {ours: float("inf"), unfrozen: float("inf")}
     for loop in best:  # warms up

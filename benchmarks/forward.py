@@ -1,8 +1,8 @@
-"""The one forward pass against a bare forward over the same batches in memory: ``python -m benchmarks.forward``.
+"""The forward pass, compared with a bare forward over the same batches in memory: ``python -m benchmarks.forward``.
 
-AlexNet with random weights at 224 px, two threads. The passes take turns and the minimum counts. Batches are in NHWC
-layout, as pictures come from ``Model.pictures`` and as CPUs convolve fastest; a bare forward in the default layout,
-NCHW, is listed too. The pass starts anew each time, so filling its tops weighs more than it does in use.
+AlexNet with random weights at 224 px, two threads. The passes alternate and the minimum counts. Batches are in NHWC
+layout, as from ``Model.pictures`` and as CPUs convolve fastest. A bare forward in the default layout, NCHW, is listed,
+too. The pass starts from the beginning each time, so filling its top lists has more weight than in use.
 """
 
 import time

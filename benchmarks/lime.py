@@ -1,8 +1,9 @@
-"""LIME beside the ``lime`` package: ``python -m benchmarks.lime``.
+"""LIME, compared with the ``lime`` package: ``python -m benchmarks.lime``.
 
 AlexNet with random weights at 224 px, 1000 samples, the same superpixels, batches, filling and classes, two threads.
-The package asks for probabilities through the same model. Both sides take turns and the fastest of a few runs counts.
-A bare forward over as many pictures in memory is listed too: by batching alone, LIME cannot be faster than that.
+The package computes probabilities with the same model. Both sides alternate and the fastest of a few runs counts. A
+bare forward over the same number of pictures in memory is listed, too: LIME cannot be faster than that by batching
+alone.
 """
 
 import time
@@ -21,7 +22,7 @@ BAR = 0.5
 
 
 def measure(repeats: int = 3) -> list[tuple[str, float, float]]:
-    """(what, our time / theirs, the bar it must stay under)."""
+    """(what, our time / theirs, the upper limit)."""
     torch.set_num_threads(2)
     lime_image.tqdm = iter  # no progress bar
     model = alexnet()

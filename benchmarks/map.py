@@ -1,7 +1,7 @@
 """The map of 10 000 and 50 000 pictures in a real browser: ``python -m benchmarks.map [--keep FOLDER]``.
 
-Generates the results of a set of so many pictures (nets and techniques need not run: drawn thumbnails, clusters for a
-t-SNE map, cells by halving), renders only the map, and opens it from disk in headless Chromium, without a GPU.
+It generates the results of sets of this size, without networks and techniques: drawn thumbnails, clusters for a t-SNE
+map, cells by halving. It renders only the map, and opens it from disk in headless Chromium, without a GPU.
 """
 
 import argparse
@@ -27,7 +27,7 @@ RESULTS = {  # what: bar
     "JS heap, MB": 150,
 }
 INTERACTIVE = {10_000: 1000, 50_000: 1500}
-MARKS = {"first picture, ms": "first-picture", "interactive, ms": "ready"}  # what the page's script marks
+MARKS = {"first picture, ms": "first-picture", "interactive, ms": "ready"}  # marks of the page's script
 VIEWS = {
     "grid, all": "",
     "grid, zoomed": "#z=8",
@@ -60,7 +60,7 @@ PAN = """async (mode) => {
 
 
 def make_results(folder: Path, count: int, names=None, classes: int = 10) -> Path:
-    """Leave a model's results as the pipeline does, with ``count`` pictures of ``classes`` classes; its folder."""
+    """Writes a model's results as the pipeline does, with ``count`` pictures of ``classes`` classes; their folder."""
     rng = np.random.default_rng(0)
     label = rng.integers(classes, size=count)
     centres = rng.uniform(-60, 60, (classes, 2))
@@ -115,7 +115,7 @@ def make_results(folder: Path, count: int, names=None, classes: int = 10) -> Pat
 
 
 def pictures(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
-    """(n, 64, 64, 3) uint8: a soft texture in the class's hue, with noise: photographs compress no worse."""
+    """(n, 64, 64, 3) uint8: a soft texture in the class's hue, with noise; photographs compress about as well."""
     small = rng.integers(30, 226, (len(label), 5, 5, 3))
     hue = rng.integers(40, 216, (label.max() + 1, 1, 1, 3))[label]
     small = ((small + hue) // 2).astype(np.uint8)
@@ -127,7 +127,7 @@ def pictures(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
 
 
 def render(model: Path, out: Path) -> Path:
-    """Render the model's pages; the map's path."""
+    """Renders the model's pages; returns the map's path."""
     words = {"model": "net", "title": "Net", "sections": ["predictions", "tsne", "tsne_grid"], "image_set": "set"}
     model_pages.render(words, model / "model.json", model / "sections", out)
     assets = Path(__file__).parents[1] / "templates" / "assets"
@@ -138,8 +138,8 @@ def render(model: Path, out: Path) -> Path:
 
 
 def look(page_path: Path, browser) -> dict[str, float]:
-    """Open the map as a first visit does, and use it."""
-    # playwright's waiting needs what the pages' policy forbids
+    """Opens the map as in a first visit, and uses it."""
+    # playwright's waiting needs scripts that the pages' policy forbids
     page = browser.new_page(viewport={"width": 1280, "height": 900}, bypass_csp=True)
     files, site = [], page_path.parents[2]
     page.on("request", lambda request: files.append(site / request.url.split(f"{site.as_uri()}/")[-1].split("#")[0]))
@@ -152,7 +152,7 @@ def look(page_path: Path, browser) -> dict[str, float]:
     for mode, hash in VIEWS.items():
         page.evaluate("hash => { location.hash = hash }", hash or "#")
         page.wait_for_timeout(400)
-        page.evaluate(PAN, mode)  # so that the tiles have come
+        page.evaluate(PAN, mode)  # so that the tiles are loaded
         median, slow = page.evaluate(PAN, mode)
         found[f"p95 frame while panning, ms ({mode}; median {median:.1f})"] = slow
     session = page.context.new_cdp_session(page)
@@ -168,7 +168,7 @@ def look(page_path: Path, browser) -> dict[str, float]:
 def measure(
     counts: Iterable[int] = tuple(INTERACTIVE), keep: Path | None = None, browser: str = "/usr/bin/chromium"
 ) -> Iterator[tuple[str, float, float]]:
-    """What was measured, its value, and its bar. keep: leave the generated results and sites in this folder."""
+    """(what, value, limit). keep: leave the generated results and sites in this folder."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:

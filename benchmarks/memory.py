@@ -1,7 +1,7 @@
 """Anonymous memory of the forward pass at 2 000 and at 20 000 pictures: ``python -m benchmarks.memory``.
 
-A child process does the whole job on generated pictures and a small net, so that only what grows with the number of
-pictures can differ. Its RssAnon is sampled; file-backed pages (the features' memory map) are the system's to drop.
+A child process does the whole job on generated pictures and a small network, so only memory that grows with the number
+of pictures differs. Its RssAnon is sampled. The system may drop file-backed pages (the features' memory map).
 """
 
 import json
@@ -91,7 +91,7 @@ def peak(count: int) -> float:
 
 
 def measure() -> list[tuple[str, float, float]]:
-    """(what, ratio of memory, bar)."""
+    """(what, ratio of memory, limit)."""
     small, large = (peak(count) for count in COUNTS)
     what = f"forward pass, anonymous memory, {COUNTS[1]} / {COUNTS[0]} pictures ({large:.0f} / {small:.0f} MB)"
     return [(what, large / small, 1.10)]

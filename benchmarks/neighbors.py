@@ -1,7 +1,7 @@
-"""Exact nearest neighbours: ours against scikit-learn's brute force, in seconds, on the same float32 vectors.
+"""Exact nearest neighbours, compared with scikit-learn's brute force, in seconds, on the same float32 vectors.
 
-``python -m benchmarks.neighbors`` prints a table. Both run with the same threads; runs take turns and the minimum
-counts, since other work on a machine only ever adds time. Recall is against brute force in float64.
+``python -m benchmarks.neighbors`` prints a table. Both run with the same threads. Runs alternate and the minimum
+counts, since other work on a machine only adds time. Recall is measured against brute force in float64.
 """
 
 import os
@@ -26,7 +26,7 @@ def vectors(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 
 def recall(data: np.ndarray, queries: np.ndarray, found: np.ndarray) -> float:
-    """Share of the true neighbours that were found, over the given queries; the truth is brute force in float64."""
+    """Share of the true neighbours that were found, over the given queries, by brute force in float64."""
     hits = 0
     for query, row in zip(queries, found, strict=True):
         distances = np.square(data.astype(np.float64) - data[query].astype(np.float64)).sum(1)
@@ -36,7 +36,7 @@ def recall(data: np.ndarray, queries: np.ndarray, found: np.ndarray) -> float:
 
 
 def measure(repeats: int = 3) -> list[tuple[str, float, float]]:
-    """(what, our seconds / scikit-learn's, the bar) for each case. Raises AssertionError where recall is not 1."""
+    """(what, our seconds / scikit-learn's, limit) for each case. Raises AssertionError if recall is not 1."""
     table = []
     for n, d, q in CASES:
         data = vectors(n, d)

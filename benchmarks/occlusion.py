@@ -1,7 +1,7 @@
-"""Occlusion maps of one picture beside captum's, as it is by default and tuned: ``python -m benchmarks.occlusion``.
+"""Occlusion maps of one picture, compared with captum's defaults and tuned: ``python -m benchmarks.occlusion``.
 
-AlexNet with random weights at 224 pixels, a square of 32 pixels that moves by 8 (625 places), two threads. All three
-make the same map, in turns, and the fastest of the runs counts.
+AlexNet with random weights at 224 pixels, a square of 32 pixels with stride 8 (625 positions), two threads. All three
+make the same map, alternately, and the fastest of the runs counts.
 """
 
 import time
@@ -18,7 +18,7 @@ BARS = {"captum, 64 masks at once": 0.6, "captum as it is by default": 0.35}
 
 
 def measure(repeats: int = 2) -> list[tuple[str, float, float]]:
-    """(what, our seconds / theirs, bar). Raises AssertionError where the maps differ."""
+    """(what, our seconds / theirs, limit). Raises AssertionError if the maps differ."""
     torch.set_num_threads(2)
     torch.manual_seed(0)
     net = torchvision.models.alexnet(weights=None).eval().requires_grad_(False)

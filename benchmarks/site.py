@@ -1,7 +1,7 @@
-"""The site of a large set and a large net: 50 000 pictures, 10 000 units: ``python -m benchmarks site``.
+"""The site of a large set and a large network: 50 000 pictures, 10 000 units: ``python -m benchmarks site``.
 
-Generates results as the pipeline leaves them (see :mod:`benchmarks.map`), with 20 layers of 500 units, sheets of their
-patches, and facts of every unit, class and picture. Renders the whole site twice: the second time nothing has changed.
+It generates results as the pipeline does (see :mod:`benchmarks.map`), with 20 layers of 500 units, sheets of their
+patches, and facts of every unit, class and picture. It renders the whole site twice, the second time without changes.
 """
 
 import json
@@ -28,7 +28,7 @@ PLAN = {"image_sets": {"set": {"kind": "demo", "count": PICTURES}}, "models": {"
 
 
 def make_units(model: Path) -> None:
-    """Give the model of :func:`benchmarks.map.make_results` layers, and a section that shows each unit's patches."""
+    """Adds layers to the model of :func:`benchmarks.map.make_results`, and a section with each unit's patches."""
     facts = json.loads((model / "model.json").read_text())
     names = [f"layer{i:02d}" for i in range(LAYERS)]
     layers = [{"name": n, "module": n, "kind": "Conv2d", "units": UNITS, "height": 14, "width": 14} for n in names]
@@ -65,7 +65,7 @@ def make_units(model: Path) -> None:
 
 
 def render(folder: Path) -> dict[str, float]:
-    """Render the whole site at ``folder``/site; seconds of each renderer."""
+    """Renders the whole site at ``folder``/site; returns the seconds of each renderer."""
     model, of_set, out = folder / "models" / "net", folder / "image_sets" / "set", folder / "site"
     started = time.perf_counter()
     words = {"model": "net", "title": "Net", "sections": SECTIONS, "image_set": "set"}
@@ -81,13 +81,13 @@ def render(folder: Path) -> dict[str, float]:
 
 
 def files(site: Path) -> dict[str, tuple[int, int]]:
-    """Address → when it was written, and bytes."""
+    """Address → time of writing, and bytes."""
     found = [(path, path.stat()) for path in site.rglob("*") if path.is_file()]
     return {path.relative_to(site).as_posix(): (stat.st_mtime_ns, stat.st_size) for path, stat in found}
 
 
 def measure() -> Iterator[tuple[str, float, float]]:
-    """What was measured, its value, and its bar."""
+    """(what, value, limit)."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_units(make_results(folder, PICTURES))

@@ -1,11 +1,10 @@
-"""Unit pictures beside lucent: ``python -m benchmarks.units [units] [steps]``.
+"""Unit pictures, compared with lucent: ``python -m benchmarks.units [units] [steps]``.
 
 Sixteen units of SqueezeNet's fire5 at 128 px, 128 steps of Adam on the spectrum, padded by 12, jittered by 8, scaled,
-rotated and jittered by 4 each step; two threads. Weights are random: they change nothing about the time. lucent makes
-one picture after the other and enlarges what the network sees to 224 px, as its documentation shows. Listed too: lucent
-told to leave the views at 152 px, as large as ours, and that with all units in one batch, which it can do as well.
-
-Both sides take turns. On a GPU the same is measured for all units of AlexNet's convolutions, as units a minute.
+rotated and jittered by 4 each step; two threads. Weights are random, which does not change the time. lucent makes one
+picture after the other and enlarges the network's input to 224 px, as its documentation shows. Two more settings of
+lucent are listed: views of 152 px, as large as ours, and these with all units in one batch. Both sides alternate. On a
+GPU all units of AlexNet's convolutions are measured, as units per minute.
 """
 
 import sys
@@ -64,12 +63,12 @@ def theirs(model: Model, layer: Layer, units: list[int], steps: int, *, side: in
 
 
 def views() -> list:
-    """lucent's standard transforms, but padded by reflection like ours."""
+    """lucent's standard transforms, but padded by reflection as ours."""
     return [transform.pad(12), *transform.standard_transforms[1:]]
 
 
 def alternating(sides: dict, repeats: int) -> dict[str, float]:
-    """Name → the least seconds of that many runs, the sides taking turns."""
+    """Name → the minimum of that many runs in seconds, with alternating sides."""
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(repeats):
         for name, side in sides.items():
@@ -82,14 +81,14 @@ def alternating(sides: dict, repeats: int) -> dict[str, float]:
 
 
 def measure(units: int = UNITS, steps: int = STEPS, repeats: int = 2) -> list[tuple[str, float, float]]:
-    """(what, our time / theirs, the bar it must stay under)."""
+    """(what, our time / theirs, the upper limit)."""
     torch.set_num_threads(2)
     if torch.cuda.is_available():
         return on_gpu(steps)
     model = squeezenet()
     layer, chosen = model.layers[0], list(range(units))
     for p in model.net.parameters():
-        p.requires_grad_(True)  # as a network comes; lucent leaves them so
+        p.requires_grad_(True)  # a network's default, which lucent does not change
     ours(model, layer, chosen, 2)
     sides = {
         "ours": lambda: ours(model, layer, chosen, steps),
@@ -107,7 +106,7 @@ def measure(units: int = UNITS, steps: int = STEPS, repeats: int = 2) -> list[tu
 
 
 def on_gpu(steps: int, peers: int = 4) -> list[tuple[str, float, float]]:
-    """All units of AlexNet's convolutions; lucent draws a few of each layer, one at a time, and is scaled up."""
+    """All units of AlexNet's convolutions. lucent draws a few of each layer, one at a time; its time is scaled."""
     model = alexnet()
     model = replace(model, net=model.net.cuda(), device=torch.device("cuda"))
     convolutions = [(name, m) for name, m in model.net.named_modules() if isinstance(m, torch.nn.Conv2d)]

@@ -1,4 +1,4 @@
-"""What a model's pages leave for the pages about several models: the front page, comparisons, pictures, the search."""
+"""Stamps of models' pages, for the pages about several models: the front page, comparisons, pictures, the search."""
 
 import json
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ SCHEMA = 4
 
 @dataclass(frozen=True)
 class Entry:
-    """One section of a model, as other pages and the manifest describe it.
+    """One section of a model, for other pages and the manifest.
 
-    page: its address from the site's root. figures: how many. metrics: name → value. measures: the same metrics with
-    unit and interval, and headline the first of them. thumbnail: file, width, height, alt, pixelated; or None. The
-    words from ``question`` on are the view's, and "" where the section is missing; tour: see :mod:`cnnviz.site.tour`.
+    page: its address from the site's root. figures: their number. metrics: name → value. measures: the same metrics
+    with unit and interval; headline is the first of them. thumbnail: file, width, height, alt, pixelated; or None. The
+    texts from ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
     """
 
     id: str
@@ -41,14 +41,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stamp:
-    """One model. Without its own pages (``page`` is "") it is missing, and the front page says so.
+    """One model. A model without its own pages (``page`` is "") is missing, and the front page says so.
 
-    page, map: addresses from the site's root, "" where there is none. status: "ok" or "missing"; then ``log`` is the
-    end of its first job's. described, parameters, input: of the network. accuracy: top1, top5, pictures, labelled, as
-    far as they are known. near_chance, answers, warnings: doubts. cover: the thumbnail that stands for the model.
-    named: kind ("layer", "class") → (name, address) of those that have pages. pictures: name of a picture that has a
-    page to itself → what each section says of it. calls: for each class of the image set the output's name. said: name
-    of a picture → the prediction in a line.
+    page, map: addresses from the site's root, "" if there is none. status: "ok" or "missing"; then ``log`` is the end
+    of its first job's log. described, parameters, input: of the network. accuracy: top1, top5, pictures, labelled, as
+    far as they are known. near_chance, answers, warnings: doubts. cover: the model's thumbnail. named: kind
+    ("layer", "class") → (name, address) of those that have pages. pictures: name of a picture with its own page →
+    entries of each section about it. calls: output's name for each class of the image set. said: name of a picture →
+    the prediction in one line.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Stamp:
 
 
 def text(stamp: Stamp) -> str:
-    """The stamp as the JSON that its file holds."""
+    """The stamp as JSON, as in its file."""
     return json.dumps(asdict(stamp), indent=1, ensure_ascii=False)
 
 
