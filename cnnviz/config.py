@@ -1,4 +1,4 @@
-"""The config: read, checked against ``rules/schemas/config.schema.yaml``, and filled with that schema's defaults.
+"""The config: read, checked against the schema in ``rules/schemas/``, and filled with that schema's defaults.
 
 What can be checked without torch is checked here, before anything runs: keys, values, paths, names of image sets.
 """
@@ -22,7 +22,7 @@ from cnnviz.network.shards import parts
 from cnnviz.run import user_code
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = ROOT / "rules" / "schemas" / "config.schema.yaml"
+SCHEMAS = ROOT / "rules" / "schemas"
 
 # JSON schema takes 32.0 for an integer; code that counts with it does not.
 _VALIDATOR = extend(
@@ -39,7 +39,7 @@ def complete(config: dict) -> dict:
     In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters;
     ``techniques`` also those that are off, since a section may need what another one computes.
     """
-    schema = _schema()
+    schema = whole_schema()
     if not isinstance(config, dict):
         raise UserError(f"the config: {type(config).__name__} instead of keys and values")
     _check_plain(config)
@@ -60,7 +60,7 @@ def complete(config: dict) -> dict:
     errors = list(_VALIDATOR(schema).iter_errors(config))
     if errors:
         raise UserError(_explain(best_match(errors), schema))
-    config = _with_defaults(_under(config, copy.deepcopy(schema["x-presets"].get(config.get("preset"), {}))), schema)
+    config = _with_defaults(_under(config, presets(schema).get(config.get("preset"), {})), schema)
     _limit(config)
     config["techniques"] = config["sections"]
     config["sections"] = {name: config["sections"][name] for name in order if name not in off}
@@ -132,25 +132,55 @@ def _limit(config: dict) -> None:
 
 
 @functools.cache
-def _schema() -> dict:
-    # libyaml, where PyYAML was built with it, reads the thousand lines ten times as fast
-    schema = yaml.load(SCHEMA.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return _resolved(schema, schema)
+def whole_schema() -> dict:
+    """The schema of the config as one tree; its sections, which are a file a family, in the gallery's order."""
+    schema = _resolved(*_found("config.schema.yaml", {}))
+    sections = schema["properties"]["sections"]
+    sections["properties"] = {
+        name: block for family in sections.pop("allOf") for name, block in family["properties"].items()
+    }
+    return schema
 
 
-def _resolved(node, schema: dict):
-    """The schema with every local ``$ref`` replaced by what it names, its neighbours winning over it."""
+def presets(schema: dict) -> dict:
+    """Preset → what it changes, a config whose ``model`` is meant for every model."""
+    properties = schema["properties"]
+    sections = {name: block.get("x-presets", {}) for name, block in properties["sections"]["properties"].items()}
+    return {
+        preset: {
+            "limits": properties["limits"]["x-presets"].get(preset, {}),
+            "model": properties["models"]["additionalProperties"]["x-presets"].get(preset, {}),
+            "sections": {name: changes[preset] for name, changes in sections.items() if preset in changes},
+        }
+        for preset in properties["preset"]["enum"]
+    }
+
+
+def _resolved(node, file: dict):
+    """A part of a schema's file with every ``$ref`` replaced by what it names, its neighbours winning over it."""
     if isinstance(node, list):
-        return [_resolved(item, schema) for item in node]
+        return [_resolved(item, file) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _resolved(value, schema) for key, value in node.items() if key != "$defs"}
+    node = {key: _resolved(value, file) for key, value in node.items() if key != "$defs"}
     if isinstance(node.get("$ref"), str):
-        target = schema
-        for part in node.pop("$ref").removeprefix("#/").split("/"):
-            target = target[part]
-        node = _resolved(target, schema) | node
+        node = _resolved(*_found(node.pop("$ref"), file)) | node
     return node
+
+
+def _found(reference: str, file: dict) -> tuple[dict, dict]:
+    """What ``name.yaml#/path`` or ``#/path`` names, and the file that it stands in. file: the one it is named in."""
+    name, _, path = reference.partition("#/")
+    found = file = _schema_file(name) if name else file
+    for part in path.split("/") if path else ():
+        found = found[part]
+    return found, file
+
+
+@functools.cache
+def _schema_file(name: str) -> dict:
+    # libyaml, where PyYAML was built with it, reads the thousand lines ten times as fast
+    return yaml.load((SCHEMAS / name).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _with_defaults(value, schema: dict):

@@ -24,6 +24,7 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from cnnviz.config import whole_schema
 from cnnviz.demo import scenes
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def tiny(classes=12):
     return nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.MaxPool2d(3),
         nn.Flatten(), nn.Linear(486, 8), nn.ReLU(), nn.Linear(8, classes))
 """
-ALL = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text())["properties"]["sections"]["properties"]
+ALL = whole_schema()["properties"]["sections"]["properties"]
 PREPROCESS = {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}
 
 

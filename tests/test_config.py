@@ -31,7 +31,7 @@ def test_the_demo_config_is_complete():
     assert demo["sections"]["saliency"]["view"]["percentile"] == 99
 
 
-ORDER = list(yaml.safe_load(config.SCHEMA.read_text())["properties"]["sections"]["properties"])
+ORDER = list(config.whole_schema()["properties"]["sections"]["properties"])
 
 
 def test_sections_are_on_in_the_schemas_order_and_can_be_turned_off():
@@ -74,10 +74,11 @@ def test_presets_change_what_the_config_leaves_out():
 
 
 def test_every_key_of_a_preset_is_one_of_the_schema():
-    presets = yaml.safe_load(config.SCHEMA.read_text())["x-presets"]
+    presets = config.presets(config.whole_schema())
+    assert all(any(presets[name].values()) for name in ("quick", "full")) and not any(presets[None].values())
     for preset in presets.values():
-        model = preset.pop("model", {})
-        config.complete(GOOD | preset | {"models": {"m": {"torchvision": "alexnet"} | model}})
+        model = {"torchvision": "alexnet"} | preset.pop("model")
+        config.complete(GOOD | preset | {"models": {"m": model}})
 
 
 def test_limits_cap_numbers_and_leave_lists_alone():

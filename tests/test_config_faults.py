@@ -18,7 +18,7 @@ from cnnviz import config
 from cnnviz.errors import UserError
 
 DEMO = Path("config.yaml").read_text("utf-8")
-SCHEMA = config._schema()
+SCHEMA = config.whole_schema()
 ODD = [
     *(None, True, False, 0, -1, 1, 3.5, 32.0, 10**30, -(10**30), 1e308, float("nan"), float("inf"), float("-inf")),
     *("", " ", "x", "default", "all", "auto", "1", "a" * 5000, "a\0b", "ünïcode", "../../..", "/", "no/such/file.py:f"),

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cnnviz.config import whole_schema
 from tests.checkout import ROOT, copy_code
 
 # What CONTRIBUTING.md tells to write: file → block of code.
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w./]+)` [^\n]*:\n\n```\w+\n(.*?)```", TEXT, re.M | re.S))
-TECHNIQUES, SCHEMA = "rules/techniques.yaml", "rules/schemas/config.schema.yaml"
+TECHNIQUES, SCHEMA = "rules/techniques.yaml", "rules/schemas/attribution.yaml"
 
 CONFIG = {
     "threads": 1,
@@ -49,12 +50,11 @@ def folder(tmp_path_factory) -> Path:
         (folder / file).write_text(FILES[file])
     rows, schema = folder / TECHNIQUES, folder / SCHEMA
     rows.write_text(rows.read_text() + FILES[TECHNIQUES])
-    before = "      attribution_check:\n"
+    before = "  attribution_check:\n"
     schema.write_text(schema.read_text().replace(before, FILES[SCHEMA] + before))
     sections = {"attribution_check": {"steps": 4, "blocks": 2, "randomised": 1, "resamples": 200}}
     sections |= {"saliency": {"samples": 2, "steps": 2}}
-    listed = yaml.safe_load(schema.read_text())["properties"]["sections"]["properties"]
-    off = {name: False for name in listed if name not in (*sections, "score_cam")}
+    off = {name: False for name in whole_schema()["properties"]["sections"]["properties"] if name not in sections}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG | {"sections": sections | off}))
     snakemake(folder)
     return folder
