@@ -1,7 +1,7 @@
-"""A copy of the repository to run in, with a tiny network: what the tests of the real DAG share.
+"""A copy of the repository with a tiny network, to run the real DAG in; shared by several tests.
 
 ``Checkout`` is such a copy. ``Finished`` and ``Photographed`` are two whose runs are made once for all tests, also for
-those of other pytest-xdist workers, and then copied, with Snakemake's notes and with the times of their files.
+those of other pytest-xdist workers, and then copied, with Snakemake's metadata and the files' times.
 """
 
 import io
@@ -42,12 +42,12 @@ PREPROCESS = {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}
 
 
 def only(sections: dict[str, dict]) -> dict:
-    """The config's ``sections:`` with these, and with no others."""
+    """The config's ``sections:`` with only these."""
     return {name: False for name in ALL if name not in sections} | sections
 
 
 def copy_code(folder: Path) -> None:
-    """Copy the parts of the repository that a run needs."""
+    """Copies the parts of the repository that a run needs."""
     for name in ("cnnviz", "rules", "templates", "profiles", "Snakefile", "environment.yaml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
@@ -67,7 +67,7 @@ class Checkout:
 
     @classmethod
     def once(cls, tmp_path_factory) -> Self:
-        """A finished run that the first worker makes while others wait. Change nothing in it: use :meth:`copied`."""
+        """A finished run that the first worker makes while others wait. Do not change it: use :meth:`copied`."""
         base = tmp_path_factory.getbasetemp()
         base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # the workers' folders lie in one
         note = base / f"{cls.__name__}.pickle"
@@ -102,7 +102,7 @@ class Checkout:
         return done.stdout + done.stderr
 
     def planned(self, *arguments: str) -> Counter:
-        """Rule → how many of its jobs would run now."""
+        """Rule → number of its jobs that would run now."""
         done = self.snakemake("--dry-run", *arguments)
         text = done.stdout + done.stderr
         assert done.returncode == 0, text[-3000:]
@@ -115,13 +115,13 @@ class Checkout:
 
     @staticmethod
     def done(text: str) -> Counter:
-        """Rule → how many of its jobs were finished, by what a run printed."""
+        """Rule → number of its finished jobs, from a run's output."""
         counted = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M))
         del counted["all"]
         return counted
 
     def manifest(self, model: str = "tiny") -> dict:
-        """Section → what manifest.json says of it, for one of the models."""
+        """Section → its entry in manifest.json, for one of the models."""
         models = json.loads((self.folder / "results/site/manifest.json").read_text())["models"]
         sections = next(found["sections"] for found in models if found["id"] == model)
         return {section["id"]: section for section in sections}
@@ -131,7 +131,7 @@ class Checkout:
 
     @contextmanager
     def edited(self, path: str, old: str, new: str) -> Iterator[None]:
-        """Replace ``old`` by ``new`` in a file, and put it back with its time of change."""
+        """Replaces ``old`` by ``new`` in a file, and restores it with its time."""
         file = self.folder / path
         before, status = file.read_text(), file.stat()
         assert old in before
@@ -143,14 +143,14 @@ class Checkout:
             os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def copied(self, folder: Path):
-        """The same at another place: files, their times, Snakemake's notes."""
+        """A copy at another place: files, their times, Snakemake's metadata."""
         shutil.copytree(self.folder, folder, symlinks=True)  # copies with times
         copy = object.__new__(type(self))
         copy.folder, copy.config = folder, self.config
         return copy
 
 
-# Names of the finished run. They have to survive it, and to reach no page but as text.
+# Names in the finished run. The run must handle them, and pages must show them as text only.
 TITLE = "{x} <script>alert(1)</script>"  # {x} is a wildcard where Snakemake reads it
 CLASSES = (
     "<script>alert(1)<script>",
@@ -170,7 +170,7 @@ SECTIONS = {
 
 
 class Finished(Checkout):
-    """Two models on a folder of 18 pictures and a broken one."""
+    """Two models on a folder of 18 pictures and a damaged one."""
 
     @classmethod
     def model(cls, checkpoint: str) -> dict:
@@ -195,7 +195,7 @@ class Finished(Checkout):
 
     @staticmethod
     def picture(folder: Path, number: int) -> Path:
-        """Draw a picture of the set."""
+        """Draws a picture of the set."""
         name = CLASSES[number % len(CLASSES)]
         path = folder / "pictures" / name / f"{name} {number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +208,7 @@ MARKS = [b"SecretCamera", b"SecretComment", b"SecretPlace"]
 
 
 def photograph(number: int) -> bytes:
-    """A JPEG as a camera leaves it: maker, place and a comment."""
+    """A JPEG as from a camera, with maker, place and a comment."""
     exif = Image.Exif()
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[0x1B] = b"SecretPlace"
@@ -220,7 +220,7 @@ def photograph(number: int) -> bytes:
 
 
 class Photographed(Checkout):
-    """One model and a few sections of each kind on a folder of photographs, of which one is broken."""
+    """One model and a few sections of each kind on a folder of photographs, with one damaged file."""
 
     SECTIONS = (
         *("predictions", "first_layer_filters", "maximal_patches", "nearest_neighbors", "pca", "tsne", "tsne_grid"),

@@ -1,4 +1,4 @@
-"""What several tests need: the real pictures and nets beside the checkout, and jobs as the Snakefile makes them."""
+"""Shared fixtures: the real pictures and networks beside the checkout, and jobs as the Snakefile makes them."""
 
 import copy
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Threads that wait must not keep a core busy: beside those of another worker, tests would take three times as long.
+# Waiting threads must not spin: beside those of another worker, tests would take three times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 import torch
 
@@ -25,13 +25,13 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def hostile_all(request) -> bool:
-    """Whether everything that tests/hostile makes is tried, which takes many minutes."""
+    """Whether all cases of tests/hostile run, which takes many minutes."""
     return request.config.getoption("--hostile-all")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real pictures and pretrained nets; tests that use it are skipped where it is absent."""
+    """The folder of real pictures and pretrained networks; tests that use it are skipped if it is missing."""
     if not (SHARED / "data" / "nets.py").is_file():
         pytest.skip("the shared data are not here")
     return SHARED / "data"
@@ -39,13 +39,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
-    """A finished run of two tiny models. Change nothing in it: work in ``finished.copied(…)``."""
+    """A finished run of two tiny models. Do not change it: work in ``finished.copied(…)``."""
     return Finished.once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def photographed(tmp_path_factory) -> Photographed:
-    """A finished run of one model and many sections. Change nothing in it: work in ``photographed.copied(…)``."""
+    """A finished run of one model and many sections. Do not change it: work in ``photographed.copied(…)``."""
     return Photographed.once(tmp_path_factory)
 
 

@@ -1,4 +1,4 @@
-"""Every section on one network, in this process and with the least steps: what is left, and why not where not."""
+"""Runs every section on one network, in this process and with the fewest steps; records results and reasons."""
 
 import importlib
 import json
@@ -48,7 +48,7 @@ LEAST = {
 
 
 def arrays(folder: Path, channels: int, count: int = 24, classes: int = 4, side=(24, 24), black=False) -> dict:
-    """An image set of random pictures as arrays, a subfolder a class (0, 1, …): its config block."""
+    """The config block of an image set of random pictures as arrays, a subfolder per class (0, 1, …)."""
     rng = np.random.default_rng(0)
     for i in range(count):
         path = folder / f"{i % classes}" / f"{i:03d}.npy"
@@ -79,7 +79,7 @@ def call(module: str, *arguments) -> None:
 
 
 class Run:
-    """A network on an image set. work: a folder. found: section → "ok", the reason why not, or what was raised."""
+    """A network on an image set. work: a folder. found: section → "ok", why it does not apply, or the error."""
 
     def __init__(self, work: Path, image_set: dict, index: Path, model: dict, sections: dict | None = None):
         wanted = {name: LEAST.get(name, {}) for name in LEAST} | (sections or {})
@@ -109,12 +109,12 @@ class Run:
         perform(technique, self.job(section, parameters, outputs, inputs))
 
     def section(self, name: str) -> result.Result:
-        """Compute a section, and what it was made from before it; returns its result."""
+        """Computes a section, and its inputs before it; returns its result."""
         path = self.work / "sections" / name / "result.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         parameters = {k: v for k, v in self.full["sections"][name].items() if k != "view"}
         given = self.inputs
-        if name == "attribution_check":  # takes what is no network and no image set for a method's result
+        if name == "attribution_check":  # treats all other inputs as results of methods
             given = {key: self.inputs[key] for key in ("network", "images", *METHODS) if key in self.inputs}
         elif name == "bias_probe":
             given = {key: self.inputs[key] for key in ("network", "images")}
@@ -125,7 +125,7 @@ class Run:
         return left
 
     def draw(self, name: str):
-        """The section's figures and words, from its result."""
+        """The section's figures and texts, from its result."""
         from cnnviz.views.kit.section import load
 
         folder = self.work / "sections" / name

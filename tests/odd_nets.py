@@ -1,4 +1,4 @@
-"""One small network that takes pictures, and gives scores, in as many odd ways as its arguments say."""
+"""A small network with odd inputs and outputs, selected by its arguments."""
 
 import torch
 from torch import nn
@@ -13,10 +13,10 @@ BETWEEN = ("", "no_grad", "inference_mode", "detach", "dropout", "dead", "consta
 class Odd(nn.Module):
     """Two convolutions and a linear layer on the means of their maps; random weights, always the same.
 
-    sizes: "folded" (space to depth: even sides), "eighths" (joins what it halved three times to what it did not, as
-    U-Nets do: multiples of 8) or "fixed" (the number of places is written down, and view() wants contiguous memory).
-    batch: "squeezed" loses a batch of one, "one" and "eight" are the only number of pictures it takes. numbers: what it
-    calculates with. between: what happens between its maps and its scores.
+    sizes: "folded" (space to depth: even sides), "eighths" (joins maps that were halved three times with the input, as
+    U-Nets do: multiples of 8) or "fixed" (the number of positions is fixed, and view() needs contiguous memory). batch:
+    "squeezed" loses a batch of one; "one" and "eight" are the only accepted batch sizes. numbers: its number type.
+    between: the operation between its maps and its scores.
     """
 
     def __init__(self, channels=3, classes=4, sizes="any", batch="any", numbers="float32", between="", side=(24, 24)):
@@ -67,7 +67,7 @@ class Odd(nn.Module):
 
 
 class OneUnit(nn.Sequential):
-    """A layer of one unit, one whose maps have one position, and one that nothing comes through."""
+    """A layer of one unit, one whose maps have one position, and one that outputs nothing."""
 
     def __init__(self, channels=3, classes=4):
         torch.manual_seed(0)

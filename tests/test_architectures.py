@@ -1,8 +1,8 @@
-"""Every section on every common architecture: ok, or not applicable for the reason that docs/architectures.md states.
+"""Every section on every common architecture: ok, or not applicable for the reason in docs/architectures.md.
 
-Each net has random weights and looks at two dozen drawn pictures, and each technique takes the least steps it can: what
-is tested is that channels-last maps, tokens, shared modules, in-place operations and odd sizes are read rightly enough
-to give a result and its figures, or a plain reason why not.
+Each network has random weights and sees two dozen drawn pictures, and each technique takes the fewest steps. The tests
+check that channels-last maps, tokens, shared modules, in-place operations and odd sizes are read well enough to give a
+result and its figures, or a plain reason.
 """
 
 import json
@@ -39,7 +39,7 @@ NETS = {
     "swin_t": 64,
 }
 SECTIONS = LEAST | {
-    "linear_templates": False,  # these three ask something of the pictures, nothing of the architecture
+    "linear_templates": False,  # these three depend on the pictures, not on the architecture
     "bias_probe": False,
     "multifaceted": False,
     "lime": LEAST["lime"] | {"superpixels": 9},
@@ -47,7 +47,7 @@ SECTIONS = LEAST | {
     "texture_synthesis": LEAST["texture_synthesis"] | {"size": 64},
     "style_transfer": LEAST["style_transfer"] | {"size": 64, "variant_size": 64},
 }
-DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views see arrays: one net of each layout is enough
+DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views read arrays: one network of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}
 
 
@@ -145,7 +145,7 @@ def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, 
         path = tmp_path / "models" / net / "sections" / section / "result.npz"
         parameters = {k: v for k, v in parameters.items() if k != "view"}
         given = inputs
-        if section == "attribution_check":  # takes what is no network and no image set for a method's result
+        if section == "attribution_check":  # treats all other inputs as results of methods
             given = {name: inputs[name] for name in ("network", "images", *METHODS) if name in inputs}
         compute(replace(job, section=section, parameters=parameters, inputs=given, outputs={"result": path}))
         left = result.read(path)

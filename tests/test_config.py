@@ -1,4 +1,4 @@
-"""A wrong config is told in one line that names what is valid; a right one comes back with every default."""
+"""A wrong config gets one line that names valid values; a right one is returned with every default."""
 
 import copy
 import subprocess
@@ -48,7 +48,7 @@ def test_pictures_that_are_a_default_are_found_from_any_working_directory(tmp_pa
     given = [there["style_transfer"][key] for key in ("content", "style", "second_style")]
     for picture in given + there["texture_synthesis"]["pictures"]:
         assert Path(picture["path"]).is_file() and not Path(picture["path"]).is_absolute()
-    with pytest.raises(UserError, match="does not exist"):  # a path of the user's is meant from where they are
+    with pytest.raises(UserError, match="does not exist"):  # a user's path is relative to the working directory
         config.complete(changed("sections", "style_transfer", value={"style": "cnnviz/demo/style.png"}))
 
 
@@ -56,7 +56,7 @@ def test_a_list_of_sections_turns_on_those_only():
     full = config.complete(changed("sections", value=["saliency", "pca"]))
     assert list(full["sections"]) == [name for name in ORDER if name in ("saliency", "pca")]
     assert full["sections"]["saliency"]["samples"] == 30
-    assert full["techniques"]["tsne"]["perplexity"] == 30  # what a section that is on may need
+    assert full["techniques"]["tsne"]["perplexity"] == 30  # a section that is on may need it
     with pytest.raises(UserError, match="'saliency'"):
         config.complete(changed("sections", value=["salency"]))
 

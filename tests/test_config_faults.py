@@ -1,4 +1,4 @@
-"""Broken configs by the hundred: each is accepted or told in one message that names what is right."""
+"""Hundreds of wrong configs: each is accepted, or gets one message that names valid values."""
 
 import contextlib
 import copy
@@ -29,7 +29,7 @@ ODD = [
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory) -> dict:
-    """A config as the README's, of files that are there, with every kind of block."""
+    """A config as in the README, with existing files and every kind of block."""
     folder = tmp_path_factory.mktemp("mine")
     (folder / "pictures" / "cats").mkdir(parents=True)
     (folder / "table.csv").write_text("path,label\n")
@@ -70,7 +70,7 @@ def mine(tmp_path_factory) -> dict:
 
 
 def outcome(broken) -> str:
-    """What is said of a config: "" where it is accepted, else one line."""
+    """The message about a config: "" if it is accepted, else one line."""
     try:
         config.complete(broken)
     except UserError as error:
@@ -87,7 +87,7 @@ def at(tree, path):
 
 
 def leaves(tree, path=()):
-    """(path, value) of every node of a config, from the outside in."""
+    """(path, value) of every node of a config, from the root down."""
     if path:
         yield path, tree
     for key, value in tree.items() if isinstance(tree, dict) else ():
@@ -119,7 +119,7 @@ def put(tree: dict, path, key, value) -> dict:
 
 
 def misspelt(name: str, valid, random: random.Random) -> str:
-    """The name with one slip of the hand that makes it none of the valid ones."""
+    """The name with one typing error that makes it invalid."""
     while True:
         i = random.randrange(len(name))
         slip = random.choice(
@@ -157,7 +157,7 @@ def place(step: str):
 
 
 def test_keys_that_are_given_and_misspelt(mine):
-    """As above, instead of the right key: what is missing then must not hide what is misspelt."""
+    """As above, but instead of the right key: the missing key must not hide the misspelt one."""
     hand = random.Random(0)
     for base in (mine, yaml.safe_load(DEMO)):
         for path, value in leaves(base):
@@ -372,7 +372,7 @@ def test_a_folder_in_place_of_a_config_is_told(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_slips_of_the_hand_in_the_demos_text(tmp_path, monkeypatch, capsys, seed):
-    """Characters lost, doubled, swapped for others; lines lost, moved, indented; the end cut off."""
+    """Characters removed, doubled or replaced; lines removed, moved or indented; the end cut off."""
     hand = random.Random(seed)
     path = tmp_path / "mine.yaml"
     for _ in range(20):

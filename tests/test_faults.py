@@ -1,10 +1,10 @@
-"""What breaks a run really does: killed, out of memory, out of disk, cut-short files, NaN, two runs at once.
+"""Real faults of a run: killed, out of memory, out of disk, truncated files, NaN, two runs at once.
 
-In each case everything else is finished, the site shows it and names what is missing with the end of its log, the exit
-code says so, and the next run does what is missing and nothing else.
+In each case everything else is finished, the site shows it and lists the missing parts with the end of their logs, the
+exit code is not 0, and the next run makes only what is missing.
 
-A fault is put into a job by a ``sitecustomize.py``, which Python reads at its start. The code stays as it is, or
-Snakemake would run the job again for that. A node that is lost is among the tests of Slurm.
+A fault is injected into a job by a ``sitecustomize.py``, which Python runs at its start. The code does not change,
+since Snakemake would rerun the job for that. A failing node is among the tests of Slurm.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ if fault:
 
 @contextlib.contextmanager
 def sabotaged(checkout: Finished, faults: dict[tuple[str, str], str]) -> Iterator[None]:
-    """Let jobs fail. faults: (module, model) → Python to run before its work."""
+    """Makes jobs fail. faults: (module, model) → Python to run before their work."""
     folder = checkout.folder / "sabotage"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(SABOTAGE.format(faults=faults))
@@ -55,7 +55,7 @@ def sabotaged(checkout: Finished, faults: dict[tuple[str, str], str]) -> Iterato
 
 
 def lost(checkout: Finished, *names: str) -> None:
-    """Delete results, so that there is something to do."""
+    """Deletes results, so that there are jobs to run."""
     for name in names:
         (checkout.folder / "results/models" / name).unlink()
 
@@ -96,7 +96,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def broken(finished, tmp_path_factory) -> tuple[Finished, subprocess.CompletedProcess]:
-    """Five results of two models are lost, four of their jobs fail again, and a third model has NaN weights."""
+    """Five results of two models are missing, four of their jobs fail again, and a third model has NaN weights."""
     checkout = finished.copied(tmp_path_factory.mktemp("faults") / "checkout")
     lost(checkout, *(f"{model}/sections/{section}/result.npz" for model, section in SAID))
     lost(checkout, "tiny/sections/pca/result.npz")
@@ -171,7 +171,7 @@ def test_a_killed_snakemake_needs_no_other_command_and_a_second_run_is_refused(c
         assert second.returncode == 1 and "cannot be locked" in second.stderr and "Traceback" not in second.stderr
         assert first.poll() is None
     finally:
-        first.kill()  # SIGKILL: Snakemake can tidy up nothing, and its job goes on
+        first.kill()  # SIGKILL: Snakemake cannot clean up, and its job continues
         first.wait()
     try:
         planned = checkout.planned()
@@ -220,7 +220,7 @@ def test_what_a_lost_file_needs_is_mended_by_the_same_run(checkout):
 
 
 def test_lost_files_come_back_and_nothing_else_runs(checkout):
-    """Each is among what many results were made from; features.npy and section.json themselves from lost ones."""
+    """Many results were made from each; features.npy and section.json depend on missing files themselves."""
     names = ["network.json", "forward/features.npy", "../twin/model.json", "../twin/sections/pca/section.json"]
     lost(checkout, *(f"tiny/{name}" for name in names), "../image_sets/drawn/thumbnails.npy")
     text = checkout.make()
@@ -232,7 +232,7 @@ def test_a_lost_file_that_comes_back_as_another_reruns_what_depends_on_it(checko
     lost(checkout, "twin/network.json")
     torch.save(checkout.state(shift=1), checkout.folder / "twin.pt")
     assert checkout.planned() == WHOLE_MODEL
-    keep = ("--rerun-triggers", "mtime", "input")  # no look at what the config and the checkpoint are now
+    keep = ("--rerun-triggers", "mtime", "input")  # ignores changes of the config and the checkpoint
     checkout.make(*keep, "--until", "network")
     assert checkout.planned(*keep) == {rule: count for rule, count in WHOLE_MODEL.items() if rule != "network"}
 

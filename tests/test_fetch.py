@@ -1,4 +1,4 @@
-"""What `make fetch` leaves is enough: the whole workflow then runs where every connection is refused."""
+"""`make fetch` is sufficient: the whole workflow then runs without any connection."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ CONFIG = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A checkout with the config in it, as the working directory, and an environment that is put back."""
+    """A checkout with the config, as the working directory, and an environment that is restored."""
     copy_code(tmp_path)
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(CONFIG))
     monkeypatch.chdir(tmp_path)
@@ -57,7 +57,7 @@ def test_after_fetch_nothing_asks_the_network(folder, monkeypatch):
     config = configs.complete(CONFIG)
     assert fetch.fetch(config) == ["net"]
     assert len(asked) == 1 and list((folder / "cache").rglob("squeezenet1_1-*.pth"))
-    assert fetch.fetch(config) == ["net"] and len(asked) == 1  # it is there already
+    assert fetch.fetch(config) == ["net"] and len(asked) == 1  # it is already there
 
     (folder / "refuse").mkdir()
     (folder / "refuse/sitecustomize.py").write_text(REFUSE.format(log=str(folder / "attempts.txt")))

@@ -1,6 +1,6 @@
-"""After a change exactly what depends on it runs again: jobs of a dry run on the real DAG, before which all was done.
+"""After a change exactly the dependent jobs rerun: jobs of a dry run on the real DAG, after a complete run.
 
-The tests share a copy of one finished run (two models, five sections, see checkout.py), and put back what they change.
+The tests share a copy of one finished run (two models, five sections, see checkout.py), and undo their changes.
 """
 
 import os
@@ -29,7 +29,7 @@ def checkout(finished, tmp_path_factory) -> Finished:
 
 @contextmanager
 def replaced(path, content: bytes | None):
-    """A file with other content, or without it; then as it was, with its time."""
+    """Replaces or removes a file's content; then restores it with its time."""
     before = path.read_bytes() if path.exists() else None
     times = path.stat() if path.exists() else None
     if content is None:
@@ -144,10 +144,10 @@ def test_more_pictures_rerun_what_looks_at_pictures(checkout):
         planned = checkout.planned()
     finally:
         picture.unlink()
-    assert planned == {"images": 1, "view": 10} | OTHER_PICTURES | PAGES  # of weights alone nothing is computed
+    assert planned == {"images": 1, "view": 10} | OTHER_PICTURES | PAGES  # sections of weights alone do not rerun
 
 
-# Deleted together → all that runs. No file in a row is made from another one of the row, so each is missed for itself.
+# Deleted together → all reruns. No file of a row depends on another one of the row, so each is noticed by itself.
 DELETED = [
     (["models/tiny/network.json"], WHOLE_MODEL),
     (["models/tiny/model.json", "models/twin/sections/pca/result.npz"], {"model": 1, "pca": 1, "view": 6} | PAGES),
@@ -209,7 +209,7 @@ KEEP = "--rerun-triggers mtime input"
 
 
 def test_what_older_code_computed_can_be_kept(checkout):
-    """What `make report KEEP=1` adds to the command: only what is missing or new is made."""
+    """`make report KEEP=1` makes only missing or new files."""
     assert f"$(if $(KEEP),{KEEP})" in (ROOT / "Makefile").read_text()
     with (
         checkout.edited("cnnviz/attribution/saliency.py", ".abs().amax(1)", ".abs().sum(1)"),
@@ -223,7 +223,7 @@ def test_what_older_code_computed_can_be_kept(checkout):
 
 
 def test_only_models_of_which_something_is_to_be_computed_get_an_allocation(checkout):
-    """The rest, pages and what is about all models, is for the job that comes after them."""
+    """Pages and jobs about all models are in the job that follows."""
     one = {"image_allocation": 1, "model_allocation": 1, "allocations": 1}
     assert checkout.planned("allocations") == {"allocations": 1}
     with checkout.edited("templates/section.html", "About this section", "About it"):

@@ -1,8 +1,8 @@
-"""Receptive fields of networks that move, choose, sort and sample, beside a search that only changes pictures.
+"""Receptive fields of networks that move, select, sort and sample, compared with a search by changing pictures.
 
-The search knows nothing of marks: in float64 it changes one row (or column) of a picture at a time, and looks which
-neurons' values change. What changes must lie inside the field, and where every way through a network can be seen
-(``exact``), the field is no larger than that.
+The search does not use marks. In float64 it changes one row (or column) of a picture at a time, and records the neurons
+whose values change. The changes must be inside the field. If every path through a network is visible (``exact``), the
+field is no larger than that.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def _one_thread():
 
 
 class Net(nn.Module):
-    """A convolution, then ``odd`` of its maps, which is the layer that is looked at."""
+    """A convolution, then ``odd`` of its maps, which is the tested layer."""
 
     def __init__(self, odd, first=None):
         super().__init__()
@@ -49,7 +49,7 @@ class Function(nn.Module):
 
 @torch.library.custom_op("cnnviz_tests::fragile", mutates_args=())
 def fragile(x: torch.Tensor) -> torch.Tensor:
-    """Somebody's own operator, which NaN would crash: here it says so."""
+    """A user's own operator, which fails on NaN."""
     assert not x.isnan().any(), "a crash"
     return x + x.flatten(1).sort(1).values[:, -1, None, None, None]
 
@@ -119,7 +119,7 @@ WITHIN = {  # all neurons see the whole picture, or may
     "spectrum": lambda net, x: torch.fft.irfft2(torch.fft.rfft2(x) * 0.5, s=x.shape[2:]) + x.mean((2, 3), True),
     "instance norm": nn.InstanceNorm2d(4),
 }
-SAFE = {"unpooled": unpooled, "looked up": looked_up}  # might see more, for all that is known
+SAFE = {"unpooled": unpooled, "looked up": looked_up}  # might see more, as far as is known
 EXACT = {
     "dilated even kernel": nn.Conv2d(4, 4, 4, padding="same", dilation=2),
     "moved sideways": lambda net, x: F.pad(x, (1, -1, 2, -2)),
@@ -143,7 +143,7 @@ EXACT = {
 
 
 def searched(net: nn.Module, axis: int) -> np.ndarray:
-    """(neurons' rows, pixels' rows) bool: whose values change with which row of a picture; axis 1: of columns."""
+    """(neurons' rows, pixels' rows) bool: whether a neuron row changes with a pixel row; axis 1: columns."""
     generator = torch.Generator().manual_seed(1)
     kept = []
     handle = net.odd.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))

@@ -1,4 +1,4 @@
-"""Networks that put out values, or a class for each pixel: every section is ok, or says why not, as the docs state."""
+"""Networks that output values, or a class for each pixel: every section is ok, or states why not, as in the docs."""
 
 import csv
 import json
@@ -82,7 +82,7 @@ def data(tmp_path_factory):
         Image.fromarray(mask).save(folder / f"m{i}.png")
         rows.append([f"p{i}.png", f"m{i}.png", float(pixels.mean()), "" if i == 3 else i * 1.5])
     Image.fromarray(pixels).save(folder / "p14.png")
-    Image.fromarray(mask // 2 + 77).save(folder / "m14.png")  # no classes have such numbers
+    Image.fromarray(mask // 2 + 77).save(folder / "m14.png")  # no class has such numbers
     rows.append(["p14.png", "m14.png", float(pixels.mean()), 21.0])
     with (folder / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "mask", "brightness", "Number"], *rows])
@@ -101,7 +101,7 @@ def run_all(kind, data, make_job, folder):
     pictures = {"kind": "csv", "path": str(data / "table.csv"), "label_column": None} | TABLES[kind]
     block = KINDS[kind] | {"probes": 2, "preprocess": {"resize": [SIDE, SIDE], "mean": 0.5, "std": 0.25}}
     block["factory"] = f"{data / 'nets.py'}:{block['factory']}"
-    sections = LEAST if kind == "regression" else LEAST | {"multifaceted": False}  # which asks for labels
+    sections = LEAST if kind == "regression" else LEAST | {"multifaceted": False}  # which needs labels
     full = config.complete({"image_sets": {"set": pictures}, "models": {"net": block}, "sections": sections})
     listed = json.dumps(full["image_sets"]["set"])
     command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", listed, "--index", folder / "images.json"]
@@ -130,7 +130,7 @@ def run_all(kind, data, make_job, folder):
 
 
 def stated():
-    """kind → section → why not, as docs/architectures.md has it."""
+    """kind → section → reason, as in docs/architectures.md."""
     text = (ROOT / "docs" / "architectures.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(regression|segmentation)` \| (.+?) \|$", text, re.M)
     return {kind: {s: why for s, k, why in rows if k == kind} for kind in KINDS}
@@ -138,7 +138,7 @@ def stated():
 
 @pytest.fixture(scope="module")
 def once():
-    """Kind → what run_all gave, so that the tests below share it."""
+    """Kind → result of run_all, shared by the tests below."""
     return {}
 
 
@@ -153,9 +153,9 @@ def test_every_section_is_ok_or_says_why_not(kind, data, make_job, tmp_path, onc
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_are_of_what_the_network_puts_out(kind, once):
-    """Of what is drawn; how to read it may say class, as it says what that is here."""
+    """Of the drawn figures; how_to_read may say class, since it explains the word there."""
     wrong = {"regression": r"class|logit|probab|log odds", "segmentation": r"logit|probab|log odds"}[kind]
-    of_the_pictures = "pca", "nearest_neighbors"  # these speak of the classes that pictures have
+    of_the_pictures = "pca", "nearest_neighbors"  # these name the pictures' classes
     for section, drawn in once[kind][1].items():
         if section in of_the_pictures or drawn.status != "ok":
             continue
@@ -434,7 +434,7 @@ PLAIN = {"path_column": "path", "label_column": "label", "label_separator": None
 
 def test_numbers_as_people_write_them(tmp_path):
     def read(text):
-        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"  # what a table says is kept by its name
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"  # tables are cached by name
         path.write_text(text)
         return listing.rows({"kind": "csv", "path": str(path), "target_columns": ["v"]} | PLAIN)[0].targets[0]
 

@@ -1,6 +1,6 @@
-"""What a finished run publishes: the same bytes wherever it ran, no trace of that machine, hostile names only as text.
+"""Published files of a finished run: the same bytes on every machine, no trace of it, hostile names as text only.
 
-And what it takes to carry the results elsewhere. See checkout.py for the run.
+It also tests moving the results to another place. See checkout.py for the run.
 """
 
 import getpass
@@ -40,7 +40,7 @@ def test_two_clones_at_different_paths_make_the_same_site(finished, published, t
 
 def test_no_path_and_no_user_of_this_machine(finished, published):
     words = {str(finished.folder), str(Path.home()), os.uname().nodename, getpass.getuser()}
-    words = {word for word in words - {"runner", "localhost"} if len(word) > 4}  # others stand in any text and file
+    words = {word for word in words - {"runner", "localhost"} if len(word) > 4}  # shorter words occur in any text
     assert not [
         (word, name)
         for word in words

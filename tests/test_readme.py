@@ -1,7 +1,7 @@
-"""What the README tells people to write is what works: every block of YAML, every row of its tables "you have | write".
+"""The README's instructions work: every block of YAML, every row of its tables "you have | write".
 
-Each is taken literally from README.md and run on small stand-ins for the files it names. A row without a stand-in here
-fails; so does a stand-in whose row is gone. To add a row, write a function of its name's first words below.
+Each is taken literally from README.md and run on small placeholders for its files. A row without a placeholder here
+fails, and so does a placeholder without a row. To add a row, write a function named after its first words below.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def build(width=8, classes=3):
 
 
 def table(head: str, number: int = 0) -> dict[str, str]:
-    """Its first column → its second, of the table with this head; of several, the one of that number."""
+    """First column → second column of the table with this head; ``number`` chooses among several."""
     rows = re.findall(rf"^\| {head} \| write \|\n\|---\|---\|\n((?:\|.*\n)+)", TEXT, re.M)[number]
     return dict(re.findall(r"^\| (.*?) \| (.*) \|$", rows, re.M))
 
@@ -49,18 +49,18 @@ TABLES = {"Weights": table("you have"), "Pictures": table("you have", 1), "Outpu
 
 
 def spans(cell: str) -> list[dict]:
-    """The config that each code span of a cell says; not those that are no mapping (a command, the name of a key)."""
+    """The config of each code span of a cell, without spans that are not mappings (a command, the name of a key)."""
     values = [yaml.safe_load(span) for span in re.findall(r"`([^`]+)`", cell) if ":" in span]
     return [value for value in values if isinstance(value, dict)]
 
 
 def said(cell: str) -> dict:
-    """All of a cell's config together; of a key that is there twice, the first."""
+    """All of a cell's config together; the first value of a repeated key."""
     return {key: value for span in reversed(spans(cell)) for key, value in span.items()}
 
 
 def stand_in(row: str, functions: dict):
-    """The function whose name begins the row's words."""
+    """The function whose name starts the row's words."""
     words = re.sub(r"\W+", "_", row.lower())
     fitting = [function for name, function in functions.items() if words.startswith(name)]
     assert len(fitting) == 1, f"the README's row {row!r} has no stand-in, or more than one, in {__file__}"
@@ -81,7 +81,7 @@ def draw(*paths: str, size: tuple[int, int] = (40, 30)) -> None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder to work in, as a clone of the repository is one, with a network in mynets.py."""
+    """A working folder like a clone of the repository, with a network in mynets.py."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cnnviz").symlink_to(ROOT / "cnnviz")
     (tmp_path / "mynets.py").write_text(NET)
@@ -89,7 +89,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def without_random_weights(monkeypatch) -> None:
-    """All weights come from a file, and drawing resnet50's takes a second each time."""
+    """All weights come from a file; drawing random ones for resnet50 takes a second each time."""
     for name in ("kaiming_normal_", "kaiming_uniform_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *how, **more: tensor)
 
@@ -102,7 +102,7 @@ def net(width: int = 8) -> nn.Module:
 
 
 def of_torchvision(name: str) -> dict[str, torch.Tensor]:
-    """Weights of the right names and shapes, made without making the network's own: in half precision, all the same."""
+    """Weights of the right names and shapes, made without the network's own: constant, in half precision."""
     import torchvision
 
     with torch.device("meta"):
@@ -247,7 +247,7 @@ def test_each_row_about_weights(row, folder, monkeypatch):
 
 
 def looked_at(image_set: dict, **more) -> dict:
-    """The images.json that the set's job leaves."""
+    """The images.json of the set's job."""
     full = complete(image_set=image_set, **more)["image_sets"]["s"]
     with pytest.MonkeyPatch.context() as patch:
         arguments = ["--config", json.dumps(full), "--index", "images.json", "--thumbnails", "thumbnails.npy"]
@@ -459,7 +459,7 @@ def test_no_stand_in_is_left_over():
 
 @pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S))
 def test_each_block_of_yaml_is_a_config_that_works(block, folder, monkeypatch):
-    """Every folder of pictures and every checkpoint that it names is made; then its networks are built."""
+    """Makes every folder of pictures and checkpoint that it names; then builds its networks."""
     without_random_weights(monkeypatch)
     given = yaml.safe_load(block)
     for image_set in given["image_sets"].values():

@@ -1,7 +1,7 @@
-"""The Slurm profiles on a real Slurm of three nodes on this machine: jobs go where they belong, what dies comes back.
+"""The Slurm profiles on a real Slurm of three nodes: jobs run in their partitions, failed ones are retried.
 
-Needs root, slurmctld, slurmd and munge, and no other Slurm. Skipped without them, but not in CI. There the demo's
-whole report comes through the same Slurm before the tests (.ci/run); here it is a small net and few sections.
+Needs root, slurmctld, slurmd and munge, and no other Slurm. Skipped without them, except in CI. CI also runs the demo's
+whole report through the same Slurm before the tests (.ci/run); here there are a small network and few sections.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ import yaml
 from tests.checkout import ROOT, copy_code
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
-SECONDS = 600  # for a whole run; it takes a fifth of that on a machine that has nothing else to do
+SECONDS = 600  # for a whole run, which takes a fifth of that on an idle machine
 NET = {
     "factory": "cnnviz/demo/nets.py:demo_net",
     "checkpoint": "cnnviz/demo/weights/biased.safetensors",
@@ -48,7 +48,7 @@ def slurm(tmp_path_factory) -> Iterator[Path]:
     assert up.returncode == 0, up.stderr
     yield folder
     subprocess.run([CLUSTER, "down", folder], check=True)
-    # Slurm does not end what runs on a lost node, and where no cgroup does, a job's outermost process waits for ever
+    # Slurm does not end processes on a failed node; without a cgroup, a job's outermost process waits forever
     for process in psutil.process_iter(["cmdline"]):
         if any(f"{tmp_path_factory.getbasetemp()}/" in word for word in process.info["cmdline"] or ()):
             process.kill()
@@ -56,7 +56,7 @@ def slurm(tmp_path_factory) -> Iterator[Path]:
 
 @dataclass
 class Job:
-    """One line of squeue. what: rule and wildcards, as the plugin puts them into a job's comment."""
+    """One line of squeue. what: rule and wildcards, from the plugin's comment of the job."""
 
     id: str
     state: str
@@ -74,7 +74,7 @@ def scontrol(*words: str) -> None:
 
 
 class Run:
-    """Snakemake by a profile, in a copy of the checkout; its output is in ``log``."""
+    """Snakemake with a profile, in a copy of the checkout; its output is in ``log``."""
 
     def __init__(self, folder: Path, config: dict, *arguments: str):
         copy_code(folder)
@@ -87,7 +87,7 @@ class Run:
         self.end = time.monotonic() + SECONDS
 
     def until(self, found: Callable, what: str):
-        """What ``found`` gives, as soon as it gives anything."""
+        """Waits for the first true value of ``found`` and returns it."""
         while not (value := found()):
             assert self.process.poll() is None and time.monotonic() < self.end, f"no {what}: {self.tail()}"
             time.sleep(0.3)
@@ -109,7 +109,7 @@ class Run:
         return self.log.read_text()[-4000:]
 
     def jobs(self, slurm: Path) -> dict[str, list[dict]]:
-        """Rule → what Slurm noted of each end of its jobs: Partition, NodeList, JobState, …"""
+        """Rule → Slurm's records of its ended jobs: Partition, NodeList, JobState, …"""
         ended = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in (slurm / "jobs.txt").read_text().splitlines()]
         rules = dict(re.findall(r"SLURM jobid (\d+) \(log: \S+/rule_(\w+)", self.log.read_text()))
         found = {}
@@ -146,7 +146,7 @@ def test_a_cancelled_job_and_a_lost_node_are_made_up_for(slurm, tmp_path):
 
 
 def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
-    """One model's is cancelled after its last task but the pages, the other's loses its node in the middle of one."""
+    """One model's job is cancelled after its last task except the pages; the other's node fails during a task."""
     config = CONFIG | {"models": {"one": NET, "two": NET}, "sections": ["predictions"]}
     run = Run(
         tmp_path,
@@ -177,10 +177,10 @@ def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
     assert {job["Partition"] for job in ended} == {"gpu"} and {cut[m].node for m in last} == {"n2", "n3"}
     assert [job["JobState"] for job in ended if job["JobId"] == cut["one"].id] == ["CANCELLED"]
     completed = [job for job in ended if job["JobState"] == "COMPLETED"]
-    assert [job["NodeList"] for job in completed] == [cut["one"].node] * 2  # the node that was left
-    assert cut["two"].id in {job["JobId"] for job in completed}  # Slurm itself started it again
+    assert [job["NodeList"] for job in completed] == [cut["one"].node] * 2  # the remaining node
+    assert cut["two"].id in {job["JobId"] for job in completed}  # Slurm itself restarted it
 
 
 def forward(folder: Path, model: str) -> int:
-    """When the model's pass over the pictures was finished."""
+    """Time at which the model's forward pass finished."""
     return (folder / f"results/models/{model}/forward/result.npz").stat().st_mtime_ns

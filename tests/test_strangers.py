@@ -1,8 +1,8 @@
-"""Five networks as public tutorials have them go through ``check`` and ``report`` without a change to them.
+"""Five networks as in public tutorials pass ``check`` and ``report`` without changes.
 
-A LeNet on grey digits, the discriminator of a DCGAN, an arm of a Siamese network, the encoder of a U-Net with a head of
-its own, and a ResNet with a new last layer from a checkpoint. They are not trained: their last layers are solved for,
-so that each is right on every picture of its set, and a wrong answer is an error of the way in.
+A LeNet on grey digits, the discriminator of a DCGAN, a branch of a Siamese network, the encoder of a U-Net with its own
+head, and a ResNet with a new last layer from a checkpoint. They are not trained. Their last layers are solved for, so
+that each is right on every picture of its set, and a wrong answer is an error of preprocessing or labels.
 """
 
 import json
@@ -161,7 +161,7 @@ def drawn(shape: str, number: int, size: int) -> np.ndarray:
 
 
 def solve(net: torch.nn.Module, last: torch.nn.Module, x: torch.Tensor, wanted: torch.Tensor) -> None:
-    """Give the last layer, linear or a convolution over all that is left, the weights that come nearest ``wanted``."""
+    """Gives the last layer, linear or a convolution over the whole map, the weights that are nearest to ``wanted``."""
     seen: list[torch.Tensor] = []
     handle = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
     with torch.no_grad():
@@ -176,7 +176,7 @@ def solve(net: torch.nn.Module, last: torch.nn.Module, x: torch.Tensor, wanted: 
 
 
 class Strangers(Checkout):
-    """The five of them, the pictures, and a config as their users would write it."""
+    """The five networks, the pictures, and a config as their users would write it."""
 
     def __init__(self, folder):
         preprocess = {"mean": 0.5, "std": 0.25, "resize": [64, 64], "crop": None}
@@ -265,13 +265,13 @@ class Strangers(Checkout):
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    """What the check says, what the run prints, and where all of it is."""
+    """The check's report, the run's output, and their folder."""
     made = Strangers(tmp_path_factory.mktemp("strangers"))
     return made.check(), made.make(), made
 
 
 def of_model(said: str, model: str) -> str:
-    """What the check says of one model."""
+    """The check's report on one model."""
     return re.split(r"^(?:Model|Image set|Plan)\b", said.split(f"Model {model}")[1], flags=re.MULTILINE)[0]
 
 

@@ -1,4 +1,4 @@
-"""Every technique on networks of odd channels, sizes, batches, numbers and gradients: it works, or says why not."""
+"""Every technique on networks of odd channels, sizes, batches, types and gradients works, or states why not."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from tests.odd_nets import BATCHES, NUMBERS, SIZES
 
 CHANNELS = (1, 3, 4, 13)
 SIDES = {"any": (23, 23), "folded": (26, 18), "eighths": (24, 24), "fixed": (24, 20)}
-COLOURED = ("texture_synthesis", "style_transfer")  # they take given pictures, which have colours or greys
-ALONE = ("linear_templates", "bias_probe")  # these ask something of the pictures, nothing of a network's form
+COLOURED = ("texture_synthesis", "style_transfer")  # they use given pictures, which are coloured or grey
+ALONE = ("linear_templates", "bias_probe")  # these depend on the pictures, not on a network's form
 TECHNIQUES = [name for name in LEAST if name not in ALONE]
 # Four groups of techniques. Each is tried on four networks, in which every value of each property comes once; all
 # sixteen networks together hold every two values of different properties (an orthogonal array).
@@ -18,7 +18,7 @@ NETWORKS = [(group, i) for group in range(4) for i in range(4)]
 
 
 def properties(group: int, i: int) -> dict:
-    """Of network ``i`` of a group: columns of the orthogonal array over the field of four elements."""
+    """Properties of network ``i`` of a group: columns of the orthogonal array over the field of four elements."""
     times = [[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]]  # 2 is its generator; addition is xor
     return {
         "channels": CHANNELS[i],
@@ -82,7 +82,7 @@ def test_techniques_on_odd_networks(tmp_path, pictures, network):
 
 @pytest.mark.parametrize("batch", ["squeezed", "one", "eight"])
 def test_a_fixed_batch_changes_no_result(tmp_path, pictures, batch):
-    """The arrays are those of the same network without it: of other kernels, so the last digits may differ."""
+    """The arrays equal those of the network without it; the last digits may differ, since the kernels do."""
     of = {}
     for kind in ("any", batch):
         (tmp_path / kind).mkdir()

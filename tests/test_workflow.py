@@ -1,7 +1,7 @@
-"""The real DAG on a tiny config: it runs, and a wrong config stops before anything does.
+"""The real DAG on a tiny config: it runs, and a wrong config stops it before any job.
 
-The tests share a copy of one finished run (one model, ten sections, see checkout.py), and put back what they change.
-What runs again after a change is in test_incremental.py, what happens when something breaks in test_faults.py.
+The tests share a copy of one finished run (one model, ten sections, see checkout.py), and undo their changes.
+test_incremental.py tests reruns after changes, test_faults.py tests faults.
 """
 
 import subprocess
@@ -52,7 +52,7 @@ def test_the_pass_over_the_pictures_in_shards_leaves_the_same_bytes(checkout):
         checkout.configure()
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(list((checkout.folder / "results-sharded/logs/tiny").glob("forward.shard-*.log"))) == 2
-    assert not list((checkout.folder / "results-sharded").rglob("shard-*.npz"))  # they are not kept
+    assert not list((checkout.folder / "results-sharded").rglob("shard-*.npz"))  # shards are not kept
     for name in left:
         one, other = ((checkout.folder / folder / name).read_bytes() for folder in ("results", "results-sharded"))
         assert one == other, name

@@ -58,7 +58,7 @@ def test_maps_equal_a_plain_hook(done):
         model.net[int(module)].register_forward_hook(lambda m, i, o, name=name: kept.update({name: o.clone()}))
     with torch.no_grad():
         logits = model.net(x)
-    assert [layer["name"] for layer in got.numbers["layers"]] == ["conv1", "conv2"]  # fc1's units have no place
+    assert [layer["name"] for layer in got.numbers["layers"]] == ["conv1", "conv2"]  # fc1's units have no positions
     for name, maps in kept.items():
         maps = maps.numpy()
         back = np.stack([drawn.restored(got.arrays, name, p) for p in range(3)])
@@ -84,14 +84,14 @@ def test_brightest_units_come_first_on_request_and_the_sheet_holds_the_picture(d
     sheet = drawn.sheet(got.arrays["pictures"][0], tiles)
     assert np.array_equal(sheet[:64, :64, :3], got.arrays["pictures"][0])
     left = drawn.BESIDE + 5 * drawn.GAP
-    # reading order; three rows of 20 pixels fit beside the picture's 64, so two a row
+    # reading order; three rows of 20 pixels fit beside the picture's 64, so there are two per row
     assert [int(sheet[i // 2 * 22 + 5, left + i % 2 * 32 + 3, 0]) for i in range(6)] == list(range(6))
 
 
 def test_one_range_for_a_layer_starts_at_0_only_where_a_relu_cuts():
     maps = np.linspace(-2, 8, 1000).reshape(1, 20, 50)
     assert drawn.shared(maps, True).low == 0 and drawn.shared(maps, False).low == -2
-    assert drawn.shared(maps - 10, True).low == -12  # nothing above 0: what is there is shown
+    assert drawn.shared(maps - 10, True).low == -12  # no value above 0: the values' own range is shown
 
 
 def test_layers_without_maps_are_not_applicable(done):

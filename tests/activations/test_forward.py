@@ -1,4 +1,4 @@
-"""The forward pass against brute force, a plain hook, numpy and sklearn; how pictures are batched changes nothing."""
+"""The forward pass equals brute force, a plain hook, numpy and sklearn. Batch sizes change nothing."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ LAYERS = ("0", "3", "5", "9")
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    torch.set_num_threads(1)  # nets this small only wait for each other's threads
+    torch.set_num_threads(1)  # networks this small gain nothing from threads
 
 
 def small_net(seed: int = 0) -> nn.Module:
@@ -49,7 +49,7 @@ def small_net(seed: int = 0) -> nn.Module:
 
 
 def pictures(n: int = 23, seed: int = 1) -> torch.Tensor:
-    """Pictures with planted ties: some are the same, one is periodic, so equal values also lie within a picture."""
+    """Pictures with deliberate ties: some are equal, one is periodic, so values also tie within a picture."""
     x = torch.randn(n, 3, *SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     x[4] = x[11] = x[2]
     x[17] = x[16]
@@ -200,7 +200,7 @@ def test_any_of_several_labels_counts_and_query_pictures_are_judged_alone():
     got = accuracies(order, right, roles)
     assert (got["labelled"], got["top1"], got["top5"], got["on"]) == (2, 0.5, 1.0, "query")
     assert got["roles"]["reference"] == {"labelled": 2, "top1": 0.5, "top5": 1.0}
-    unlabelled = [[], [], [0], [0]]  # queries without labels: nothing can be said of them
+    unlabelled = [[], [], [0], [0]]  # queries without labels cannot be evaluated
     assert accuracies(order, unlabelled, roles)["on"] == "all"
     set_of = SimpleNamespace(pictures=[SimpleNamespace(labels=(2, 0)), SimpleNamespace(labels=())])
     assert right_outputs(set_of, [5, 6, None]) == [[5], []]

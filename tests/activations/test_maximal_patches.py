@@ -1,4 +1,4 @@
-"""Patches: the crop is all that the neuron sees; border neurons come last, flagged; the view cuts these pixels."""
+"""A patch's crop is all that its neuron sees; border neurons come last and are marked; the view cuts these pixels."""
 
 import json
 from types import SimpleNamespace
@@ -137,7 +137,7 @@ def test_border_crops_get_a_frame_and_keep_their_shape():
 
 @pytest.mark.parametrize("originals", [True, False])
 def test_patches_of_large_pictures_are_cut_from_the_original(originals):
-    """A picture with a number in every pixel: the cut holds those of the field, at the resolution that is asked for."""
+    """A picture with a number in every pixel: the crop holds those of the field, at the requested resolution."""
     height, width = 1600, 1000
     across, down = np.meshgrid(np.arange(width), np.arange(height))
     picture = Image.fromarray(np.stack([across * 255 // width, down * 255 // height, 0 * down], 2).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Oracles: sklearn's metrics, and Wilson's interval written out; the view says what is right, and of what."""
+"""Oracles: sklearn's metrics, and Wilson's interval by its formula. The view states accuracies and their pictures."""
 
 import json
 
@@ -24,7 +24,7 @@ N, NAMES = 60, ["cat, tabby", "b<&>'", "dog", "elk"]
 
 
 def make(folder, logits, labels, *, kind="softmax", roles=None, to_output=None, **parameters):
-    """Run the section on these logits (n, c); labels: tuples of classes. Its result, and a context to draw with."""
+    """Runs the section on logits (n, c); labels: tuples of classes. Returns its result, and a context to draw with."""
     n, c = logits.shape
     listed = []
     for i in range(n):
@@ -122,7 +122,7 @@ def test_wilsons_interval_is_the_textbook_one():
 def test_sigmoid_outputs_get_auroc_and_average_precision_equal_to_sklearns(tmp_path):
     generator = np.random.default_rng(2)
     targets = generator.random((N, 4)) < 0.3
-    targets[:, 3] = False  # of this class there is none
+    targets[:, 3] = False  # no picture has this class
     logits = generator.normal(0, 1, (N, 4)) + 1.5 * targets
     labels = [tuple(np.flatnonzero(row).tolist()) for row in targets]
     got, context = make(tmp_path, logits, labels, kind="sigmoid")
@@ -178,7 +178,7 @@ def test_the_view_shows_matrix_mistakes_and_probes_and_escapes_names(tmp_path, s
     assert not figures["confusion"].from_dataset and figures[f"mistakes-{got.arrays['mistakes'][0]:03d}"].from_dataset
     values = {m.name: m for m in shown["metrics"]}
     assert values["top1_accuracy"].interval[0] < values["top1_accuracy"].value < values["top1_accuracy"].interval[1]
-    assert "top5_accuracy" not in values  # of four classes all are among the best five
+    assert "top5_accuracy" not in values  # with four classes, all are among the best five
     assert json.dumps([t.rows for t in shown["tables"]])
 
 

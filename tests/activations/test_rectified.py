@@ -1,4 +1,4 @@
-"""What makes and what reads a layer's values: modules and functions, in place or not, through pooling."""
+"""The operations that make and read a layer's values: modules and functions, in place or not, through pooling."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Dead means ≤ 0 before a ReLU; numbers equal numpy's on plain activations; the view names the dead."""
+"""Dead means ≤ 0 before a ReLU; numbers equal numpy's on plain activations; the view names the dead units."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Fooling images on a linear classifier, whose weakest direction is known, and as the job leaves them."""
+"""Fooling images of a linear classifier, whose weakest direction is known, and the job's result."""
 
 import json
 
@@ -23,11 +23,11 @@ SETTINGS = {"steps": 80, "step": 15 / 255, "epsilon": 8 / 255, "confidence": 0.9
 
 
 def linear(channels: int = 3, kind: str = "softmax") -> Model:
-    """Scores: the products of the picture with fixed patterns of noise, so large that a little change decides."""
+    """Scores: products of the picture with fixed noise patterns, scaled so that a small change decides."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(channels * SIDE * SIDE, CLASSES)).eval().requires_grad_(False)
     weight = torch.randn(net[1].weight.shape) * 0.3
-    net[1].weight.data = weight - weight.mean(1, keepdim=True)  # brightness says nothing
+    net[1].weight.data = weight - weight.mean(1, keepdim=True)  # brightness has no effect
     return Model(
         *("linear", net, Preprocess(resize=(SIDE, SIDE), inputs=channels)),
         *((Layer("fc1", "1", "Linear", CLASSES, 1, 1),), ("fc1",), ("1", "input"), "fc1", 3, tuple("abcde"), ()),
@@ -78,7 +78,7 @@ def test_pictures_of_a_batch_do_not_see_each_other():
 
 
 def test_a_flat_score_is_reached_from_before_its_relu():
-    """Class 1 is a ReLU of how red the picture is, less a half: on a dark picture flat."""
+    """Class 1 is a ReLU of the redness minus a half, so it is flat on a dark picture."""
     conv = nn.Conv2d(3, 3, 1)
     conv.weight.data, conv.bias.data = torch.eye(3)[:, :, None, None] * 20, torch.tensor([-2.0, -11.0, -20.0])
     net = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval().requires_grad_(False)
@@ -100,8 +100,10 @@ def test_targets_are_wrong_classes_by_the_stated_rule():
     assert targets(model, scores, right, names, "c") == [2, 2]
     drawn = targets(model, scores, right, names, "drawn")
     assert drawn[0] in (1, 2, 3, 4) and drawn[1] in (2, 3)
-    assert targets(model, scores[1:], right[1:], names[1:], "drawn") == drawn[1:]  # by the picture, not by its place
-    assert targets(model, scores, right, names, "b") == [1, drawn[1]]  # of a right class, the drawn one instead
+    assert (
+        targets(model, scores[1:], right[1:], names[1:], "drawn") == drawn[1:]
+    )  # depends on the picture, not on its index
+    assert targets(model, scores, right, names, "b") == [1, drawn[1]]  # for a correct class, the drawn one instead
     with pytest.raises(UserError, match="zebra"):
         targets(model, scores, right, names, "zebra")
 
@@ -155,7 +157,7 @@ def test_the_job_on_the_demo_net_says_what_a_recount_of_the_bytes_says(make_job,
 def test_nets_that_others_trained_name_95_of_100_photographs_as_told_within_8_levels(
     shared, make_job, net, pictures, block
 ):
-    """As a config has it by default: to a drawn class, not a near one."""
+    """With the config's defaults: to a drawn class, not a similar one."""
     files = sorted(shared.glob(pictures))[::5][:20]
     arguments = {"arch_json_path": f"{shared}/models/{net}.arch.json"}
     block = block | {"factory": f"{shared}/nets.py:load", "arguments": arguments}

@@ -1,4 +1,4 @@
-"""A net small enough for finite differences, as a Model."""
+"""A network that is small enough for finite differences, as a Model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The loop: gradients against finite differences, batch mates, optimisers, what is left behind."""
+"""The loop: gradients equal finite differences; batch mates do not matter; optimisers; no state is left behind."""
 
 import numpy as np
 import pytest
@@ -139,7 +139,7 @@ def test_lbfgs_of_one_picture_equals_torchs(model):
 
 
 def test_lbfgs_takes_back_a_step_that_fails(model):
-    """Far up the wall of a narrow well the loss bends the wrong way; a full step ends in the plain beyond, for good."""
+    """High on the wall of a narrow well the curvature is negative; a full step ends in the plain beyond."""
 
     def well(x):
         return 1 - torch.exp(-((x - 0.6) / 0.05).square()).flatten(1).mean(1)
@@ -152,7 +152,7 @@ def test_lbfgs_takes_back_a_step_that_fails(model):
 
 
 def test_pictures_that_have_arrived_move_no_more(model):
-    """Each stops as if it were alone, and the ascent with the last."""
+    """Each picture stops as it does alone, and the ascent with the last one."""
 
     def until(pictures):
         scores = model.logits(pictures)

@@ -1,4 +1,4 @@
-"""Objectives against plain indexing and naive loops."""
+"""Objectives equal plain indexing and naive loops."""
 
 import dataclasses
 

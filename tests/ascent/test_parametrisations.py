@@ -1,4 +1,4 @@
-"""The Fourier parametrisation against a naive sum of cosines, and back."""
+"""The Fourier parametrisation equals a naive sum of cosines, and its inverse."""
 
 import math
 
@@ -9,7 +9,7 @@ from cnnviz.ascent.parametrisations import AXES, DEVIATIONS, fourier, frequencie
 
 
 def opponent(picture: torch.Tensor) -> torch.Tensor:
-    """Undo sigmoid and colours: RGB in (0, 1) → what the inverse transform gave."""
+    """Inverts sigmoid and colours: RGB in (0, 1) → output of the inverse transform."""
     rgb = torch.logit(picture)
     return torch.einsum("nchw,ca->nahw", rgb, torch.linalg.inv((AXES * DEVIATIONS[:, None]).to(rgb)))
 

@@ -1,4 +1,4 @@
-"""Penalties and operations against naive loops and other libraries."""
+"""Penalties and operations equal naive loops and other libraries."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_l2_is_zero_at_its_centre_and_counts_pixels():
 
 
 def test_border_weighs_the_edge_and_leaves_the_middle_free():
-    """Against the sum written out; a square in the middle costs next to nothing, a frame of the same area a lot."""
+    """Equals the explicit sum; a square in the centre has a small penalty, a frame of the same area a large one."""
     x = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     naive = 0.0
     for i in range(9):

@@ -1,4 +1,4 @@
-"""Views against closed forms and naive sampling."""
+"""Views equal closed forms and naive sampling."""
 
 import math
 
@@ -120,7 +120,7 @@ def test_pad_and_window_are_each_others_undoing():
 
 def test_scales_and_angles_fill_their_ranges():
     y, x = torch.meshgrid(torch.arange(41.0), torch.arange(41.0), indexing="ij")
-    ramp = (x / 40).double()[None, None]  # its slope tells scale and angle
+    ramp = (x / 40).double()[None, None]  # its slope shows scale and angle
     scales, angles = [], []
     generator = torch.Generator().manual_seed(0)
     for _ in range(80):

@@ -1,4 +1,4 @@
-"""Oracles: a network whose answer is a known sum over pixels, maps that are the truth or noise, re-drawn weights."""
+"""Oracles: a network whose output is a known sum over pixels, maps that are the truth or noise, redrawn weights."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def test_deletion_and_insertion_of_an_additive_model_are_the_closed_form():
     def additive(pictures):
         return (pictures * weight).sum((1, 2, 3))
 
-    worth = (weight * (x - grey)).sum(1)[0].flatten().numpy()  # what a pixel adds
+    worth = (weight * (x - grey)).sum(1)[0].flatten().numpy()  # contribution of each pixel
     order = map_scores.ranking(worth.reshape(8, 8), np.random.default_rng(0))
     made = check.curves(additive, x, order, steps=16, gone=grey)
     lost = np.concatenate([[0], np.cumsum(worth[order])])[:: 64 // 16]
@@ -54,7 +54,7 @@ def test_the_blur_keeps_the_mean_and_loses_the_detail():
 
 
 class Odd(nn.Module):
-    """Modules stand in another order than they run, one has two kinds of parameters, one never runs."""
+    """Modules are defined in another order than they run; one has two kinds of parameters; one never runs."""
 
     def __init__(self):
         super().__init__()
@@ -155,7 +155,7 @@ def test_the_check_tells_maps_apart(made, monkeypatch):
     left = made(monkeypatch, METHODS)
     assert left.status == "ok" and [m["name"] for m in left.numbers["methods"]] == list(METHODS)
     said = {row["name"]: row["verdict"] for row in left.numbers["weights"]}
-    # noise has the same seed, so it stays, as what only looks at the picture does
+    # noise has the same seed, so it does not change, as maps of the picture alone
     assert said == {"gradient": said["gradient"], "noise": "stays", "brightness": "stays", "nothing": "changes"}
     rank = left.arrays["rank"]
     assert (rank[:, 1:3] == pytest.approx(1)) and (rank[:, 0, -1] < 0.95).all()
@@ -174,7 +174,7 @@ def test_of_objects_only_rightly_named_pictures_speak(made, monkeypatch):
 
 
 def test_the_mask_as_a_map_scores_one(made, monkeypatch):
-    """The answer is the label, and the map is the truth that the demo drew."""
+    """The network predicts the label, and the map is the demo's true mask."""
     from cnnviz.pictures import masks
 
     def truth(model, x, targets, parameters, generator):
@@ -245,7 +245,7 @@ def test_what_a_cascade_says(course, said):
     course[0, 0, 0] = 0.7
     course[0, 0, -1] = 0.6
     assert check.moved(course, course, ["m"], rng, 100)[0]["verdict"] == ("stays" if said == "stays" else "in part")
-    scrambled = -np.abs(course)  # the magnitudes stay and the signs do not
+    scrambled = -np.abs(course)  # the magnitudes stay and the signs change
     assert check.moved(scrambled, course, ["m"], rng, 100)[0]["verdict"] == "in part"
 
 

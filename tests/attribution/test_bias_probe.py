@@ -1,4 +1,4 @@
-"""Oracles: networks that look at the background alone, or at the object alone, and the demo's two."""
+"""Oracles: networks that use only the background, or only the object, and the demo's two networks."""
 
 import json
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_the_answers_are_those_of_pictures_pasted_by_hand(probed):
         np.testing.assert_array_equal(left.arrays["example"][0, b][first.mask], first.image[first.mask])
     assert (left.arrays["example"][0, 1][~first.mask] == 128).all()
     grounds = left.arrays["example"][0, 2:].astype(float)
-    assert np.ptp(grounds[:, ~first.mask], axis=0).mean() > 50  # and what is around it differs
+    assert np.ptp(grounds[:, ~first.mask], axis=0).mean() > 50  # and its surroundings differ
 
 
 def test_no_class_without_masks(make_job, index, tmp_path):
@@ -123,7 +123,7 @@ def test_of_classes_without_an_effect_none_is_accused():
         differences = [answers[:, k] - np.median(np.delete(answers, k, 1)[:, :7], 1) for k in range(96)]
         rows = bias_probe.judged(differences, 0.0, rng, 200)
         accused += any(row["verdict"] == bias_probe.LEANS for row in rows)
-    assert accused / 60 < 0.15  # even with no margin at all
+    assert accused / 60 < 0.15  # even without a margin
 
 
 # -------------------------------------------------------------------------------------------------------- backgrounds

@@ -1,4 +1,4 @@
-"""Oracles: captum on module ReLUs, transposed convolutions written out, and that no picture enters without pools."""
+"""Oracles: captum on module ReLUs, explicit transposed convolutions, and independence of the picture without pools."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_equals_captum():
 
 
 def test_is_a_deconvolutional_network():
-    """Backwards by hand: weights transposed, unpooled to the switches, a ReLU at each ReLU (Zeiler & Fergus)."""
+    """The explicit backward pass: transposed weights, unpooling to the switches, a ReLU at each (Zeiler & Fergus)."""
     layers, x = net(nn.MaxPool2d(2, return_indices=True)), picture()
     first, relu, pool, second, _, _, last = layers
     pooled, switches = pool(relu(first(x)))

@@ -1,4 +1,4 @@
-"""Oracles: grad-cam's package, CAM by hand, and hooks written out; that a layer's own output is what it put out."""
+"""Oracles: the grad-cam package, explicit CAM, and explicit hooks. A named layer's output is the one it returned."""
 
 import json
 from dataclasses import replace
@@ -64,10 +64,10 @@ def picture(size: int) -> torch.Tensor:
     [("resnet18", "auto", "layer4.1"), ("resnet18", "layer3.1", "layer3.1"), ("alexnet", "auto", "features.11")],
 )
 def test_equals_the_package(name, layer, module):
-    """Of AlexNet ours takes the last convolution's maps after the ReLU that follows, which is a module there."""
+    """For AlexNet we use the last convolution's maps after the ReLU that follows, which is a module there."""
     net, x = real(name).double().eval(), picture(64)
     for relu in (m for m in net.modules() if isinstance(m, nn.ReLU)):
-        relu.inplace = False  # else the package is given what a later ReLU has made of the maps
+        relu.inplace = False  # otherwise the package gets the maps after a later ReLU
     found = evidence(model_of(net, 64), x, TARGETS, layer)
     expected = []
     with GradCAM(net, [net.get_submodule(module)]) as package:
@@ -76,7 +76,7 @@ def test_equals_the_package(name, layer, module):
             package(x.clone().requires_grad_(), targets)
             seen = package.activations_and_grads
             kept = seen.activations[0].numpy(), seen.gradients[0].numpy()
-            # what it returns in the end is stretched to 0 … 1 with a constant that is not small beside these numbers
+            # the package scales its result to 0 … 1 with a constant that is not small compared to these values
             expected.append(package.get_cam_image(x, None, targets, *kept, False)[0])
     assert np.linalg.norm(expected) > 0
     assert np.linalg.norm(weighted(found).numpy() - expected) <= 1e-6 * np.linalg.norm(expected)
@@ -120,7 +120,7 @@ def test_a_layer_given_by_name_is_taken_as_it_comes_out(inplace):
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v2", "shufflenet_v2_x0_5", "swin"])
 def test_where_a_net_ends_in_means_and_a_linear_layer_grad_cam_is_cam(name):
-    """Also where normalisation, a functional ReLU, or a permutation come between the last block and the means."""
+    """Also if normalisation, a functional ReLU, or a permutation is between the last block and the means."""
     model, x = model_of(real(name), 64), picture(64)
     found, expected = evidence(model, x, TARGETS), cam(model, x, TARGETS)
     positions = found.maps[0].numel()

@@ -1,4 +1,4 @@
-"""Oracles: captum where every ReLU is a module of its own, and ReLUs replaced one and all where it is not."""
+"""Oracles: captum if every ReLU is its own module, and else the replacement of all ReLUs."""
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def test_a_clone_that_calls_its_relus_in_another_way_gives_the_same(relu):
 
 
 class Naive(torch.autograd.Function):
-    """min(max(x, 0), high) with the rule written out."""
+    """min(max(x, 0), high) with an explicit rule."""
 
     @staticmethod
     def forward(ctx, x, high, rule):
@@ -117,7 +117,7 @@ def test_is_right_on_real_architectures(name, size, rule, monkeypatch):
 
 
 def test_real_relu6_nets_are_cut_at_both_ends(monkeypatch):
-    """MobileNet's own activations hardly reach 6 with random weights; these do."""
+    """MobileNet's own activations rarely reach 6 with random weights; these do."""
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.ReLU6(), nn.Conv2d(8, 8, 3), nn.ReLU6(), nn.Flatten(), nn.Linear(1152, 4)
     )

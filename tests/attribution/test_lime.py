@@ -1,4 +1,4 @@
-"""Oracles: black boxes that are sums over superpixels, the lime package, and LIME written out with loops."""
+"""Oracles: black boxes that are sums over superpixels, the lime package, and LIME in explicit loops."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def x():
 
 
 class Additive(nn.Module):
-    """p_c = 0.5 + Σ_s a[c, s] · how much of the pattern shows in square s of GRID; the logits of independent p_c."""
+    """p_c = 0.5 + Σ_s a[c, s] · visible share of the pattern in square s of GRID; the logits of independent p_c."""
 
     def __init__(self, a: torch.Tensor, pattern: torch.Tensor):
         super().__init__()
@@ -61,7 +61,7 @@ class Additive(nn.Module):
 def test_an_additive_black_box_gets_its_coefficients_back(hide):
     a = (torch.rand(3, 16, generator=generator(2)) - 0.5) * 0.05
     checks = (torch.arange(SIDE)[:, None] + torch.arange(SIDE)) % 2 * 2.0 - 1
-    pattern = checks if hide == "mean_colour" else torch.ones(SIDE, SIDE)  # a flat square would be its own mean colour
+    pattern = checks if hide == "mean_colour" else torch.ones(SIDE, SIDE)  # a flat square equals its mean colour
     z = torch.zeros(1, 3, SIDE, SIDE)
     z[0, 1] = pattern
     model = as_model(Additive(a, z), "sigmoid", mean=np.float32(0.5), std=np.float32(0.25))
@@ -197,7 +197,7 @@ def test_bfloat16_is_left_where_it_is_slow_wrong_or_impossible(model, x, monkeyp
     monkeypatch.setattr(lime, "fast", lambda device: True)
     assert lime.network(model, x, "float32") == (model.net, "float32")
 
-    class Steep(nn.Module):  # what tells its classes apart is less than a 256th of what it adds up
+    class Steep(nn.Module):  # its class differences are less than 1/256 of its sums
         def forward(self, z):
             return torch.stack([z.mean((1, 2, 3)) * 0 + 300.0, z.mean((1, 2, 3)) + 300.4], 1)
 

@@ -1,4 +1,4 @@
-"""Oracles: the mask itself, maps of chance, scipy, and simulated pictures of which the truth is known."""
+"""Oracles: the mask itself, random maps, scipy, and simulated pictures with a known truth."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def mask():
 def test_the_mask_itself_scores_one_and_its_opposite_nothing(mask):
     assert map_scores.pointing(mask.astype(float), mask) == map_scores.mass(mask.astype(float), mask) == 1
     assert map_scores.pointing(1.0 - mask, mask) == map_scores.mass(1.0 - mask, mask) == 0
-    assert map_scores.mass(mask - 5.0 * ~mask, mask) == 1  # evidence against is no mass
+    assert map_scores.mass(mask - 5.0 * ~mask, mask) == 1  # negative evidence does not count
 
 
 @pytest.mark.parametrize("score", [map_scores.pointing, map_scores.mass])
@@ -79,7 +79,7 @@ def test_the_bootstrap_covers(draw, mean, n, rng):
     for _ in range(500):
         low, high = map_scores.interval(draw(rng, n), rng, bounds=(0, 1), resamples=500)
         hits += low <= mean <= high
-    assert hits / 500 > 0.91  # 95 % but for the skewed
+    assert hits / 500 > 0.91  # 95 % except for the skewed distribution
 
 
 def test_an_interval_narrows_repeats_and_knows_the_bounds(rng):
@@ -99,7 +99,7 @@ def test_a_verdict_needs_six_pictures_and_an_interval_beside_zero(rng):
     ]  # fmt: skip
     assert map_scores.verdict(5, 0.1, 0.2) == map_scores.UNKNOWN
     always = [map_scores.interval(np.ones(n), rng, bounds=(-1, 1), resamples=100)[0] for n in (5, 6)]
-    assert always[0] < 0 < always[1]  # where all agree, the interval asks for six as well
+    assert always[0] < 0 < always[1]  # if all agree, the interval needs six as well
 
 
 def test_random_differences_are_rarely_called_one(rng):

@@ -1,4 +1,4 @@
-"""The method that CONTRIBUTING.md adds in five files is added to a copy of the checkout, and turns up everywhere."""
+"""Adds CONTRIBUTING.md's example method to a copy of the checkout; it must appear everywhere."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import yaml
 from cnnviz.config import whole_schema
 from tests.checkout import ROOT, copy_code
 
-# What CONTRIBUTING.md tells to write: file → block of code.
+# Files of CONTRIBUTING.md's example: file → block of code.
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w./]+)` [^\n]*:\n\n```\w+\n(.*?)```", TEXT, re.M | re.S))
 TECHNIQUES, SCHEMA = "rules/techniques.yaml", "rules/schemas/attribution.yaml"
@@ -75,7 +75,7 @@ def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(fol
     assert len(compared) == 2 and all("score cam" in figure["alt"] for figure in compared)
     of = {subject["name"] for figure in compared for subject in figure["subjects"] if subject["kind"] == "image"}
     assert of == {figure["alt"].split()[0] for figure in compared} and len(of) == 2
-    for name in of:  # the picture's own page shows what the method says of it
+    for name in of:  # the picture's own page shows the method's map
         page = (folder / f"results/site/images/drawn/{name}.html").read_text()
         assert 'id="of-score_cam" data-technique="score_cam"' in page
     with zipfile.ZipFile(made / "figures.zip") as figures:

@@ -1,4 +1,4 @@
-"""Oracles: captum's Occlusion, the masked pictures one by one, and what occlusion must say of a linear net."""
+"""Oracles: captum's Occlusion, the masked pictures one by one, and the known map of a linear network."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from cnnviz.views.occlusion import starts
 
 @pytest.fixture(autouse=True)
 def _one_thread(_threads):
-    torch.set_num_threads(1)  # the nets are tiny
+    torch.set_num_threads(1)  # the networks are tiny
 
 
 def noise(*shape: int, seed: int = 0, dtype=torch.float32) -> torch.Tensor:
@@ -32,7 +32,7 @@ def noise(*shape: int, seed: int = 0, dtype=torch.float32) -> torch.Tensor:
 
 
 def lively(net: nn.Module, seed: int = 0) -> nn.Module:
-    """With weights and statistics that let every input matter, so that a wrong border shows."""
+    """Sets weights and statistics so that every input matters, and a wrong border shows."""
     generator = torch.Generator().manual_seed(seed)
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -68,7 +68,7 @@ class Residual(nn.Module):
 
 
 class Fire(nn.Module):
-    """Two paths of different reach side by side, pools that round up, as in SqueezeNet."""
+    """Two parallel paths of different reach, pools that round up, as in SqueezeNet."""
 
     def __init__(self):
         super().__init__()
@@ -83,7 +83,7 @@ class Fire(nn.Module):
 
 
 class Discarding(nn.Module):
-    """ReLUs in place whose results nobody takes."""
+    """In-place ReLUs whose return values are not used."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ class Discarding(nn.Module):
 
 
 def sequential(seed: int) -> tuple[nn.Module, int]:
-    """A random chain of convolutions, norms, activations, pools and paddings, and the size that it takes."""
+    """A random chain of convolutions, norms, activations, pools and paddings, and its input size."""
     draw = random.Random(seed)
     size, channels, layers = draw.choice([23, 32, 40]), 3, []
     for depth in range(draw.randint(2, 4)):
@@ -130,7 +130,7 @@ def sequential(seed: int) -> tuple[nn.Module, int]:
 
 
 def both(net: nn.Module, size: int, window: int, stride: int) -> tuple[Masked, torch.Tensor, torch.Tensor]:
-    """In float64, where both ways agree to the last few digits: what is quick, its logits, and those in full."""
+    """In float64, where both ways agree to the last digits: the incremental object, its logits, and the full ones."""
     x, blank = noise(1, 3, size, size + 3, dtype=torch.float64), noise(1, 3, 1, 1, seed=1, dtype=torch.float64)
     rows, columns = places(size, window, stride), places(size + 3, window, stride)
     masked = Masked(net.double(), x, blank, rows, columns)
@@ -192,7 +192,7 @@ def test_equals_captum(net, size, window, stride):
 @pytest.mark.parametrize("seed", range(24))
 def test_incremental_is_exact_on_any_chain(seed):
     net, size = sequential(seed)
-    for window, stride in [(7, 5), (4, 3)]:  # neither divides the size: masks at the border are cut off
+    for window, stride in [(7, 5), (4, 3)]:  # neither divides the size, so masks at the border are cut off
         masked, quick, full = both(lively(net, seed), size, window, stride)
         assert masked.incremental
         torch.testing.assert_close(quick, full, rtol=1e-9, atol=1e-9)
@@ -204,11 +204,11 @@ def test_incremental_is_exact_where_paths_meet(net):
     assert masked.incremental
     torch.testing.assert_close(quick, full, rtol=1e-9, atol=1e-9)
     meets = [len(call.inputs) == 2 for call in masked.calls]
-    assert any(meets) != isinstance(net, Discarding)  # it goes on behind a sum and a concatenation
+    assert any(meets) != isinstance(net, Discarding)  # it continues after a sum and a concatenation
 
 
 class Scripted(nn.Module):
-    """Reads an early map by compiled code, which no mode sees."""
+    """Reads an early map in compiled code, which no mode sees."""
 
     def __init__(self):
         super().__init__()
@@ -221,7 +221,7 @@ class Scripted(nn.Module):
 
 
 class Choosing(nn.Module):
-    """Does something else where a value says so."""
+    """Makes other calls if a value says so."""
 
     def __init__(self):
         super().__init__()
@@ -235,7 +235,7 @@ class Choosing(nn.Module):
 
 
 class Tokens(nn.Module):
-    """No chain of maps at all."""
+    """Not a chain of maps."""
 
     def forward(self, x):
         return x.flatten(2).softmax(2).amax(2)
@@ -327,7 +327,7 @@ def test_a_pixel_gets_the_mean_of_the_masks_that_hide_it():
 
 
 def test_on_a_linear_net_each_mask_takes_what_lies_under_it():
-    """With a mask as large as its stride every pixel is hidden once, and the falls add up to S(x) − S(blank)."""
+    """With a mask as large as its stride every pixel is hidden once, and the falls sum to S(x) − S(blank)."""
     net = lively(nn.Sequential(nn.Flatten(), nn.Linear(3 * 144, 4)))
     x, blank = noise(1, 3, 12, 12), torch.full((1, 3, 1, 1), 0.3)
     made = occlusion(net, x, blank, torch.tensor([2]), window=4, stride=4)[0]
@@ -341,7 +341,7 @@ def test_lengths_in_pixels_or_as_shares():
     block = {"window": 0.143, "stride": 0.036, "mask": "mean"}
     used = settled(block, (64, 64), [0.1, 0.2, 0.3])
     assert used == {"window": 9, "stride": 2, "mask": "mean", "colour": [0.1, 0.2, 0.3]}
-    assert settled(used, (64, 64), [0.9, 0.9, 0.9]) == used  # attribution_check hands it in again
+    assert settled(used, (64, 64), [0.9, 0.9, 0.9]) == used  # attribution_check passes it in again
     assert settled(block | {"mask": 0.5}, (64, 64), [0.1, 0.2])["colour"] == [0.5, 0.5]
     with pytest.raises(UserError, match="would skip"):
         settled(block | {"stride": 10}, (64, 64), [0.0])

@@ -1,4 +1,4 @@
-"""Which classes of a picture are explained, and what a job of any method leaves."""
+"""The explained classes of a picture, and the result of any method's job."""
 
 import json
 from functools import partial
@@ -77,7 +77,7 @@ def test_what_a_job_leaves(job):
         assert np.isfinite(a["logits"][i]).tolist() == real.tolist()
     assert left.numbers["methods"][1] == {"name": "second", "signed": True, "caveat": ""}
     drawn = [number for _, number in asked]
-    assert len(set(drawn)) == len(drawn)  # every picture and method has random numbers of its own
+    assert len(set(drawn)) == len(drawn)  # every picture and method has its own random numbers
     again = list(asked)
     asked.clear()
     attribute(job, {"first": Method(maps), "second": Method(maps, signed=True)})
@@ -100,7 +100,7 @@ def test_the_others_are_shown_without_it_and_what_is_left_besides(job):
 
     def late(model, x, targets, parameters, generator):
         late.calls += 1
-        if late.calls == 2:  # it must not stay for the first picture only
+        if late.calls == 2:  # it must not be kept for the first picture only
             raise NotApplicable("no ReLU")
         return maps(model, x, targets, parameters, generator)
 

@@ -1,4 +1,4 @@
-"""The classic figure: which units and neurons, that nothing outside a neuron's field lights up, and what is drawn."""
+"""The classic figure: its units and neurons, zero projections outside a neuron's field, and the drawing."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Oracles: captum's Saliency, NoiseTunnel's definition written out, and what gradients must do on linear nets."""
+"""Oracles: captum's Saliency, NoiseTunnel's definition, and known gradients of linear networks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Nets whose saliency is known: what they look at must come out, and the scores must be those of the definitions."""
+"""Networks with known saliency: the object that they use must be found, and the scores equal their definitions."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from cnnviz.run import result
 
 
 def box_filter(x):
-    """How much of the picture is brighter than grey in the mean over 3 × 3 pixels: one logit."""
+    """Mean excess over grey in 3 × 3 pixels: one logit."""
     return F.relu(F.avg_pool2d(x.mean(1, keepdim=True), 3, 1, 1) - 0.55).square().sum((1, 2, 3))[:, None]
 
 
@@ -45,9 +45,9 @@ def test_seeds_are_the_quantiles():
 def test_seeds_of_flat_maps():
     map = np.zeros((10, 10))
     assert (seeds(map, 0.95, 0.3) == -1).all()
-    map[2, 3] = 1  # less than the twentieth: only what rises is foreground
+    map[2, 3] = 1  # less than 5 % of the pixels: only the peak is foreground
     assert (seeds(map, 0.95, 0.3) == np.where(map > 0, 1, -1)).all()
-    map[:6] = 1  # more than it: a plateau is foreground as a whole
+    map[:6] = 1  # more than 5 %: the whole plateau is foreground
     assert (seeds(map, 0.95, 0.3) == np.where(map > 0, 1, -1)).all()
 
 

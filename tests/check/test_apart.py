@@ -1,4 +1,4 @@
-"""The check of one model in a process of its own: however that ends, it is a line, and what was said before stays."""
+"""The check of one model in its own process: any ending is one line, and the lines before it are kept."""
 
 import faulthandler
 import os

@@ -1,4 +1,4 @@
-"""A check ends in time and goes on to the next, whatever one model or image set does."""
+"""A check ends in time and continues with the next model, whatever one model or image set does."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The look that a report begins with: silent where all is well, and else a warning on the model's pages."""
+"""The early check of a report: silent if all is well, else a warning on the model's pages."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_nothing_is_said_of_the_demo(looked):
     ],
 )
 def test_mistakes_are_warned_of_at_once(looked, capsys, monkeypatch, mistake, name, said):
-    monkeypatch.setattr(preprocessing, "alternatives", lambda *_: [{"range": 1}])  # what else there is, is tested apart
+    monkeypatch.setattr(preprocessing, "alternatives", lambda *_: [{"range": 1}])  # the full list is tested elsewhere
     warnings = {warning["name"]: warning for warning in looked(mistake)["warnings"]}
     assert said in warnings[name]["text"]
     assert f"WARNING: model net: {name}: " in capsys.readouterr().out

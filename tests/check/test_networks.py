@@ -1,4 +1,4 @@
-"""Mistakes planted in configs of real nets are found and mended; configs as they should be raise no suspicion."""
+"""Deliberate mistakes in configs of real networks are found, with the right fix; correct configs raise no suspicion."""
 
 import copy
 import csv
@@ -69,21 +69,21 @@ def factory(tmp_path):
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    """The five likeliest other preprocessings only, on few pictures at first: what else there is, is tested apart."""
+    """Only the five likeliest other preprocessings, on few pictures at first; the full list is tested elsewhere."""
     every = preprocessing.alternatives
     monkeypatch.setattr(preprocessing, "alternatives", lambda *args: every(*args)[:5])
     monkeypatch.setattr(feeding, "FIRST", (12, 12))
 
 
 def checked(model, image_set=None, seconds=2000):
-    """The report's lines, with time enough for everything; "" where it gives back no cost."""
+    """The report's lines, without a time limit; "" if it returns no cost."""
     image_set = image_set or {"kind": "demo", "count": 120}
     full = config.complete({"image_sets": {"set": image_set}, "models": {"net": copy.deepcopy(model)}, "device": "cpu"})
     return list(networks.check(full, seconds))
 
 
 def wrong(lines):
-    """name → line of what is clearly wrong."""
+    """name → line that is marked as clearly wrong."""
     return {line.name: line for line in lines if line.mark == "✗"}
 
 
@@ -92,7 +92,7 @@ def doubts(lines):
 
 
 def pasted(model, line):
-    """The model's block with the line's mend written into it, as a reader would."""
+    """The model's block with the line's fix pasted into it, as a reader would."""
     at = next(i for i, text in enumerate(line.more) if text.startswith("write under models.net:"))
     return {**model, **yaml.safe_load(line.more[at + 1])}
 
@@ -205,8 +205,8 @@ def test_unreadable_pictures_are_told_and_a_set_of_nothing_else_is_wrong(tmp_pat
         ("a.tif", -1000, 1000, np.float32, None, [-1000, 1000]),
         ("a.tif", 0, 1, np.float32, None, None),
         ("a.npy", 0.5, 0.625, np.float32, None, [0.5, 0.625]),
-        ("a.npy", 3, 3, np.float32, None, None),  # of one value nothing can be shown
-        ("a.png", 0, 4095, np.uint16, [1000, 1400], None),  # meant so
+        ("a.npy", 3, 3, np.float32, None, None),  # a constant picture cannot be shown
+        ("a.png", 0, 4095, np.uint16, [1000, 1400], None),  # intended
         ("a.png", 0, 4095, np.uint16, [5000, 9000], [0, 4095]),
         ("a.png", 0, 4095, np.uint16, [0, 1], [0, 4095]),
         ("a.png", 0, 255, np.uint8, None, None),
@@ -307,7 +307,7 @@ def test_cifar10_quick_fed_wrongly_is_mended(quick, cifar, mistake):
 
 @pytest.mark.parametrize("true", [[0, 1, 2, 5, 4, 3, 6, 7, 8, 9], [3, 7, 0, 9, 1, 8, 2, 6, 5, 4]])
 def test_cifar10_quick_labelled_wrongly_is_mended(quick, cifar, shared, tmp_path, true):
-    """Labels that no usual mistake leads to: a table calls pictures of class i by another name."""
+    """Labels that no common mistake leads to: a table gives pictures of class i another name."""
     other = dict(zip(CIFAR, [CIFAR[i] for i in true], strict=True))
     table = tmp_path / "labels.csv"
     with open(table, "w", newline="") as file:
@@ -351,7 +351,7 @@ def test_squeezenet_with_labels_in_any_other_order_though_there_is_one_picture_a
     table = relabelled(shared, tmp_path / "labels.csv", lambda i, rows: rows[(7 * i + 3) % len(rows)]["index"])
     found = wrong(checked(squeezenet, table))["label order"]
     assert "another order" in found.text
-    assert any("labels are not" in more for more in found.more)  # the files' names speak for the outputs' names
+    assert any("labels are not" in more for more in found.more)  # the file names agree with the outputs' names
 
 
 def test_mobilenets_background_class_is_found(shared, imagenet):

@@ -1,4 +1,4 @@
-"""What Snakemake's dry run says becomes a few lines, and the command works as a whole."""
+"""Snakemake's dry run becomes a few lines, and the command works as a whole."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_the_gallerys_size_is_stated_beforehand():
     assert made + written == pytest.approx(106e6, rel=0.2)
     one = expected(costs[:1], demo | {"models": {"biased": demo["models"]["biased"]}})
     assert files / 2.2 < one[0] < files and one[1] == pytest.approx(made / 2)
-    nets = {"alexnet": (5, 1152), "vgg16": (13, 4224)}  # layers and units that are shown by default
+    nets = {"alexnet": (5, 1152), "vgg16": (13, 4224)}  # numbers of layers and units shown by default
     two = config.complete(
         {"image_sets": {"s": {"kind": "demo"}}, "models": {name: {"torchvision": name} for name in nets}}
     )

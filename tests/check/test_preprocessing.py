@@ -1,4 +1,4 @@
-"""Other preprocessings are real ones, each once; the search finds the planted one and no other."""
+"""Other preprocessings are distinct and effective; the search finds the right one and no other."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ CAFFE = IMAGENET | {"channels": "BGR", "range": 255, "mean": [104, 117, 123], "s
 
 
 def effect(block, channels=3):
-    """What a block makes of three grey levels and of red."""
+    """A block's result for three grey levels and red."""
     x = torch.tensor([[0, 0, 0], [0.5, 0.5, 0.5], [1, 1, 1], [1, 0, 0]])[:, :channels, None, None]
     model = loaded.Model("m", None, prepared(block, channels), (), (), ("", ""), "", 0, (), (), None, {}, channels)
     return model.normalise(x).flatten().tolist()
@@ -75,7 +75,7 @@ def test_other_cuts_and_small_pictures_as_they_are():
 
 
 class Net:
-    """A network that is right with the probability that belongs to a change: pictures that are hard are so for all."""
+    """A network with a given accuracy per change. A picture that is hard is hard under all changes."""
 
     def __init__(self, shares, n=200, classes=10):
         self.hard = np.random.default_rng(0).random(n)

@@ -1,4 +1,4 @@
-"""Planted mistakes are found in scores made up for the purpose, and scores as they should be raise no suspicion."""
+"""Deliberate mistakes are found in synthetic scores, and correct scores raise no suspicion."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CLASSES = [f"class {letter}" for letter in "abcdefghij"]
 
 
 def trained(n=200, classes=10, accuracy=0.75, seed=0):
-    """(scores, labels) of a network that is right so often, sure of itself, and wrong at random."""
+    """(scores, labels) of a network with this accuracy, confident, with random errors."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     best = np.where(rng.random(n) < accuracy, labels, rng.integers(classes, size=n))
@@ -21,7 +21,7 @@ def trained(n=200, classes=10, accuracy=0.75, seed=0):
 
 
 def untrained(n=300, classes=10, seed=0):
-    """Scores of a network that was never trained: each class of pictures looks a little different to it."""
+    """Scores of an untrained network: its output differs slightly between the classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     scores = rng.normal(size=classes) * 2 + 0.7 * rng.normal(size=(classes, classes))[labels]
@@ -105,7 +105,7 @@ def order_found(scores, labels, mapping, set_classes=CLASSES, names=CLASSES, app
 
 
 def planted(scores, true):
-    """The scores as they would be if class i had the output ``true[i]``."""
+    """The scores if class i had the output ``true[i]``."""
     moved = np.empty_like(scores)
     moved[:, true] = scores
     return moved
@@ -162,7 +162,7 @@ def test_any_permutation_is_found_by_the_hungarian_method(true):
 def test_there_may_be_more_classes_than_outputs():
     scores, labels = trained(n=200)
     assert suspicions.permutation(scores[:, :2], labels, [0, 1] + [None] * 8) is None
-    behind = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, None]  # a class that no output is left for
+    behind = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, None]  # a class without an output
     more = [(10,) if i % 40 == 0 else label for i, label in enumerate(labels)]
     mapping, hit = suspicions.permutation(scores[:, ::-1], more, behind)
     assert mapping == [*range(10)][::-1] + [None] and hit.mean() > 0.6
@@ -203,7 +203,7 @@ def test_one_picture_a_class_is_too_few_for_a_permutation_but_a_sure_network_tel
     assert suspicions.sure_of_something_else(scores, labels, own) is None  # it is right
     assert suspicions.sure_of_something_else(planted(scores, true) / 10, labels, own) is None  # it is unsure
     same = np.tile(scores[0], (100, 1)) + np.random.default_rng(0).normal(size=(100, 100))
-    assert suspicions.sure_of_something_else(same, labels, own) is None  # it says the same of everything
+    assert suspicions.sure_of_something_else(same, labels, own) is None  # it gives the same answer for all pictures
     assert suspicions.sure_of_something_else(planted(scores, true)[:10], labels[:10], own) is None  # too few
 
 
@@ -217,7 +217,7 @@ def test_file_names_speak_for_the_predictions():
 def test_a_known_order_gives_way_to_one_that_explains_clearly_more():
     true, labels = [1, 2, 3, 0], [(i % 4,) for i in range(80)]
     scores = np.eye(4)[[(i + 1) % 4 for i in range(80)]] * 5.0
-    some = np.arange(80) % 4 < 3  # one further is right for three of four classes
+    some = np.arange(80) % 4 < 3  # a shift by one is right for three of four classes
     fitted, hit = suspicions.permutation(scores, labels, list(range(4)))
     assert fitted == true and suspicions.explains_more(hit, hit & some)
     assert not suspicions.explains_more(hit, hit) and not suspicions.explains_more(hit[:40], some)

@@ -14,7 +14,7 @@ from cnnviz.demo.scenes import CLASSES, draw
 
 WEIGHTS = Path(train.__file__).parent / "weights"
 WOLF = CLASSES.index("wolf")
-FRESH = 1_000_002  # neither trained on nor the set that the stated figures were measured on
+FRESH = 1_000_002  # neither the training set nor the set of the stated figures
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_shipped_nets_reach_their_stated_accuracy_on_new_pictures(nets):
 
 
 def test_snow_makes_wolves_for_the_biased_net_only(nets):
-    """The same dogs pasted on other grounds; the objects are identical, so the background alone decides."""
+    """The same dogs pasted on other grounds. The objects are identical, so only the background matters."""
     p = {}
     for ground in ("snow", "grass", "brick"):
         wolves = [draw(FRESH, i, label=WOLF, background=ground).image for i in range(40)]
@@ -108,7 +108,7 @@ def test_snow_makes_wolves_for_the_biased_net_only(nets):
 
 @pytest.mark.parametrize("name", ["biased", "unbiased"])
 def test_first_layer_filters_are_learnt_not_noise(nets, name):
-    """Spectral energy of the filters sits at low frequencies; white noise spreads it evenly."""
+    """The filters' spectral energy is at low frequencies; white noise spreads it evenly."""
 
     def low_share(weight):
         weight = weight - weight.mean(dim=(2, 3), keepdim=True)

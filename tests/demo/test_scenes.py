@@ -68,19 +68,19 @@ def test_another_background_leaves_the_object_as_it_is(size):
         assert inside.sum() > 20
         same = (one.image[inside] == other.image[inside]).all(axis=1)
         assert same.mean() > 0.99  # not 1: between two legs a slit narrower than a pixel may let the background through
-        # … and the background really is another one.
+        # and the background differs
         both = one.background_mask & other.background_mask
         assert np.abs(one.image[both].astype(int) - other.image[both]).mean() > 20
 
 
 def test_the_background_does_not_reach_into_the_mask_nor_the_object_out_of_it():
-    """Mask against pixels: away from the object's edge and shadow, the bare background is what shows."""
+    """The mask equals the pixels' content: away from the object's edge and shadow, the bare background is visible."""
     for i in range(24):
         plain = draw(8, i, background="sky")  # nothing casts a shadow on the sky
         other = draw(8, i, label=(i + 1) % 12, background="sky")  # same ground, another object
         outside = shrunk(plain.background_mask & other.background_mask)
         difference = np.abs(plain.image.astype(int) - other.image)[outside]
-        # Objects of two classes are lit by different lamps: compare up to the exposure.
+        # Objects of two classes have different lighting, so the comparison ignores the exposure.
         ratio = plain.image[outside].astype(float).mean(axis=0) / other.image[outside].mean(axis=0)
         left = np.abs(plain.image[outside] - other.image[outside] * ratio)
         assert left.mean() < 2.5, (i, difference.mean())
@@ -95,9 +95,9 @@ def test_objects_are_off_centre_inside_and_large_enough(scenes):
         centres.append(((x.min() + x.max()) / 2 - 31.5, (y.min() + y.max()) / 2 - 31.5))
         covers += scene.mask[31:33, 31:33].any()
     centres = np.array(centres)
-    assert np.abs(centres.mean(axis=0)).max() < 2.0  # to no side in particular
+    assert np.abs(centres.mean(axis=0)).max() < 2.0  # no preferred side
     assert np.median(np.abs(centres).max(axis=1)) > 7
-    assert covers / len(scenes) < 0.6  # pointing at the middle must not be a good method
+    assert covers / len(scenes) < 0.6  # pointing at the centre must not be a good method
 
 
 def test_the_planted_bias_has_the_stated_frequencies():

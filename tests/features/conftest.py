@@ -1,4 +1,4 @@
-"""A small image set with features, as the pipeline's jobs find them on disk, and a way to run a job on it."""
+"""A small image set with features, in files as the pipeline's jobs find them, and a way to run a job on it."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ class Case:
     labels: np.ndarray
 
     def run(self, technique, **parameters) -> result.Result:
-        """Run a technique's main as its job, with the case's files; its result."""
+        """Runs a technique's main as its job, with the case's files; returns its result."""
         name = technique.__name__.rsplit(".", 1)[1]
         inputs = {
             "features": "features.npy",
@@ -49,7 +49,7 @@ class Case:
         return result.read(job.outputs["result"])
 
     def context(self) -> Context:
-        """What a view gets."""
+        """The view's context."""
         return Context(
             json.loads((self.folder / "network.json").read_text()), {},
             images.read(self.folder / "images.json", self.config), np.load(self.folder / "thumbnails.npy"), {},
@@ -57,13 +57,13 @@ class Case:
 
     @staticmethod
     def section(shown: dict) -> section.Section:
-        """The Section a view's answer makes: fails where a field is of another name."""
+        """The Section of a view's output; it fails for a wrong field name."""
         words = {key: "…" for key in ("id", "title", "question", "how_to_read", "do_not_conclude")}
         return section.Section(**words, papers=(), **shown)
 
 
 def make(folder: Path, features: np.ndarray, names: list[str], labels: bool = True) -> Case:
-    """Write pictures (24 px, noise in their class's grey) and all else for these features. Class i % len(names)."""
+    """Writes pictures (24 px, noise in their class's grey) and other files for these features. Class i % len(names)."""
     generator = np.random.default_rng(3)
     index = np.arange(len(features)) % len(names)
     for i, c in enumerate(index):

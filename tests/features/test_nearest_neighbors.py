@@ -1,4 +1,4 @@
-"""Exactness against brute force in float64, on data made to break float32; agreement against counting by hand."""
+"""The search equals brute force in float64, on data that breaks float32; agreement equals explicit counting."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -30,7 +30,7 @@ def brute(data, queries, k, among=None):
 
 
 def float32_only(data, queries, k):
-    """What the matrix product alone would answer."""
+    """The answer of the matrix product alone."""
     squares = np.square(data).sum(1)
     d = squares[None] - 2 * data[queries] @ data.T
     d[np.arange(len(queries)), queries] = np.inf
@@ -79,7 +79,7 @@ def test_equals_brute_force_among_the_pictures_of_a_role(name):
 
 @pytest.mark.parametrize("name", ["large offset", "near duplicates"])
 def test_float32_alone_would_not_do(name):
-    """The cases above have teeth: a search that trusts float32 fails them."""
+    """The cases above are hard: a search that trusts float32 fails them."""
     data = CASES[name]
     queries = np.arange(len(data))
     assert (float32_only(data, queries, 6) != brute(data, queries, 6)[0]).any()
@@ -123,7 +123,7 @@ def test_agreement_and_its_chance():
 
 
 def test_random_features_agree_at_chance():
-    """400 pictures with features that know nothing: agreement within 4 standard errors of chance."""
+    """400 pictures with random features: agreement is within 4 standard errors of chance."""
     labels = np.random.default_rng(5).integers(0, 4, 400)
     queries = np.arange(400)
     shares = agreement(labels, queries, nearest(gaussian(400, 8), queries, 6)[0])
@@ -161,7 +161,7 @@ def test_job_and_view(case):
     case.section(shown)
     assert len(shown["figures"]) == 5
     for figure in shown["figures"]:
-        root = ET.fromstring(context.files[figure.file])  # well formed, whatever the classes are called
+        root = ET.fromstring(context.files[figure.file])  # well formed for any class names
         assert int(root.get("width")) == figure.width
         assert len(root.findall(".//{*}image")) == 1 + 6 + 6
     ticks = context.files[shown["figures"][0].file].decode().count(f'd="{view.MARKS["same"]}"')
@@ -171,7 +171,7 @@ def test_job_and_view(case):
 
 
 def with_roles(case, query):
-    """Make the pictures at these places of the case's set query pictures."""
+    """Makes the pictures at these indices of the case's set queries."""
     index = json.loads((case.folder / "images.json").read_text())
     for i in query:
         index["pictures"][i]["role"] = "query"
@@ -198,7 +198,7 @@ def test_neighbours_of_query_pictures_are_sought_among_reference_pictures(case):
     case.section(shown)
     assert all("among the 80 reference pictures" in figure.caption for figure in shown["figures"])
     assert "over 40 query pictures" in shown["tables"][0].caption and "80 reference" in shown["tables"][0].caption
-    named = case.context().image_set.pictures[0].name  # a reference picture asked for by its name finds the others
+    named = case.context().image_set.pictures[0].name  # a named reference picture finds the others
     a = case.run(technique, queries=[named]).arrays
     assert (a["feature_neighbors"] == brute(case.features, [0], 6, among)[0]).all()
 

@@ -1,4 +1,4 @@
-"""PCA against scikit-learn's and the plain SVD; and the scatter that all maps share."""
+"""PCA equals scikit-learn's and the plain SVD; and the scatter plot that all maps share."""
 
 import xml.etree.ElementTree as ET
 

@@ -1,4 +1,4 @@
-"""The quality of the map beside scikit-learn's, and its determinism. Coordinates are nobody's business."""
+"""The map's quality compared with scikit-learn's, and its determinism. Coordinates are not tested."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def map(digits):
 
 
 def test_as_trustworthy_as_scikit_learn(digits, map):
-    with threadpool_limits(1):  # its threads spin, which takes a minute where cores are busy
+    with threadpool_limits(1):  # its threads spin, which takes a minute on busy cores
         peer = TSNE(perplexity=30, random_state=0, init="pca").fit_transform(digits[0])
     ours, theirs = (trustworthiness(digits[0], m, n_neighbors=12) for m in (map, peer))
     assert ours > theirs - 0.01

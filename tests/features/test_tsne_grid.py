@@ -1,4 +1,4 @@
-"""The grid: a cell for each, at the least cost, the right way up; the seams are true; the tiles make up the whole."""
+"""The grid: a cell for each picture, at minimum cost, in the map's orientation; true seams; complete tiles."""
 
 import io
 

@@ -1,8 +1,8 @@
-"""Hostile configs by the hundred, from a seed: valid ones with one to three things broken, as the schema names them.
+"""Hundreds of hostile configs, from a seed: valid ones with one to three faults, derived from the schema.
 
-A config is broken at a key of the schema, so that every key has its turn, by a value made for that key (its wrong type,
-just outside its bounds, a wrong case, a path that is a folder), or in its structure: keys that are lost, misspelt,
-moved, joined to ones that they exclude, or that contain themselves.
+A config gets a fault at a key of the schema, so that every key has its turn, by a value made for that key (a wrong
+type, a value just outside its bounds, a wrong case, a path that is a folder). Or its structure gets a fault: keys that
+are missing, misspelt, moved, combined with keys that they exclude, or that contain themselves.
 """
 
 import copy
@@ -54,7 +54,7 @@ def fails(path):
 
 @dataclass(frozen=True)
 class Broken:
-    """A config, the words of which one has to stand in what is said of it, and what was done to it."""
+    """A config, the words of which one must be in the message, and its faults."""
 
     config: object
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class Broken:
 
 
 def materials(folder: Path) -> dict[str, str]:
-    """Files for valid configs, and places that are none. Gives name → path."""
+    """Files for valid configs, and places that are not files. Returns name → path."""
     for name, level in (("cat", 40), ("dog", 200)):
         for i in range(3):
             for path in (f"flat/{name}", f"split/train/{name}", f"split/test/{name}"):
@@ -145,7 +145,7 @@ def valid(at: dict[str, str]) -> dict[str, dict]:
 
 
 def settable(rule: dict, path: tuple = ()) -> Iterator[tuple[tuple, str, dict]]:
-    """(path, key, what the schema says of it) of every key, "*" standing for a name of the user's own."""
+    """(path, key, the schema's rule) of every key; "*" stands for a user's own name."""
     for key, inner in rule.get("properties", {}).items():
         yield path, key, inner
         yield from settable(inner, (*path, key))
@@ -166,7 +166,7 @@ PLACES = (*FILES, "names.json", "words.npy", "mean.npy", "folder", "/dev/null", 
 
 
 def made_for(rule: dict, hand: random.Random, at: dict[str, str]) -> object:
-    """A value for a key of which the schema says ``rule``: right, nearly right, or just wrong."""
+    """A value for a key with the schema's ``rule``: right, nearly right, or just wrong."""
     kinds = rule.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     values: list = []
@@ -203,7 +203,7 @@ def made_for(rule: dict, hand: random.Random, at: dict[str, str]) -> object:
 
 
 def nodes(tree, path: tuple = ()) -> Iterator[tuple]:
-    """The paths of all nodes below a config, from the outside in; a config may contain itself."""
+    """The paths of all nodes of a config, from the root down; a config may contain itself."""
     if len(path) > 9:
         return
     steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
@@ -219,7 +219,7 @@ def at_path(tree, path: tuple):
 
 
 def put(tree: dict, path: tuple, value) -> tuple | None:
-    """Set the value, making blocks on the way, a "*" being one of the names that are there. Gives the real path."""
+    """Sets the value, and makes blocks on the way; a "*" is one of the existing names. Returns the real path."""
     real: list = []
     for step in path[:-1]:
         if step == "*":
@@ -245,7 +245,7 @@ def misspelt(name: str, hand: random.Random) -> str:
 
 
 def restructured(tree: dict, hand: random.Random) -> tuple[tuple, str]:
-    """Break the structure of a config at one of its nodes, in place. Gives the node's path, and what was done."""
+    """Changes the structure of a config at one of its nodes, in place. Returns the node's path, and the fault."""
     path = hand.choice(list(nodes(tree)))
     holder, key = at_path(tree, path[:-1]), path[-1]
     value = holder[key]
@@ -287,7 +287,7 @@ def restructured(tree: dict, hand: random.Random) -> tuple[tuple, str]:
     return (*path, *holder) if done == "share" and isinstance(holder, dict) else path, done
 
 
-# Keys that are right each by itself, and wrong or odd together.
+# Keys that are valid one by one, and wrong or odd together.
 TOGETHER = (
     {"image_sets.*.kind": "csv", "image_sets.*.roles": {"reference": ["train"]}},
     {"image_sets.*.roles": {"reference": ["cat"], "query": ["cat"]}},
@@ -383,7 +383,7 @@ TOGETHER = (
 
 
 def broken(number: int, at: dict[str, str]) -> Broken:
-    """The config of that number: the first len(TOGETHER) are odd combinations, each later one has a key of its own."""
+    """The config of that number: the first len(TOGETHER) are odd combinations, each later one has its own key."""
     hand = random.Random(number)
     base = hand.choice(sorted(valid(at)))
     tree = copy.deepcopy(valid(at)[base])

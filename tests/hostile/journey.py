@@ -1,7 +1,7 @@
-"""A network's way through a report, job by job and in one process, as ``make report`` would send it.
+"""A network's path through a report, job by job and in one process, as ``make report`` would run it.
 
-``python -m tests.hostile.journey FOLDER FIRST STEP END`` sends networks.plan(number) for every number, one after the
-other, prints a line of JSON for each, and can be killed by what a network does.
+``python -m tests.hostile.journey FOLDER FIRST STEP END`` runs networks.plan(number) for every number, one after the
+other, and prints a line of JSON for each. A network may kill the process.
 """
 
 import contextlib
@@ -43,9 +43,9 @@ FILES = {
     for p in (ROOT / "cnnviz").glob("*/*.py")
     if p.parent.name not in ("views", "ascent", "site", "check", "demo", "network", "pictures", "run")
 }
-MEMORY = 16 << 30  # bytes of addresses, so that a network that wants all of them harms nothing else
-UNFORESEEN = "It came about"  # stands in the message of an error that the code expects nowhere
-SECONDS = 60  # of the processor, for one job
+MEMORY = 16 << 30  # bytes of address space, so that a network that requests too much harms nothing else
+UNFORESEEN = "It came about"  # in the message of an error that no code expects
+SECONDS = 60  # CPU seconds of one job
 
 
 def pictures(folder: Path, channels: int) -> Path:
@@ -72,7 +72,7 @@ def words(**values) -> list[str]:
 
 
 def said_by_job(module: str, *arguments: str) -> str:
-    """What the user is told by ``python -m module …``, "" where it works. Raises Wrong."""
+    """The message of ``python -m module …`` to the user, "" if it works. Raises Wrong."""
     out, err = io.StringIO(), io.StringIO()
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -96,7 +96,7 @@ def said_by_job(module: str, *arguments: str) -> str:
 
 
 def places(error: BaseException) -> str:
-    """Where in this package an exception came from, innermost first."""
+    """Origin of an exception in this package, innermost frame first."""
     found, trace = [], error.__traceback__
     while trace:
         file = trace.tb_frame.f_code.co_filename
@@ -107,7 +107,7 @@ def places(error: BaseException) -> str:
 
 
 class Journey:
-    """One network's jobs. ``go`` runs sections; ``told``, ``wrong``: job → what was said, rightly or not."""
+    """One network's jobs. ``go`` runs sections; ``told``, ``wrong``: job → valid or invalid message."""
 
     def __init__(self, model: dict, image_set: dict, folder: Path):
         self.full = config.complete({"image_sets": {"set": image_set}, "models": {"net": model}, "sections": FEW})
@@ -115,7 +115,7 @@ class Journey:
         self.model, self.image_set = self.full["models"]["net"], self.full["image_sets"]["set"]
 
     def job(self, name: str, module: str, parameters: dict, inputs: Iterable[str], outputs: dict, **more: dict) -> bool:
-        """Run a compute job. Whether it left a result that others can use."""
+        """Runs a compute job. Returns whether its result can be used by others."""
         block = {"model_id": "net", "section": name, "model": self.model, "image_set": self.image_set}
         block |= {"parameters": parameters, "seed": 0}
         given = {key: self.inputs[key] for key in inputs if key in self.inputs}
@@ -172,7 +172,7 @@ class Journey:
                 self.done(f"{section}, drawn", f"cnnviz.views.{section}", arguments, {})
 
 
-NEEDING = {  # sections that read what the pass over the pictures leaves
+NEEDING = {  # sections that read the forward pass
     *(
         "predictions",
         "maximal_patches",
@@ -214,7 +214,7 @@ def of_plan(number: int, folder: Path) -> Journey:
 
 
 def sections_of(number: int) -> list[str]:
-    """Three of the sections, so that each has its turn."""
+    """Three of the sections; over the numbers each has its turn."""
     names = [name for name in config._schema()["properties"]["sections"]["properties"]]
     drawn = {names[(3 * number + i) % len(names)] for i in range(3)}
     return sorted(drawn | ({"tsne"} if "tsne_grid" in drawn else set()), key=names.index)

@@ -1,8 +1,7 @@
-"""Networks assembled at random, from a seed, out of building blocks and idioms as people's own networks have them.
+"""Random networks, from a seed, made of building blocks and idioms of real code.
 
-``plan(number)`` says what a network is made of and what a config has to say of it; ``build(number)`` makes it, as a
-config's ``factory:`` does. Blocks take and give feature maps (n, c, h, w); a block that does not take the maps before
-it is left out.
+``plan(number)`` states a network's parts and its config; ``build(number)`` makes it, as a config's ``factory:`` does.
+Blocks map feature maps (n, c, h, w) to feature maps. A block that does not accept the maps before it is left out.
 """
 
 import math
@@ -19,7 +18,7 @@ warnings.filterwarnings("ignore", module="torch.nn.modules.lazy")
 
 
 class Of(nn.Module):
-    """A block from a function of (block, x) and modules or tensors of any name."""
+    """A block from a function of (block, x) with modules or tensors of any name."""
 
     def __init__(self, function, **parts):
         super().__init__()
@@ -45,7 +44,7 @@ class _Sign(torch.autograd.Function):
 
 
 class _Doubled(torch.autograd.Function):
-    """Written by someone who did not need its gradient."""
+    """An operator without a backward pass, since its author did not need one."""
 
     @staticmethod
     def forward(context, x):
@@ -73,7 +72,7 @@ class _ByKeyword(nn.Module):
 
 
 class _Pair(nn.Module):
-    """A block that gives two things."""
+    """A block that returns two values."""
 
     def __init__(self, c):
         super().__init__()
@@ -84,7 +83,7 @@ class _Pair(nn.Module):
 
 
 def _grid(x):
-    """Places from −1 to 1: (n, h, w, 2)."""
+    """Positions from −1 to 1: (n, h, w, 2)."""
     n, _, h, w = x.shape
     y, z = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
     return torch.stack([z, y], -1).to(x).expand(n, -1, -1, -1)
@@ -117,7 +116,7 @@ def _shuffled(block, x):
 
 
 def _codes(block, x):
-    """Each place becomes the nearest of eight code vectors, as in vector quantisation."""
+    """Replaces the vector at each position by the nearest of eight code vectors, as in vector quantisation."""
     distances = torch.cdist(x.permute(0, 2, 3, 1).flatten(1, 2), block.codes.weight[None])
     n, c, h, w = x.shape
     return block.codes(distances.argmin(-1)).view(n, h, w, c).permute(0, 3, 1, 2)
@@ -168,7 +167,7 @@ def _depth(c, mode):
 
 
 def _top(block, x):
-    """Only the strongest half of each map's places stay."""
+    """Keeps the strongest half of each map's positions."""
     k = max(1, x[0, 0].numel() // 2)
     least = x.flatten(2).topk(k, -1).values[..., -1:, None]
     return torch.where(x >= least, x, torch.zeros_like(x))
@@ -178,7 +177,7 @@ def _padding(amounts):
     return Of(lambda b, x: F.pad(x, amounts))
 
 
-# What a block is made of, by name: (channels that come in, hand) → a module.
+# Blocks by name: (input channels, random generator) → a module.
 BLOCKS = {
     # convolutions
     "conv": lambda c, r: nn.Conv2d(c, r.choice((4, 6, 8)), 3, padding=1),
@@ -377,7 +376,7 @@ class Returned:
     hidden: list = field(default_factory=list)
 
 
-# In which form scores s are returned, by name: the function and the config's ``outputs``.
+# Forms of the returned scores s, by name: the function and the config's ``outputs``.
 FORMS = {
     "scores": (lambda s, x: s, {}),
     "tuple": (lambda s, x: (s, x), {"select": 0}),
@@ -431,7 +430,7 @@ def _autocast(net, x):
 
 
 def _padded(net, x):
-    """To multiples of 8, as networks with several scales do."""
+    """Pads to multiples of 8, as networks with several scales do."""
     h, w = (-side % 8 for side in x.shape[2:])
     return net.scores(F.pad(x, (0, w, 0, h)))
 
@@ -447,7 +446,7 @@ def _one_by_one(net, x):
     return torch.cat([net.scores(picture) for picture in x.split(1)])
 
 
-# What a whole network does around its blocks, by name.
+# Operations of a whole network around its blocks, by name.
 IDIOMS = {
     "plain": lambda net, x: net.scores(x),
     "no_grad": torch.no_grad()(lambda net, x: net.scores(x)),
@@ -467,7 +466,7 @@ IDIOMS = {
     "own constants": lambda net, x: net.scores((x - torch.tensor(0.5)) / torch.tensor(0.25)),
     "contiguous only": lambda net, x: net.scores(x.view(-1).view(x.shape)),
 }
-# What is done to a finished network, by name.
+# Operations on a finished network, by name.
 DRESS = {
     "bare": lambda net: net,
     "half weights": lambda net: net.half(),
@@ -524,7 +523,7 @@ def _hooked(net):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a network is made of. outputs: what its config has to say; size: (height, width) of its input."""
+    """Parts of a network. outputs: its config's block; size: (height, width) of its input."""
 
     channels: int
     size: tuple[int, int]
@@ -547,7 +546,7 @@ class Plan:
 
 
 def plan(number: int) -> Plan:
-    """Every block has its turn within len(BLOCKS) numbers, and so have heads, forms, idioms and dresses."""
+    """The plan of a network. Within len(BLOCKS) numbers every block, head, form, idiom and wrapper occurs."""
     hand = random.Random(number)
     blocks = hand.choices(list(BLOCKS), k=hand.choice((0, 1, 2, 3, 5)))
     blocks.insert(hand.randrange(len(blocks) + 1), list(BLOCKS)[number % len(BLOCKS)])
@@ -581,7 +580,7 @@ class Assembled(nn.Module):
                 block = BLOCKS[name](x.shape[1], hand).eval()
                 with torch.no_grad():
                     y = block(x.clone())
-            except (RuntimeError, ValueError, AssertionError):  # it does not take these maps
+            except (RuntimeError, ValueError, AssertionError):  # the block does not accept these maps
                 continue
             if y.ndim == 4 and min(y.shape) > 0 and math.prod(y.shape) < 200_000:
                 self.body.append(block)

@@ -1,4 +1,4 @@
-"""What has to be true of anything hostile: it works, or a user is told in a sentence or two, soon, and nothing else."""
+"""The requirement for hostile input: it works, or the user gets one or two sentences, quickly, and nothing else."""
 
 import signal
 import traceback
@@ -12,7 +12,7 @@ LINES, LETTERS = 4, 1200  # a message lists up to thirty valid names
 
 
 class Wrong(AssertionError):
-    """Something that no user should meet; the message says what."""
+    """A behaviour that no user should meet; the message describes it."""
 
 
 class _TooLong(BaseException):
@@ -21,9 +21,9 @@ class _TooLong(BaseException):
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise Wrong where the block takes longer.
+    """Raises Wrong if the block takes longer.
 
-    Seconds of the processor, so that other programs do not matter; by the clock 30 times as long.
+    CPU seconds count, so that other programs do not matter; the wall-clock limit is 30 times as long.
     """
 
     def ring(number, frame):
@@ -46,7 +46,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def said_by(call: Callable[[], object], seconds: float) -> str:
-    """What the user is told by ``call``: "" where it works. Raises Wrong."""
+    """The message of ``call`` to the user: "" if it works. Raises Wrong."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -65,7 +65,7 @@ def said_by(call: Callable[[], object], seconds: float) -> str:
 
 
 def plain(message: str) -> str:
-    """The message, where it is short, printable words. Raises Wrong."""
+    """The message, if it is short, printable text. Raises Wrong."""
     if not (5 < len(message) <= LETTERS and len(message.splitlines()) <= LINES):
         raise Wrong(f"a message of {len(message)} letters in {len(message.splitlines())} lines: {message[:300]!r}")
     if "Traceback" in message or not all(c.isprintable() or c == "\n" for c in message):

@@ -1,7 +1,7 @@
-"""Odd and damaged pictures by the hundred, from a seed: every mode and kind that pillow, tifffile and numpy write.
+"""Hundreds of odd and damaged pictures, from a seed: every mode and format that pillow, tifffile and numpy write.
 
-``made(number)`` is a file's name and content; the first ones are whole and of every kind, the later ones are those with
-something done to them. ``places(folder)`` makes what is no file at all.
+``made(number)`` is a file's name and content. The first ones are intact and of every format; the later ones are
+damaged. ``places(folder)`` makes entries that are not files.
 """
 
 import io
@@ -46,7 +46,7 @@ BOMB = "bomb"
 
 
 def scene() -> Image.Image:
-    """What every sound file shows, in all its channels: dark in the upper left corner, bright in the lower right."""
+    """The picture in every intact file, in all channels: dark in the upper left corner, bright in the lower right."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     light = 20 + 150 * x / WIDTH + 60 * y / HEIGHT
     return Image.fromarray(np.stack([light, light + 15, light + 25], -1).astype(np.uint8))
@@ -64,7 +64,7 @@ def by_pillow() -> Iterator[tuple[str, bytes]]:
                 picture = picture.convert("P").convert("PA")
             elif mode != "RGB":
                 picture = picture.convert("RGBA").convert(mode) if mode == "LA" else picture.convert(mode)
-        except (ValueError, TypeError):  # pillow cannot make it of this
+        except (ValueError, TypeError):  # pillow cannot convert to this mode
             continue
         deep = mode[0] in "IF"
         for kind, ending in KINDS.items():
@@ -72,7 +72,7 @@ def by_pillow() -> Iterator[tuple[str, bytes]]:
                 continue
             try:
                 yield f"{mode.replace(';', '-')}.{ending}", encoded(picture, kind)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not in this kind of file
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not in this format
                 continue
 
 
@@ -115,7 +115,7 @@ def by_tifffile() -> Iterator[tuple[str, bytes]]:
     for compression in ("zlib", "lzw", "packbits", "lzma", "jpeg", "zstd", "webp", "jpegxl"):
         try:
             yield f"{compression}.tif", tif(rgb, compression=compression, photometric="rgb")
-        except (ImportError, ValueError, RuntimeError, KeyError, TypeError):  # this codec is not here
+        except (ImportError, ValueError, RuntimeError, KeyError, TypeError):  # this codec is not installed
             continue
     yield "big.tif", tif(rgb, bigtiff=True)
     yield "tiles.tif", tif(rgb, tile=(16, 16))
@@ -136,7 +136,7 @@ def by_numpy() -> Iterator[tuple[str, bytes]]:
     for dtype in ("u1", "i1", "u2", ">u2", "i4", "u8", "f2", "f4", ">f8", "c8", "?", "S3", "U3", "M8[s]", "V4"):
         try:
             made = values / 255
-            if np.dtype(dtype).kind in "iu":  # from black to white as the type has them
+            if np.dtype(dtype).kind in "iu":  # the full range of the type
                 ends = np.iinfo(dtype)
                 made = ends.min + made * (float(ends.max) - ends.min) * (1 - 1e-9)
             name = dtype.replace(">", "other-end-").replace("?", "bool").replace("[s]", "")
@@ -243,13 +243,13 @@ def others() -> Iterator[tuple[str, bytes]]:
 
 
 def whole() -> dict[str, bytes]:
-    """Name → content of every file that is not damaged (some of them are no pictures)."""
+    """Name → content of every intact file (some of them are not pictures)."""
     sources: tuple[Callable, ...] = (others, by_pillow, by_tifffile, by_numpy)
     return {name: content for source in sources for name, content in source()} | hopeless_files()
 
 
 def damaged(sound: dict[str, bytes], count: int, seed: int = 0) -> dict[str, bytes]:
-    """So many of them with bytes changed, lost, doubled, another's, or under another's name."""
+    """``count`` files with bytes changed, removed, doubled, of another file, or with another file's name."""
     hand = random.Random(seed)
     sources = [name for name in sorted(sound) if BOMB not in name and len(sound[name]) > 8]
     made = {}
@@ -281,7 +281,7 @@ def damaged(sound: dict[str, bytes], count: int, seed: int = 0) -> dict[str, byt
 
 
 def places(folder: Path) -> list[str]:
-    """Names of things in a folder that are no files, or none that can be opened."""
+    """Names of entries in a folder that are not files, or cannot be opened."""
     (folder / "folder.jpg").mkdir()
     os.mkfifo(folder / "pipe.png")
     for name, to in (

@@ -1,6 +1,6 @@
 """Five hundred hostile configs: each is accepted, or one short message names the key, within a second.
 
-What is accepted goes on to the listing of its pictures and to its networks.
+An accepted config continues to the listing of its pictures and to its networks.
 """
 
 import pytest
@@ -20,7 +20,7 @@ def at(tmp_path_factory):
 
 
 def through(broken: configs.Broken) -> str:
-    """How far a config gets, and what is said of it. Raises Wrong."""
+    """The stage that a config reaches, and its message. Raises Wrong."""
     full = None
 
     def complete():

@@ -1,6 +1,6 @@
-"""Networks assembled at random: a job works, says why it does not apply, or is told in a sentence that was foreseen.
+"""Random networks: a job works, states why it does not apply, or gives an expected error message.
 
-They run in a process of their own, one after the other, since a network may end its process.
+They run in one process of their own, one after the other, since a network may end its process.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Seven hundred odd and damaged pictures in one folder: each is taken or left out for a reason that fits into a line.
+"""Seven hundred odd and damaged pictures in one folder: each is accepted, or left out for a reason in one line.
 
-What is taken of the sound ones shows what is in them, and can be read again.
+Accepted intact files show the right picture, and can be read again.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.hostile import pictures
 from tests.hostile.oracle import plain, within
 
 DAMAGED, STEP = 500, 4  # every fourth, unless pytest is told --hostile-all
-# What EXIF's orientation asks for, and sound files that do not show the scene.
+# The rotations of EXIF's orientations, and intact files that do not show the scene.
 TURNED = {
     **{2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM},
     **{5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE},
@@ -28,7 +28,7 @@ OTHERS = ("I.tif", "shape-1x1.npy", "shape-3x30x40.npy", "shape-30x40x300.npy", 
 
 @pytest.fixture(scope="module")
 def heap(tmp_path_factory, hostile_all):
-    """The folder of all of them, and names → contents of the sound ones."""
+    """The folder of all files, and names → contents of the intact ones."""
     root = tmp_path_factory.mktemp("heap")
     sound = pictures.whole()
     every = sound | pictures.damaged(sound, DAMAGED)
@@ -77,7 +77,7 @@ def test_each_is_taken_or_left_out_for_a_reason(heap, tmp_path):
 
 
 def likeness(picture: images.Picture, thumbnail: np.ndarray) -> float:
-    """Correlation with the scene, turned as the picture's EXIF says."""
+    """Correlation with the scene, rotated as the picture's EXIF states."""
     scene = np.asarray(pictures.scene().convert("L"))
     turn = int(picture.name[7]) if picture.name.startswith("turned-") else 0
     if turn in TURNED:

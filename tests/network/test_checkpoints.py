@@ -1,4 +1,4 @@
-"""Every kind of checkpoint is read without running any of it, loads under any prefix, or is told apart in words."""
+"""Every kind of checkpoint is read without running its code, loads under any prefix, or is refused in words."""
 
 import argparse
 import collections
@@ -34,7 +34,7 @@ KINDS = ("zip", "old", "safetensors", "half")
 
 
 def network(classes: int = 3, blocks: int = 1) -> nn.Module:
-    """Five layers with the names of usual nets."""
+    """Five layers with common names."""
     layers = [nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)) for _ in range(blocks)]
     parts = {"conv1": nn.Conv2d(3, 4, 3), "layer1": nn.Sequential(*layers), "fc": nn.Linear(4, classes)}
     return nn.Sequential(collections.OrderedDict(parts))
@@ -42,7 +42,7 @@ def network(classes: int = 3, blocks: int = 1) -> nn.Module:
 
 @pytest.fixture
 def state() -> dict[str, torch.Tensor]:
-    """Weights that no freshly made network has."""
+    """Weights that no new network has."""
     generator = torch.Generator().manual_seed(1)
     weights = network().state_dict()
     return {k: torch.randn(v.shape, generator=generator).to(v.dtype) for k, v in weights.items()}
@@ -70,7 +70,7 @@ def wrapped(steps: tuple, state: dict):
 
 
 def loads(path: str, state: dict, net: nn.Module | None = None, **more) -> str:
-    """Read the file, load it into a network, and compare; what was said on the way."""
+    """Reads the file, loads it into a network, and compares; returns the messages."""
     net = net or network()
     said = checkpoints.fit(net, checkpoints.read(path, "model m", **more).state, "model m")
     for name, value in net.state_dict().items():
@@ -91,7 +91,9 @@ def refused(path: str, **more) -> str:
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(
     ("steps", "kind"),
-    [(steps, kind) for steps in WRAPPERS for kind in KINDS if kind != "safetensors" or not steps],  # those are flat
+    [
+        (steps, kind) for steps in WRAPPERS for kind in KINDS if kind != "safetensors" or not steps
+    ],  # safetensors files are flat
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
 )
 def test_every_wrapper_prefix_and_kind_of_file(tmp_path, saved, state, steps, prefix, kind):
@@ -125,7 +127,7 @@ def test_parameters_of_nets_in_training_come_without_gradient(saved):
 
 
 class Options(dict):
-    """As Lightning's AttributeDict: a dict of another class."""
+    """A dict of another class, as Lightning's AttributeDict."""
 
 
 class Fancy:
@@ -256,14 +258,14 @@ def test_several_networks_need_a_choice(saved, state):
 
 
 def lines_of(message: str) -> str:
-    """The program that a message tells its reader to paste into Python."""
+    """The program that a message gives to paste into Python."""
     lines = message.split("\n\n")[1].splitlines()
     assert len(lines) == 3 and not any(line.startswith(" ") for line in lines)
     return "\n".join(lines)
 
 
 def named_in(message: str) -> str:
-    """The file that the lines make."""
+    """The file that the program makes."""
     return re.search(r"checkpoint: (.*)$", message).group(1)
 
 
@@ -305,7 +307,9 @@ def test_what_runs_code_is_refused_with_three_lines_that_really_convert_it(tmp_p
     for kind in ("zip", "old", "inside", "pickle"):
         loads(named_in(told[kind]), net.state_dict(), mynets.Mine())
     loads(named_in(told["script"]), state)
-    assert "['model']" in refused(named_in(told["old inside"]))  # now in today's format, where the place can be told
+    assert "['model']" in refused(
+        named_in(told["old inside"])
+    )  # now in the current format, where the position is known
 
 
 class Evil:
@@ -331,11 +335,11 @@ def test_nothing_of_a_file_is_ever_run(tmp_path, saved, state, new, where, how):
         "import": Evil(__import__, "antigravity"),
     }[how]
     path = saved({"state_dict": state, "args": evil} if where == "beside" else evil, _use_new_zipfile_serialization=new)
-    if how == "system":  # the file is a working attack: the usual way of opening it runs it
+    if how == "system":  # the file is a working attack: torch.load runs it
         torch.load(path, weights_only=False)
         marker.unlink()
     if how in ("touch", "getattr"):
-        with contextlib.suppress(UserError):  # stood in for, so that the weights can be had where that suffices
+        with contextlib.suppress(UserError):  # replaced by a stub, so that the weights are read if that suffices
             loads(path, state)
     else:
         assert "which no weights need" in refused(path)
@@ -407,7 +411,7 @@ def test_files_without_usable_weights_are_told_in_a_line(saved, content, said):
 
 @pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
 def test_a_damaged_file_loads_or_is_told_never_more(tmp_path, state, kind):
-    """200 seeded corruptions of a good file of each kind: cut off, single bits, runs of random bytes, parts zeroed."""
+    """200 seeded corruptions of a good file of each kind: truncated, bits flipped, random bytes, parts zeroed."""
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
     if kind == "safetensors":
         save_file(state, path)
@@ -419,7 +423,9 @@ def test_a_damaged_file_loads_or_is_told_never_more(tmp_path, state, kind):
     told = 0
     for i in range(200):
         bad = bytearray(good)
-        at = int(random.integers(len(bad) if i % 2 else min(len(bad), 1200)))  # half of them in the names and shapes
+        at = int(
+            random.integers(len(bad) if i % 2 else min(len(bad), 1200))
+        )  # half of the errors are in the names and shapes
         match i % 4:
             case 0:
                 bad = bad[:at]

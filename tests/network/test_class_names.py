@@ -1,4 +1,4 @@
-"""Class lists in every usual form give the same names, and classes find their own outputs or none."""
+"""Class lists in every common format give the same names, and classes find their own outputs or none."""
 
 import json
 import unicodedata
@@ -10,7 +10,7 @@ from cnnviz.network import class_lists, class_names
 from cnnviz.network.class_names import Outputs, match, of_outputs
 
 HOW = {"offset": 0, "kind": "softmax"}
-ANIMALS = ["bee", "ant", "cat"]  # in no order that sorting would give
+ANIMALS = ["bee", "ant", "cat"]  # not in sorted order
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_the_number_of_classes_comes_from_the_checkpoint(block, tmp_path):
         tmp_path / "w.pt",
     )
     assert doors.build(block("countable", checkpoint=str(tmp_path / "w.pt")), "net", 0).net.fc.out_features == 7
-    with pytest.raises(UserError, match="fc.weight"):  # what the config states is not overruled
+    with pytest.raises(UserError, match="fc.weight"):  # the config takes precedence
         doors.build(block("countable", {"num_classes": 5}, checkpoint=str(tmp_path / "w.pt")), "net", 0)
     with pytest.raises(UserError, match="fc.weight"):
         doors.build(block("net", checkpoint=str(tmp_path / "w.pt")), "net", 0)

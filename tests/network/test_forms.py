@@ -1,4 +1,4 @@
-"""The forms in which people have a network, and what it takes: read like any other, or refused in words."""
+"""Common forms of networks and their inputs: each is read as any other, or refused in words."""
 
 import copy
 
@@ -343,7 +343,7 @@ class OnPixels(nn.Module):
 
 
 class Planes(nn.Module):
-    """Whatever comes in is taken for grey pictures, so that three channels become three pictures."""
+    """Treats its input as grey pictures, so that three channels become three pictures."""
 
     def __init__(self):
         super().__init__()
@@ -420,7 +420,7 @@ class Leaves(Net):
 
 
 def casting(kind, first=False):
-    """A network that turns its pictures, or with ``first`` what its normalisation takes, to another kind."""
+    """A network that converts its pictures, or with ``first`` the input of its normalisation, to another type."""
 
     class Casting(Net):
         def forward(self, x):

@@ -1,4 +1,4 @@
-"""Each job has a GPU of its own: real processes contend for devices that are only names here."""
+"""Each job has its own GPU: real processes compete for devices that are only names here."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def test_a_killed_job_lets_go_of_its_device(tmp_path):
 
 @pytest.fixture
 def two_gpus(monkeypatch, tmp_path):
-    """torch as it would be with two devices, the second one with more free memory."""
+    """torch with two fake devices, the second with more free memory."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda i: (10 + i, 20))

@@ -1,4 +1,4 @@
-"""Networks whose head or first layer was replaced before training: built as the file's shapes say, or a way to go."""
+"""Networks with a replaced head or first layer: they are built from the file's shapes, or a message says how."""
 
 import collections
 
@@ -11,7 +11,7 @@ from cnnviz.network import checkpoints, doors, heads
 
 
 class Net(nn.Module):
-    """Names as torchvision's: a first convolution, stages, a head after a flattening."""
+    """torchvision's names: a first convolution, stages, a head after a flattening."""
 
     def __init__(self, head=None, stem=None):
         super().__init__()
@@ -26,7 +26,7 @@ class Net(nn.Module):
 
 
 class Around(nn.Module):
-    """A network of known make as the features of another one, whose head goes by a name of its own."""
+    """A known network as the features of another one, whose head has its own name."""
 
     def __init__(self, head):
         super().__init__()
@@ -37,7 +37,7 @@ class Around(nn.Module):
 
 
 def adapted(trained: nn.Module, like: nn.Module | None = None, classes: int | None = None) -> nn.Module:
-    """``like`` after it was made to fit what ``trained`` saved; both then answer the same."""
+    """``like`` after it was adapted to the weights of ``trained``; both then give the same scores."""
     torch.manual_seed(1)
     state, made = trained.state_dict(), like or Net()
     heads.adapt(made, state, "mine.net('n', width=2)", "model m", classes)
@@ -86,7 +86,7 @@ def told(trained: nn.Module) -> str:
 
 
 def rebuilt(message: str, monkeypatch) -> nn.Module:
-    """The network of the factory that a message tells its reader to write, pasted as it stands there."""
+    """The network of the factory that a message tells its reader to write, pasted unchanged."""
     import sys
     import types
 
@@ -111,7 +111,7 @@ DOUBTFUL = {
 
 @pytest.mark.parametrize("trained", DOUBTFUL)
 def test_where_the_shapes_do_not_say_all_there_is_a_factory_to_write(trained, monkeypatch):
-    """Pasted as they stand the lines make a network that the file fits; here what they guess is also right."""
+    """The pasted lines make a network that the file fits; here their guesses are also right."""
     torch.manual_seed(1)
     net = DOUBTFUL[trained]()
     message = told(net)
@@ -134,7 +134,7 @@ def test_layers_by_names_and_a_deep_stem_have_a_factory_too(monkeypatch):
     ("head", "said"),
     [
         (nn.Identity(), "without the last layer"),
-        (nn.Linear(9, 4), "factory: mynets.py:build"),  # of other features than this network gives
+        (nn.Linear(9, 4), "factory: mynets.py:build"),  # for other features than this network's
         (nn.Sequential(nn.Linear(8, 6), nn.PReLU(), nn.Linear(6, 4)), "factory: mynets.py:build"),
     ],
     ids=["none", "of other features", "of a layer we do not know"],
@@ -177,7 +177,7 @@ def test_of_several_networks_of_one_kind_one_has_to_be_chosen(tmp_path):
     chosen = checkpoints.read(str(tmp_path / "both.pt"), "model m", "right").state
     assert torch.equal(chosen["conv1.weight"], both["right.conv1.weight"])
     same = {f"{name}.{k}": v for name in ("net", "wrapped") for k, v in Net().state_dict().items() for v in [v * 0]}
-    checkpoints.fit(Net(), same, "model m")  # one module that is registered twice
+    checkpoints.fit(Net(), same, "model m")  # one module, registered twice
 
 
 def test_torchvisions_networks_go_through_the_door(make_job, tmp_path):

@@ -1,4 +1,4 @@
-"""A network that takes its pictures in an uncommon form is told how to turn them."""
+"""A network with an uncommon input format gets advice on how to convert pictures."""
 
 import pytest
 import torch

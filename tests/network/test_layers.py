@@ -1,4 +1,4 @@
-"""Layers: tokens and channels-last pictures are read as the maps they are; a sensible dozen is chosen."""
+"""Layers: tokens and channels-last maps are read correctly; a sensible dozen of layers is chosen."""
 
 import pytest
 import torch
@@ -91,7 +91,7 @@ def test_vectors_are_maps_of_one_place():
     ],
 )
 def test_default_layers_are_a_sensible_dozen(name, size, first, kinds):
-    """The blocks that people name, not a gate inside one (squeeze-and-excitation) nor a stage of many."""
+    """Common blocks, not a gate inside one (squeeze-and-excitation) and not a stage of many."""
     arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     named, _ = found(zoo(name, **arguments), (size, size), "meta")
     chosen = layers.default(list(named.values()))

@@ -1,4 +1,4 @@
-"""Receptive fields: published sizes; two-sided exactness; what a search over every pixel finds."""
+"""Receptive fields: published sizes, exactness on both sides, and a search over every pixel."""
 
 import numpy as np
 import pytest
@@ -87,9 +87,9 @@ def test_published_sizes_of_vgg16_and_of_resnet18s_end_on_a_larger_picture():
 
 @pytest.mark.parametrize("size", [(40, 32), (37, 41)])
 def test_equals_a_search_over_every_pixel(size):
-    """The plain way: NaN in one pixel at a time, real float64 arithmetic."""
+    """The brute-force way: NaN in one pixel at a time, in float64."""
     net = Odd().double().eval()
-    net.forward = lambda x: plain_odd(net, x)  # torch.where swallows NaN: the same arithmetic without it
+    net.forward = lambda x: plain_odd(net, x)  # torch.where drops NaN: the same arithmetic without it
     h, w = size
     field = receptive_fields(net.float(), ["last"], size)["last"]
     net.double()
@@ -122,7 +122,7 @@ def test_a_relu_by_where_changes_nothing():
 
 
 def two_sided(net: nn.Module, module: str, size: tuple[int, int], positions: int, seed: int = 0) -> None:
-    """Outside the box nothing matters, to the last bit; each edge row and column of the box matters to some unit."""
+    """Pixels outside the box have no effect, in every bit; each edge row and column of the box affects some unit."""
     net = net.double().eval()
     field = receptive_fields(net, [module], size)[module]
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What a few pictures tell of a network, on networks as people write them."""
+"""Properties of real-world networks, found with a few pictures."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ SIZE = (32, 32)
 
 
 class Net(nn.Module):
-    """Two convolutions and a linear layer; the members below differ in what their forward() does between them."""
+    """Two convolutions and a linear layer; the variants below differ in their forward() between them."""
 
     def __init__(self, channels=3):
         super().__init__()
@@ -63,7 +63,7 @@ def flat(net, x):
 
 
 def strided(net, x):
-    """Reads memory as it lies: no error where channels lie last, but other numbers."""
+    """Reads raw memory: no error with channels last, but other numbers."""
     x = net.maps(x)
     return net.fc(x.as_strided((len(x), 8), (8 * 16 * 16, 256)))
 
@@ -113,7 +113,7 @@ def test_scores_that_change_each_time_are_noticed_and_no_generator_is_moved(desc
 
 
 class OwnGenerator(Net):
-    """One pass in five is another one; or, where the generator is set back each time, none."""
+    """One pass in five differs; or none, if the generator is reset each time."""
 
     def __init__(self, again=False):
         super().__init__()
@@ -175,7 +175,7 @@ def inference(net, x):
 
 
 def late(net, x):
-    """The gradient reaches the maps, not what is made of them."""
+    """The gradient reaches the maps, but not later values."""
     return net.fc(net.maps(x).mean((2, 3)).detach())
 
 
@@ -197,7 +197,7 @@ def in_place(net, x):
 
 
 class Doubled(torch.autograd.Function):
-    """Its author needed no gradient of it."""
+    """An operator without a backward pass."""
 
     @staticmethod
     def forward(context, x):
@@ -481,7 +481,7 @@ def test_outputs_that_are_never_finite_are_named(described, hidden, said, value)
 
 
 class Seldom(Net):
-    """Gives other scores in every ninth pass, and asks for a number of its own in each."""
+    """Gives other scores in every ninth pass, and draws a random number in each."""
 
     def __init__(self, ask):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which patches excite a unit most, and which units come first: as a plain loop finds them, and in every section."""
+"""Patches with the largest activations, and the order of units: as in a plain loop, and the same in every section."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weights in every form that people have them: read, or named with lines that work when they are pasted."""
+"""Weights in every common format: read, or refused with lines that work when pasted."""
 
 import bz2
 import collections
@@ -37,7 +37,7 @@ def state() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def path(tmp_path):
-    """A place with what paths have: a space, quotes of both kinds, letters beyond ASCII."""
+    """A path with a space, quotes of both kinds, and letters beyond ASCII."""
     folder = tmp_path / 'Müller\'s "runs" 2024'
     folder.mkdir()
     return folder / "best 1.pt"
@@ -65,7 +65,7 @@ class Weights(collections.OrderedDict):
 
 
 class Held:
-    """As trainers keep weights: in an attribute of an object."""
+    """Weights in an attribute of an object, as trainers keep them."""
 
     def __init__(self, weights):
         self.step, self.weights = 3, weights
@@ -180,7 +180,7 @@ def test_a_folder_needs_one_file_of_weights(path, state):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_folder_of_torch_distributed(path, state):
-    """One process wrote it here; whoever wrote it, the parts and where they lie are in its metadata."""
+    """One process wrote it here. For any number of writers, the parts and their positions are in the metadata."""
     import torch.distributed.checkpoint as dcp
 
     optimizer = {"state": {"fc.weight": {"exp_avg": torch.ones(3, 4)}}, "param_groups": [{"lr": 0.1}]}
@@ -230,7 +230,7 @@ def test_tensors_of_several_processes(path, state, tmp_path):
 
 
 def shown(message: str, capsys) -> str:
-    """The lines to paste, as the check prints them: a block of its own, with one indent."""
+    """The lines to paste, as the check prints them: a block with one indent."""
     show(Line("✗", "error", message))
     block = re.search(r"(?m)^( *)(?:import|from) [^\n]*(?:\n\1\S[^\n]*|\n\1 [^\n]*)*", capsys.readouterr().out)
     return "\n".join(line.removeprefix(block[1]) for line in block[0].splitlines())

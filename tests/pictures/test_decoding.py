@@ -1,4 +1,4 @@
-"""Every file of a folder is a picture, left out with its reason, or counted as none; no reader drops bits or bands."""
+"""Every file of a folder is a picture, left out with its reason, or another file. No bits or bands are lost."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def look(root, out, monkeypatch, **keys) -> tuple[images.ImageSet, dict]:
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A folder of what lies about in people's folders."""
+    """A folder of files that are common in real folders."""
     root = tmp_path / "set"
     for name in ("cat", "dog", "empty"):
         (root / name).mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_heic_is_read_where_its_reader_is_installed(tmp_path, monkeypatch):
 
 
 def saved(path, form) -> None:
-    """RAMP or BANDS in one of the forms that pillow cuts, refuses or takes for something else."""
+    """RAMP or BANDS in one of the formats that pillow reduces, refuses or misreads."""
     contiguous = {"planarconfig": "contig", "photometric": "minisblack"}
     match form:
         case "png" | "ppm":
@@ -140,7 +140,7 @@ def saved(path, form) -> None:
         case "five planes":
             tifffile.imwrite(path, np.moveaxis(BANDS, -1, 0), photometric="minisblack", planarconfig="separate")
         case "pages":
-            tifffile.imwrite(path, BANDS)  # rows become pages, unless one says what the bands are
+            tifffile.imwrite(path, BANDS)  # rows become pages, unless the axes are stated
         case "first":
             np.save(path, np.moveaxis(BANDS, -1, 0))
 

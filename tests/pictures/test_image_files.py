@@ -1,4 +1,4 @@
-"""Hundreds of broken and odd files: each can be read, also later, or is listed with its reason; none ends the run."""
+"""Hundreds of damaged and odd files: each can be read, also later, or is listed with its reason. None ends the run."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(width: int, height: int, pixels: bytes = b"") -> bytes:
-    """A grey PNG that says how large it is, whatever it holds."""
+    """A grey PNG that states this size, whatever its content."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
 
@@ -57,7 +57,7 @@ def npy(values: np.ndarray) -> bytes:
 
 
 def whole_files() -> dict[str, bytes]:
-    """A sound file of every kind, by name."""
+    """An intact file of every format, by name."""
     plain = gradient()
     grey = np.asarray(plain.convert("L"))
     palette = plain.quantize(16)
@@ -103,7 +103,7 @@ def whole_files() -> dict[str, bytes]:
 
 
 def hopeless_files() -> dict[str, bytes]:
-    """Files that no one can read."""
+    """Unreadable files."""
     return {
         "zero.jpg": b"", "zero.npy": b"", "text.png": b"not a picture", "page.jpg": b"<html></html>",
         "script.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(touched) (w) file\n",
@@ -120,7 +120,7 @@ def hopeless_files() -> dict[str, bytes]:
 
 
 def broken(whole: dict[str, bytes], count: int, seed: int) -> dict[str, bytes]:
-    """So many files with bytes changed, cut off, left out, doubled or another's; most of them near the beginning."""
+    """``count`` files with bytes changed, truncated, removed, doubled or of another file; mostly near the start."""
     chance = random.Random(seed)
     sources = sorted(whole)
     made = {}
@@ -151,7 +151,7 @@ def broken(whole: dict[str, bytes], count: int, seed: int) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def heap(tmp_path_factory):
-    """A folder of all of them, and what lies about in a file system besides."""
+    """A folder of all files, and of other entries of a file system."""
     root = tmp_path_factory.mktemp("heap")
     whole = whole_files()
     for name, content in (whole | hopeless_files() | broken(whole, MADE_BROKEN, 20)).items():
@@ -183,10 +183,10 @@ def test_each_file_can_be_read_or_is_listed_with_its_reason(heap, tmp_path, monk
     assert not set(whole_files()) & set(skipped)
     assert not set(hopeless_files()) & set(readable)
     assert {"folder.jpg", "loop.png", "gone.jpg", "pipe.png"} <= skipped.keys()
-    assert 50 < sum(name.startswith("broken") for name in skipped) < MADE_BROKEN - 50  # both kinds are there
+    assert 50 < sum(name.startswith("broken") for name in skipped) < MADE_BROKEN - 50  # both outcomes occur
     for name, reason in skipped.items():
         assert reason and len(reason) < 400 and "\n" not in reason and str(heap) not in reason, (name, reason)
-    # what passed the first look passes every later one, through any geometry
+    # a file that passes the first look passes every later one, with any geometry
     for way in ({"resize": 40, "crop": 32}, {"resize": (16, 16), "crop": 0.5}, {"resize": None, "crop": 50}):
         for inputs in (1, 3):
             prepared = Preprocess(**way, inputs=inputs)

@@ -1,4 +1,4 @@
-"""Every picture that can be read is listed once, whatever its kind; the others are listed with the reason."""
+"""Every readable picture is listed once, whatever its format; the others are listed with the reason."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TABLE = {"kind": "csv", "path_column": "file", "label_column": None, "limit": No
 
 @pytest.fixture(autouse=True)
 def _memory(tmp_path, monkeypatch):
-    """Hashes are remembered in a place of the test's own."""
+    """Hashes are cached in the test's own folder."""
     monkeypatch.chdir(tmp_path)
     fingerprint._memory.cache_clear()
     yield
@@ -29,7 +29,7 @@ def _memory(tmp_path, monkeypatch):
 
 
 def forget():
-    """What the next process would know."""
+    """Clears the caches of this process, as in a new one."""
     listing._rows.cache_clear()
     listing._fingerprint.cache_clear()
     pixels.loader.cache_clear()
@@ -66,7 +66,7 @@ def folder(tmp_path):
     picture.convert("RGBA").save(root / "dog" / "alpha.webp")
     Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(root / "dog" / "deep.png")
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying on its side
+    exif[0x0112] = 6  # stored rotated by 90°
     picture.save(root / "dog" / "turned.jpg", exif=exif)
     (root / "dog" / "broken.png").write_bytes(b"not a picture")
     whole = (root / "cat" / "plain.png").read_bytes()
@@ -108,7 +108,7 @@ def test_csv(folder, tmp_path):
     table.write_text("file,label\ncat/plain.png,10\ndog/turned.jpg,2\nmissing.png,2\n")
     config = {"kind": "csv", "path": str(table), "path_column": "file", "label_column": "label", "limit": None}
     found = look(config, tmp_path)
-    assert found.classes == ("2", "10")  # numbers in the order of numbers
+    assert found.classes == ("2", "10")  # numbers in the order of value
     assert [found.classes[p.label] for p in found.pictures] == ["10", "2"]
     assert found.skipped[0][0] == "missing.png"
     with pytest.raises(UserError, match="file, label"):
@@ -508,7 +508,7 @@ def test_a_picture_that_changed_since_is_named(folder, tmp_path):
 
 
 def test_large_pictures_do_not_pile_up_before_their_reader(monkeypatch):
-    """However many threads: what waits is bounded by its bytes, and nothing waits for nothing."""
+    """For any number of threads, the queue is bounded in bytes, and nothing deadlocks."""
     monkeypatch.setattr(pixels, "_AHEAD", 10_000)
     made, lock = [], threading.Lock()
 

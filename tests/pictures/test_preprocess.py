@@ -1,4 +1,4 @@
-"""Pictures of any kind become what the network takes: 8 bits bit by bit as pillow makes them, floats the same."""
+"""Pictures of any kind become network inputs: 8 bits exactly as by pillow, floats with the same values."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ FILTERS = ["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 def noise(width=57, height=41, channels=3) -> np.ndarray:
-    """Blocks of extreme colours beside noise: what overshoots where a filter sharpens."""
+    """Blocks of extreme colours beside noise, where a sharpening filter overshoots."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (height, width, channels), np.uint8)
     pixels[:, : width // 2] = (
@@ -33,7 +33,7 @@ def noise(width=57, height=41, channels=3) -> np.ndarray:
 
 
 def by_pillow(picture: Image.Image, resize, crop, interpolation) -> np.ndarray:
-    """The geometry step by step, written down once more."""
+    """The geometry step by step, written independently."""
     width, height = picture.size
     if isinstance(crop, float):
         x, y = width * (1 - crop) / 2, height * (1 - crop) / 2

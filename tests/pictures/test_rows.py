@@ -1,4 +1,4 @@
-"""A limit keeps every class its share and takes no picture twice; classes are in the order that networks have them."""
+"""A limit keeps every class's share and takes no picture twice; classes are in the order of trained networks."""
 
 import random
 from collections import Counter

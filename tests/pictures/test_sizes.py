@@ -1,4 +1,4 @@
-"""Pictures that are all of one small size say how large a factory's network takes them."""
+"""Pictures of one small size determine the input size of a factory's network."""
 
 import os
 

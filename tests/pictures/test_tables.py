@@ -1,4 +1,4 @@
-"""Tables are read as people and programs write them, and what was assumed is told."""
+"""Tables are read in all common formats, and assumptions are reported."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def found(place, content: str | bytes, name="table.csv", **keys) -> listing.Foun
 
 @pytest.mark.parametrize("form", ["utf-8", "cp1252", "json", "visible"])
 def test_files_whose_names_are_no_utf8_are_found(place, form):
-    """As old archives leave them; the table has them in some encoding, or as JSON or the gallery writes them."""
+    """Names as from old archives; the table has them in some encoding, or as JSON or the gallery writes them."""
     for name in (b"caf\xe9.png", b"mask-\xe9.png"):
         with open(os.fsencode(place) + b"/" + name, "wb") as file:
             Image.new("RGB", (4, 4)).save(file, "PNG")

@@ -1,4 +1,4 @@
-"""A job that fails for a reason that no one foresaw is told in a sentence; its traceback is in its log alone."""
+"""A job with an unexpected error reports one sentence; its traceback is in its log only."""
 
 import logging
 

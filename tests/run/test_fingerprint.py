@@ -1,4 +1,4 @@
-"""Hashes change with what code does and with what files hold, and with nothing else."""
+"""Hashes change with the effect of code and with the content of files, and with nothing else."""
 
 import os
 

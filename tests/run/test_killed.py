@@ -1,4 +1,4 @@
-"""What the shell says of a job that was killed, and a progress bar of whose it is."""
+"""The shell's message about a killed job, and the name on a progress bar."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def prefix() -> str:
-    """What the rules put before each command."""
+    """The rules' prefix of each command."""
     text = (ROOT / "rules/common.smk").read_text("utf-8")
     code = re.search(r"^shell\.prefix\((.*?)^\)", text, re.M | re.S)[1]
     return eval(f"({code})", {"shlex": shlex, "sys": sys, "Path": Path}).format()

@@ -1,4 +1,4 @@
-"""Factories where people have them: beside other files, in packages, behind a command line; and whatever they give."""
+"""Factories in common places: beside other files, in packages, behind a command line; with any return value."""
 
 import sys
 
@@ -27,7 +27,7 @@ BUILD = "def build(outputs=3):\n    return Net(outputs)\n"
 
 @pytest.fixture(autouse=True)
 def _python(monkeypatch, tmp_path):
-    """Each test has its own notes of code, and leaves nothing of the user's among Python's modules."""
+    """Each test has its own code cache, and leaves none of the user's modules imported."""
     monkeypatch.chdir(tmp_path)
     for cached in (fingerprint._memory, fingerprint._parsed, user_code._reached):
         cached.cache_clear()

@@ -1,4 +1,4 @@
-"""Files cut short are told from whole ones and put aside; locks of the dead are told from those of the living."""
+"""Truncated files are found and renamed; stale locks are told from active ones."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def files(tmp_path) -> list[Path]:
-    """A file of each kind that jobs hand on."""
+    """A file of each kind that jobs pass on."""
     made = [tmp_path / f"a.{kind}" for kind in ("npz", "zip", "npy", "json", "tsv")]
     np.savez(made[0], a=np.arange(300))
     made[1].write_bytes(made[0].read_bytes())
@@ -51,7 +51,7 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     with pytest.raises(FileNotFoundError), atomic.replacing(path) as temporary:
         (tmp_path / "result.npz.kept").touch()
         (tmp_path / ".other.npz.12345678.npz").touch()
-        atomic.sweep([path])  # as the next job does, while this writer is still at work
+        atomic.sweep([path])  # as the next job does, while this writer is still running
         assert not temporary.exists()
     assert {p.name for p in tmp_path.iterdir()} == {"result.npz.kept", ".other.npz.12345678.npz"}
 
@@ -68,7 +68,7 @@ def hold(folder: Path, results: str) -> subprocess.Popen:
 
 @pytest.fixture
 def notes(tmp_path) -> Path:
-    """A working folder in which Snakemake's locks of two runs lie: each reads the same checkpoint."""
+    """A working folder with Snakemake's locks of two runs, which both read the same checkpoint."""
     folder = tmp_path / ".snakemake"
     (folder / "locks").mkdir(parents=True)
     for i, results in enumerate(("results-a", "results-b")):
@@ -114,11 +114,11 @@ def test_a_lock_of_another_machine_stays(notes, tmp_path):
     held.wait()
     for claim in notes.glob("claims/*"):
         claim.write_text(claim.read_text().replace(socket.gethostname(), "another-machine"))
-    assert locked(notes) == {"0", "1"}  # whose the other one is nobody knows, and somebody is at work
+    assert locked(notes) == {"0", "1"}  # the other lock's owner is unknown, and a run is active
 
 
 def test_a_lock_that_nobody_claims_goes_once_it_is_no_new_one(notes):
-    """A run claims its results just after Snakemake has locked them."""
+    """A run locks its results just after Snakemake's own lock."""
     assert locked(notes) == {"0", "1"}
     for lock in notes.glob("locks/*"):
         os.utime(lock, (0, time.time() - 100))

@@ -1,6 +1,6 @@
-"""What only a browser can say of a site. ``python tests/site/browser.py SITE`` checks a finished one.
+"""Checks of a site that need a browser. ``python tests/site/browser.py SITE`` checks a finished one.
 
-The pages are opened from disk and from a server under a sub-path, at 320 px and on a desk, light and dark, with and
+The pages are opened from disk and from a server under a sub-path, at 320 px and on a desktop, light and dark, with and
 without JavaScript.
 """
 
@@ -78,10 +78,10 @@ def served(site: Path) -> Iterator[str]:
 
 
 def wait(page: Page, expression: str, arg=None, seconds: float = 20) -> None:
-    """Until the expression, or function of ``arg``, is true. Playwright's own waiting needs what the policy forbids."""
+    """Waits until the expression, or function of ``arg``, is true. Playwright's own wait violates the pages' policy."""
     until = time.monotonic() + seconds
     while True:
-        with suppress(Error):  # the page may be on its way to another
+        with suppress(Error):  # the page may be loading another
             if page.evaluate(expression, arg):
                 return
         if time.monotonic() > until:
@@ -90,14 +90,14 @@ def wait(page: Page, expression: str, arg=None, seconds: float = 20) -> None:
 
 
 def watch(page: Page, root: str, found: list[str]) -> None:
-    """Note console messages of errors, failed requests, and requests that leave ``root``."""
+    """Records console errors, failed requests, and requests that leave ``root``."""
 
     def request(r) -> None:
         if not r.url.startswith((root, "data:")):
             found.append(f"{page.url}: asks for {r.url}")
 
     def failed(r) -> None:
-        if r.failure != "net::ERR_ABORTED":  # what was on the way to a page that is left
+        if r.failure != "net::ERR_ABORTED":  # requests of a page that was left
             found.append(f"{page.url}: failed: {r.url}")
 
     page.on("console", lambda m: found.append(f"{page.url}: console: {m.text}") if m.type == "error" else None)
@@ -108,7 +108,7 @@ def watch(page: Page, root: str, found: list[str]) -> None:
 
 
 def some_pages(site: Path) -> Iterator[str]:
-    """Every page; of those that one template makes of units, classes and pictures, two of each folder."""
+    """Every page; for pages of units, classes and pictures from one template, two of each folder."""
     for folder in sorted({path.parent for path in site.rglob("*.html")}):
         pages = [path.relative_to(site).as_posix() for path in sorted(folder.glob("*.html"))]
         many = {"units", "classes", "images"} & set(folder.relative_to(site).parts)

@@ -9,7 +9,7 @@ from tests.site import browser
 
 @pytest.fixture(scope="module")
 def chrome():
-    """A running Chromium; tests that use it are skipped where there is none, except in CI."""
+    """A running Chromium; tests that use it are skipped without one, except in CI."""
     if browser.chromium() is None and not os.environ.get("CI"):
         pytest.skip("no Chromium here")
     assert browser.chromium(), "CI has to install Chromium"

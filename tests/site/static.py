@@ -1,4 +1,4 @@
-"""What can be said of a site without a browser: ``problems(site)`` names whatever is wrong with its files."""
+"""Checks of a site without a browser: ``problems(site)`` lists faults of its files."""
 
 import io
 from html.parser import HTMLParser
@@ -8,7 +8,16 @@ from urllib.parse import unquote, urlsplit
 from PIL import Image
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path", "circle"}
-SAID = ("constant", "dead", "nothing", "empty", "blank", "uniform", "never", "zero")  # of a picture of one colour
+SAID = (
+    "constant",
+    "dead",
+    "nothing",
+    "empty",
+    "blank",
+    "uniform",
+    "never",
+    "zero",
+)  # words in the alt text of a picture of one colour
 LINKS = {"href", "src"}
 KINDS = (
     *("index", "model", "section", "layer", "unit", "class", "image", "pictures", "image_set"),
@@ -118,7 +127,7 @@ def _link(tag: str, url: str, path: Path, site: Path, parsed: dict[Path, Page], 
         say(f"dead link {url}")
     elif parts.fragment and unquote(parts.fragment) not in parsed[target].ids:
         if target.name == "map.html" and parts.fragment.startswith("picture="):
-            return  # a point of the map: the browser's tests follow it
+            return  # a point of the map: browser tests check it
         say(f"dead anchor {url}")
 
 

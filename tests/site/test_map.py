@@ -1,4 +1,4 @@
-"""The map page: its data says where and what each picture is, its script shows, finds, filters and opens them."""
+"""The map page: its data holds each picture's position and facts; its script shows, finds, filters and opens them."""
 
 import io
 import json
@@ -152,7 +152,7 @@ def test_digits_refuse_what_does_not_fit():
 
 @pytest.fixture
 def page(chrome, path):
-    """The map, opened from disk; no error may have been said by the end."""
+    """The map, opened from disk; no error may be logged by the end."""
     page = chrome.new_page(viewport={"width": 1000, "height": 900}, reduced_motion="reduce")
     found = []
     browser.watch(page, path.parents[2].as_uri(), found)
@@ -173,7 +173,7 @@ def said(page) -> str:
 
 
 def noted(page, pattern: str) -> str:
-    """The address's fragment once it matches."""
+    """The address's fragment when it matches."""
     browser.wait(page, "p => new RegExp(p).test(location.hash)", arg=pattern)
     return page.evaluate("location.hash")
 
@@ -196,7 +196,7 @@ def test_every_picture_can_be_found_and_its_page_is_the_right_one(page, path):
 def test_click_and_enter_lead_to_the_picture(page, path, data):
     cell, across = numbers(data["place"], 3), 16
     places = {"grid": (cell % across, cell // across), "scatter": (numbers(data["x"], 2), numbers(data["y"], 2))}
-    for mode, place in places.items():  # a picture in the middle, where the map can be centred on it
+    for mode, place in places.items():  # a picture in the centre, so that the map can be centred on it
         x, y = (axis - (axis.min() + axis.max()) / 2 for axis in place)
         name = NAMES[int(np.argmin(np.hypot(x, y)))]
         where = picture_pages.page_of("set", name, (), COUNT)
@@ -297,7 +297,7 @@ def test_colours_are_explained(page):
 
 
 def test_scatter_paints_the_right_colours(page, path):
-    """With mistakes only, orange is left and no blue; in the grid, with seams, there is neither."""
+    """With mistakes only, there is orange and no blue; in the grid, with seams, there is neither."""
 
     def near(*colours):
         page.wait_for_timeout(300)

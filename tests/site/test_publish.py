@@ -1,4 +1,4 @@
-"""What may be published: the two editions, credits, sizes, and a warning where a network only guesses."""
+"""Published contents: the two editions, credits, sizes, and a warning if a network only guesses."""
 
 import base64
 import csv
@@ -24,7 +24,7 @@ SENTENCE = "4 figures that show pictures of the data set are left out of this ed
 
 
 def everywhere(site: Path) -> dict[str, bytes]:
-    """Address → the address and the file's bytes, those of embedded pictures too."""
+    """Address → the address and the file's bytes, including embedded pictures."""
     found = {}
     for path in sorted(p for p in site.rglob("*") if p.is_file()):
         address, content = path.relative_to(site).as_posix(), path.read_bytes()
@@ -39,7 +39,7 @@ def named(site: Path, names: list[str]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def results(tmp_path):
-    """A tree whose texts, tables, parameters, logs and metadata name pictures wherever they can."""
+    """A tree whose texts, tables, parameters, logs and metadata name pictures wherever possible."""
     synthetic.make_results(tmp_path)
     skipped = [{"name": "dog/lost-7.png", "reason": "cannot identify 'dog/lost-7.png'"}]
     synthetic.add_images(tmp_path, [{"name": name} for name in NAMES[:-1]], skipped)

@@ -1,4 +1,4 @@
-"""A real run on photographs that carry where they were taken: what of them gets into the gallery, in both editions."""
+"""A real run on photographs with a recorded place: what of them reaches the gallery, in both editions."""
 
 import json
 import re

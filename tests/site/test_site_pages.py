@@ -1,4 +1,4 @@
-"""The rendered files: what the manifest promises is there, nothing breaks out, nothing is written twice."""
+"""The rendered files: everything in the manifest exists, nothing escapes the HTML, nothing is written twice."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Pages of layers, units, classes and pictures: what belongs to them is on them, and every mention leads to them."""
+"""Pages of layers, units, classes and pictures show everything about their subject; every mention links to them."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def test_figures_are_gathered_by_what_they_are_about():
     assert [seen.figure.id for seen in found[subjects.key(one)]["patches"].figures] == ["u1"]
     assert subjects.key(two) not in found
     assert list(found[subjects.key(layer)]) == ["filters"]  # a unit's figure is on the unit's page, not the layer's
-    assert not found["image", None, "3"]["patches"].figures  # where a patch comes from is no figure about that picture
+    assert not found["image", None, "3"]["patches"].figures  # a patch is not a figure about its source picture
 
 
 def test_a_sheet_gives_each_unit_its_part_unless_the_unit_has_a_picture_of_its_own():
@@ -79,7 +79,7 @@ def test_a_figure_about_many_is_linked_and_not_shown():
 
 @pytest.fixture
 def site(tmp_path):
-    """A model's subject pages, and those of its pictures, two of which were looked at closely."""
+    """A model's subject pages, and those of its pictures, two of which have their own."""
     rng = np.random.default_rng(0)
     names = [f"p-{i:03d}" for i in range(150)] + ["<i>odd</i>/name .png"]
     rows = {name: ("cat", "dog <b>", 0.5, "wrong") for name in names}
@@ -120,7 +120,7 @@ def test_every_chosen_unit_has_its_page_between_its_neighbours(site):
     steps = {a["rel"]: a["href"] for a in page.all("a") if a.get("rel") in ("prev", "next")}
     assert [steps[rel].split("/")[-1] for rel in ("prev", "next")] == ["0.html", "2.html"]
     assert page.all("body")[0]["data-kind"] == "unit"
-    # its likes are linked where they have pages
+    # similar units are linked if they have pages
     likes = [a["href"] for a in page.all("a") if "/units/conv1/" in a["href"] and a.get("rel") is None]
     assert any(href.endswith("conv1/1.html") for href in likes) and not any("77" in href for href in likes)
 

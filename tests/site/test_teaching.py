@@ -1,4 +1,4 @@
-"""The gallery teaches: every section has its words, equation and paper, and its place in the tour."""
+"""Every section has its texts, equation and paper, and its place in the tour."""
 
 import runpy
 
@@ -17,7 +17,7 @@ SECTIONS = list(
 
 @pytest.fixture(scope="module")
 def words():
-    """Section → what its view says alike of every model."""
+    """Section → its view's texts, which are the same for every model."""
     said = {}
     with pytest.MonkeyPatch.context() as patch:
         for id in SECTIONS:

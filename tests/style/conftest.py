@@ -1,4 +1,4 @@
-"""A net small enough for seconds, as a Model."""
+"""A network that is small enough for seconds, as a Model."""
 
 import numpy as np
 import pytest
@@ -34,4 +34,4 @@ def model() -> Model:
 
 @pytest.fixture(autouse=True)
 def _threads():
-    torch.set_num_threads(1)  # the pictures are so small that a second thread only waits
+    torch.set_num_threads(1)  # the pictures are too small for a second thread

@@ -1,4 +1,4 @@
-"""Style judged by another configured model: the job's network is that model's, and so is what makes it run again."""
+"""Style with another model as loss network: the job reads that network, and its changes rerun the job."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Style transfer on a small net: what the losses must do."""
+"""Style transfer on a small network: properties of the losses."""
 
 import numpy as np
 import pytest
@@ -121,7 +121,7 @@ def test_mixing_grams_is_weighing_losses(model, pictures):
 
 @pytest.fixture
 def parameters(make_job):
-    """The section's own, with pictures small enough for this net and few steps."""
+    """The section's parameters, with pictures small enough for this network and few steps."""
 
     def make(**changes):
         job = make_job({"torchvision": "alexnet"}, "style_transfer", parameters={"steps": 30} | changes)
@@ -165,7 +165,7 @@ def test_kept_colours_are_the_contents_and_the_light_is_the_styles(model, parame
     shown, found, _ = asked(model, p).make([Variant(colour="content")], 40, 15)
     content = model.pictures([fitted(p["content"], 40)])
     made = model.pictures(list(shown))
-    inside = ((made > 0.02) & (made < 0.98)).all(1)  # beyond the range of colours something must give
+    inside = ((made > 0.02) & (made < 0.98)).all(1)  # colours outside the range are clipped
     chroma = [(x - luminance(x)).permute(0, 2, 3, 1)[inside] for x in (made, content)]
     torch.testing.assert_close(*chroma, rtol=0, atol=0.01)
     assert (luminance(made) - luminance(content)).abs().mean() > 0.02
@@ -201,7 +201,7 @@ def test_pictures_are_read_upright_at_their_size_and_cropped_to_their_box(tmp_pa
     image = Image.new("L", (80, 40), 10)
     image.paste(200, (0, 0, 40, 40))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    exif[0x0112] = 6  # rotated by 90 degrees for display
     image.save(tmp_path / "turned.png", exif=exif)
     given = {"path": tmp_path / "turned.png"}
     assert fitted(given, 60).shape == (60, 30, 3) and middle(given, (16, 24)).shape == (16, 24, 3)

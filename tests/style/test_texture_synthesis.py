@@ -1,4 +1,4 @@
-"""Texture synthesis on a small net: what the errors must do."""
+"""Texture synthesis on a small network: properties of the errors."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ LAYERS = ["conv1", "conv2", "conv3"]
 
 @pytest.fixture(scope="module")
 def exemplars() -> torch.Tensor:
-    """Short strokes, lying in one picture and standing in the other."""
+    """Short strokes, horizontal in one picture and vertical in the other."""
     x = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(3))
     lying, standing = (torch.nn.functional.avg_pool2d(x[i : i + 1], size, 1, tuple(s // 2 for s in size))
                        for i, size in enumerate([(1, 7), (7, 1)]))  # fmt: skip
@@ -45,7 +45,7 @@ def test_a_deeper_texture_matches_all_shallower_layers_too(model, exemplars, mad
     before = errors(model, start, exemplars, LAYERS)[0]
     for k in range(3):
         assert (relative[:, k, : k + 1] < before[:, : k + 1] / 20).all()
-    assert (relative[:, 0, 2] > 5 * relative[:, 2, 2]).all()  # and what was not asked for is not given
+    assert (relative[:, 0, 2] > 5 * relative[:, 2, 2]).all()  # and layers that were not matched do not match
 
 
 def test_a_textures_own_grams_give_no_error_and_anothers_do(model, exemplars):
@@ -78,7 +78,7 @@ def test_noise_has_the_exemplars_colours_and_little_that_strides_cannot_see(exem
     power = torch.fft.rfft2(x - x.mean((2, 3), keepdim=True)).abs().square().mean((0, 1))
     fine = frequencies((48, 48)) > 0.4
     assert power[fine].sum() < 0.02 * power.sum()
-    torch.testing.assert_close(noise(exemplars[1:], [1])[0], x[1])  # by its seed, whatever its mates
+    torch.testing.assert_close(noise(exemplars[1:], [1])[0], x[1])  # depends on its seed, not on its batch
 
 
 def test_choice_of_layers(model):

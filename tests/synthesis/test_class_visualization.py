@@ -1,4 +1,4 @@
-"""Class visualisation on a net whose answers are known."""
+"""Class visualisation of a network with known answers."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ PARAMETERS = {
 
 
 class Colours(nn.Module):
-    """Scores: how red, green and blue the picture is, and how much it changes from left to right."""
+    """Scores: redness, greenness and blueness of the picture, and its change from left to right."""
 
     def __init__(self, shift: float = 0.0, fixed: bool = False):
         super().__init__()
@@ -87,7 +87,7 @@ def test_pictures_show_what_the_classes_are(fixed):
 
 
 def test_a_dead_score_falls_back_to_the_value_before_the_relu():
-    """With a bias of -0.5 grey excites nobody: every score is flat, and the fallback finds the colours all the same."""
+    """With a bias of -0.5 all scores are 0 on grey and flat; the fallback still finds the colours."""
     model = colours(shift=-0.5)
     ascent, dead = visualise(model, [0, 1], [5, 6], 9, PARAMETERS)
     assert dead.tolist() == [True, True]
@@ -96,7 +96,7 @@ def test_a_dead_score_falls_back_to_the_value_before_the_relu():
 
 
 def test_a_score_that_falls_silent_on_the_way_is_drawn_once_more_before_its_relu():
-    """At the start one position answers to stripes; the views, which are smaller, smooth it away for good."""
+    """At the start one position responds to stripes; the smaller views smooth it away permanently."""
     start = fourier((32, 32), [5, 6])
     excited = colours().net.conv(start.picture(start.variable))[0, 3].max().item()
     model = colours(shift=1e-4 - excited)
@@ -106,7 +106,7 @@ def test_a_score_that_falls_silent_on_the_way_is_drawn_once_more_before_its_relu
     found = drawn(model, [3, 1], [5, 6], 9, PARAMETERS)
     assert found["fallback"].tolist() == [True, False]
     assert (found["logits"] > 0).all() and found["ranks"][1] == 1
-    np.testing.assert_array_equal(found["pictures"][1], to_bytes(first.pictures)[1])  # the other one as it was
+    np.testing.assert_array_equal(found["pictures"][1], to_bytes(first.pictures)[1])  # the other one is unchanged
 
 
 def test_only_dead_classes_are_changed():
@@ -138,7 +138,7 @@ def test_choice_of_classes():
     model = colours()
     assert chosen(model, "all") == [0, 1, 2, 3]
     assert chosen(model, ["blue", "red"]) == [2, 0]
-    assert chosen(model, 2) == [0, 3]  # those of the image set
+    assert chosen(model, 2) == [0, 3]  # classes of the image set
     assert chosen(model, 99) == [0, 1, 2, 3]
     assert set(chosen(model, 2)) < set(chosen(model, 3))
 
@@ -172,7 +172,7 @@ def test_the_demos_pictures_are_what_was_asked_for_and_its_twin_agrees(demo):
         "total_variation": 0.007,
         "easing": 0.25,
         "steps": 64,
-    }  # the demo's, fewer steps
+    }  # the demo's parameters with fewer steps
     classes = list(range(12))
     biased = demo("biased")
     ascent, _ = visualise(biased, classes, classes, 9, block["techniques"]["class_visualization"] | given)
@@ -210,7 +210,7 @@ def test_the_distance_to_grey_falls_as_lambda_grows(demo):
 
 
 def test_l2_comes_to_rest_where_its_pull_equals_the_gradient():
-    """With a constant gradient: x - grey = g / (2 λ' mean |g|), what the docstring promises."""
+    """With a constant gradient: x - grey = g / (2 λ' mean |g|), as the docstring states."""
     rate, weight, g = 0.003, 3.0, 0.7
     x = momentum = 0.0
     for _ in range(2000):
@@ -261,7 +261,7 @@ def test_clips_equal_naive_loops(picture_and_gradient, percent):
 
 
 def test_starts_and_rates(demo):
-    """A photograph is there at step 0; a rate far too low leaves the noise; the right one reaches the class."""
+    """A photograph is visible at step 0; a rate far too low leaves the noise; the right one reaches the class."""
     photograph = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     found = starts_and_rates(demo("biased"), 8, 5, photograph, {"settings_share": 0.01})
     assert found["starts/stages"].shape == found["rates/stages"].shape == (3, 4, 64, 64, 3)

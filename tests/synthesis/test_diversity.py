@@ -1,4 +1,4 @@
-"""Diversity: pictures of a unit grow unlike, and still excite it."""
+"""Diversity: pictures of a unit become different, and still activate it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Feature inversion: what can be undone is undone, and what is lost stays lost."""
+"""Feature inversion: what is invertible is inverted, and what is lost stays lost."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SIDE = 32
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """conv1 mixes colours and can be undone; conv2 halves the places, conv3 again; the scores are means."""
+    """conv1 mixes colours and is invertible; conv2 halves the positions, and conv3 again; the scores are means."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 3, 1),

@@ -1,4 +1,4 @@
-"""By score or by probability, on the demo's net: each wins by its own measure, and rivals fall where they count."""
+"""By score or by probability: each is best by its own measure, and the probability lowers rivals."""
 
 import numpy as np
 import pytest

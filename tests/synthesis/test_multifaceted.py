@@ -1,4 +1,4 @@
-"""Multifaceted visualisation: clusters that are there are found, and each facet's picture belongs to its own."""
+"""Multifaceted visualisation: real clusters are found, and each facet's picture belongs to its own."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def facets(demo, flowers, k, iterations, pull):
 
 
 def test_each_facets_picture_is_nearest_to_its_own_cluster(demo, flowers):
-    """Without the pull all end in the same one; the start alone does not decide it."""
+    """Without the pull all pictures end in the same facet; the start alone is not enough."""
     found, _, (made, scores) = facets(demo, flowers, 3, [30, 20, 5, 5], 6.0)
     shown = (made * 255).round().byte().permute(0, 2, 3, 1).numpy()
     assert found.of(features_of(demo, shown)).tolist() == [0, 1, 2]
@@ -89,7 +89,7 @@ def test_classes_with_the_most_pictures_come_first_and_small_ones_are_left_out(d
 
 
 def test_denoising_is_the_minimum_of_its_functional():
-    """ROF's functional, against what a gradient descent of it finds; flat pictures stay."""
+    """ROF's functional, compared with its gradient descent; flat pictures do not change."""
     x = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def cost(u):

@@ -1,4 +1,4 @@
-"""Five objectives of the demo's net: each picture scores highest on its own."""
+"""Five objectives on the demo's network: each picture has the highest value of its own."""
 
 import numpy as np
 import pytest
@@ -18,11 +18,11 @@ NET = {
 @pytest.fixture
 def model(make_job) -> Model:
     network.main(make_job(NET))
-    return loaded.load(make_job(NET, "objectives", threads=1))  # as the demo, and tiny batches gain nothing from more
+    return loaded.load(make_job(NET, "objectives", threads=1))  # as in the demo; tiny batches gain nothing from more
 
 
 def test_each_picture_scores_highest_on_its_own_objective(model, make_job):
-    """The demo's own row: its wolf, its seeds, its steps."""
+    """The demo's own settings: its wolf, its seeds, its steps."""
     job = make_job(NET, "objectives", model_id="biased")
     arrays, said = make(model, 11, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
     assert said["objectives"] == ["neuron", "channel", "layer", "logit", "probability"]
@@ -33,7 +33,7 @@ def test_each_picture_scores_highest_on_its_own_objective(model, make_job):
 
 
 def test_the_unit_is_the_one_whose_contribution_is_largest(model):
-    """Against each unit's own: how the score changes when its map grows by a little, which is Σ f · ∂S/∂f."""
+    """Compared with each unit's own effect: the change of the score when its map grows, which is Σ f · ∂S/∂f."""
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     at, target = middle(model), 3
     assert at.name == "conv3"

@@ -1,4 +1,4 @@
-"""Unit visualisation: pictures excite their units, those that are silent at first too, and shards change nothing."""
+"""Unit visualisation: pictures activate their units, also those inactive at the start; shards change nothing."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def test_pictures_excite_the_demos_units_more_than_any_of_its_960_pictures(demo,
 
 
 def blocks(in_place: bool = False) -> Model:
-    """One layer, a block whose ReLU comes last, of the units red, green and blue, which grey leaves silent."""
+    """One layer, a block that ends in a ReLU, of the units red, green and blue, which are inactive on grey."""
 
     class Block(nn.Module):
         def __init__(self):
@@ -123,7 +123,7 @@ def test_best_patches_are_those_of_the_forward_pass():
 
 
 def test_shards_merge_to_the_bytes_of_one_job(make_job, tmp_path):
-    """Two layers, two batches of one: five units in shards of one or two batches, put together by the merge."""
+    """Two layers, two batches of one: five units in shards of one or two batches, merged."""
     (tmp_path / "net.py").write_text(
         "import torch\nfrom torch import nn\n\ndef tiny():\n    torch.manual_seed(0)\n    return nn.Sequential("
         "nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(12))"

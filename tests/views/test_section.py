@@ -1,4 +1,4 @@
-"""Names of files may hold what no XML can, and what turns the direction of all text behind it."""
+"""File names may contain characters that XML forbids, or that change the direction of the text after them."""
 
 from html import escape
 from xml.etree import ElementTree

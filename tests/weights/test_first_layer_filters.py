@@ -1,4 +1,4 @@
-"""The tiles on the page are the weights, by the stated mapping and no other."""
+"""The tiles on the page are the weights, by the stated mapping."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""All models' first layers in one figure: whose filters they are, to one scale, and what happens without some."""
+"""All models' first layers in one figure: the models' names, one scale, and models without such filters."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ def models(*ids: str) -> list[dict]:
 
 
 def panels(svg: str) -> list[tuple[str, str, int, int, np.ndarray]]:
-    """Of each panel title, shape, where its picture is, and the picture (RGBA)."""
+    """Title, shape, position and picture (RGBA) of each panel."""
     found = []
     form = (
         r'<text class="name"[^>]*>([^<]*)</text><text[^>]*>([^<]*)</text><image x="(\d+)" y="(\d+)"[^>]*base64,([^"]+)'
@@ -144,7 +144,7 @@ def test_it_has_a_page_a_card_and_an_entry_and_goes_when_it_is_not_listed(result
 
 def test_a_failed_model_does_not_take_it_away(results):
     (results / "models" / "nasty-1" / "sections" / "first_layer_filters" / "result.npz").unlink()
-    (results / "gallery" / "first_layers" / "section.json").unlink()  # Snakemake deletes what is out of date
+    (results / "gallery" / "first_layers" / "section.json").unlink()  # Snakemake deletes outdated files
     partial(results, [synthetic.config(id) for id in synthetic.MODELS], synthetic.GALLERY | COMPARE)
     page = static.Page((results / "site" / PAGE).read_text("utf-8"))
     assert len(page.all("figure")) == 1 and "not computed" in page.text

@@ -35,7 +35,7 @@ def patches():
 
 @pytest.fixture
 def made(make_job, tmp_path):
-    """made(factory, parameters) → the model, and what the technique leaves of it."""
+    """made(factory, parameters) → the model, and the technique's result."""
     (tmp_path / "net.py").write_text(NET)
 
     def make(factory: str = "net", **parameters):

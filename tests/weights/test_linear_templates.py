@@ -1,4 +1,4 @@
-"""Template · picture + bias are the classifier's logits; it is tested on what it has not seen."""
+"""Template · picture + bias are the classifier's logits; it is tested on unseen pictures."""
 
 import json
 
@@ -115,7 +115,7 @@ def test_colours_are_told_apart_and_noise_is_not(made):
     best = left.arrays["templates"].mean((1, 2)).argmax(1)
     assert best.tolist() == [0, 1, 2]  # the red class's template is red
     random = np.random.default_rng(3).permutation(labels)
-    left = made(pictures, random)  # in-sample this would be far above chance
+    left = made(pictures, random)  # on the fitted pictures this would be far above chance
     assert left.numbers["linear"] < 0.5
 
 
