@@ -1,6 +1,6 @@
 """A model's map: every picture of its image set at its position, as a zoomable grid and as a scatter plot.
 
-``models/<model>/map.html`` draws with ``assets/map.js`` from ``map-data.js`` beside it and the tiles of the section
+``models/<model>/map.html`` draws with ``assets/map*.js`` from ``map-data.js`` beside it and the tiles of the section
 tsne_grid. A page opened from disk can load other files only as scripts, so the data is ``window.cnnvizMap = …``.
 Numbers are base-64 digits. Names are stored as their difference to the name before. The addresses of 50 000 pictures'
 pages are not stored: the script derives them from the names, as :mod:`cnnviz.site.picture_pages` does.
@@ -25,6 +25,8 @@ from cnnviz.views import tsne_grid
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.section import Section
 
+# in this order: the first one holds what all share, the last one starts the map
+SCRIPTS = [f"map{part}.js" for part in ("", "-pages", "-eye", "-draw", "-colours", "-pictures", "-hands")]
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 STEPS = 4095  # along the scatter's longer side
 SHARES = 1000  # steps of a probability
@@ -59,7 +61,7 @@ def publish(
     shown = [sections[id] for id in ("tsne_grid", "tsne") if done.get(id)]
     html = page.get_template("map.html").render(
         root="../../",
-        scripts=["map.js"],
+        scripts=SCRIPTS,
         title=words["title"],
         view=view,
         stills=[still for section in shown if (still := _still(section))],
