@@ -3,8 +3,11 @@
 from itertools import combinations
 
 from cnnviz.site.environment import about, share
+from cnnviz.site.findings import differences
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
+
+LARGEST = 5  # number of differences at the top of the page
 
 
 def page(a: str, b: str) -> str:
@@ -18,12 +21,13 @@ def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
 
 
 def words(a: Stamp, b: Stamp) -> dict:
-    """Further variables of the template: basics, sections."""
+    """Further variables of the template: basics, sections, differences (see :func:`cnnviz.site.findings.differences`)."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
     measured = any(section["measures"] for section in sections if section["id"] == "predictions")
-    return {"basics": list(_basics(a, b, measured)), "sections": sections}
+    apart = differences(a, b)[:LARGEST]
+    return {"basics": list(_basics(a, b, measured)), "sections": sections, "differences": apart}
 
 
 def _basics(a: Stamp, b: Stamp, measured: bool):

@@ -46,8 +46,15 @@ def derived(section: Section, names: Iterable[str]) -> Section:
         for f in section.figures
         if not f.from_dataset
     ]
+    kept = {f.id for f in figures if not tells(f)}
     return replace(
         section,
+        findings=tuple(
+            replace(f, **({} if f.figure in kept else {"figure": "", "labels": ()}))
+            for f in section.findings
+            if not tells(f)
+        ),
+        measured={key: measured for key, measured in section.measured.items() if not any(n in key for n in found)},
         **{
             word: without(getattr(section, word), found)
             for word in ("reason", "question", "how_to_read", "do_not_conclude")

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cnnviz.views.kit.findings import percent
 from cnnviz.views.kit.section import fit
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -100,6 +101,7 @@ def environment() -> Environment:
         "about": about,
         "words": words,
         "share": share,
+        "percent": percent,
         "measure": measure,
         "plain": plain,
         "formula": formula,

@@ -11,7 +11,19 @@ from jinja2 import Environment
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import compare, credits, edition, missing, model_pages, picture_pages, search, size, timings, tour
+from cnnviz.site import (
+    compare,
+    credits,
+    edition,
+    findings,
+    missing,
+    model_pages,
+    picture_pages,
+    search,
+    size,
+    timings,
+    tour,
+)
 from cnnviz.site.environment import TEMPLATES, environment
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.site.stamp import Entry, Stamp, read
@@ -59,7 +71,8 @@ def render(
                 techniques=techniques,
                 compared=compared,
                 pairs=_pairs(models),
-                tour=tour.chapters(models),
+                lead=findings.lead(models),
+                chapters=tour.chapters(models),
                 gaps=gaps["count"],
             ),
         )
@@ -91,11 +104,18 @@ def _manifest(models: list[Stamp], compared: list[Entry], publish: str) -> dict:
             {k: getattr(m, k) for k in ("id", "title", "status", "accuracy")}
             | {"near_chance": bool(m.near_chance), "answers": m.answers}
             | {"warnings": [f"{w['name']}: {w['text']}" for w in m.warnings]}
+            | {"findings": [_said(finding) for finding in findings.strongest(m.sections)]}
             | {"sections": listed(m.sections)}
             for m in models
         ],
         "compare": listed(compared),
     }
+
+
+def _said(finding: dict) -> dict:
+    """A finding in the manifest."""
+    kept = ("section", "page", "key", "says", "strength", "interval", "control", "basis", "caution", "effect")
+    return {key: finding[key] for key in kept}
 
 
 def _pairs(models: list[Stamp]) -> list[dict]:

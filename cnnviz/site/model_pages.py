@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits, edition, map_page, missing, picture_pages, subjects
+from cnnviz.site import credits, edition, findings, map_page, missing, picture_pages, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -43,7 +43,7 @@ class Shown:
     """A figure on a page.
 
     anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
-    licences of the pictures that it shows; "" if not stated.
+    licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None.
     """
 
     figure: Figure
@@ -51,6 +51,7 @@ class Shown:
     href: str
     eager: bool
     credit: str
+    finding: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             log=log,
             cover=_cover(entries),
             sections=entries,
+            findings=findings.strongest(entries)[: findings.MOST],
             named=subjects.named(folder, facts, known),
             pictures=close if publish != edition.DERIVED else {},
             calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],
@@ -210,13 +212,17 @@ def publish_section(
     """
     section = part.section
     _publish_figures(site, folder, part)
+    found = findings.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
+    shown = _shown(part, credit, found)
     html = page.get_template("section.html").render(
         part=part,
         section=section,
         parameters=redact(section.parameters) if section else {},
         provenance=redact(around.pop("made_from", {}) | section.provenance) if section else {},
         papers=_papers(section) if section else [],
-        groups=_groups(part, credit),
+        found=found,
+        lead=shown[0] if shown else None,
+        groups=_groups(shown[1:]),
         tables=[_table(t) for t in section.tables] if section else [],
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
@@ -367,20 +373,28 @@ def _publish_data(site: Publication, address: str, path: Path) -> None:
     site.write(address, stream.getvalue())
 
 
-def _groups(part: Part, credit: dict[str, tuple[str, str]]) -> list[dict]:
-    """Figures under their headings; consecutive figures of similar width share a grid.
+def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) -> list[Shown]:
+    """A section's figures. The first one leads the page: a finding's figure, else the cover, else the first.
 
-    credit: name of a picture → its (credit, licence).
+    credit: name of a picture → its (credit, licence). found: the section's findings.
     """
     if part.section is None:
         return []
+    proves = {finding["figure"]["id"]: finding for finding in reversed(found) if finding["figure"]}
+    lead = next(reversed(proves), part.section.cover)
     shown, left = [], EAGER_BYTES
-    for i, figure in enumerate(part.section.figures):
+    for i, figure in enumerate(sorted(part.section.figures, key=lambda figure: figure.id != lead)):
         left -= len(part.files[figure.file])
         href = f"../figures/{slug(part.id)}/{figure.file}"
         stated = [credit[s.name] for s in figure.subjects if s.kind == "image" and s.name in credit]
         eager = i < EAGER_FIGURES and left >= 0
-        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated)))
+        finding = proves.get(figure.id)
+        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding))
+    return shown
+
+
+def _groups(shown: list[Shown]) -> list[dict]:
+    """Figures under their headings; within one, runs of figures of like width stand in one grid."""
     groups = []
     for i, (heading, members) in enumerate(groupby(shown, key=lambda s: s.figure.group), 1):
         runs = [
@@ -448,6 +462,8 @@ def _entry(site: Publication, folder: str, part: Part) -> Entry:
         metrics={m.name: m.value for m in section.metrics},
         measures=[asdict(m) for m in section.metrics],
         headline=asdict(section.metrics[0]) if section.metrics else None,
+        findings=findings.listed(section, part.address, f"{folder}/figures/{slug(part.id)}"),
+        measured={key: asdict(measured) for key, measured in section.measured.items()},
         question=section.question,
         tour=section.tour,
         how_to_read=section.how_to_read,

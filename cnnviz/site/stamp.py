@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnviz.errors import UserError
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Entry:
     """One section of a model, for other pages and the manifest.
 
     page: its address from the site's root. figures: their number. metrics: name → value. measures: the same metrics
-    with unit and interval; headline is the first of them. thumbnail: file, width, height, alt, pixelated; or None. The
+    with unit and interval; headline is the first of them. findings, measured: see :mod:`cnnviz.site.findings`.
+    thumbnail: file, width, height, alt, pixelated; or None. The
     texts from ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
     """
 
@@ -30,6 +31,8 @@ class Entry:
     metrics: dict[str, float] = field(default_factory=dict)
     measures: list[dict] = field(default_factory=list)
     headline: dict | None = None
+    findings: list[dict] = field(default_factory=list)
+    measured: dict[str, dict] = field(default_factory=dict)
     thumbnail: dict | None = None
     question: str = ""
     tour: str = ""
@@ -48,7 +51,7 @@ class Stamp:
     far as they are known. near_chance, answers, warnings: doubts. cover: the model's thumbnail. named: kind
     ("layer", "class") → (name, address) of those that have pages. pictures: name of a picture with its own page →
     entries of each section about it. calls: output's name for each class of the image set. said: name of a picture →
-    the prediction in one line.
+    the prediction in one line. findings: the strongest of its sections.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Stamp:
     pictures: dict[str, list[dict]] = field(default_factory=dict)
     calls: list[str | None] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
+    findings: list[dict] = field(default_factory=list)
     schema: int = SCHEMA
 
 

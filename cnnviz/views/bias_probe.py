@@ -5,12 +5,16 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import intervals, panels, section
+from cnnviz.views.kit import findings, intervals, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, percent
 from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 LEANS, HARDER = "leans on it", "harder on it"
 EFFECTS = 16  # of the largest, in the figure
+FINDINGS = 3
+PLAIN = 0.1  # difference of accuracies from which a finding states them, not probabilities
+TILE = 128  # CSS pixels a tile, at least
 
 
 def signed(row: dict) -> str:
@@ -137,6 +141,110 @@ def examples(result: Result, context: Context) -> list[Figure]:
     return figures
 
 
+def others_than(numbers: dict, background: str) -> list[int]:
+    """Columns of the backgrounds beside this one; the first two columns are the pictures as they are and plain grey."""
+    return [b for b, name in enumerate(numbers["backgrounds"]) if b >= 2 and name != background]
+
+
+def accuracies(result: Result, row: dict) -> tuple[tuple, tuple]:
+    """How often a class is recognised on a background, and elsewhere: (mean, low, high) each."""
+    numbers, right = result.numbers, result.arrays["right"]
+    own = right[result.arrays["class"] == numbers["classes"].index(row["class"])]
+    here = own[:, numbers["backgrounds"].index(row["background"])]
+    elsewhere = own[:, others_than(numbers, row["background"])].mean(1)  # objects are independent, backgrounds are not
+    low, high = findings.share_interval(round(float(here.sum())), len(here))
+    mean, least, most = findings.mean_interval(elsewhere)
+    return (float(here.mean()), low, high), (mean, max(0.0, least), min(1.0, most))
+
+
+def key(row: dict) -> str:
+    return f"{row['class']} on {row['background']}"
+
+
+def measured(result: Result) -> dict[str, Measured]:
+    """Of each class on each background: how much more probable it is there, and how often it is recognised on each."""
+    numbers, found = result.numbers, {}
+    rates = grid(result, "accuracy")
+    for row in numbers["asked"]:
+        (here, *_), (elsewhere, *_) = accuracies(result, row)
+        shown = [numbers["backgrounds"].index(row["background"]), *others_than(numbers, row["background"])]
+        values = tuple(float(v) for v in rates[numbers["classes"].index(row["class"])][shown])
+        said = f"{percent(here)} and {percent(elsewhere)}"
+        found[key(row)] = Measured(said, row["mean"], row["low"], row["high"], values)
+    return found
+
+
+def found(result: Result) -> list[tuple[Finding, dict]]:
+    """What was found, each with the row of ``asked`` that it is about."""
+    numbers, margin = result.numbers, result.parameters["margin"]
+    leaning = [row for row in largest(result) if row["verdict"] == LEANS][:FINDINGS]
+    if not leaning:
+        row = largest(result)[0]
+        says = f"No class is shown to lean on a background: {len(numbers['asked'])} pairs were tested."
+        return [
+            (
+                Finding(
+                    key(row), says, findings.NOT,
+                    control=f"a rise of the probability by more than {margin:g}; the largest change is {said(row)}",
+                    basis=f"{len(result.arrays['object'])} objects",
+                    figure=strip_id(result, row), labels=labels(numbers, row), caution=True,
+                ),
+                row,
+            )
+        ]  # fmt: skip
+    return [(leans(result, row), row) for row in leaning]
+
+
+def leans(result: Result, row: dict) -> Finding:
+    numbers, name = result.numbers, short(row["class"])
+    here, elsewhere = accuracies(result, row)
+    others = others_than(numbers, row["background"])
+    if here[0] - elsewhere[0] >= PLAIN:
+        says = (
+            f"Recognises {percent(here[0])} of {name} pictures on {row['background']}, and {percent(elsewhere[0])} of "
+            "them elsewhere."
+        )
+        interval = f"{findings.between(*here[1:])} and {findings.between(*elsewhere[1:])}"
+    else:
+        says = f"{row['background'].capitalize()} alone raises the probability of {name} by {row['mean']:.2f}."
+        interval = f"{row['low']:.2f} to {row['high']:.2f}"
+    return Finding(
+        key(row), says, findings.FOUND, interval=interval,
+        control=f"the same objects on {len(others)} other backgrounds",
+        basis=f"{row['n']} {name} objects",
+        figure=strip_id(result, row), labels=labels(numbers, row), caution=True,
+    )  # fmt: skip
+
+
+def labels(numbers: dict, row: dict) -> tuple[str, ...]:
+    return (row["background"], *(numbers["backgrounds"][b] for b in others_than(numbers, row["background"])))
+
+
+def strip_id(result: Result, row: dict) -> str:
+    numbers = result.numbers
+    return f"strip-{numbers['classes'].index(row['class'])}-{numbers['backgrounds'].index(row['background'])}"
+
+
+def strip(result: Result, context: Context, row: dict) -> Figure:
+    """One object of the class on each background, its own first, as a row of tiles."""
+    numbers, arrays = result.numbers, result.arrays
+    c = numbers["classes"].index(row["class"])
+    shown = [numbers["backgrounds"].index(row["background"]), *others_than(numbers, row["background"])]
+    tiles = context.rgb(arrays["example"][c][shown])
+    picture = context.image_set.pictures[arrays["object"][int(np.flatnonzero(arrays["class"] == c)[0])]]
+    rates = grid(result, "accuracy")[c][shown]
+    each = ", ".join(f"{name} {percent(rate)}" for name, rate in zip(labels(numbers, row), rates, strict=True))
+    return context.picture(
+        strip_id(result, row), np.concatenate(list(tiles), axis=1),
+        alt=f"One {short(row['class'])} on {len(shown)} backgrounds. Recognised: {each}.",
+        caption=f"The same object on each background. Below it: how often the {row['n']} objects of this class are "
+        "recognised there.",
+        mapping="pixels as the network sees them", data=f"example[{c}]",
+        scale=max(1, round(TILE / tiles.shape[2])), pixelated=tiles.shape[2] < TILE,
+        subjects=(Subject("image", picture.name), Subject("class", row["class"])),
+    )  # fmt: skip
+
+
 def outside(result: Result) -> Table | None:
     """What attributions put outside the masks of the probe pictures, a row a class."""
     arrays, methods = result.arrays, result.numbers["methods"]
@@ -160,7 +268,9 @@ def outside(result: Result) -> Table | None:
 
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
-    figures = [heat(result, context, "probability", "Mean p(class)"), effects(result, context)]
+    believed = found(result) if numbers["asked"] else []
+    figures = [strip(result, context, row) for _, row in believed]
+    figures += [heat(result, context, "probability", "Mean p(class)"), effects(result, context)]
     figures += [heat(result, context, "accuracy", "Accuracy"), *examples(result, context)]
     asked = tuple(
         (row["class"], row["background"], row["n"], signed(row), f"{row['corrected']:.2g}", row["verdict"])
@@ -199,6 +309,8 @@ def view(result: Result, context: Context) -> dict:
         metrics.append(Metric("largest_change_of_p", first["mean"], interval=(first["low"], first["high"])))
     metrics.append(Metric("objects", len(result.arrays["object"])))
     return {
+        "findings": tuple(finding for finding, _ in believed),
+        "measured": measured(result),
         "figures": tuple(figures),
         "tables": tuple(table for table in tables if table is not None),
         "metrics": tuple(metrics),

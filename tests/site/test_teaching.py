@@ -9,6 +9,7 @@ from cnnviz.site import tour
 from cnnviz.site.environment import formula
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.views.kit import section
+from cnnviz.views.kit.findings import FOUND, WEAK
 
 SECTIONS = list(
     config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})["sections"]
@@ -53,6 +54,17 @@ def test_a_new_section_follows_the_one_before_it_and_one_without_a_sentence_asks
     assert found == [["new_a", "new_b", "layer_filters"], ["saliency", "lime", "new_c"]]
     (chapter,) = tour.chapters([Stamp("m", "M", sections=[Entry("pca", "PCA", "pca.html", "ok", question="Where?")])])
     assert chapter["stops"][0]["words"] == "Where?"
+
+
+def test_a_chapter_leads_to_its_strongest_finding():
+    def entry(id, *found, status="ok"):
+        listed = [{"section": id, "says": w, "caution": False, "strength": s, "effect": 0.5} for w, s in found]
+        return Entry(id, id, f"{id}.html", status, findings=listed, tour=f"See {id}.")
+
+    first = [entry("pca", status="missing"), entry("lime", ("weak", WEAK)), entry("saliency", ("strong", FOUND))]
+    models = [Stamp("a", "A", sections=first), Stamp("b", "B", sections=[entry("pca"), entry("lime")])]
+    shown = [(c["model"], c["section"], c["says"]) for c in tour.chapters(models)]
+    assert shown == [("B", "pca", "See pca."), ("A", "saliency", "strong")]
 
 
 @pytest.mark.parametrize("id", SECTIONS)

@@ -24,6 +24,7 @@ from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import atomic, whole
 from cnnviz.run.result import Result, read
 from cnnviz.views.kit import colour
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.svg import Drawing
 
 SCHEMA = 1
@@ -134,9 +135,10 @@ class Section:
     """What one technique shows of one model. The words are for someone who meets the technique for the first time.
 
     tour: what to look for, a sentence for the front page. equation: the technique's formula as text (Unicode), or "".
-    cover: id of the figure that stands for the section on other pages; "" is the first one. widget: name of a special
-    template partial, with its ``widget_data`` (JSON), where a grid of figures cannot serve. files: further files in
-    figures.zip (map tiles, say).
+    findings: the strongest first. measured: key → what other models can be compared in; the keys of findings are among
+    them. cover: id of the figure that stands for the section on other pages; "" is the first one. widget: name of a
+    special template partial, with its ``widget_data`` (JSON), where a grid of figures cannot serve. files: further
+    files in figures.zip (map tiles, say).
     """
 
     id: str
@@ -149,6 +151,8 @@ class Section:
     equation: str = ""
     status: str = "ok"
     reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    measured: dict[str, Measured] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     cover: str = ""
     tables: tuple[Table, ...] = ()
@@ -252,6 +256,17 @@ class Context:
         self.files[name] = content
 
 
+def checked(section: Section) -> Section:
+    """The section. Raises ValueError where a finding names a figure or a measured number that the section lacks."""
+    figures = {figure.id for figure in section.figures}
+    for finding in section.findings:
+        if finding.figure and finding.figure not in figures:
+            raise ValueError(f"{section.id}: the finding {finding.key!r} names the figure {finding.figure!r}")
+        if finding.labels and len(finding.labels) != len(section.measured[finding.key].values):
+            raise ValueError(f"{section.id}: the finding {finding.key!r} has another number of labels than of values")
+    return section
+
+
 def write(section: Section, files: dict[str, bytes], section_path: str | os.PathLike, zip_path: str | os.PathLike):
     """Leave section.json and figures.zip; the same section gives the same bytes."""
     stream = io.BytesIO()
@@ -280,7 +295,12 @@ def load(path: str | os.PathLike) -> Section:
         Metric(**m | {"interval": tuple(m["interval"]) if m["interval"] else None}) for m in data.pop("metrics")
     )
     papers = tuple(Paper(**p) for p in data.pop("papers"))
-    return Section(figures=figures, tables=tables, about=about, metrics=metrics, papers=papers, **data)
+    findings = tuple(Finding(**f | {"labels": tuple(f["labels"])}) for f in data.pop("findings", ()))
+    measured = {k: Measured(**m | {"values": tuple(m["values"])}) for k, m in data.pop("measured", {}).items()}
+    return Section(
+        figures=figures, tables=tables, about=about, metrics=metrics, papers=papers, findings=findings,
+        measured=measured, **data,
+    )  # fmt: skip
 
 
 def _subject(data: dict) -> Subject:
@@ -292,7 +312,8 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
 
     words: what every model's section says alike: id, title, question, tour, how_to_read, do_not_conclude, papers,
     equation.
-    view: (result, context) → the rest of the Section: figures, tables, metrics, widget; it may override the words.
+    view: (result, context) → the rest of the Section: figures, findings, measured, tables, metrics, widget; it may
+    override the words.
     A result that is not applicable needs no drawing: its reason is shown.
     """
     parser = argparse.ArgumentParser(description=words["question"])
@@ -330,4 +351,4 @@ def run(view: Callable[[Result, Context], dict], **words) -> None:
             note = kinds.note(context.kind, section.how_to_read)
             asks = kinds.question(context.kind, section.id, section.question)
             section = replace(section, question=asks, how_to_read=section.how_to_read + note)
-        write(section, context.files, options.section, options.figures)
+        write(checked(section), context.files, options.section, options.figures)

@@ -1,0 +1,126 @@
+"""Which findings lead, from what each section found: on a model's page, on the front page, and between two models.
+
+The rules, the same for all sections: a reason for caution comes first, then what is found before what is weakly found
+or not found, then the larger effect (the distance of a number from its control, as a share of the largest distance
+possible). Between models, the larger difference of effects comes first.
+"""
+
+from cnnviz.site.stamp import Entry, Stamp
+from cnnviz.views.kit.findings import FOUND, STRENGTHS, Measured, difference
+from cnnviz.views.kit.section import Section
+
+MOST = 3  # findings at the head of a model's page
+
+
+def listed(section: Section, page: str, folder: str) -> list[dict]:
+    """A section's findings as the stamp keeps them: with their numbers, their figure and their section's page.
+
+    ``figure``: file, size, alt and whether its pixels are enlarged, or None. ``tiles``: of a figure that is a row of
+    tiles, each with its place in the row, its label and its number, the first and then the largest number first.
+    """
+    figures = {figure.id: figure for figure in section.figures}
+    return [_listed(section, finding, figures.get(finding.figure), page, folder) for finding in section.findings]
+
+
+def _listed(section: Section, finding, figure, page: str, folder: str) -> dict:
+    measured = section.measured.get(finding.key)
+    shown = figure and {
+        "id": figure.id, "file": f"{folder}/{figure.file}", "width": figure.width, "height": figure.height,
+        "alt": figure.alt, "pixelated": figure.pixelated,
+    }  # fmt: skip
+    return {
+        "section": section.id,
+        "title": section.title,
+        "page": page,
+        "key": finding.key,
+        "says": finding.says,
+        "strength": finding.strength,
+        "interval": finding.interval,
+        "control": finding.control,
+        "basis": finding.basis,
+        "caution": finding.caution,
+        "effect": measured.effect if measured else None,
+        "figure": shown,
+        "tiles": tiles(finding.labels, measured.values) if figure and measured else [],
+    }
+
+
+def tiles(labels: tuple[str, ...], values: tuple[float, ...]) -> list[dict]:
+    order = sorted(range(1, len(labels)), key=lambda i: -values[i])
+    return [{"place": i, "label": labels[i], "value": values[i]} for i in (0, *order)] if labels else []
+
+
+def strongest(entries: list[Entry]) -> list[dict]:
+    """The findings of a model's sections, the strongest first, one of each section before a second of any."""
+    found = [(rank, finding) for entry in entries for rank, finding in enumerate(entry.findings)]
+    return [finding for rank, finding in sorted(found, key=lambda pair: (pair[0] > 0, _place(pair[1])))]
+
+
+def _place(finding: dict) -> tuple:
+    return not finding["caution"], STRENGTHS.index(finding["strength"]), -abs(finding["effect"] or 0)
+
+
+def differences(a: Stamp, b: Stamp) -> list[dict]:
+    """What two models (stamps) differ in, the largest difference first: the largest one of each section.
+
+    Each: section, title, key, ``said`` of both in words, ``gap`` with its interval ``low`` … ``high``, and ``sure``,
+    whether that interval excludes zero.
+    """
+    of = [{entry.id: entry for entry in model.sections if entry.measured} for model in (a, b)]
+    largest = []
+    for id in of[0].keys() & of[1].keys():
+        one, other = (side[id].measured for side in of)
+        rows = []
+        for key in one.keys() & other.keys():
+            gap, low, high = difference(Measured(**one[key]), Measured(**other[key]))
+            said = [one[key]["short"], other[key]["short"]]
+            row = {"key": key, "said": said, "gap": gap, "low": low, "high": high, "sure": low > 0 or high < 0}
+            rows.append({"section": id, "title": of[0][id].title, "pages": [side[id].page for side in of]} | row)
+        largest += sorted(rows, key=_apart)[:1]
+    return sorted(largest, key=_apart)
+
+
+def _apart(row: dict) -> tuple:
+    return not row["sure"], -abs(row["gap"]), row["section"], row["key"]
+
+
+def lead(models: list[Stamp]) -> dict | None:
+    """What the front page begins with: of several models the finding in which they differ most, else the strongest.
+
+    The finding, with ``model`` (its title), ``others``: (title, the same number in words), and in ``tiles`` the numbers
+    of all models. None where nothing is found.
+    """
+    candidates = [
+        (_lead_place(finding, model, models), i, finding)
+        for i, model in enumerate(models)
+        for finding in strongest(model.sections)
+        if finding["strength"] == FOUND
+    ]
+    if not candidates:
+        return None
+    _, i, finding = min(candidates, key=lambda candidate: candidate[:2])
+    others = [(m, _measured(m, finding)) for m in models if m is not models[i]]
+    answered = [(m, found) for m, found in others if found]
+    values = [(models[i], [t["value"] for t in finding["tiles"]])]
+    values += [(m, [found["values"][t["place"]] for t in finding["tiles"]]) for m, found in answered if found["values"]]
+    return finding | {
+        "model": models[i].title,
+        "others": [{"title": m.title, "said": found["short"]} for m, found in answered],
+        "tiles": [
+            tile | {"models": [{"title": m.title, "value": of[n]} for m, of in values]}
+            for n, tile in enumerate(finding["tiles"])
+        ],
+    }
+
+
+def _lead_place(finding: dict, model: Stamp, models: list[Stamp]) -> tuple:
+    """The place of a finding among those that may lead: by how far the model is from the others, then by itself."""
+    own = _measured(model, finding)
+    others = [found for m in models if m is not model and (found := _measured(m, finding))]
+    apart = max((abs(own["effect"] - found["effect"]) for found in others), default=0.0) if own else 0.0
+    return not finding["caution"], -apart, *_place(finding)
+
+
+def _measured(model: Stamp, finding: dict) -> dict | None:
+    of_section = [entry.measured for entry in model.sections if entry.id == finding["section"]]
+    return of_section[0].get(finding["key"]) if of_section else None

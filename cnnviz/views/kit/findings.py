@@ -1,0 +1,115 @@
+"""What a section found: sentences about this network, each with its number, its interval and its control.
+
+A view returns ``findings`` and, for other models to be compared with, ``measured``. A finding without an interval or a
+control is refused: a number alone says nothing about what was learned.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
+Z = 1.959964  # the normal distribution has 95 % of its mass within so many standard deviations
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number that every model of the report can have.
+
+    short: the number in words without a subject, "100 % and 14 %". effect: its distance from its control as a share of
+    the largest distance possible, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for each
+    tile of the figure that proves it, or nothing.
+    """
+
+    short: str
+    effect: float
+    low: float
+    high: float
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence that is true of this network.
+
+    key: what was measured, in the same words for every model: "wolf on snow". says: the sentence. strength: one of
+    STRENGTHS. interval: the 95 % interval in words, with its unit. control: what the number is compared with, and the
+    control's own number, in words. basis: what it rests on: "20 wolves, 8 backgrounds". figure: id of the figure that
+    proves it. labels: a word for each tile of that figure, which is then a row of tiles of equal width, and the numbers
+    of ``measured[key].values`` stand under them. caution: whether it is a reason not to trust the network's answers.
+    Raises ValueError for a finding with neither an interval nor a control.
+    """
+
+    key: str
+    says: str
+    strength: str
+    interval: str = ""
+    control: str = ""
+    basis: str = ""
+    figure: str = ""
+    labels: tuple[str, ...] = ()
+    caution: bool = False
+
+    def __post_init__(self):
+        if self.strength not in STRENGTHS:
+            raise ValueError(f"strength is one of {', '.join(STRENGTHS)}, not {self.strength!r}")
+        if not self.says or not (self.interval or self.control or self.strength == NOT):
+            raise ValueError(f"the finding {self.key!r} has neither an interval nor a control")
+
+
+def strength(low: float, high: float, margin: float = 0) -> str:
+    """How sure a difference from a control is, by its 95 % interval: FOUND where all of it lies beyond ``margin``, WEAK
+    where it only excludes zero, else NOT. The difference is above the control where it is found."""
+    if low > margin and low > 0:
+        return FOUND
+    return WEAK if low > 0 else NOT
+
+
+def share_interval(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927): it stays within 0 … 1 and holds for few pictures too. (0, 1) of none."""
+    if not count:
+        return 0.0, 1.0
+    share, spread = hits / count, Z * Z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def mean_interval(values) -> tuple[float, float, float]:
+    """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). One number's interval is infinite."""
+    from scipy.special import stdtrit  # most views need no scipy
+
+    values = np.asarray(values, float)
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return mean, -math.inf, math.inf
+    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def difference(a: Measured, b: Measured) -> tuple[float, float, float]:
+    """Effect of ``a`` less that of ``b`` with its 95 % interval, from the two intervals (Newcombe 1998, method 10).
+
+    The two are taken for independent. On the same pictures that is cautious: the interval is then too wide.
+    """
+    gap = a.effect - b.effect
+    return (
+        gap,
+        gap - math.hypot(a.effect - a.low, b.high - b.effect),
+        gap + math.hypot(a.high - a.effect, b.effect - b.low),
+    )
+
+
+def percent(share: float) -> str:
+    """A share as whole per cents; decimals where 0 or 100 would be untrue: 99.6 %, 0.2 %. No line breaks in it."""
+    for decimals in range(4):
+        text = f"{100 * share:.{decimals}f}"
+        if float(text) not in (0, 100) or share in (0, 1):
+            return f"{text}\u00a0%"
+    return f"{100 * share:.2g}\u00a0%"
+
+
+def between(low: float, high: float) -> str:
+    """An interval of shares: "83 to 100 %"."""
+    return f"{percent(low).removesuffix(' %')} to {percent(high)}"

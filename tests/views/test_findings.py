@@ -1,0 +1,95 @@
+"""What counts as found, and the intervals behind it, beside scipy's."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm, ttest_1samp
+
+from cnnviz.site import findings as site
+from cnnviz.site.stamp import Entry, Stamp
+from cnnviz.views.kit import findings
+from cnnviz.views.kit.findings import FOUND, NOT, WEAK, Finding, Measured
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 7), (20, 20), (3, 11), (870, 960)])
+def test_the_interval_of_a_share_is_wilsons(hits, count):
+    expected = binomtest(hits, count).proportion_ci(0.95, "wilson")
+    assert findings.share_interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 12, 400])
+def test_the_interval_of_a_mean_is_students(n):
+    values = np.random.default_rng(n).normal(size=n)
+    ends = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert findings.mean_interval(values) == pytest.approx((values.mean(), ends.low, ends.high))
+
+
+def test_nothing_can_be_said_of_no_picture_or_of_one():
+    assert findings.share_interval(0, 0) == (0, 1)
+    assert findings.mean_interval([3]) == (3, -np.inf, np.inf)
+
+
+def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says():
+    rng, z = np.random.default_rng(0), norm.ppf(0.975)
+    held = 0
+    for a, b in zip(rng.normal(0.5, 0.1, 2000), rng.normal(0.2, 0.05, 2000), strict=True):
+        one, other = (Measured("", v, v - z * s, v + z * s) for v, s in ((a, 0.1), (b, 0.05)))
+        _, low, high = findings.difference(one, other)
+        held += low <= 0.3 <= high
+    assert held / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_how_sure_a_finding_is():
+    assert [findings.strength(*ends, margin=0.1) for ends in ((0.2, 0.4), (0.05, 0.4), (-0.1, 0.4))] == [
+        FOUND,
+        WEAK,
+        NOT,
+    ]
+    assert findings.strength(-0.4, -0.2) == NOT
+
+
+def test_a_finding_needs_an_interval_or_a_control():
+    with pytest.raises(ValueError, match="neither an interval nor a control"):
+        Finding("a", "It is so.", FOUND)
+    with pytest.raises(ValueError, match="strength"):
+        Finding("a", "It is so.", "certain", control="the pixels: 3 %")
+
+
+@pytest.mark.parametrize(("share", "text"), [(1, "100"), (0, "0"), (0.143, "14"), (0.9984, "99.8"), (0.002, "0.2")])
+def test_a_share_is_not_rounded_to_all_or_nothing(share, text):
+    assert findings.percent(share) == f"{text}\u00a0%"
+
+
+def model(title: str, **sections) -> Stamp:
+    """A stamp. sections: id → {key: (effect, strength, caution)}."""
+    entries = []
+    for id, found in sections.items():
+        measured = {key: vars(Measured(f"{e:.0%}", e, e - 0.05, e + 0.05)) for key, (e, *_) in found.items()}
+        listed = [
+            {"section": id, "key": key, "says": f"{id} {key}", "strength": s, "caution": c, "effect": e, "tiles": []}
+            for key, (e, s, c) in found.items()
+        ]
+        entries.append(Entry(id, id, id, "ok", measured=measured, findings=listed))
+    return Stamp(title, title, sections=entries)
+
+
+def test_cautions_lead_then_what_is_found_then_the_larger_effect():
+    one = model("a", x={"k": (0.9, FOUND, False)}, y={"k": (0.2, NOT, True), "l": (0.1, FOUND, True)})
+    one.sections.append(model("", z={"k": (0.95, WEAK, False)}).sections[0])
+    assert [f["says"] for f in site.strongest(one.sections)] == ["y k", "x k", "z k", "y l"]
+
+
+def test_the_front_page_leads_with_what_the_models_differ_in():
+    biased = model("a", bias={"wolf": (0.9, FOUND, True)}, fooled={"all": (1.0, FOUND, True)})
+    twin = model("b", bias={"wolf": (0.2, NOT, True)}, fooled={"all": (0.99, FOUND, True)})
+    lead = site.lead([twin, biased])
+    assert (lead["model"], lead["says"], lead["others"]) == ("a", "bias wolf", [{"title": "b", "said": "20%"}])
+    assert site.lead([twin])["says"] == "fooled all"
+    assert site.lead([model("c", bias={"wolf": (0.1, NOT, True)})]) is None
+
+
+def test_two_models_are_told_apart_by_their_largest_sure_differences():
+    one = model("a", x={"k": (0.9, FOUND, False), "l": (0.3, FOUND, False)}, y={"m": (0.5, FOUND, False)})
+    other = model("b", x={"k": (0.2, NOT, False), "l": (0.3, FOUND, False)}, y={"m": (0.48, FOUND, False)})
+    rows = site.differences(one, other)
+    assert [(row["key"], row["sure"]) for row in rows] == [("k", True), ("m", False)]
+    assert rows[0]["gap"] == pytest.approx(0.7) and rows[0]["low"] < 0.7 < rows[0]["high"]
