@@ -6,7 +6,7 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import findings, intervals, panels, section
-from cnnviz.views.kit.findings import Finding, Measured, percent
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
@@ -175,48 +175,46 @@ def measured(result: Result) -> dict[str, Measured]:
 
 
 def found(result: Result) -> list[tuple[Finding, dict]]:
-    """What was found, each with the row of ``asked`` that it is about."""
-    numbers, margin = result.numbers, result.parameters["margin"]
+    """The findings, each with the row of ``asked`` that it is about."""
     leaning = [row for row in largest(result) if row["verdict"] == LEANS][:FINDINGS]
-    if not leaning:
-        row = largest(result)[0]
-        says = f"No class is shown to lean on a background: {len(numbers['asked'])} pairs were tested."
-        return [
-            (
-                Finding(
-                    key(row), says, findings.NOT,
-                    control=f"a rise of the probability by more than {margin:g}; the largest change is {said(row)}",
-                    basis=f"{len(result.arrays['object'])} objects",
-                    figure=strip_id(result, row), labels=labels(numbers, row), caution=True,
-                ),
-                row,
-            )
-        ]  # fmt: skip
-    return [(leans(result, row), row) for row in leaning]
+    rows = [(row, leans(result, row)) for row in leaning] or [(row := largest(result)[0], none_leans(result, row))]
+    return [
+        (Finding(key(row), figure=strip_id(result, row), labels=labels(result, row), caution=True, **said), row)
+        for row, said in rows
+    ]
 
 
-def leans(result: Result, row: dict) -> Finding:
-    numbers, name = result.numbers, short(row["class"])
+def none_leans(result: Result, row: dict) -> dict:
+    return {
+        "says": f"No class is shown to lean on a background: {len(result.numbers['asked'])} pairs were tested.",
+        "strength": findings.NOT,
+        "control": f"a rise of the probability by more than {result.parameters['margin']:g}; the largest change is "
+        f"{said(row)}",
+        "basis": f"{len(result.arrays['object'])} objects",
+    }
+
+
+def leans(result: Result, row: dict) -> dict:
+    name, place = short(row["class"]), row["background"]
     here, elsewhere = accuracies(result, row)
-    others = others_than(numbers, row["background"])
-    if here[0] - elsewhere[0] >= PLAIN:
-        says = (
-            f"Recognises {percent(here[0])} of {name} pictures on {row['background']}, and {percent(elsewhere[0])} of "
-            "them elsewhere."
-        )
-        interval = f"{findings.between(*here[1:])} and {findings.between(*elsewhere[1:])}"
-    else:
-        says = f"{row['background'].capitalize()} alone raises the probability of {name} by {row['mean']:.2f}."
+    says = (
+        f"Recognises {percent(here[0])} of {name} pictures on {place}, and {percent(elsewhere[0])} of them elsewhere."
+    )
+    interval = f"{between(*here[1:])} and {between(*elsewhere[1:])}"
+    if here[0] - elsewhere[0] < PLAIN:
+        says = f"{place.capitalize()} alone raises the probability of {name} by {row['mean']:.2f}."
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
-    return Finding(
-        key(row), says, findings.FOUND, interval=interval,
-        control=f"the same objects on {len(others)} other backgrounds",
-        basis=f"{row['n']} {name} objects",
-        figure=strip_id(result, row), labels=labels(numbers, row), caution=True,
-    )  # fmt: skip
+    return {
+        "says": says,
+        "strength": findings.FOUND,
+        "interval": interval,
+        "control": f"the same objects on {len(labels(result, row)) - 1} other backgrounds",
+        "basis": f"{row['n']} {name} objects",
+    }
 
 
-def labels(numbers: dict, row: dict) -> tuple[str, ...]:
+def labels(result: Result, row: dict) -> tuple[str, ...]:
+    numbers = result.numbers
     return (row["background"], *(numbers["backgrounds"][b] for b in others_than(numbers, row["background"])))
 
 
@@ -233,7 +231,7 @@ def strip(result: Result, context: Context, row: dict) -> Figure:
     tiles = context.rgb(arrays["example"][c][shown])
     picture = context.image_set.pictures[arrays["object"][int(np.flatnonzero(arrays["class"] == c)[0])]]
     rates = grid(result, "accuracy")[c][shown]
-    each = ", ".join(f"{name} {percent(rate)}" for name, rate in zip(labels(numbers, row), rates, strict=True))
+    each = ", ".join(f"{name} {percent(rate)}" for name, rate in zip(labels(result, row), rates, strict=True))
     return context.picture(
         strip_id(result, row), np.concatenate(list(tiles), axis=1),
         alt=f"One {short(row['class'])} on {len(shown)} backgrounds. Recognised: {each}.",
@@ -266,12 +264,8 @@ def outside(result: Result) -> Table | None:
     )
 
 
-def view(result: Result, context: Context) -> dict:
+def tables_of(result: Result) -> list[Table | None]:
     numbers = result.numbers
-    believed = found(result) if numbers["asked"] else []
-    figures = [strip(result, context, row) for _, row in believed]
-    figures += [heat(result, context, "probability", "Mean p(class)"), effects(result, context)]
-    figures += [heat(result, context, "accuracy", "Accuracy"), *examples(result, context)]
     asked = tuple(
         (row["class"], row["background"], row["n"], signed(row), f"{row['corrected']:.2g}", row["verdict"])
         for row in largest(result)
@@ -286,7 +280,7 @@ def view(result: Result, context: Context) -> dict:
         )
         for cell in numbers["cells"]
     )
-    tables = [
+    return [
         Table(
             "asked",
             f"Does p(class) rise by more than {result.parameters['margin']:g} on this background, above the median of "
@@ -302,6 +296,14 @@ def view(result: Result, context: Context) -> dict:
         ),
         outside(result),
     ]
+
+
+def view(result: Result, context: Context) -> dict:
+    numbers = result.numbers
+    believed = found(result) if numbers["asked"] else []
+    figures = [strip(result, context, row) for _, row in believed]
+    figures += [heat(result, context, "probability", "Mean p(class)"), effects(result, context)]
+    figures += [heat(result, context, "accuracy", "Accuracy"), *examples(result, context)]
     leaning = {row["class"] for row in numbers["asked"] if row["verdict"] == LEANS}
     metrics = [Metric("classes_leaning_on_background", len(leaning)), Metric("classes_asked", len(numbers["classes"]))]
     if numbers["asked"]:
@@ -312,7 +314,7 @@ def view(result: Result, context: Context) -> dict:
         "findings": tuple(finding for finding, _ in believed),
         "measured": measured(result),
         "figures": tuple(figures),
-        "tables": tuple(table for table in tables if table is not None),
+        "tables": tuple(table for table in tables_of(result) if table is not None),
         "metrics": tuple(metrics),
     }
 
