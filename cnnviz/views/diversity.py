@@ -5,71 +5,74 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Subject, Table
+from cnnviz.views.kit import section
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import fitted, labelled, montage
 
 SIDE, GAP = 168, 6
 
 
 def view(result: Result, context: Context) -> dict:
-    arrays, name = result.arrays, result.numbers["layer"]
-    pictures, plain = (context.rgb(arrays[key]) for key in ("pictures", "plain"))
-    n, m = pictures.shape[:2]
-    off = ~np.eye(m, dtype=bool)
-    alike, plain_alike = (
-        arrays[key][:, off].mean(1) if m > 1 else np.ones(n) for key in ("likeness", "plain_likeness")
-    )
-    figures, rows = [], []
-    for i, unit in enumerate(arrays["unit"].tolist()):
-        value, plain_value, best = arrays["value"][i], arrays["plain_value"][i], float(arrays["best"][i])
-        rows_of = {"unlike each other": pictures[i], "without that wish": plain[i]}
-        lines = {label: montage(np.stack([fitted(p, SIDE) for p in row]), m, GAP) for label, row in rows_of.items()}
-        stacked = np.vstack([labelled([line], [label]) for label, line in lines.items()])
-        figures.append(
-            context.picture(
-                f"{slug(name)}-unit-{unit:04d}",
-                stacked,
-                alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}; those of the upper row differ more.",
-                caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and are to be unlike each other "
-                f"(similarity {alike[i]:.2f}). Below: from the same noise without that wish ({plain_alike[i]:.2f}). "
-                f"They excite the unit to {', '.join(colour.number(v) for v in value)} and "
-                f"{', '.join(colour.number(v) for v in plain_value)}; the best real picture to {colour.number(best)}.",
-                mapping="the pictures themselves: levels 0 … 255 are what was optimised",
-                data=f"pictures[{i}], plain[{i}], likeness[{i}]",
-                subjects=(Subject("unit", str(unit), name), Subject("layer", name)),
-                group=name,
-                lossless=False,
-                from_dataset=False,
-            )
-        )
-        rows.append(
-            (unit, round(float(alike[i]), 3), round(float(plain_alike[i]), 3), round(float(value.min()), 3),
-             round(float(plain_value.min()), 3), round(best, 3))
-        )  # fmt: skip
-    share = float(np.mean(arrays["value"] / np.maximum(arrays["plain_value"].mean(1, keepdims=True), 1e-12)))
+    value, plain = result.arrays["value"], result.arrays["plain_value"]
+    share = float(np.mean(value / np.maximum(plain.mean(1, keepdims=True), 1e-12)))
+    above = float((value > result.arrays["best"][:, None]).mean())
     return {
-        "figures": tuple(figures),
-        "tables": (
-            Table(
-                "units",
-                "Similarity: mean cosine between the Gram matrices of a unit's pictures, 1 for the same textures.",
-                ("unit", "similarity", "without the term", "weakest picture", "without the term", "best real picture"),
-                tuple(rows),
-            ),
-        ),
+        "figures": tuple(_pair(result, context, i) for i in range(len(value))),
+        "tables": (_units(result),),
         "metrics": (
-            Metric("similarity", float(alike.mean()), "", "lower"),
-            Metric("similarity_without_the_term", float(plain_alike.mean())),
+            Metric("similarity", float(_alike(result, "likeness").mean()), "", "lower"),
+            Metric("similarity_without_the_term", float(_alike(result, "plain_likeness").mean())),
             Metric("activation_kept", share, "share", "higher"),
-            Metric(
-                "pictures_above_the_best_real_one",
-                float((arrays["value"] > arrays["best"][:, None]).mean()),
-                "share",
-                "higher",
-            ),
+            Metric("pictures_above_the_best_real_one", above, "share", "higher"),
         ),
     }
+
+
+def _alike(result: Result, key: str) -> np.ndarray:
+    """How alike the pictures of each unit are: the mean over all pairs of two."""
+    likeness = result.arrays[key]
+    n, m = likeness.shape[:2]
+    return likeness[:, ~np.eye(m, dtype=bool)].mean(1) if m > 1 else np.ones(n)
+
+
+def _pair(result: Result, context: Context, i: int) -> Figure:
+    """A unit's pictures that are to be unlike each other, above those that need not be."""
+    arrays, name, unit = result.arrays, result.numbers["layer"], int(result.arrays["unit"][i])
+    lines = {"unlike each other": arrays["pictures"][i], "without that wish": arrays["plain"][i]}
+    m = len(arrays["pictures"][i])
+    rows = [montage(np.stack([fitted(p, SIDE) for p in context.rgb(line)]), m, GAP) for line in lines.values()]
+    alike, plain_alike = (_alike(result, key)[i] for key in ("likeness", "plain_likeness"))
+    values, plain = (", ".join(map(number, arrays[key][i])) for key in ("value", "plain_value"))
+    return context.picture(
+        f"{slug(name)}-unit-{unit:04d}",
+        np.vstack([labelled([row], [label]) for row, label in zip(rows, lines, strict=True)]),
+        alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}; those of the upper row differ more.",
+        caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and are to be unlike each other "
+        f"(similarity {alike:.2f}). Below: from the same noise without that wish ({plain_alike:.2f}). "
+        f"They excite the unit to {values} and {plain}; the best real picture to {number(arrays['best'][i])}.",
+        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        data=f"pictures[{i}], plain[{i}], likeness[{i}]",
+        subjects=(Subject("unit", str(unit), name), Subject("layer", name)),
+        group=name,
+        lossless=False,
+        from_dataset=False,
+    )
+
+
+def _units(result: Result) -> Table:
+    arrays, units = result.arrays, result.arrays["unit"].tolist()
+    columns = (
+        *(_alike(result, key) for key in ("likeness", "plain_likeness")),
+        *(arrays[key].min(1) for key in ("value", "plain_value")),
+        arrays["best"],
+    )
+    return Table(
+        "units",
+        "Similarity: mean cosine between the Gram matrices of a unit's pictures, 1 for the same textures.",
+        ("unit", "similarity", "without the term", "weakest picture", "without the term", "best real picture"),
+        tuple((unit, *(round(float(v), 3) for v in row)) for unit, *row in zip(units, *columns, strict=True)),
+    )
 
 
 if __name__ == "__main__":

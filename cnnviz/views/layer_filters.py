@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -32,104 +33,144 @@ def tiles(weights: np.ndarray, ends: tuple[float, float] | None = None) -> np.nd
     return np.repeat(levels.reshape(-1, *weights.shape[2:])[..., None], 3, axis=3)
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """How a layer's tiles are laid out. columns: tiles in a row. rows, across: labels of rows and of columns.
+
+    down, along: what these labels are. words: what the sheet shows.
+    """
+
+    columns: int
+    rows: list[str]
+    across: list[str]
+    down: str
+    along: str
+    words: str
+
+
 def view(result: Result, context: Context) -> dict:
-    figures, rows = [], []
-    order = result.parameters["order"]
+    layers = result.numbers["layers"]
+    return {
+        "figures": tuple(f(result, context, layer) for layer in layers for f in (_per_unit, _shared_range)),
+        "tables": (_layers(result),),
+    }
+
+
+def _layers(result: Result) -> Table:
+    rows = []
     for layer in result.numbers["layers"]:
-        name, (units, inputs, h, w), groups = layer["name"], layer["shape"], layer["groups"]
-        shown = result.arrays[f"{name}/weights"]
-        rows.append(
-            (name, units, inputs, f"{h} × {w}", groups, *layer["range"], f"{shown.shape[0]} × {shown.shape[1]}")
-        )
-        figures += _sheets(
-            context, layer, shown, result.arrays[f"{name}/units"], result.arrays[f"{name}/inputs"], order
-        )
+        name, (units, inputs, h, w) = layer["name"], layer["shape"]
+        count, shown = result.arrays[f"{name}/weights"].shape[:2]
+        rows.append((name, units, inputs, f"{h} × {w}", layer["groups"], *layer["range"], f"{count} × {shown}"))
     caption = "The layers above: their units, the input channels that each unit sees, and how much of them is drawn."
     columns = ("layer", "units", "inputs of a unit", "kernel", "groups", "smallest", "largest weight", "drawn")
-    return {"figures": tuple(figures), "tables": (Table("layers", caption, columns, tuple(rows)),)}
+    return Table("layers", caption, columns, tuple(rows))
 
 
-def _sheets(
-    context: Context, layer: dict, weights: np.ndarray, units: np.ndarray, inputs: np.ndarray, order: str
-) -> tuple[Figure, Figure]:
-    """A layer's two figures: one range for the whole layer, and one a unit."""
+def _single(result: Result, layer: dict) -> Sheet:
+    """Units of one input channel each, in reading order."""
+    name, (all_units, _, h, w), order = layer["name"], layer["shape"], result.parameters["order"]
+    units = result.arrays[f"{name}/units"]
+    count = len(units)
+    columns = min(count, ACROSS)
+    rows = [f"{units[i]}" if order == "index" else f"{i + 1}." for i in range(0, count, columns)]
+    # one row is labelled by its units, more by where each begins
+    labels = (rows, [f"+{i}" for i in range(columns)]) if len(rows) > 1 else ([""], [str(u) for u in units])
+    words = (
+        f"{_of(count, all_units)} units of {name}, in reading order{_sorted(result) if order == 'norm' else ''}. It is "
+        f"a depthwise convolution: each unit has one filter of {h} × {w}, on one input channel."
+    )
+    return Sheet(columns, *labels, "unit" if order == "index" or len(rows) == 1 else "rank", "", words)
+
+
+def _several(result: Result, layer: dict) -> Sheet:
+    """A row a unit, a column one of its inputs."""
     name, (all_units, all_inputs, h, w), groups = layer["name"], layer["shape"], layer["groups"]
+    units, inputs = (result.arrays[f"{name}/{what}"] for what in ("units", "inputs"))
+    tile = (
+        f"a tile is the {h} × {w} weights of one unit on one input channel"
+        if h * w > 1
+        else "a square is the one weight of one unit on one input channel: the layer mixes channels and looks at no "
+        "neighbours"
+    )
+    grouped = (
+        f". The layer has {groups} groups of {all_units // groups} units; a column is a place within the "
+        "unit's own group, not one channel for all rows"
+        if groups > 1
+        else ""
+    )
+    words = (
+        f"{_of(len(units), all_units)} units of {name} (rows) and {_of(len(inputs), all_inputs).lower()} of each "
+        f"unit's inputs (columns){_sorted(result)}; {tile}{grouped}."
+    )
+    return Sheet(len(inputs), [str(u) for u in units], [str(i) for i in inputs], "unit", "input", words)
+
+
+def _sorted(result: Result) -> str:
+    return ", those of the largest norm first" if result.parameters["order"] == "norm" else " in their order"
+
+
+def _figure(
+    result: Result, context: Context, layer: dict, ends: tuple | None, *, id: str, alt: str, words: str, mapping: str
+) -> Figure:
+    name, (all_units, all_inputs, h, w) = layer["name"], layer["shape"]
+    weights = result.arrays[f"{name}/weights"]
+    sheet = (_single if all_inputs == 1 else _several)(result, layer)
+    rows = -(-weights.shape[0] * weights.shape[1] // sheet.columns)
+    return context.drawing(
+        f"{name.replace('/', '_')}-{id}",
+        _drawn(tiles(weights, ends), sheet),
+        alt=f"{name}: {rows} rows of {sheet.columns} grey tiles, {h} by {w} weights each, {alt}.",
+        caption=f"{sheet.words} {words}",
+        mapping=f"{mapping}; enlarged by repeating pixels",
+        data=f"{name}/weights",
+        subjects=(Subject("layer", name),),
+        group=f"{name}: {all_units} × {all_inputs} × {h} × {w}",
+        from_dataset=False,
+    )
+
+
+def _per_unit(result: Result, context: Context, layer: dict) -> Figure:
+    """Each unit with a range of its own."""
+    each, single = ("filter", True) if layer["shape"][1] == 1 else ("unit", False)
+    return _figure(
+        result,
+        context,
+        layer,
+        None,
+        id="per-unit",
+        alt=f"each {each} at full contrast",
+        words=f"Every {each} has its own range, so that weak ones are as visible as strong ones"
+        + ("." if single else "; along a row tiles can be compared."),
+        mapping=f"each {each} symmetric about 0 to its own largest magnitude; mid-grey is 0",
+    )
+
+
+def _shared_range(result: Result, context: Context, layer: dict) -> Figure:
+    """One range for the whole layer."""
     low, high = layer["range"]
-    count, shown, single = *weights.shape[:2], all_inputs == 1
-    sorted_by = ", those of the largest norm first" if order == "norm" else " in their order"
-    if single:
-        columns = min(count, ACROSS)
-        rows = [f"{units[i]}" if order == "index" else f"{i + 1}." for i in range(0, count, columns)]
-        # one row is labelled by its units, more by where each begins
-        labels = (rows, [f"+{i}" for i in range(columns)]) if len(rows) > 1 else ([""], [str(u) for u in units])
-        axes = ("unit" if order == "index" or len(rows) == 1 else "rank", "")
-        what = (
-            f"{_of(count, all_units)} units of {name}, in reading order{sorted_by if order == 'norm' else ''}. It is a "
-            f"depthwise convolution: each unit has one filter of {h} × {w}, on one input channel."
-        )
-    else:
-        columns = shown
-        labels = [str(u) for u in units], [str(i) for i in inputs]
-        axes = ("unit", "input")
-        what = (
-            f"{_of(count, all_units)} units of {name} (rows) and {_of(shown, all_inputs).lower()} of each unit's "
-            f"inputs (columns){sorted_by}; a tile is the {h} × {w} weights of one unit on one input channel"
-        )
-        if h * w == 1:
-            what = what.replace("a tile is the 1 × 1 weights", "a square is the one weight")
-            what += ": the layer mixes channels and looks at no neighbours"
-        if groups > 1:
-            what += (
-                f". The layer has {groups} groups of {all_units // groups} units; a column is a place within the "
-                "unit's own group, not one channel for all rows"
-            )
-        what += "."
-    per_unit = "filter" if single else "unit"
-    common = {
-        "subjects": (Subject("layer", name),),
-        "data": f"{name}/weights",
-        "group": f"{name}: {all_units} × {all_inputs} × {h} × {w}",
-        "from_dataset": False,
-    }
-    shape = f"{-(-count * shown // columns)} rows of {columns} grey tiles, {h} by {w} weights each"
-    file, made = f"{name.replace('/', '_')}", []
-    for id, ends, alt, words, mapping in (
-        (
-            "per-unit",
-            None,
-            f"each {per_unit} at full contrast",
-            f"Every {per_unit} has its own range, so that weak ones are as visible as strong ones"
-            + ("." if single else "; along a row tiles can be compared."),
-            f"each {per_unit} symmetric about 0 to its own largest magnitude; mid-grey is 0",
-        ),
-        (
-            "shared-range",
-            (low, high),
-            "with one range: strong weights stand out, weak ones are alike",
-            "One range for the whole layer: what is nearly as grey as 0 has small weights.",
-            colour.Mapping(low, high, colour.GREY, "smallest to largest weight of the layer").words
-            + f"; 0 is grey level {colour.fixed(low, high).grey(np.zeros(1))[0]} of 255",
-        ),
-    ):
-        made.append(
-            context.drawing(
-                f"{file}-{id}", _drawn(tiles(weights, ends), columns, *labels, *axes),
-                alt=f"{name}: {shape}, {alt}.", caption=f"{what} {words}",
-                mapping=f"{mapping}; enlarged by repeating pixels", **common,
-            )
-        )  # fmt: skip
-    return tuple(made)
+    return _figure(
+        result,
+        context,
+        layer,
+        (low, high),
+        id="shared-range",
+        alt="with one range: strong weights stand out, weak ones are alike",
+        words="One range for the whole layer: what is nearly as grey as 0 has small weights.",
+        mapping=colour.Mapping(low, high, colour.GREY, "smallest to largest weight of the layer").words
+        + f"; 0 is grey level {colour.fixed(low, high).grey(np.zeros(1))[0]} of 255",
+    )
 
 
 def _of(count: int, all: int) -> str:
     return f"All {all}" if count == all else f"{count} of the {all}"
 
 
-def _drawn(pictures: np.ndarray, columns: int, rows: list[str], across: list[str], down: str, along: str) -> Drawing:
+def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
     """The tiles enlarged, with a label before every row and above every column."""
     _, h, w, _ = pictures.shape
     gap = GAP if h * w > 1 else 0
-    sheet = montage(pictures, columns, gap)
+    sheet = montage(pictures, layout.columns, gap)
     scale = max(1, min(LARGEST, SIDE // max(sheet.shape[:2])))
     width, height = LEFT + sheet.shape[1] * scale + EDGE, TOP + sheet.shape[0] * scale + EDGE
     stream = io.BytesIO()
@@ -140,13 +181,15 @@ def _drawn(pictures: np.ndarray, columns: int, rows: list[str], across: list[str
         f'<image x="{LEFT}" y="{TOP}" width="{sheet.shape[1] * scale}" height="{sheet.shape[0] * scale}" '
         f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
     ]
-    for i in range(0, len(rows), _every(scale * (h + gap))):
+    for i in range(0, len(layout.rows), _every(scale * (h + gap))):
         y = TOP + (i * (h + gap) + h / 2) * scale + FONT / 3
-        parts.append(f'<text x="{LEFT - 6}" y="{y:.1f}" text-anchor="end">{rows[i]}</text>')
-    for i in range(0, len(across), _every(scale * (w + gap))):
+        parts.append(f'<text x="{LEFT - 6}" y="{y:.1f}" text-anchor="end">{layout.rows[i]}</text>')
+    for i in range(0, len(layout.across), _every(scale * (w + gap))):
         x = LEFT + (i * (w + gap) + w / 2) * scale + FONT / 3
-        parts.append(f'<text transform="translate({x:.1f} {TOP - 6}) rotate(-90)">{across[i]}</text>')
-    parts.append(f'<text x="2" y="{TOP - 6}">{down}</text><text x="{LEFT}" y="{FONT}">{along}</text></svg>')
+        parts.append(f'<text transform="translate({x:.1f} {TOP - 6}) rotate(-90)">{layout.across[i]}</text>')
+    parts.append(
+        f'<text x="2" y="{TOP - 6}">{layout.down}</text><text x="{LEFT}" y="{FONT}">{layout.along}</text></svg>'
+    )
     return Drawing("".join(parts).encode(), width, height)
 
 

@@ -6,7 +6,7 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 SIDE = 128  # of a template, in CSS pixels
 
@@ -18,55 +18,70 @@ def tile(template: np.ndarray) -> np.ndarray:
 
 def view(result: Result, context: Context) -> dict:
     arrays, numbers = result.arrays, result.numbers
-    templates, tested = arrays["templates"], arrays["tested"]
-    names = [context.image_set.classes[c] for c in arrays["classes"]]
-    labels = np.array([context.image_set.pictures[i].label for i in tested])
-    fitted = np.array([context.image_set.pictures[i].label for i in arrays["fitted"]])
-    known = numbers["cnn"] is not None
-    figures, rows = [], []
-    for template, c, name in zip(templates, arrays["classes"], names, strict=True):
-        own = labels == c
-        linear = _share(arrays["linear_right"][own])
-        cnn = _share(arrays["cnn_right"][own & (arrays["cnn_right"] >= 0)])
-        rows.append((name, int((fitted == c).sum()), int(own.sum()), linear, *((cnn,) if known else ())))
-        figures.append(
-            context.picture(
-                f"class-{c}",
-                tile(template),
-                alt=f"Template of {name}: {_described(template)}.",
-                caption=f"{short(name)}: the template finds {linear}"
-                + (f", the network {cnn}." if known else "."),
-                mapping=f"symmetric about 0, mid-grey: ± {np.abs(template).max():.3g} a channel",
-                subjects=(Subject("class", name),),
-                data="templates",
-                scale=SIDE / template.shape[0],
-                pixelated=True,
-                from_dataset=False,
-            )
-        )  # fmt: skip
-    size = templates.shape[1]
+    metrics = [Metric("linear_accuracy", numbers["linear"], "share", "higher", _interval(arrays["linear_right"]))]
+    if numbers["cnn"] is not None:
+        right = arrays["cnn_right"][arrays["cnn_right"] >= 0]
+        metrics.append(Metric("network_accuracy", numbers["cnn"], "share", "higher", _interval(right)))
+    metrics.append(Metric("always_the_largest_class", numbers["chance"], "share"))
+    return {
+        "figures": tuple(_template(result, context, k) for k in range(len(arrays["classes"]))),
+        "tables": (_classes(result, context),),
+        "metrics": tuple(metrics),
+    }
+
+
+def _labels(result: Result, context: Context, of: str) -> np.ndarray:
+    """The labels of the pictures that were "tested" or "fitted" to."""
+    return np.array([context.image_set.pictures[i].label for i in result.arrays[of]])
+
+
+def _found(result: Result, context: Context, k: int) -> tuple[str, str]:
+    """Of the k-th class's pictures the shares that the linear classifier and the network recognise."""
+    own = _labels(result, context, "tested") == result.arrays["classes"][k]
+    linear, cnn = result.arrays["linear_right"], result.arrays["cnn_right"]
+    return _share(linear[own]), _share(cnn[own & (cnn >= 0)])
+
+
+def _template(result: Result, context: Context, k: int) -> Figure:
+    template, c = result.arrays["templates"][k], result.arrays["classes"][k]
+    name, (linear, cnn) = context.image_set.classes[c], _found(result, context, k)
+    return context.picture(
+        f"class-{c}",
+        tile(template),
+        alt=f"Template of {name}: {_described(template)}.",
+        caption=f"{short(name)}: the template finds {linear}"
+        + ("." if result.numbers["cnn"] is None else f", the network {cnn}."),
+        mapping=f"symmetric about 0, mid-grey: ± {np.abs(template).max():.3g} a channel",
+        data="templates",
+        subjects=(Subject("class", name),),
+        scale=SIDE / template.shape[0],
+        pixelated=True,
+        from_dataset=False,
+    )
+
+
+def _classes(result: Result, context: Context) -> Table:
+    arrays, numbers = result.arrays, result.numbers
+    known, size = numbers["cnn"] is not None, arrays["templates"].shape[1]
+    tested, fitted = (_labels(result, context, of) for of in ("tested", "fitted"))
     how = (
         f"the {len(tested)} query pictures, fitted to {len(fitted)} references"
         if numbers["held_out"]
         else f"{len(tested)} pictures, each by a classifier fitted to the four fifths without it"
     )
-    left_out = numbers["all_classes"] - len(names)
-    caption = (
+    left_out = numbers["all_classes"] - len(arrays["classes"])
+    rows = []
+    for k, c in enumerate(arrays["classes"]):
+        counts = (int((labels == c).sum()) for labels in (fitted, tested))
+        rows.append((context.image_set.classes[c], *counts, *_found(result, context, k)[: 1 + known]))
+    return Table(
+        "classes",
         f"Share of each class's pictures that are recognised, over {how}; at {size} × {size} pixels"
         + (f". {left_out} classes of the set are left out: too few pictures, or beyond the limit" if left_out else "")
-        + "."
+        + ".",
+        ("class", "fitted to", "tested on", "linear classifier", *(("network",) if known else ())),
+        tuple(rows),
     )
-    columns = ("class", "fitted to", "tested on", "linear classifier", *(("network",) if known else ()))
-    metrics = [Metric("linear_accuracy", numbers["linear"], "share", "higher", _interval(arrays["linear_right"]))]
-    if known:
-        right = arrays["cnn_right"][arrays["cnn_right"] >= 0]
-        metrics.append(Metric("network_accuracy", numbers["cnn"], "share", "higher", _interval(right)))
-    metrics.append(Metric("always_the_largest_class", numbers["chance"], "share"))
-    return {
-        "figures": tuple(figures),
-        "tables": (Table("classes", caption, columns, tuple(rows)),),
-        "metrics": tuple(metrics),
-    }
 
 
 def _share(right: np.ndarray) -> str:

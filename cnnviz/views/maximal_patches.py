@@ -16,7 +16,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
-from cnnviz.views.kit.section import About, Context, Metric, Subject, Table
+from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
@@ -28,57 +28,10 @@ LIKE = 6  # units with the same best pictures that a unit's page links to
 def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
     total = sum(layer["units"] for layer in layers)
-    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
-    sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
-    units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
-    order = context.show.get("order", "selective")
-    chosen = {}
-    for layer in layers:
-        kept = {what: result.arrays[f"{layer['name']}/{what}"] for what in ("value", "peak")}
-        chosen[layer["name"]] = choose(order, units, **kept)
-
-    figures, rows = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        small, large = _cut(result, context, chosen, Path(folder))
-        for layer in layers:
-            name = layer["name"]
-            figures += [
-                _unit_figure(result, context, layer, int(unit), large[name][i]) for i, unit in enumerate(chosen[name])
-            ]
-            figures += [
-                _sheet_figure(result, context, layer, range(first, min(first + a_sheet, layer["units"])), small[name])
-                for first in range(0, layer["units"], a_sheet)
-            ]
-            border, largest = result.arrays[f"{name}/border"], result.arrays[f"{name}/max"]
-            rows.append(
-                (
-                    name,
-                    layer["units"],
-                    "the whole picture" if layer["unprobed"] else f"{layer['field'][0]} × {layer['field'][1]}",
-                    f"{layer['inside'] / layer['neurons']:.0%}",
-                    f"{border.mean():.0%}",
-                    int((largest <= 0).sum()),
-                )
-            )
-        del small, large
-    dead = sum(row[-1] for row in rows)
+    dead = sum(int((result.arrays[f"{layer['name']}/max"] <= 0).sum()) for layer in layers)
     return {
-        "figures": tuple(figures),
-        "tables": (
-            Table(
-                "layers",
-                "What the neurons of each layer can see, in pixels of the network's input." + unprobed(layers),
-                (
-                    "layer",
-                    "units",
-                    "receptive field",
-                    "neurons whose field is inside the picture",
-                    "patches at the border",
-                    "units never above 0",
-                ),
-                tuple(rows),
-            ),
-        ),
+        "figures": tuple(_figures(result, context, total)),
+        "tables": (_layers(result),),
         "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
             Metric("units", total),
@@ -86,6 +39,51 @@ def view(result: Result, context: Context) -> dict:
             Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
+
+
+def _figures(result: Result, context: Context, total: int) -> list[Figure]:
+    """Of each layer some units by themselves, and sheets with all of them; as many as a page holds."""
+    layers = result.numbers["layers"]
+    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
+    sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
+    units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
+    chosen, figures = {}, []
+    for layer in layers:
+        kept = {what: result.arrays[f"{layer['name']}/{what}"] for what in ("value", "peak")}
+        chosen[layer["name"]] = choose(context.show.get("order", "selective"), units, **kept)
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = _cut(result, context, chosen, Path(folder))
+        for layer in layers:
+            name, count = layer["name"], layer["units"]
+            figures += [
+                _unit_figure(result, context, layer, int(unit), cells)
+                for unit, cells in zip(chosen[name], large[name], strict=True)
+            ]
+            figures += [
+                _sheet_figure(result, context, layer, range(first, min(first + a_sheet, count)), small[name])
+                for first in range(0, count, a_sheet)
+            ]
+        del small, large  # which the folder holds
+    return figures
+
+
+def _layers(result: Result) -> Table:
+    rows = []
+    for layer in result.numbers["layers"]:
+        border, largest = (result.arrays[f"{layer['name']}/{what}"] for what in ("border", "max"))
+        field = "the whole picture" if layer["unprobed"] else f"{layer['field'][0]} × {layer['field'][1]}"
+        inside, never = f"{layer['inside'] / layer['neurons']:.0%}", int((largest <= 0).sum())
+        rows.append((layer["name"], layer["units"], field, inside, f"{border.mean():.0%}", never))
+    return Table(
+        "layers",
+        "What the neurons of each layer can see, in pixels of the network's input."
+        + unprobed(result.numbers["layers"]),
+        (
+            *("layer", "units", "receptive field", "neurons whose field is inside the picture"),
+            *("patches at the border", "units never above 0"),
+        ),
+        tuple(rows),
+    )
 
 
 def _about(result: Result, context: Context, name: str) -> About:
@@ -139,7 +137,7 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
     return small, large
 
 
-def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> section.Figure:
+def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> Figure:
     name = layer["name"]
     image, value, box, border = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value", "box", "border"))
     found = [i for i in image.tolist() if i >= 0]
@@ -180,7 +178,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     )
 
 
-def _sheet_figure(result: Result, context: Context, layer: dict, units: range, cells: np.ndarray) -> section.Figure:
+def _sheet_figure(result: Result, context: Context, layer: dict, units: range, cells: np.ndarray) -> Figure:
     name = layer["name"]
     labels = [f"{u}   max {number(result.arrays[f'{name}/max'][u])}" for u in units]
     k = cells.shape[1]

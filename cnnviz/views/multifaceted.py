@@ -6,7 +6,7 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import section
-from cnnviz.views.kit.section import Context, Metric, Subject, Table
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import fitted
 
 SIDE, SMALL, GAP = 168, 53, 4
@@ -26,61 +26,71 @@ def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np
 
 def view(result: Result, context: Context) -> dict:
     arrays = result.arrays
-    pictures, starts = (context.rgb(arrays[key]) for key in ("pictures", "starts"))
-    own, real = arrays["own"] == arrays["facet"], context.as_seen(result, arrays["nearest"].flat)
-    figures, rows = [], []
-    for target, name in zip(dict.fromkeys(arrays["target"].tolist()), result.numbers["classes"], strict=True):
-        facets = np.flatnonzero(arrays["target"] == target)
-        called = short(name)
-        chance = [f"{arrays['probabilities'][i]:.2g}" for i in facets]
-        sizes = ", ".join(map(str, arrays["size"][facets]))
-        words = (
-            f"{called}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of {result.numbers['pictures'][name]} "
-            f"pictures (with {sizes} of them). The network gives the synthetic pictures p = {', '.join(chance)}."
-        )
-        columns = [
-            column(pictures[i], starts[i], [real[j] for j in arrays["nearest"][i].tolist() if j >= 0]) for i in facets
-        ]
-        between = np.zeros((len(columns[0]), 2 * GAP, 4), np.uint8)
-        both = np.hstack([part for each in columns for part in (each, between)][:-1])
-        shown = [context.image_set.pictures[j].name for j in arrays["nearest"][facets].ravel().tolist() if j >= 0]
-        figures.append(
-            context.picture(
-                f"class-{target}",
-                both,
-                alt=f"{len(facets)} columns for {called}: a synthetic picture each, under it a blurred mean and real "
-                "pictures.",
-                caption=f"{words} Under each: first the mean of the real pictures it starts from, then the real "
-                "pictures nearest to the middle of its cluster.",
-                mapping="synthetic: levels 0 … 255 are what was optimised; below: means and pixels of real pictures",
-                data="pictures, starts, nearest",
-                subjects=(Subject("class", name), *(Subject("image", n) for n in dict.fromkeys(shown))),
-                lossless=False,
-            )
-        )
-        for i in facets:
-            rows.append(
-                (called, int(arrays["facet"][i]) + 1, int(arrays["size"][i]), round(float(arrays["logits"][i]), 2),
-                 float(f"{arrays['probabilities'][i]:.3g}"), int(arrays["ranks"][i]),
-                 "yes" if own[i] else f"no, to facet {arrays['own'][i] + 1}")
-            )  # fmt: skip
+    real = context.as_seen(result, arrays["nearest"].flat)
     return {
-        "figures": tuple(figures),
-        "tables": (
-            Table(
-                "facets",
-                f"What the network says of each picture as published. Classes with fewer than "
-                f"{result.numbers['fewest']} pictures have no facets.",
-                ("class", "facet", "pictures", "logit", "probability", "rank", "nearest to its own cluster"),
-                tuple(rows),
-            ),
-        ),
+        "figures": tuple(_class(result, context, target, name, real) for target, name in _targets(result).items()),
+        "tables": (_facets(result),),
         "metrics": (
-            Metric("facets", len(rows)),
-            Metric("facets_nearest_to_their_own_cluster", float(np.mean(own)), "share", "higher"),
+            Metric("facets", len(arrays["facet"])),
+            Metric("facets_nearest_to_their_own_cluster", float(np.mean(arrays["own"] == arrays["facet"])), "share",
+                   "higher"),
             Metric("won_by_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
         ),
     }  # fmt: skip
+
+
+def _targets(result: Result) -> dict[int, str]:
+    """Output → name, of the classes that have facets."""
+    return dict(zip(dict.fromkeys(result.arrays["target"].tolist()), result.numbers["classes"], strict=True))
+
+
+def _class(result: Result, context: Context, target: int, name: str, real: dict[int, np.ndarray]) -> Figure:
+    """A class's facets side by side. real: the pictures of the image set that stand below."""
+    arrays, facets = result.arrays, np.flatnonzero(result.arrays["target"] == target)
+    nearest = [[j for j in arrays["nearest"][i].tolist() if j >= 0] for i in facets]
+    columns = [
+        column(context.rgb(arrays["pictures"][i]), context.rgb(arrays["starts"][i]), [real[j] for j in below])
+        for i, below in zip(facets, nearest, strict=True)
+    ]
+    between = np.zeros((len(columns[0]), 2 * GAP, 4), np.uint8)
+    shown = dict.fromkeys(context.image_set.pictures[j].name for below in nearest for j in below)
+    chance = ", ".join(f"{p:.2g}" for p in arrays["probabilities"][facets])
+    return context.picture(
+        f"class-{target}",
+        np.hstack([part for each in columns for part in (each, between)][:-1]),
+        alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each, under it a blurred mean and real "
+        "pictures.",
+        caption=f"{short(name)}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of "
+        f"{result.numbers['pictures'][name]} pictures (with {', '.join(map(str, arrays['size'][facets]))} of them). "
+        f"The network gives the synthetic pictures p = {chance}. Under each: first the mean of the real pictures it "
+        "starts from, then the real pictures nearest to the middle of its cluster.",
+        mapping="synthetic: levels 0 … 255 are what was optimised; below: means and pixels of real pictures",
+        data="pictures, starts, nearest",
+        subjects=(Subject("class", name), *(Subject("image", n) for n in shown)),
+        lossless=False,
+    )
+
+
+def _facets(result: Result) -> Table:
+    arrays, names = result.arrays, _targets(result)
+    return Table(
+        "facets",
+        f"What the network says of each picture as published. Classes with fewer than "
+        f"{result.numbers['fewest']} pictures have no facets.",
+        ("class", "facet", "pictures", "logit", "probability", "rank", "nearest to its own cluster"),
+        tuple(
+            (
+                short(names[target]),
+                int(facet) + 1,
+                int(arrays["size"][i]),
+                round(float(arrays["logits"][i]), 2),
+                float(f"{arrays['probabilities'][i]:.3g}"),
+                int(arrays["ranks"][i]),
+                "yes" if arrays["own"][i] == facet else f"no, to facet {arrays['own'][i] + 1}",
+            )
+            for i, (target, facet) in enumerate(zip(arrays["target"].tolist(), arrays["facet"], strict=True))
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -59,47 +59,26 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
 
 
 def view(result: Result, context: Context) -> dict:
-    numbers, arrays = result.numbers, result.arrays
+    numbers = result.numbers
     if numbers["kind"] == kinds.REGRESSION:
         return predicted_values.view(result, context)
     if numbers["kind"] == kinds.SEGMENTATION:
         return predicted_maps.view(result, context)
     several = numbers["kind"] == "sigmoid"
     whole = f"the {numbers['labelled']:,} labelled {'query ' if numbers['on'] == 'query' else ''}pictures"
-    figures, tables, metrics = [], [], []
+    figures, tables = [], []
     if numbers["labelled"] and not several:
-        metrics += [
-            Metric("top1_accuracy", numbers["top1"], "share", "higher", tuple(numbers["top1_interval"])),
-            Metric("top5_accuracy", numbers["top5"], "share", "higher", tuple(numbers["top5_interval"])),
-            Metric("mean_class_accuracy", numbers["mean_class_accuracy"], "share", "higher"),
-            Metric("calibration_error", numbers["calibration_error"], "share", "lower"),
-            Metric("always_the_largest_class", numbers["largest_class"], "share"),
-        ]
-        if arrays["top_classes"].shape[1] >= len(context.model["classes"]):
-            metrics = [m for m in metrics if m.name != "top5_accuracy"]  # all classes are among the best five
         figures += [_matrix(result, context, whole), _reliability(result, context, whole)]
         tables += [_confusions(result, context), _classes(result, context, whole)]
     elif numbers["labelled"]:
         tables += [_ranking(result, context, whole)]
     else:
         figures += [_distribution(result, context)]
-    if "auroc" in numbers:
-        name = "mean_" if several else ""
-        metrics = [
-            Metric(f"{name}auroc", numbers["auroc"], better="higher"),
-            Metric(f"{name}average_precision", numbers["average_precision"], better="higher"),
-        ] * several + metrics
-        if not several:
-            metrics += [
-                Metric("auroc", numbers["auroc"], better="higher"),
-                Metric("average_precision", numbers["average_precision"], better="higher"),
-            ]
-    metrics.append(Metric("pictures_judged", numbers["labelled"]))
     if numbers["labelled"]:
         figures += _cards(result, context, "mistakes", "Surest mistakes")
     figures += _cards(result, context, "probes", "Probe pictures")
     about = (_about_pictures(result, context), *(() if several else _about_classes(result, context)))
-    shown = {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": tuple(metrics)}
+    shown = {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": _metrics(result, context)}
     if several:
         shown |= {"how_to_read": SEVERAL, "equation": "AUROC = P(z(a picture of the class) > z(one that is not))"}
     elif not numbers["labelled"]:
@@ -109,6 +88,27 @@ def view(result: Result, context: Context) -> dict:
             "classes for each probe picture."
         }
     return shown
+
+
+def _metrics(result: Result, context: Context) -> tuple[Metric, ...]:
+    numbers, several = result.numbers, result.numbers["kind"] == "sigmoid"
+    ranked, accuracy = [], []
+    if "auroc" in numbers:
+        mean = "mean_" if several else ""
+        ranked = [Metric(f"{mean}{key}", numbers[key], better="higher") for key in ("auroc", "average_precision")]
+    if numbers["labelled"] and not several:
+        few = result.arrays["top_classes"].shape[1] >= len(context.model["classes"])  # all are among the best five
+        accuracy = [
+            Metric(f"{top}_accuracy", numbers[top], "share", "higher", tuple(numbers[f"{top}_interval"]))
+            for top in ("top1", *(() if few else ("top5",)))
+        ]
+        accuracy += [
+            Metric("mean_class_accuracy", numbers["mean_class_accuracy"], "share", "higher"),
+            Metric("calibration_error", numbers["calibration_error"], "share", "lower"),
+            Metric("always_the_largest_class", numbers["largest_class"], "share"),
+        ]
+    judged = Metric("pictures_judged", numbers["labelled"])
+    return (*ranked, judged) if several else (*accuracy, *ranked, judged)
 
 
 def _about_pictures(result: Result, context: Context) -> About:

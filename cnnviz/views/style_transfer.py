@@ -5,10 +5,11 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, given, panels, section
-from cnnviz.views.kit.section import Context
+from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 SHOWN_SIZE = 224  # CSS pixels of a variant's longer side, at least
 ACROSS = 4  # so many stand side by side on a page; more get a sheet first that shows them in one row
+PIXELS = "the optimised pixels, RGB 0 … 255"
 # Row → heading, and what the row as a whole shows
 ROWS = {
     "weight": ("More and more style", "the weight of the style loss grows from left to right"),
@@ -21,80 +22,101 @@ ROWS = {
 
 
 def view(result: Result, context: Context) -> dict:
-    numbers, p = result.numbers, result.parameters
-    at, over = numbers["content_layer"], numbers["style_layers"]
-    content_name, style_name = (given.name(p[name]) for name in ("content", "style"))
-    subjects = given.layers(result, context, [*over, at])
-    judge = given.judge(result, context)
-    private = given.private(p["content"], p["style"])
-    kept = f" It keeps the colours of {content_name}." if p["keep_colour"] else ""
-    fixed = " Only the middle of each picture, since this network takes one size." if numbers["own_size"] else ""
-    words = {
-        "content": (
-            f"The picture {content_name} before the transfer.",
-            f"Content: {content_name}. Its layout is what layer {at} must go on seeing.{fixed}"
-            f"{given.credited(p['content'])}",
-            p["content"],
-        ),
-        "style": (
-            f"The picture {style_name}, whose texture is taken.",
-            f"Style: {style_name}. The Gram matrices of {', '.join(over)} are taken from it: which features occur "
-            f"together, wherever they are.{judge}{given.credited(p['style'])}",
-            p["style"],
-        ),
-        "result": (
-            f"The things of {content_name} drawn in the texture of {style_name}.",
-            f"Result after {p['steps']} steps: style loss {numbers['style_loss']:.3g} (of "
-            f"{numbers['style_loss_of_content']:.3g} for the content picture), content loss "
-            f"{numbers['content_loss']:.3g} at {at}; both relative, 0 is a perfect match.{kept}"
-            f"{given.grid(numbers['stride'])}{given.credited(p['content'], p['style'])}",
-            None,
-        ),
-    }
-    figures = [
-        context.picture(
-            name,
-            colour.rgb(result.arrays[name]),
-            alt=alt,
-            caption=caption,
-            mapping="a given picture, resized" if source else "the optimised pixels, RGB 0 … 255",
-            data=name,
-            subjects=() if source else subjects,
-            lossless=False,
-            from_dataset=given.private(source) if source else private,
-        )
-        for name, (alt, caption, source) in words.items()
-    ]
+    numbers = result.numbers
+    figures = [_content(result, context), _style(result, context), _result(result, context)]
     for name in (name for name in ROWS if name in numbers["rows"]):
-        figures += _row(result, context, name, subjects)
+        figures += _row(result, context, name)
     if any((result.arrays[name] > 0).any() for name in ("content_loss", "style_losses")):
-        figures.append(_losses(result, context, subjects))
-    rows = [
-        (ROWS[name][0], _label(name, numbers["variants"][i], p), *(float(f"{v:.3g}") for v in values))
-        for name in ROWS
-        for i in numbers["rows"].get(name, ())
-        for values in [result.arrays["variant_losses"][i, [0, 1, 3]]]
-    ]
+        figures.append(_losses(result, context))
     return {
         "figures": tuple(figures),
         "cover": "result",
-        "tables": (
-            section.Table(
-                "variants",
-                "Relative losses of the variants as published, each against its own style picture (mixes against the "
-                "first style); of kept colours, those of the luminance. The last column is DeepDream's objective in "
-                f"{numbers['dream_layer']}, relative to that of the content picture.",
-                ("row", "variant", "content loss", "style loss", "dream"),
-                tuple(rows),
-            ),
-        )
-        if rows
-        else (),
+        "tables": (_variants(result),) if any(numbers["rows"].values()) else (),
         "metrics": (
-            section.Metric("style_loss", numbers["style_loss"], "relative", "lower"),
-            section.Metric("content_loss", numbers["content_loss"], "relative", "lower"),
+            Metric("style_loss", numbers["style_loss"], "relative", "lower"),
+            Metric("content_loss", numbers["content_loss"], "relative", "lower"),
         ),
     }
+
+
+def _subjects(result: Result, context: Context) -> tuple[Subject, ...]:
+    return given.layers(result, context, [*result.numbers["style_layers"], result.numbers["content_layer"]])
+
+
+def _given(result: Result, context: Context, name: str, **words) -> Figure:
+    """One of the two pictures that the transfer begins with."""
+    return context.picture(
+        name,
+        colour.rgb(result.arrays[name]),
+        mapping="a given picture, resized",
+        data=name,
+        lossless=False,
+        from_dataset=given.private(result.parameters[name]),
+        **words,
+    )
+
+
+def _content(result: Result, context: Context) -> Figure:
+    numbers, picture = result.numbers, result.parameters["content"]
+    fixed = " Only the middle of each picture, since this network takes one size." if numbers["own_size"] else ""
+    return _given(
+        result,
+        context,
+        "content",
+        alt=f"The picture {given.name(picture)} before the transfer.",
+        caption=f"Content: {given.name(picture)}. Its layout is what layer {numbers['content_layer']} must go on "
+        f"seeing.{fixed}{given.credited(picture)}",
+    )
+
+
+def _style(result: Result, context: Context) -> Figure:
+    picture = result.parameters["style"]
+    return _given(
+        result,
+        context,
+        "style",
+        alt=f"The picture {given.name(picture)}, whose texture is taken.",
+        caption=f"Style: {given.name(picture)}. The Gram matrices of {', '.join(result.numbers['style_layers'])} are "
+        "taken from it: which features occur together, wherever they are."
+        f"{given.judge(result, context)}{given.credited(picture)}",
+    )
+
+
+def _result(result: Result, context: Context) -> Figure:
+    """What the transfer makes of both."""
+    numbers, p = result.numbers, result.parameters
+    content, style = p["content"], p["style"]
+    kept = f" It keeps the colours of {given.name(content)}." if p["keep_colour"] else ""
+    return context.picture(
+        "result",
+        colour.rgb(result.arrays["result"]),
+        alt=f"The things of {given.name(content)} drawn in the texture of {given.name(style)}.",
+        caption=f"Result after {p['steps']} steps: style loss {numbers['style_loss']:.3g} (of "
+        f"{numbers['style_loss_of_content']:.3g} for the content picture), content loss "
+        f"{numbers['content_loss']:.3g} at {numbers['content_layer']}; both relative, 0 is a perfect match.{kept}"
+        f"{given.grid(numbers['stride'])}{given.credited(content, style)}",
+        mapping=PIXELS,
+        data="result",
+        subjects=_subjects(result, context),
+        lossless=False,
+        from_dataset=given.private(content, style),
+    )
+
+
+def _variants(result: Result) -> Table:
+    numbers, losses = result.numbers, result.arrays["variant_losses"][:, [0, 1, 3]]
+    return Table(
+        "variants",
+        "Relative losses of the variants as published, each against its own style picture (mixes against the "
+        "first style); of kept colours, those of the luminance. The last column is DeepDream's objective in "
+        f"{numbers['dream_layer']}, relative to that of the content picture.",
+        ("row", "variant", "content loss", "style loss", "dream"),
+        tuple(
+            (heading, _label(row, numbers["variants"][i], result.parameters), *(float(f"{v:.3g}") for v in losses[i]))
+            for row, (heading, _) in ROWS.items()
+            for i in numbers["rows"].get(row, ())
+        ),
+    )
 
 
 def _label(row: str, variant: dict, p: dict) -> str:
@@ -121,68 +143,77 @@ def _title(row: str, variant: dict) -> str:
     return f"{value:.0%} + {1 - value:.0%}" if row == "share" else f"× {value:g}" if row != "dream" else f"{value:g}"
 
 
-def _row(result: Result, context: Context, row: str, subjects: tuple) -> list:
-    """A row's pictures, and the second style before its own."""
-    numbers, p = result.numbers, result.parameters
-    pictures, losses = colour.rgb(result.arrays["variants"]), result.arrays["variant_losses"]
-    heading, meaning = ROWS[row]
-    scale = max(1.0, SHOWN_SIZE / max(pictures.shape[1:3]))
+def _row(result: Result, context: Context, row: str) -> list[Figure]:
+    """A row's pictures: all of them first, where they are many; of a mix the second style before its own."""
+    p, some = result.parameters, result.numbers["rows"][row]
     sources = [p["content"], p["style"], *([p["second_style"]] if row == "share" else [])]
-    words = {"data": "variants", "subjects": subjects, "group": heading, "from_dataset": given.private(*sources)}
-    figures = []
-    if len(numbers["rows"][row]) > ACROSS:
-        shown = [(_title(row, numbers["variants"][i]), pictures[i]) for i in numbers["rows"][row]]
-        drawn = panels.sheet(shown, across=len(shown))
-        fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in numbers["rows"][row])
-        figures.append(
-            context.drawing(
-                f"{row}-row",
-                drawn,
-                alt=f"{heading}: {len(shown)} pictures in a row.",
-                caption=f"In this row {meaning}. Content and style loss, from left to right: {fallen}. Below they "
-                "stand one by one.",
-                mapping="the optimised pixels, RGB 0 … 255",
-                **words,
-            )
-        )
-    if row == "share":
-        second = colour.rgb(result.arrays["second_style"])
-        figures.append(
-            context.picture(
-                "second-style",
-                second,
-                alt=f"The picture {given.name(p['second_style'])}, which the style is mixed with.",
-                caption=f"The second style: {given.name(p['second_style'])}.{given.credited(p['second_style'])}",
-                mapping="a given picture, resized",
-                data="second_style",
-                scale=scale * max(pictures.shape[1:3]) / max(second.shape[:2]),
-                group=heading,
-                lossless=False,
-                from_dataset=given.private(p["second_style"]),
-            )
-        )
-    for place, i in enumerate(numbers["rows"][row]):
-        label = _label(row, numbers["variants"][i], p)
-        content_loss, style_loss, second_loss, dream = losses[i]
-        more = f", to the second style {second_loss:.3g}" if row == "share" else ""
-        more += f", dream {dream:.3g} ×" if row == "dream" else ""
-        first = f" In this row {meaning}; {p['variant_steps']} steps." if place == 0 else ""
-        figures.append(
-            context.picture(
-                f"{row}-{place}",
-                pictures[i],
-                alt=f"{heading}, picture {place + 1} of {len(numbers['rows'][row])}: {label}.",
-                caption=f"{label}. Content loss {content_loss:.3g}, style loss {style_loss:.3g}{more}.{first}",
-                mapping="the optimised pixels, RGB 0 … 255",
-                scale=scale,
-                lossless=False,
-                **words,
-            )
-        )
-    return figures
+    words = {"mapping": PIXELS, "data": "variants", "subjects": _subjects(result, context), "group": ROWS[row][0]}
+    words["from_dataset"] = given.private(*sources)
+    return [
+        *([_in_a_row(result, context, row, **words)] if len(some) > ACROSS else []),
+        *([_second_style(result, context)] if row == "share" else []),
+        *(_variant(result, context, row, place, **words) for place in range(len(some))),
+    ]
 
 
-def _losses(result: Result, context: Context, subjects: tuple):
+def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
+    some, (heading, meaning) = result.numbers["rows"][row], ROWS[row]
+    pictures, losses = colour.rgb(result.arrays["variants"]), result.arrays["variant_losses"]
+    fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in some)
+    shown = [(_title(row, result.numbers["variants"][i]), pictures[i]) for i in some]
+    return context.drawing(
+        f"{row}-row",
+        panels.sheet(shown, across=len(shown)),
+        alt=f"{heading}: {len(shown)} pictures in a row.",
+        caption=f"In this row {meaning}. Content and style loss, from left to right: {fallen}. Below they "
+        "stand one by one.",
+        **words,
+    )
+
+
+def _longer(result: Result) -> int:
+    """The longer side of the variants in pixels."""
+    return max(result.arrays["variants"].shape[1:3])
+
+
+def _second_style(result: Result, context: Context) -> Figure:
+    second, pixels = result.parameters["second_style"], colour.rgb(result.arrays["second_style"])
+    side = _longer(result)
+    return context.picture(
+        "second-style",
+        pixels,
+        alt=f"The picture {given.name(second)}, which the style is mixed with.",
+        caption=f"The second style: {given.name(second)}.{given.credited(second)}",
+        mapping="a given picture, resized",
+        data="second_style",
+        scale=max(1.0, SHOWN_SIZE / side) * side / max(pixels.shape[:2]),
+        group=ROWS["share"][0],
+        lossless=False,
+        from_dataset=given.private(second),
+    )
+
+
+def _variant(result: Result, context: Context, row: str, place: int, **words) -> Figure:
+    """One picture of a row."""
+    numbers, p, (heading, meaning) = result.numbers, result.parameters, ROWS[row]
+    i = numbers["rows"][row][place]
+    label = _label(row, numbers["variants"][i], p)
+    content_loss, style_loss, second_loss, dream = result.arrays["variant_losses"][i]
+    more = f", to the second style {second_loss:.3g}" if row == "share" else ""
+    more += f", dream {dream:.3g} ×" if row == "dream" else ""
+    first = f" In this row {meaning}; {p['variant_steps']} steps." if place == 0 else ""
+    return context.picture(
+        f"{row}-{place}",
+        colour.rgb(result.arrays["variants"][i]),
+        alt=f"{heading}, picture {place + 1} of {len(numbers['rows'][row])}: {label}.",
+        caption=f"{label}. Content loss {content_loss:.3g}, style loss {style_loss:.3g}{more}.{first}",
+        scale=max(1.0, SHOWN_SIZE / _longer(result)),
+        lossless=False,
+        **words,
+    )
+
+
+def _losses(result: Result, context: Context) -> Figure:
     numbers = result.numbers
     drawn = {f"content {numbers['content_layer']}": result.arrays["content_loss"]} | {
         f"style {name}": values
@@ -199,7 +230,7 @@ def _losses(result: Result, context: Context, subjects: tuple):
         "costs. A layer whose style loss stays high keeps a texture that this content cannot carry.",
         mapping=f"logarithmic vertical axis, {shown.min():.2g} … {shown.max():.2g}",
         data="style_losses",
-        subjects=subjects,
+        subjects=_subjects(result, context),
         group="How the losses fall",
         from_dataset=False,
     )

@@ -8,7 +8,7 @@ from PIL import Image
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.section import Context, Metric
+from cnnviz.views.kit.section import Context, Figure, Metric
 
 CELL = 64  # of a picture at the finest level, in pixels: a whole thumbnail
 TILE = 512  # of a tile, in pixels; a whole number of cells at every level
@@ -116,54 +116,71 @@ def seam_picture(right: np.ndarray, down: np.ndarray, grid: np.ndarray, thumbnai
 
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
-    columns, rows = numbers["columns"], numbers["rows"]
-    grid = holders(result.arrays["cells"], columns, rows)
-    right, down = result.arrays["right"], result.arrays["down"]
-    n, empty = int((grid >= 0).sum()), int((grid < 0).sum())
+    grid = holders(result.arrays["cells"], numbers["columns"], numbers["rows"])
     for z, x, y, pixels in tiles(context.thumbnails, grid):
         context.file(f"tiles/{z}/{x}_{y}.webp", _webp(pixels, 80))
+    return {
+        "figures": (_overview(result, context, grid), _seams(result, context, grid)),
+        "metrics": (
+            Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
+            Metric("neighbour_to_random_distance", _ratio(numbers), "", "lower"),
+        ),
+        "widget": "map",
+    }
 
-    still = overview(context.thumbnails, grid)
+
+def _ratio(numbers: dict) -> float:
+    """How far neighbours are apart, beside random pictures."""
+    return numbers["mean_seam"] / max(numbers["mean_random"], 1e-30)
+
+
+def _overview(result: Result, context: Context, grid: np.ndarray) -> Figure:
+    """The whole grid as a still picture."""
+    numbers, still = result.numbers, overview(context.thumbnails, grid)
+    columns, rows = numbers["columns"], numbers["rows"]
+    n, empty = int((grid >= 0).sum()), int((grid < 0).sum())
     how = "the least possible" if numbers["exact"] else "nearly the least possible (halving, then exact within windows)"
     empties = f"; {empty} {'cell has' if empty == 1 else 'cells have'} no picture" if empty else ""
-    whole = context.figure(
-        "overview", "overview.webp", _webp(still, 72), *_shown(still),
+    return context.figure(
+        "overview",
+        "overview.webp",
+        _webp(still, 72),
+        *_shown(still),
         alt=f"{n} pictures as small squares in {columns} columns and {rows} rows, like ones beside one another.",
         caption=f"All {n} pictures, each once, in {columns} × {rows} cells{empties}. Each lies near its place in the "
-        "t-SNE map, "
-        f"on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}. Right is "
-        "right and "
-        "top is top as in the map. Borders between regions are what the network tells apart; gradual changes what it "
-        "does not.",
-        mapping="pixels are the pictures', as thumbnails", subjects=(), data="cells",
-    )  # fmt: skip
+        f"t-SNE map, on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}. "
+        "Right is right and top is top as in the map. Borders between regions are what the network tells apart; "
+        "gradual changes what it does not.",
+        mapping="pixels are the pictures', as thumbnails",
+        data="cells",
+        subjects=(),
+    )
+
+
+def _seams(result: Result, context: Context, grid: np.ndarray) -> Figure:
+    """How far neighbours on the grid are apart in feature space."""
+    numbers, right, down = result.numbers, result.arrays["right"], result.arrays["down"]
+    columns, rows = numbers["columns"], numbers["rows"]
     finite = np.concatenate([v[np.isfinite(v)] for v in (right, down)])
     low, high = np.percentile(finite, [5, 95])
     mapping = colour.Mapping(float(low), float(high), colour.POSITIVE, "5th to 95th percentile of the borders")
     drawn = seam_picture(right, down, grid, context.thumbnails, mapping)
-    ratio = numbers["mean_seam"] / max(numbers["mean_random"], 1e-30)
-    seams = context.figure(
-        "seams", "seams.webp", _webp(drawn, 80), *_shown(drawn),
+    return context.figure(
+        "seams",
+        "seams.webp",
+        _webp(drawn, 80),
+        *_shown(drawn),
         alt=f"The same grid of {columns} by {rows} cells: dark lines where neighbours are alike in the features, "
         "bright ones where not.",
         caption="The true feature distance across each border of two cells. Dark regions are safe to read as alike; "
-        "a bright line "
-        "is a seam: a grid must put something next to everything, and here it put strangers side by side. Neighbours "
-        "are on "
-        f"average {numbers['mean_seam']:.3g} apart, random pictures {numbers['mean_random']:.3g} (a ratio of "
-        f"{ratio:.2f}).",
+        "a bright line is a seam: a grid must put something next to everything, and here it put strangers side by "
+        f"side. Neighbours are on average {numbers['mean_seam']:.3g} apart, random pictures "
+        f"{numbers['mean_random']:.3g} (a ratio of {_ratio(numbers):.2f}).",
         mapping=f"{mapping.words}; "
         + ("the pictures are in dim grey" if drawn.shape[1] >= 12 * columns else "each cell: the mean of its borders"),
-        subjects=(), data="right",
-    )  # fmt: skip
-    return {
-        "figures": (whole, seams),
-        "metrics": (
-            Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
-            Metric("neighbour_to_random_distance", ratio, "", "lower"),
-        ),
-        "widget": "map",
-    }
+        data="right",
+        subjects=(),
+    )
 
 
 def _webp(pixels: np.ndarray, quality: int) -> bytes:

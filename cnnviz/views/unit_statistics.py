@@ -141,58 +141,62 @@ def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Draw
 def view(result: Result, context: Context) -> dict:
     layers, arrays = result.numbers["layers"], result.arrays
     figures = [_depth(layers, arrays, context)]
-    rows, gone = [], []
     for layer in layers:
-        kept = {what: arrays[f"{layer['name']}/{what}"] for what in ("mean", "max", "active", "histogram", "state")}
-        figures += _layer(layer, kept, arrays["histogram_edges"], context)
-        rows.append(
+        figures += [_sorted(layer, arrays, context), _histogram(layer, arrays, context)]
+    silent = any(arrays[f"{layer['name']}/state"].any() for layer in layers)
+    return {
+        "figures": tuple(figures),
+        "tables": (_layers(layers, arrays), *([_dead_units(result)] if silent else [])),
+        "about": tuple(_about(layer["name"], arrays) for layer in layers),
+        "metrics": _metrics(layers),
+    }
+
+
+def _metrics(layers: list[dict]) -> tuple[Metric, ...]:
+    told = [layer for layer in layers if layer["rectified"]]
+    dead = sum(layer["dead"] for layer in told) / max(1, sum(layer["units"] for layer in told))
+    return (
+        *([Metric("dead_units", dead, "share", "lower")] if told else []),
+        Metric("units", sum(layer["units"] for layer in layers)),
+        Metric("constant_units", sum(layer["constant"] for layer in layers)),
+        Metric("active_neurons", float(np.mean([layer["active"] for layer in layers])), "share"),
+    )
+
+
+def _layers(layers: list[dict], arrays: dict) -> Table:
+    return Table(
+        "layers",
+        "The layers. Active: share of neurons above 0, over all pictures. Dead can only be told where a ReLU reads "
+        "the values, or made them.",
+        ("layer", "units", "values from", "active, median unit", "active, all neurons", "dead", "constant"),
+        tuple(
             (
                 layer["name"],
                 layer["units"],
                 f"{layer['made_by']}, read by {', '.join(layer['read_by']) or 'nothing else'}",
-                f"{np.median(kept['active']):.1%}",
+                f"{np.median(arrays[layer['name'] + '/active']):.1%}",
                 f"{layer['active']:.1%}",
                 layer["dead"] if layer["rectified"] else "cannot be told",
                 layer["constant"],
             )
-        )
-        gone += [
-            (layer["name"], int(u), STATES[kept["state"][u]], float(f"{kept['max'][u]:.4g}"))
-            for u in np.flatnonzero(kept["state"])
-        ]
-    tables = [
-        Table(
-            "layers",
-            "The layers. Active: share of neurons above 0, over all pictures. Dead can only be told where a ReLU reads "
-            "the values, or made them.",
-            ("layer", "units", "values from", "active, median unit", "active, all neurons", "dead", "constant"),
-            tuple(rows),
-        )
-    ]
-    if gone:
-        cut = f"; the first {MOST_ROWS} of {len(gone)}" if len(gone) > MOST_ROWS else ""
-        tables.append(
-            Table(
-                "dead_units",
-                f"Units that say nothing on these {result.numbers['pictures']:,} pictures{cut}.",
-                ("layer", "unit", "state", "largest value"),
-                tuple(gone[:MOST_ROWS]),
-            )
-        )
-    told = [layer for layer in layers if layer["rectified"]]
-    units = sum(layer["units"] for layer in layers)
-    metrics = [Metric("units", units)]
-    if told:
-        metrics = [
-            Metric("dead_units", sum(x["dead"] for x in told) / sum(x["units"] for x in told), "share", "lower"),
-            *metrics,
-        ]
-    metrics += [
-        Metric("constant_units", sum(layer["constant"] for layer in layers)),
-        Metric("active_neurons", float(np.mean([layer["active"] for layer in layers])), "share"),
-    ]
-    about = tuple(_about(layer["name"], arrays) for layer in layers)
-    return {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": tuple(metrics)}
+            for layer in layers
+        ),
+    )
+
+
+def _dead_units(result: Result) -> Table:
+    """The units that are dead or constant."""
+    rows = []
+    for name in (layer["name"] for layer in result.numbers["layers"]):
+        state, largest = (result.arrays[f"{name}/{what}"] for what in ("state", "max"))
+        rows += [(name, int(u), STATES[state[u]], float(f"{largest[u]:.4g}")) for u in np.flatnonzero(state)]
+    cut = f"; the first {MOST_ROWS} of {len(rows)}" if len(rows) > MOST_ROWS else ""
+    return Table(
+        "dead_units",
+        f"Units that say nothing on these {result.numbers['pictures']:,} pictures{cut}.",
+        ("layer", "unit", "state", "largest value"),
+        tuple(rows[:MOST_ROWS]),
+    )
 
 
 def _about(name: str, arrays: dict) -> About:
@@ -237,12 +241,14 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
     )  # fmt: skip
 
 
-def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list[Figure]:
+def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
+    """A layer's units in order of their mean, of their maximum, and of how active they are."""
     name = layer["name"]
+    kept = {what: arrays[f"{name}/{what}"] for what in ("mean", "max", "active")}
     drawn = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
     strongest, widest = int(kept["max"].argmax()), int(kept["active"].argmax())
     silent = [f"{layer[state]} {state}" for state in ("dead", "constant") if layer[state]]
-    sorted_units = context.drawing(
+    return context.drawing(
         f"{slug(name)}-units", drawn,
         alt=f"Mean, maximum and share of active neurons of {name}'s {layer['units']} units, each in falling order: "
         f"means "
@@ -259,14 +265,19 @@ def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list
         data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=name,
         from_dataset=False,
     )  # fmt: skip
-    order = np.argsort(-kept["active"], kind="stable")
-    count = kept["histogram"][order]
+
+
+def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
+    """Which values a layer's units take."""
+    name, edges = layer["name"], arrays["histogram_edges"]
+    kept = {what: arrays[f"{name}/{what}"] for what in ("active", "histogram")}
+    count = kept["histogram"][np.argsort(-kept["active"], kind="stable")]
     share = count / np.maximum(count.sum(1, keepdims=True), 1)
     colours = colour.up_to(share[:, share.any(0)], percentile=99)
     drawn = strip(share, edges, colours)
     centre = kept["histogram"].sum(0)
     around_zero = centre[len(edges) // 2] / centre.sum()
-    histogram = context.drawing(
+    return context.drawing(
         f"{slug(name)}-histogram", drawn,
         alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
         f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
@@ -278,7 +289,6 @@ def _layer(layer: dict, kept: dict, edges: np.ndarray, context: Context) -> list
         mapping=f"share of a unit's neurons in a bin: {colours.words}",
         data=f"{name}/histogram", subjects=(Subject("layer", name),), group=name, from_dataset=False,
     )  # fmt: skip
-    return [sorted_units, histogram]
 
 
 if __name__ == "__main__":

@@ -19,58 +19,59 @@ SIDE, SMALL, GAP = 224, 150, 12  # pixels of a picture beside its patch, and on 
 
 
 def view(result: Result, context: Context) -> dict:
-    layers = result.numbers["layers"]
-    total = sum(len(result.arrays[f"{layer['name']}/unit"]) for layer in layers)
-    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
-    sheets = sum(ceil(len(result.arrays[f"{layer['name']}/unit"]) / a_sheet) for layer in layers)
-    each = min(context.show.get("units", 6), max(0, MOST_FIGURES - sheets) // len(layers))
-    whence = [i for layer in layers for i in result.arrays[f"{layer['name']}/image"][:each]]
-    pictures = context.as_seen(result, whence)
-    figures: list[Figure] = []
-    rows, passed = [], []
-    for layer in layers:
-        name = layer["name"]
-        value, best = (result.arrays[f"{name}/{what}"] for what in ("value", "best"))
-        for first in range(0, len(value), a_sheet):
-            figures.append(_sheet_figure(result, context, name, range(first, min(first + a_sheet, len(value)))))
-        for i in range(min(each, len(value))):
-            figures.append(
-                _unit_figure(result, context, layer, i, pictures.get(int(result.arrays[f"{name}/image"][i])))
-            )
-        better = value > best
-        passed.append(better)
-        living = best > 0
-        ratio = float(np.median(value[living] / best[living])) if living.any() else 0.0
-        size = result.arrays[f"{name}/pictures"].shape
-        rows.append(
-            (
-                name,
-                f"{len(value)} of {layer['units']}",
-                f"{size[1]} × {size[2]}",
-                f"{better.mean():.0%}",
-                round(ratio, 2),
-            )
-        )
+    counts = [len(_of(result, layer, "unit")) for layer in result.numbers["layers"]]
+    figures = _figures(result, context, counts)
     covers = [figure.id for figure in figures if "sheet" in figure.id]
+    better = [_of(result, layer, "value") > _of(result, layer, "best") for layer in result.numbers["layers"]]
+    share = float(np.mean(np.concatenate(better)))
     return {
         "figures": tuple(figures),
         "cover": covers[len(covers) * 2 // 3],
-        "tables": (
-            Table(
-                "layers",
-                "Both numbers of a unit are its largest value anywhere in a picture: in the synthetic one as published "
-                f"(8 bits), and in the best of {result.numbers['pictures']} real ones.",
-                ("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
-                tuple(rows),
-            ),
-        ),
+        "tables": (_layers(result),),
         "metrics": (
-            Metric("units", total),
-            Metric(
-                "units_excited_more_than_by_real_pictures", float(np.mean(np.concatenate(passed))), "share", "higher"
-            ),
+            Metric("units", sum(counts)),
+            Metric("units_excited_more_than_by_real_pictures", share, "share", "higher"),
         ),
     }
+
+
+def _of(result: Result, layer: dict, what: str) -> np.ndarray:
+    return result.arrays[f"{layer['name']}/{what}"]
+
+
+def _figures(result: Result, context: Context, counts: list[int]) -> list[Figure]:
+    """Of each layer sheets with all units, and some units by themselves; as many as a page holds."""
+    layers = result.numbers["layers"]
+    a_sheet = max(4, ceil(sum(counts) / MOST_SHEETS / COLUMNS)) * COLUMNS
+    sheets = sum(ceil(count / a_sheet) for count in counts)
+    each = min(context.show.get("units", 6), max(0, MOST_FIGURES - sheets) // len(layers))
+    pictures = context.as_seen(result, [i for layer in layers for i in _of(result, layer, "image")[:each]])
+    figures = []
+    for layer, count in zip(layers, counts, strict=True):
+        for first in range(0, count, a_sheet):
+            figures.append(_sheet_figure(result, context, layer["name"], range(first, min(first + a_sheet, count))))
+        for i, image in enumerate(_of(result, layer, "image")[:each].tolist()):
+            figures.append(_unit_figure(result, context, layer, i, pictures.get(image)))
+    return figures
+
+
+def _layers(result: Result) -> Table:
+    """How a layer's synthetic pictures compare with real ones."""
+    rows = []
+    for layer in result.numbers["layers"]:
+        value, best = _of(result, layer, "value"), _of(result, layer, "best")
+        living = best > 0
+        ratio = float(np.median(value[living] / best[living])) if living.any() else 0.0
+        _, height, width, _ = _of(result, layer, "pictures").shape
+        shown, better = f"{len(value)} of {layer['units']}", f"{(value > best).mean():.0%}"
+        rows.append((layer["name"], shown, f"{height} × {width}", better, round(ratio, 2)))
+    return Table(
+        "layers",
+        "Both numbers of a unit are its largest value anywhere in a picture: in the synthetic one as published "
+        f"(8 bits), and in the best of {result.numbers['pictures']} real ones.",
+        ("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
+        tuple(rows),
+    )
 
 
 def _sheet_figure(result: Result, context: Context, name: str, part: range) -> Figure:

@@ -16,6 +16,7 @@ SIZE = 720  # of a scatter, in CSS pixels
 MARGIN = 28
 AS_PATHS = 5000  # points; more are drawn as pixels
 NAMED = 20  # classes; more cannot be told apart by colour, nor labelled
+WHERE = "x to the right and y upwards, one scale for both axes"
 LAYERS = 8  # the classes take turns at being on top
 
 # Text and plate follow the reader's light or dark page; the dots' colours are of medium lightness and serve both.
@@ -157,8 +158,16 @@ def figures(
     what: "t-SNE map of …", for the alternative texts. teach: what the first caption should make the reader see.
     """
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
+    classes, dots = _drawn(labels), _all(map, labels, what, context, teach, axes)
+    pictures = _pictures(map, what, context)
+    if not classes:
+        return pictures, dots  # without classes to see, the pictures say more than dots
+    return (dots, *([_each(map, labels, what, context)] if len(classes) > 1 else []), pictures)
+
+
+def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str]) -> Figure:
+    """All pictures as dots, by class."""
     names, classes, n = context.image_set.classes, _drawn(labels), len(map)
-    where = "x to the right and y upwards, one scale for both axes"
     present = len(np.unique(labels[labels >= 0]))
     if classes:
         listed = ", ".join(names[c] for c in classes)
@@ -170,36 +179,48 @@ def figures(
         )
         alt = f"{what}: {n} dots of one colour, dense where many pictures have like features."
         colours = f"one colour, denser where more pictures lie; {why}"
-    made = [
-        context.drawing(
-            "scatter", by_class(map, labels, names, axes), alt=alt, caption=f"{n} pictures, a dot each. {teach}",
-            mapping=f"{where}; {colours}", subjects=(), data="map", from_dataset=False,
-        )
-    ]  # fmt: skip
-    if len(classes) > 1:
-        made.append(
-            context.drawing(
-                "each-class", each_class(map, labels, names),
-                alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
-                caption="The same map once a class. One tight island: the network has one idea of the class. "
-                "Several: it "
-                "sees several kinds. Dots strewn over other classes' islands are pictures it takes for those.",
-                mapping=f"{where}; orange: the class, grey: all other pictures",
-                subjects=tuple(Subject("class", names[c]) for c in classes), data="map", from_dataset=False,
-            )
-        )  # fmt: skip
+    return context.drawing(
+        "scatter",
+        by_class(map, labels, names, axes),
+        alt=alt,
+        caption=f"{n} pictures, a dot each. {teach}",
+        mapping=f"{WHERE}; {colours}",
+        data="map",
+        subjects=(),
+        from_dataset=False,
+    )
+
+
+def _each(map: np.ndarray, labels: np.ndarray, what: str, context: Context) -> Figure:
+    """Each class alone."""
+    names, classes = context.image_set.classes, _drawn(labels)
+    return context.drawing(
+        "each-class",
+        each_class(map, labels, names),
+        alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
+        caption="The same map once a class. One tight island: the network has one idea of the class. Several: it sees "
+        "several kinds. Dots strewn over other classes' islands are pictures it takes for those.",
+        mapping=f"{WHERE}; orange: the class, grey: all other pictures",
+        data="map",
+        subjects=tuple(Subject("class", names[c]) for c in classes),
+        from_dataset=False,
+    )
+
+
+def _pictures(map: np.ndarray, what: str, context: Context) -> Figure:
+    """The pictures at their places."""
     sheet, count = pictures_at(map, context.thumbnails)
-    made.append(
-        context.picture(
-            "pictures", sheet, scale=SIZE / sheet.shape[1], lossless=False,
-            alt=f"{what}: {count} of the {n} pictures drawn as small images at their places.",
-            caption=f"The pictures themselves: {count} of {n}, those there is room for without hiding one another. "
-            "What do "
-            "neighbours share: the object, or its colour, pose or background?",
-            mapping=f"{where}; pixels are the pictures', as thumbnails", data="map",
-        )
-    )  # fmt: skip
-    return tuple(made if classes else made[::-1])  # without classes to see, the pictures say more than dots
+    return context.picture(
+        "pictures",
+        sheet,
+        alt=f"{what}: {count} of the {len(map)} pictures drawn as small images at their places.",
+        caption=f"The pictures themselves: {count} of {len(map)}, those there is room for without hiding one another. "
+        "What do neighbours share: the object, or its colour, pose or background?",
+        mapping=f"{WHERE}; pixels are the pictures', as thumbnails",
+        data="map",
+        scale=SIZE / sheet.shape[1],
+        lossless=False,
+    )
 
 
 def _drawn(labels: np.ndarray) -> list[int]:
