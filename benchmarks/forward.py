@@ -10,7 +10,7 @@ import time
 import torch
 import torchvision
 
-from cnnviz.activations import forward
+from cnnviz.activations.forward_pass import ForwardPass
 from cnnviz.network.receptive_field import receptive_fields
 
 BATCH, BATCHES, TOP = 32, 12, 9
@@ -35,7 +35,7 @@ def measure(repeats: int = 4) -> list[tuple[str, float, float]]:
                 net(x)
 
     def ours():
-        with forward.ForwardPass(
+        with ForwardPass(
             net, fields, maps, TOP, ("classifier.6", "input"), BATCH, BATCH * BATCHES, channels_last=True
         ) as step:
             for x in nhwc:

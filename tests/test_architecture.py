@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,22 @@ def test_imports_run_one_way(path):
         assert not rooms(path) & (FAMILIES - {room})
     if path.name != "doors.py":
         assert not {n for n in imports(path) if n.split(".")[0] == "torchvision"}
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    files = {".".join(path.with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    waiting = {name: imports(path) & files.keys() for name, path in files.items()}
+    while free := {name for name, others in waiting.items() if not others & waiting.keys()}:
+        waiting = {name: others for name, others in waiting.items() if name not in free}
+    assert not waiting
+
+
+def test_a_name_stands_for_one_file():
+    """Only what computes a thing and what shows it have the same name."""
+    stems = Counter(path.stem for path in PACKAGE.rglob("*.py"))
+    twice = {stem for stem, count in stems.items() if count > 1} - {"__init__", "__main__"}
+    assert twice - set(yaml.safe_load(Path("rules/techniques.yaml").read_text())) <= {"projections"}
+    assert all(stems[stem] == 2 for stem in twice)
 
 
 def test_no_technique_imports_a_technique():

@@ -12,17 +12,11 @@ from sklearn.metrics import top_k_accuracy_score
 from torch import nn
 
 from cnnviz.activations import forward
-from cnnviz.activations.forward import (
-    EDGES,
-    SAMPLES,
-    ForwardPass,
-    accuracies,
-    best_classes,
-    histogram,
-    layer_arrays,
-    right_outputs,
-    sampled,
-)
+from cnnviz.activations.accuracy import accuracies, right_outputs
+from cnnviz.activations.forward import layer_arrays
+from cnnviz.activations.forward_pass import ForwardPass, best_classes
+from cnnviz.activations.forward_shards import whole_batches
+from cnnviz.activations.responses import EDGES, SAMPLES, histogram, sampled
 from cnnviz.network import loaded, network
 from cnnviz.network.receptive_field import receptive_fields
 from cnnviz.pictures import images, listing
@@ -301,7 +295,7 @@ def test_shards_merge_to_the_bytes_of_one_pass(make_job, index, tmp_path, shards
 
 def test_shards_are_whole_batches_and_every_picture_is_in_one():
     for pictures, batch, shards in ((24, 3, 5), (25, 4, 2), (7, 32, 3), (1000, 32, 7)):
-        parts = [forward.whole_batches(pictures, batch, i, shards) for i in range(shards)]
+        parts = [whole_batches(pictures, batch, i, shards) for i in range(shards)]
         assert [i for part in parts for i in part] == list(range(pictures))
         assert all(part.start % batch == 0 for part in parts if len(part))
         sizes = [-(-len(part) // batch) for part in parts]

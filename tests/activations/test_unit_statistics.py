@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from cnnviz.activations import forward, unit_statistics
+from cnnviz.activations import forward, responses, unit_statistics
 from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
 from cnnviz.network import loaded, network
 from cnnviz.pictures import images, listing
@@ -72,7 +72,7 @@ def test_numbers_equal_numpys_on_plain_activations(done):
         np.testing.assert_allclose(arrays["mean"], maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(arrays["max"], maps.max((0, 2, 3)), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(arrays["active"], (maps > 0).mean((0, 2, 3)), atol=1e-4)
-        y, x = forward.sampled(0, 24, *maps.shape[2:], forward.SAMPLES)
+        y, x = responses.sampled(0, 24, *maps.shape[2:], responses.SAMPLES)
         for unit in (0, 2):
             chosen = maps[np.arange(24)[:, None], unit, y, x]
             expected = np.histogram(chosen, np.concatenate([[-np.inf], edges, [np.inf]]))[0]
@@ -105,7 +105,7 @@ def test_the_view_names_dead_and_constant_units(done):
 
 
 def test_the_strip_puts_zero_between_small_negative_and_positive_values():
-    edges = forward.EDGES
+    edges = responses.EDGES
     zero = len(edges) // 2
     share = np.zeros((2, len(edges) + 1))
     share[0, zero], share[1, zero + 6] = 1, 1

@@ -215,7 +215,7 @@ def of_plan(number: int, folder: Path) -> Journey:
 
 def sections_of(number: int) -> list[str]:
     """Three of the sections; over the numbers each has its turn."""
-    names = [name for name in config._schema()["properties"]["sections"]["properties"]]
+    names = [name for name in config.whole_schema()["properties"]["sections"]["properties"]]
     drawn = {names[(3 * number + i) % len(names)] for i in range(3)}
     return sorted(drawn | ({"tsne"} if "tsne_grid" in drawn else set()), key=names.index)
 

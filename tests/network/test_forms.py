@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from cnnviz import config
-from cnnviz.activations.forward import ForwardPass
+from cnnviz.activations.forward_pass import ForwardPass
 from cnnviz.errors import UserError
 from cnnviz.network import doors, hooks, network
 from cnnviz.run import user_code
