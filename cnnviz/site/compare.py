@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from cnnviz.site.environment import about, share
-from cnnviz.site.findings import differences
+from cnnviz.site.ranking import differences
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
 
@@ -21,7 +21,7 @@ def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
 
 
 def words(a: Stamp, b: Stamp) -> dict:
-    """Further variables of the template: basics, sections, differences (of :mod:`cnnviz.site.findings`)."""
+    """Further variables of the template: basics, sections, differences (of :mod:`cnnviz.site.ranking`)."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]

@@ -15,7 +15,6 @@ from cnnviz.site import (
     compare,
     credits,
     edition,
-    findings,
     missing,
     model_pages,
     picture_pages,
@@ -71,7 +70,7 @@ def render(
                 techniques=techniques,
                 compared=compared,
                 pairs=_pairs(models),
-                lead=findings.lead(models),
+                lead=ranking.lead(models),
                 chapters=tour.chapters(models),
                 gaps=gaps["count"],
             ),
@@ -104,7 +103,7 @@ def _manifest(models: list[Stamp], compared: list[Entry], publish: str) -> dict:
             {k: getattr(m, k) for k in ("id", "title", "status", "accuracy")}
             | {"near_chance": bool(m.near_chance), "answers": m.answers}
             | {"warnings": [f"{w['name']}: {w['text']}" for w in m.warnings]}
-            | {"findings": [_said(finding) for finding in findings.strongest(m.sections)]}
+            | {"findings": [_said(finding) for finding in ranking.strongest(m.sections)]}
             | {"sections": listed(m.sections)}
             for m in models
         ],

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits, edition, findings, map_page, missing, picture_pages, subjects
+from cnnviz.site import credits, edition, map_page, missing, picture_pages, ranking, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -149,7 +149,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             log=log,
             cover=_cover(entries),
             sections=entries,
-            findings=findings.strongest(entries)[: findings.MOST],
+            findings=ranking.strongest(entries)[: ranking.MOST],
             named=subjects.named(folder, facts, known),
             pictures=close if publish != edition.DERIVED else {},
             calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],
@@ -212,7 +212,7 @@ def publish_section(
     """
     section = part.section
     _publish_figures(site, folder, part)
-    found = findings.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
+    found = ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
     shown = _shown(part, credit, found)
     html = page.get_template("section.html").render(
         part=part,
@@ -462,7 +462,7 @@ def _entry(site: Publication, folder: str, part: Part) -> Entry:
         metrics={m.name: m.value for m in section.metrics},
         measures=[asdict(m) for m in section.metrics],
         headline=asdict(section.metrics[0]) if section.metrics else None,
-        findings=findings.listed(section, part.address, f"{folder}/figures/{slug(part.id)}"),
+        findings=ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}"),
         measured={key: asdict(measured) for key, measured in section.measured.items()},
         question=section.question,
         tour=section.tour,

@@ -15,7 +15,7 @@ class Entry:
     """One section of a model, for other pages and the manifest.
 
     page: its address from the site's root. figures: their number. metrics: name → value. measures: the same metrics
-    with unit and interval; headline is the first of them. findings, measured: see :mod:`cnnviz.site.findings`.
+    with unit and interval; headline is the first of them. findings, measured: see :mod:`cnnviz.site.ranking`.
     thumbnail: file, width, height, alt, pixelated; or None. The
     texts from ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
     """

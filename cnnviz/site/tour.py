@@ -3,7 +3,7 @@
 The sentence of a stop is the ``tour`` of the section's view.
 """
 
-from cnnviz.site import findings
+from cnnviz.site import ranking
 from cnnviz.site.stamp import Entry, Stamp
 
 CHAPTERS = {
@@ -65,7 +65,7 @@ def _stop(entry: Entry) -> dict:
 
 
 def _finding(shown: list[tuple[Entry, str]]) -> dict:
-    strongest = findings.strongest([entry for entry, _ in shown])[:1]
+    strongest = ranking.strongest([entry for entry, _ in shown])[:1]
     entry, model = next((pair for pair in shown for f in strongest if pair[0].id == f["section"]), shown[0])
     pictured = next((other for other in (entry, *(e for e, _ in shown)) if other.thumbnail), entry)
     says = strongest[0]["says"] if strongest else _stop(entry)["words"]

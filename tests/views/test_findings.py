@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm, ttest_1samp
 
-from cnnviz.site import findings as site
+from cnnviz.site import ranking as site
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.views.kit import findings
 from cnnviz.views.kit.findings import FOUND, NOT, WEAK, Finding, Measured
