@@ -108,7 +108,7 @@ def broken(finished, tmp_path_factory) -> tuple[Finished, subprocess.CompletedPr
         return checkout, checkout.snakemake()
 
 
-def test_the_rest_is_finished_and_the_exit_code_is_honest(broken):
+def test_the_rest_is_finished_and_the_exit_code_is_not_0(broken):
     checkout, done = broken
     text = done.stdout + done.stderr
     assert done.returncode == 1 and "Fix the cause and run the same command again" in text
@@ -198,7 +198,7 @@ PAGES = {"model_pages": 1, "picture_pages": 1, "index": 1}
         ("models/tiny/sections/pca/figures.zip", {"view": 1}),
     ],
 )
-def test_a_file_cut_short_is_named_put_aside_and_made_again(checkout, name, redone):
+def test_a_truncated_file_is_named_renamed_and_made_again(checkout, name, redone):
     path = checkout.folder / "results" / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -209,7 +209,7 @@ def test_a_file_cut_short_is_named_put_aside_and_made_again(checkout, name, redo
     assert path.stat().st_size == len(whole) and not checkout.planned()
 
 
-def test_what_a_lost_file_needs_is_mended_by_the_same_run(checkout):
+def test_inputs_of_a_missing_file_are_made_by_the_same_run(checkout):
     lost(checkout, "tiny/sections/pca/result.npz")
     features = checkout.folder / "results/models/tiny/forward/features.npy"
     features.write_bytes(features.read_bytes()[:99])
@@ -219,16 +219,16 @@ def test_what_a_lost_file_needs_is_mended_by_the_same_run(checkout):
     assert not checkout.planned()
 
 
-def test_lost_files_come_back_and_nothing_else_runs(checkout):
+def test_missing_files_are_made_and_nothing_else_runs(checkout):
     """Many results were made from each; features.npy and section.json depend on missing files themselves."""
     names = ["network.json", "forward/features.npy", "../twin/model.json", "../twin/sections/pca/section.json"]
     lost(checkout, *(f"tiny/{name}" for name in names), "../image_sets/drawn/thumbnails.npy")
     text = checkout.make()
     assert checkout.done(text) == {"network": 1, "forward": 1, "model": 1, "view": 1, "images": 1}
-    assert text.count("Lost: ") == 2 and not checkout.planned()
+    assert text.count("Missing: ") == 2 and not checkout.planned()
 
 
-def test_a_lost_file_that_comes_back_as_another_reruns_what_depends_on_it(checkout):
+def test_a_missing_file_with_new_content_reruns_what_depends_on_it(checkout):
     lost(checkout, "twin/network.json")
     torch.save(checkout.state(shift=1), checkout.folder / "twin.pt")
     assert checkout.planned() == WHOLE_MODEL
@@ -237,7 +237,7 @@ def test_a_lost_file_that_comes_back_as_another_reruns_what_depends_on_it(checko
     assert checkout.planned(*keep) == {rule: count for rule, count in WHOLE_MODEL.items() if rule != "network"}
 
 
-def test_a_lost_file_that_cannot_be_made_leaves_no_stale_pages(checkout):
+def test_a_missing_file_that_cannot_be_made_leaves_no_stale_pages(checkout):
     pages = {path: path.read_bytes() for path in checkout.folder.glob("results/site/**/*.html")}
     lost(checkout, "tiny/forward/result.npz")
     with sabotaged(checkout, {("cnnviz.activations.forward", "tiny"): "raise ValueError('planted')"}):

@@ -367,7 +367,7 @@ def test_masks_of_every_usual_form(tmp_path):
         label_maps.numbers(tmp_path / "absent.png", 2)
 
 
-def test_shadesare_meant_where_colours_are_named(tmp_path):
+def test_grey_levels_are_colours_if_mask_colours_are_named(tmp_path):
     """A mask that happens to be grey, such as one that is background all over, is no map of numbers then."""
     grey = np.repeat(np.uint8([[0, 128, 255, 9]])[..., None], 3, -1)
     Image.fromarray(grey).save(tmp_path / "mask.png")
@@ -600,7 +600,7 @@ def test_masks_that_cannot_be_used_are_counted_and_the_others_judged(checked, tm
     assert marked(found)["pixels"].mark == "✓" and marked(found)["unknown"].mark == "·"
 
 
-def test_shadesthat_nothing_names_are_counted(checked, tmp_path):
+def test_unnamed_colours_are_counted(checked, tmp_path):
     for i in range(30):
         painted = np.uint8([[0, 0, 0], [200, 0, 0], [7, 8, 9]])[np.repeat([[0], [1]], 4, 0).repeat(8, 1)]
         painted[0, 0] = [7, 8, 9]

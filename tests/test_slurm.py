@@ -124,7 +124,7 @@ class Run:
         return {f"{m['id']}/{s['id']}": s["status"] for m in models for s in m["sections"]}
 
 
-def test_a_cancelled_job_and_a_lost_node_are_made_up_for(slurm, tmp_path):
+def test_a_cancelled_job_and_a_failed_node_are_retried(slurm, tmp_path):
     wanted = [f"results/models/one/{name}/result.npz" for name in ("forward", "sections/activation_maps")]
     run = Run(tmp_path, CONFIG, *wanted, "--workflow-profile", "profiles/slurm")
     subprocess.run(["scancel", run.running("forward").id], check=True)
@@ -145,7 +145,7 @@ def test_a_cancelled_job_and_a_lost_node_are_made_up_for(slurm, tmp_path):
     assert asked == ["6000", "12000"]  # the second attempt gets twice the memory
 
 
-def test_an_allocation_a_model_goes_on_where_it_was_cut_off(slurm, tmp_path):
+def test_an_allocation_per_model_continues_where_it_was_interrupted(slurm, tmp_path):
     """One model's job is cancelled after its last task except the pages; the other's node fails during a task."""
     config = CONFIG | {"models": {"one": NET, "two": NET}, "sections": ["predictions"]}
     run = Run(

@@ -45,7 +45,7 @@ def make_first(workflow) -> None:
     if not paths:
         return
     some = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-    print(f"Lost: {some}. Made first; what depends on that runs only if it comes back as something else.", flush=True)
+    print(f"Missing: {some}. Made first; jobs that depend on it rerun only if its content changes.", flush=True)
     snakemake = [sys.executable, "-m", "snakemake"]
     # this process holds the lock, and the restarted run reports what failed
     making = subprocess.Popen(

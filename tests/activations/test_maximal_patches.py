@@ -118,7 +118,7 @@ def test_the_view_cuts_exactly_these_pixels_and_names_its_subjects(patches, tmp_
     assert len(shown["figures"]) <= 200 and json.dumps(shown["tables"][0].rows)
 
 
-def test_a_unit_with_one_patch_is_told_of_in_the_singular(patches):
+def test_a_single_patch_is_described_in_the_singular(patches):
     _, _, got, context = patches
     got.arrays["conv1/image"][:, 1:] = -1
     units = [f for f in drawn.view(got, context)["figures"] if f.id.startswith("conv1-unit")]

@@ -37,7 +37,7 @@ def test_functional_in_place_and_pooled_relus_are_found():
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_a_clamp_at_another_bound_is_no_relu():
+def test_a_clamp_at_another_bound_is_not_a_relu():
     class Clamped(nn.Module):
         def __init__(self):
             super().__init__()

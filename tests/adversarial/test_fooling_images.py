@@ -59,7 +59,7 @@ def test_the_8_bit_picture_is_the_target_within_epsilon_and_noise_of_the_same_si
         assert (said.argmax(1) == wanted[i]).float().mean() < 0.5
 
 
-def test_out_of_reach_stays_within_bounds_and_uses_every_step():
+def test_an_unreachable_target_stays_within_bounds_and_uses_every_step():
     model = linear()
     x = originals(model, 2)
     ascent = fool(model, x, [0, 1], **SETTINGS | {"epsilon": 1 / 255, "steps": 5, "confidence": 1.0})

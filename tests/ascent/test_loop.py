@@ -151,7 +151,7 @@ def test_lbfgs_takes_back_a_step_that_fails(model):
     assert (well(ascent.pictures) < 1e-6).all()
 
 
-def test_pictures_that_have_arrived_move_no_more(model):
+def test_pictures_that_have_stopped_no_longer_change(model):
     """Each picture stops as it does alone, and the ascent with the last one."""
 
     def until(pictures):

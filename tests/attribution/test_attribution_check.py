@@ -165,7 +165,7 @@ def test_the_check_tells_maps_apart(made, monkeypatch):
     json.dumps(left.numbers, allow_nan=False)
 
 
-def test_of_objects_only_rightly_named_pictures_speak(made, monkeypatch):
+def test_only_correctly_predicted_pictures_count_for_objects(made, monkeypatch):
     left = made(monkeypatch, {"gradient": METHODS["gradient"]})
     right = left.arrays["label"] == left.arrays["target"]
     assert (~np.isnan(left.arrays["mass"][:, 0])).tolist() == right.tolist()
@@ -211,7 +211,7 @@ def true_one(arrays, i):
     return list(arrays["targets"][i]).index(arrays["label"][i])
 
 
-def test_it_repeats_and_a_wanting_section_is_left_out(made, monkeypatch):
+def test_it_is_deterministic_and_an_unusable_section_is_left_out(made, monkeypatch):
     one, two = (made(monkeypatch, {"noise": METHODS["noise"]}) for _ in range(2))
     assert one.numbers == two.numbers
     for name in one.arrays:
@@ -221,7 +221,7 @@ def test_it_repeats_and_a_wanting_section_is_left_out(made, monkeypatch):
     assert left.status == "not_applicable" and "saliency" in left.reason
 
 
-def test_a_method_may_be_spared_the_random_weights(made, monkeypatch):
+def test_a_method_can_be_excluded_from_the_random_weights(made, monkeypatch):
     left = made(monkeypatch, {k: METHODS[k] for k in ("gradient", "noise")}, not_randomised=["noise"])
     assert [row["name"] for row in left.numbers["weights"]] == ["gradient"]
     assert np.isnan(left.arrays["rank"][:, 1]).all()
@@ -236,7 +236,7 @@ def test_a_method_may_be_spared_the_random_weights(made, monkeypatch):
         ([0.8, 0.6, -0.9], "changes"),
     ],
 )
-def test_what_a_cascade_says(course, said):
+def test_verdicts_of_a_cascade(course, said):
     course = np.tile(np.array(course), (4, 1, 1))
     rng = np.random.default_rng(0)
     assert check.moved(course, course, ["m"], rng, 100)[0]["verdict"] == said
@@ -270,7 +270,7 @@ def checks(**verdicts):
         ("yes", None, "undecided", "not tried"),
     ],
 )
-def test_no_more_is_said_than_the_verdicts_allow(centre, weights, grade, word):
+def test_conclusions_follow_from_the_verdicts(centre, weights, grade, word):
     from cnnviz.views import attribution_check as view
 
     rows = {"m": {"verdict": weights}} if weights else {}

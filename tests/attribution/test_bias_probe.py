@@ -42,7 +42,7 @@ def leaning(left):
 
 
 @pytest.mark.parametrize(("name", "expected"), [("biased", {("wolf", "snow")}), ("unbiased", set())])
-def test_the_planted_bias_is_found_and_the_twin_is_not_accused(probed, name, expected):
+def test_the_bias_is_found_in_the_biased_network_only(probed, name, expected):
     left = probed(
         DEMO | {"checkpoint": str(WEIGHTS / f"{name}.safetensors")}, classes=CLASSES, pictures=12, placements=2
     )
@@ -73,7 +73,7 @@ class Bright(nn.Module):
 
 
 @pytest.mark.parametrize("rim", [True, False])
-def test_a_network_that_looks_at_the_background_alone_is_caught(probed, tmp_path, rim):
+def test_a_network_that_uses_only_the_background_is_found(probed, tmp_path, rim):
     (tmp_path / "net.py").write_text(FACTORY)
     block = {"factory": f"{tmp_path}/net.py:Bright", "arguments": {"rim": rim}}
     block["preprocess"] = {"resize": [64, 64], "mean": 0.0, "std": 1.0}
@@ -114,7 +114,7 @@ def test_no_class_without_masks(make_job, index, tmp_path):
     assert left.status == "not_applicable" and "mask_column" in left.reason
 
 
-def test_of_classes_without_an_effect_none_is_accused():
+def test_classes_without_an_effect_are_not_reported():
     rng = np.random.default_rng(0)
     accused = 0
     for _ in range(60):
@@ -142,7 +142,7 @@ def test_painting_over_leaves_what_is_around_and_takes_its_colours():
         np.testing.assert_allclose(made.astype(float) * unit, np.broadcast_to((20, 90, 200), made.shape), atol=3)
 
 
-def test_things_that_are_small_give_the_grounds():
+def test_grounds_come_from_pictures_with_small_objects():
     def thing(index, side):
         mask = np.zeros((20, 20), bool)
         mask[:side, :side] = True

@@ -191,7 +191,7 @@ def test_scores_in_bfloat16_move_coefficients_far_less_than_another_seed_does(mo
     assert next(model.net.parameters()).dtype == torch.float32
 
 
-def test_bfloat16_is_left_where_it_is_slow_wrong_or_impossible(model, x, monkeypatch):
+def test_bfloat16_is_not_used_if_slow_wrong_or_impossible(model, x, monkeypatch):
     monkeypatch.setattr(lime, "fast", lambda device: False)
     assert lime.network(model, x, "auto") == (model.net, "float32")
     monkeypatch.setattr(lime, "fast", lambda device: True)

@@ -26,7 +26,7 @@ def test_the_mask_itself_scores_one_and_its_opposite_nothing(mask):
 
 
 @pytest.mark.parametrize("score", [map_scores.pointing, map_scores.mass])
-def test_what_says_nothing_scores_the_masks_area(mask, score, rng):
+def test_uninformative_maps_score_the_masks_area(mask, score, rng):
     for value in (0.0, 1.0):
         assert score(np.full(mask.shape, value), mask) == pytest.approx(mask.mean())
     drawn = [score(rng.random(mask.shape), mask) for _ in range(2000)]
@@ -102,7 +102,7 @@ def test_a_verdict_needs_six_pictures_and_an_interval_beside_zero(rng):
     assert always[0] < 0 < always[1]  # if all agree, the interval needs six as well
 
 
-def test_random_differences_are_rarely_called_one(rng):
+def test_random_differences_are_rarely_significant(rng):
     said = [
         map_scores.verdict(24, *map_scores.interval(rng.normal(0, 0.3, 24), rng, bounds=(-1, 1), resamples=500))
         for _ in range(400)
@@ -124,7 +124,7 @@ def test_a_margin_is_passed_only_by_more_than_it(rng):
     assert np.mean(at_the_margin) < 0.05
 
 
-def test_of_many_classes_without_an_effect_almost_never_one_is_called(rng):
+def test_without_an_effect_almost_no_class_is_significant(rng):
     wrong = 0
     for _ in range(200):
         p = np.array([map_scores.beyond(rng.normal(0.2, 0.2, 20), 0.2) for _ in range(96)])

@@ -89,7 +89,7 @@ def test_it_is_in_the_check_the_comparison_the_methods_page_and_the_manifest(fol
     assert {"score_cam", "attribution_check"} <= {s["id"] for s in manifest["models"][0]["sections"]}
 
 
-def test_a_change_of_the_method_puts_it_to_the_test_again(folder):
+def test_a_change_of_the_method_reruns_its_checks(folder):
     file = folder / "cnnviz/attribution/score_cam.py"
     file.write_text(file.read_text().replace("clamp(min=1e-12)", "clamp(min=1e-9)"))
     table = snakemake(folder, "--dry-run").split("Job stats:")[1].split("total")[0]

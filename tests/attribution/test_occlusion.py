@@ -263,7 +263,7 @@ def test_neither_the_picture_nor_the_net_is_changed():
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_memory_that_ends_halves_the_batch(monkeypatch, caplog):
+def test_running_out_of_memory_halves_the_batch(monkeypatch, caplog):
     net, x = lively(Residual()), noise(1, 3, 24, 24)
     masked = Masked(net, x, torch.zeros(1, 3, 1, 1), places(24, 6, 4), places(24, 6, 4))
     expected, quick, seen = masked.logits(25), masked._quick, []

@@ -59,7 +59,7 @@ def job(make_job, tmp_path, index):
     return make_job(block, "saliency")
 
 
-def test_what_a_job_leaves(job):
+def test_the_result_of_a_job(job):
     asked = []
 
     def maps(model, x, targets, parameters, generator):

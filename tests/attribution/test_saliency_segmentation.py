@@ -113,7 +113,7 @@ def test_means_are_over_pictures_with_a_truth_only():
     assert nothing["mean_iou"] is None and nothing["iou"][0] == [None, None]
 
 
-def test_what_the_job_leaves(make_job, tmp_path, index):
+def test_the_result_of_the_job(make_job, tmp_path, index):
     (tmp_path / "net.py").write_text(
         "from torch import nn\n"
         "def net():\n"

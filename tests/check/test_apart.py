@@ -59,7 +59,7 @@ def test_what_a_process_of_its_own_yields_and_gives_back_comes_here():
         (raises, "Odd: this way"),
     ],
 )
-def test_however_it_ends_what_was_said_before_stays(ending, said):
+def test_lines_before_any_ending_are_kept(ending, said):
     first, _, words = got(ending)
     assert first == "first"
     with pytest.raises(UserError, match=said):

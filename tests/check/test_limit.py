@@ -90,7 +90,7 @@ def checked(tmp_path):
     return check
 
 
-def test_whatever_a_model_raises_is_one_line_and_the_others_go_on(checked):
+def test_any_error_of_a_model_is_one_line_and_the_others_continue(checked):
     found = checked(later=("later", {}), leaves=("leaves", {}), layers=("", {"layers": ["conv9"]}), good=("", {}))
     for id, said in (("later", "IndexError: list index"), ("leaves", "SystemExit: done here"), ("layers", "conv9")):
         wrong = [line.text for line in found[f"Model {id}"] if line.mark == "✗"]
@@ -98,7 +98,7 @@ def test_whatever_a_model_raises_is_one_line_and_the_others_go_on(checked):
     assert "accuracy" in [line.name for line in found["Model good"]]
 
 
-def test_whatever_an_image_set_raises_is_one_line_and_the_others_go_on(checked, tmp_path):
+def test_any_error_of_an_image_set_is_one_line_and_the_others_continue(checked, tmp_path):
     (tmp_path / "bad.py").write_text("def read(path): raise KeyError('no such tag')\n")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.bin").write_bytes(b"1")
@@ -114,7 +114,7 @@ def test_a_model_that_hangs_costs_its_share_only(checked):
     assert "Model good" in found
 
 
-def test_what_there_was_no_time_for_is_said(checked, monkeypatch):
+def test_checks_without_time_are_reported(checked, monkeypatch):
     tried = feeding.feeding
     monkeypatch.setattr(feeding, "feeding", lambda seen, mapping, seconds: tried(seen, mapping, 0))
     line = next(line for line in checked(good=("", {}))["Model good"] if line.name == "preprocessing")

@@ -35,7 +35,7 @@ def looked(make_job, tmp_path):
     return looked_at
 
 
-def test_nothing_is_said_of_the_demo(looked):
+def test_the_demo_has_no_warnings(looked):
     assert looked({}) == {"schema": 1, "pictures": 40, "warnings": []}
 
 
@@ -49,14 +49,14 @@ def test_nothing_is_said_of_the_demo(looked):
         ({"outputs": {"returns": "probabilities"}}, "scores", "leave that key out"),
     ],
 )
-def test_mistakes_are_warned_of_at_once(looked, capsys, monkeypatch, mistake, name, said):
+def test_mistakes_give_a_warning_at_once(looked, capsys, monkeypatch, mistake, name, said):
     monkeypatch.setattr(preprocessing, "alternatives", lambda *_: [{"range": 1}])  # the full list is tested elsewhere
     warnings = {warning["name"]: warning for warning in looked(mistake)["warnings"]}
     assert said in warnings[name]["text"]
     assert f"WARNING: model net: {name}: " in capsys.readouterr().out
 
 
-def test_answers_that_vary_are_told(looked, capsys, monkeypatch):
+def test_scores_that_vary_are_reported(looked, capsys, monkeypatch):
     read = look.facts.read
     monkeypatch.setattr(look.facts, "read", lambda path: read(path) | {"trial": {"answers": ["Not the same twice."]}})
     looked({})

@@ -123,12 +123,12 @@ def test_no_change_is_found_that_is_not_clearly_better(share):
     assert found.change is None and found.tried == 6
 
 
-def test_what_is_hardly_better_than_guessing_is_no_discovery():
+def test_a_change_near_guessing_is_not_reported():
     changes = [{"range": 1}]
     assert Net({str(changes[0]): 0.2}).search(changes, base=0.05).change is None
 
 
-def test_time_that_is_up_is_told():
+def test_a_timeout_is_reported():
     changes = [{"range": i} for i in range(6)]
     asked = iter(range(1000))
     found = Net({str(c): 0.3 for c in changes}).search(changes, within=lambda share: next(asked) < 6)

@@ -78,7 +78,7 @@ def test_equals_brute_force_among_the_pictures_of_a_role(name):
 
 
 @pytest.mark.parametrize("name", ["large offset", "near duplicates"])
-def test_float32_alone_would_not_do(name):
+def test_float32_alone_is_wrong(name):
     """The cases above are hard: a search that trusts float32 fails them."""
     data = CASES[name]
     queries = np.arange(len(data))
@@ -96,7 +96,7 @@ def test_blocks_change_nothing(monkeypatch, tmp_path):
     np.testing.assert_array_equal(whole[1], parts[1])
 
 
-def test_k_must_leave_someone():
+def test_k_is_less_than_the_number_of_pictures():
     with pytest.raises(ValueError, match="4 rows"):
         nearest(gaussian(4, 3), np.arange(4), 4)
     among = np.array([True, True, False, False])
@@ -229,7 +229,7 @@ def test_too_few_pictures_is_said(unlabelled):
     assert unlabelled.run(technique).status == "not_applicable"
 
 
-def test_a_class_of_one_picture_is_no_class_to_agree_with():
+def test_a_class_of_one_picture_is_not_measured():
     """A set with one picture a class must not report that no neighbour is right."""
     pictures = [images.Picture(f"p{i}", f"p{i}", label, 1, 1) for i, label in enumerate([0, 1, 1, 2, None])]
     image_set = images.ImageSet({}, tuple(pictures), ("a", "b", "c"), ())

@@ -174,7 +174,7 @@ def test_a_name_in_any_usual_spelling_finds_its_output(name, output):
     assert dict(found.unmatched).keys() == {"gar", *([name] if output is None else [])}
 
 
-def test_where_one_name_fits_no_class_gets_a_place_in_the_order():
+def test_if_one_name_matches_the_order_is_not_used():
     found = match(["blue", "green", "red", "yellow"], listed("yelow", "red", "green", "blue"))
     assert found.outputs == (3, 2, 1, None) and found.way == "name"
     assert found.unmatched == (("yellow", "no output is called so; the nearest is 'yelow'"),)
@@ -183,14 +183,14 @@ def test_where_one_name_fits_no_class_gets_a_place_in_the_order():
 
 
 @pytest.mark.parametrize("classes", [["Straße", "strasse"], ["STRASSE", "strasse"]])
-def test_a_name_that_two_classes_share_is_nobodys_and_sends_nobody_into_the_order(classes):
+def test_a_name_of_two_classes_matches_none_and_prevents_matching_by_order(classes):
     found = match(classes, listed("strasse", "weg"))
     assert found.way == "name" and found.outputs[0] is None  # only the exact spelling may decide
     assert found.outputs[1] == 0 and [name for name, _ in found.unmatched] == classes[:1]
     assert match(classes, listed("Strasse", "weg")).outputs == (None, None)
 
 
-def test_marks_that_nobody_sees_are_no_part_of_a_name():
+def test_invisible_characters_are_ignored_in_names():
     assert match(["\u202ecat\u202c", "d\u200bog"], listed("dog", "cat")).outputs == (1, 0)
 
 

@@ -106,7 +106,7 @@ def test_a_yes_or_no_output_becomes_two_classes_with_its_probability(block, form
     assert facts["classes"] == ["cat", "dog"] and facts["kind"] == "softmax"
 
 
-def test_one_output_needs_a_word(block):
+def test_one_output_needs_a_stated_kind(block):
     made = block(arguments={"outputs": 1})
     with pytest.raises(UserError, match="kind: binary"):
         network.describe(doors.build(made, "net", 0), made, "net", ())

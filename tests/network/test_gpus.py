@@ -40,7 +40,7 @@ def test_five_jobs_share_two_devices_one_at_a_time(tmp_path):
     assert any("waiting" in out for out, _ in said)
 
 
-def test_a_killed_job_lets_go_of_its_device(tmp_path):
+def test_a_killed_job_releases_its_device(tmp_path):
     killed = start(tmp_path, "a", 600)
     while not (tmp_path / "a.taken").exists():
         time.sleep(0.1)

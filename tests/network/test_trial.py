@@ -129,7 +129,7 @@ def test_a_generator_of_the_networks_own_is_seen_though_it_acts_seldom(described
     assert len(described(lambda: OwnGenerator(again))[0]["trial"]["answers"]) == (not again)
 
 
-def test_what_varies_without_a_known_generator_is_asked_more_than_twice(described):
+def test_a_network_that_varies_without_a_known_generator_runs_more_than_twice(described):
     drawn = itertools.cycle([0, 0, 1])
     facts, _ = described(member(lambda net, x: Net.forward(net, x) + next(drawn)))
     assert "same scores twice" in facts["trial"]["answers"][0]

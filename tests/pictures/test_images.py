@@ -399,7 +399,7 @@ def test_a_mask_may_be_smaller_than_its_picture(tmp_path):
     assert np.array_equal(masks.of_picture(found, 0).pixels, expected)
 
 
-def test_a_table_says_all_there_is_to_say(table, tmp_path):
+def test_all_columns_of_a_table_are_read(table, tmp_path):
     found = look(table, tmp_path)
     plain, grey, turned, many = found.pictures
     assert found.classes == ("animal", "cat", "dog")
@@ -415,7 +415,7 @@ def test_a_table_says_all_there_is_to_say(table, tmp_path):
     assert "[1, 2, 40, 30.5]" in box and "10 × 10" in small and "no such file" in gone
 
 
-def test_what_is_as_usual_is_not_written(table, folder, tmp_path):
+def test_default_values_are_not_written(table, folder, tmp_path):
     look(table, tmp_path)
     entries = json.loads((tmp_path / "images.json").read_text())["pictures"]
     assert entries[2].keys() == {"id", "name", "label", "width", "height"}
@@ -507,7 +507,7 @@ def test_a_picture_that_changed_since_is_named(folder, tmp_path):
         list(found.arrays(Preprocess(resize=(8, 8), crop=None).geometry))
 
 
-def test_large_pictures_do_not_pile_up_before_their_reader(monkeypatch):
+def test_the_queue_of_large_pictures_is_bounded(monkeypatch):
     """For any number of threads, the queue is bounded in bytes, and nothing deadlocks."""
     monkeypatch.setattr(pixels, "_AHEAD", 10_000)
     made, lock = [], threading.Lock()

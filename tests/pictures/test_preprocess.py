@@ -104,7 +104,7 @@ def test_channels_that_do_not_fit_are_told_so(channels, inputs):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 3), (3, 999)])
 @pytest.mark.parametrize("way", [*WAYS, {"resize": 256, "crop": 224}, {"resize": (8, 8), "crop": 0.5}], ids=str)
-def test_no_picture_is_too_thin(size, way):
+def test_thin_pictures_are_accepted(size, way):
     width, height = size
     pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     prepared = Preprocess(**way)

@@ -86,13 +86,13 @@ def test_json_that_is_not_one_object_a_picture_is_told_so(place, content):
         found(place, json.dumps(content), "t.json")
 
 
-def test_an_address_is_no_file(place):
+def test_a_url_is_not_a_file(place):
     (row,) = found(place, "path,label\nhttps://example.org/0.png,cat\n").rows
     with pytest.raises(ValueError, match="a URL, not a file"):
         decoding.read(place / row.name)
 
 
-def test_whatever_the_form_the_pictures_and_their_labels_are_found(place):
+def test_pictures_and_labels_are_found_in_any_format(place):
     plain = written()
     forms = {
         "as it should be": plain,
@@ -158,7 +158,7 @@ def test_an_encoding_may_be_stated(place):
         found(place, text.encode("koi8-r"), encoding="utf-8")
 
 
-def test_words_for_no_label_are_none_unless_they_are_said_to_be_classes(place):
+def test_words_for_missing_labels_are_no_classes_unless_stated(place):
     content = written(labels=["cat", "nan", "NA", "", "<NA>", "dog"])
     got = found(place, content)
     assert got.classes == ("cat", "dog") and [len(row.labels) for row in got.rows] == [1, 0, 0, 0, 0, 1]
@@ -204,7 +204,7 @@ def test_columns_that_say_yes_or_no_may_be_named(place):
         ("path,label\n", "no rows"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_a_line(place, content, said):
+def test_unreadable_tables_get_one_line(place, content, said):
     with pytest.raises(UserError, match=said) as error:
         found(place, content)
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
@@ -223,7 +223,7 @@ def test_files_that_are_not_there_and_lines_that_do_not_fit_are_said(place):
     assert got.rows[-1].name == "gone.png" and "1 of 7 lines" in got.told[0]
 
 
-def test_captions_are_no_classes(place):
+def test_captions_are_not_classes(place):
     got = found(place, written(labels=[f"a picture, number {i}".replace(",", "") for i in range(6)], title="path,text"))
     assert got.classes == () and "too many values" in got.told[0]
 
@@ -236,7 +236,7 @@ def test_masks_are_found_as_the_pictures_are(place):
 
 
 @pytest.mark.parametrize("one", ["1", "1,0", "1.00", "1,00"])
-def test_a_spreadsheets_decimal_comma_is_a_point(place, one):
+def test_a_decimal_comma_is_read_as_a_point(place, one):
     none = one.replace("1", "0", 1)
     hot = "".join(
         f"{path}\t{one if label == 'cat' else none}\t{none if label == 'cat' else one}\n" for path, label in PAIRS

@@ -71,7 +71,7 @@ def test_a_run_says_which_job_failed_why_and_where_its_log_is(tmp_path, file, te
     assert failures._Sentence().filter(other) and other.getMessage() == "Something else 100 %"
 
 
-def test_what_a_job_said_last_is_repeated_but_neither_tracebacks_nor_bars(tmp_path):
+def test_a_jobs_last_lines_are_repeated_without_tracebacks_and_bars(tmp_path):
     log = tmp_path / "logs/m/lime.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(

@@ -34,7 +34,7 @@ def prefix() -> str:
         ("HUP", "(SIGHUP): killed by a user"),
     ],
 )
-def test_each_signal_is_said_in_the_log_and_the_shell_is_silent(tmp_path, signal, said):
+def test_each_signal_is_reported_in_the_log_and_the_shell_is_silent(tmp_path, signal, said):
     log = tmp_path / "my results/pca.log"
     log.parent.mkdir()
     work = f"echo at work; echo Fatal Python error: here >> $CNNVIZ_LOG; kill -{signal} $$"
@@ -46,7 +46,7 @@ def test_each_signal_is_said_in_the_log_and_the_shell_is_silent(tmp_path, signal
     assert last in sentence(log)
 
 
-def test_a_progress_bar_says_whose_it_is(capsys, monkeypatch):
+def test_a_progress_bar_names_its_job(capsys, monkeypatch):
     monkeypatch.setattr(progress, "_whose", [])
     assert list(progress.bar(range(2), "scores")) == [0, 1]
     progress.belongs_to("alexnet", "lime")

@@ -205,7 +205,7 @@ def test_whatever_holds_a_network_is_read_and_leaves_the_process_as_it_was(write
         ("nowhere", "there is no 'nowhere'"),
     ],
 )
-def test_anything_else_is_told_in_a_line(write, function, said):
+def test_anything_else_gets_one_line(write, function, said):
     write({"net.py": NET + GIVES})
     with pytest.raises(UserError, match=said) as told:
         built("net.py:" + function)

@@ -29,14 +29,14 @@ def files(tmp_path) -> list[Path]:
     return made
 
 
-def test_whole_files_and_those_that_are_not_there_pass(files):
+def test_complete_and_missing_files_pass(files):
     whole.check([*files, files[0].with_name("nothing.npz")])
     assert all(path.is_file() for path in files)
 
 
 @pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.99])
 @pytest.mark.parametrize("number", range(4))
-def test_what_is_cut_short_is_named_and_put_aside(files, number, share):
+def test_truncated_files_are_named_and_renamed(files, number, share):
     path = files[number]
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
@@ -46,7 +46,7 @@ def test_what_is_cut_short_is_named_and_put_aside(files, number, share):
     whole.check(files)
 
 
-def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+def test_files_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     path = tmp_path / "result.npz"
     with pytest.raises(FileNotFoundError), atomic.replacing(path) as temporary:
         (tmp_path / "result.npz.kept").touch()
@@ -82,7 +82,7 @@ def locked(notes: Path) -> set[str]:
     return {path.name[0] for path in notes.glob("locks/*")}
 
 
-def test_of_two_runs_a_killed_ones_lock_goes_and_the_other_ones_stays(notes, tmp_path):
+def test_the_lock_of_a_killed_run_is_removed_and_that_of_an_active_run_is_kept(notes, tmp_path):
     first, second = hold(tmp_path, "results-a"), hold(tmp_path, "./results-b/")
     try:
         assert locked(notes) == {"0", "1"}
@@ -117,7 +117,7 @@ def test_a_lock_of_another_machine_stays(notes, tmp_path):
     assert locked(notes) == {"0", "1"}  # the other lock's owner is unknown, and a run is active
 
 
-def test_a_lock_that_nobody_claims_goes_once_it_is_no_new_one(notes):
+def test_an_unclaimed_lock_is_removed_after_a_while(notes):
     """A run locks its results just after Snakemake's own lock."""
     assert locked(notes) == {"0", "1"}
     for lock in notes.glob("locks/*"):

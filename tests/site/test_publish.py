@@ -176,7 +176,7 @@ def test_near_chance_is_a_one_sided_binomial_test(classes, labelled):
         ({"top1": 0.1, "labelled": 500}, {}),
     ],
 )
-def test_where_nobody_can_know_nothing_is_said(accuracy, facts):
+def test_an_unknown_accuracy_gives_no_warning(accuracy, facts):
     assert near_chance(accuracy, facts) is None
 
 

@@ -64,7 +64,7 @@ def test_errors_are_those_of_the_definitions(model, exemplars, made):
     np.testing.assert_allclose(relative[:, 1], off / wanted.square().sum((1, 2)), rtol=1e-4)
 
 
-def test_grams_do_not_know_places(model, exemplars):
+def test_grams_do_not_depend_on_positions(model, exemplars):
     maps = read(model, exemplars, ["3"])["3"]
     shuffled = maps.flatten(2)[:, :, torch.randperm(maps[0, 0].numel())].view_as(maps)
     torch.testing.assert_close(gram(shuffled), gram(maps), rtol=1e-5, atol=1e-7)

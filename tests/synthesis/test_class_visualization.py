@@ -95,7 +95,7 @@ def test_a_dead_score_falls_back_to_the_value_before_the_relu():
     assert (model.logits(ascent.pictures)[[0, 1], [0, 1]] > 0).all()
 
 
-def test_a_score_that_falls_silent_on_the_way_is_drawn_once_more_before_its_relu():
+def test_a_score_that_becomes_flat_is_ascended_again_before_its_relu():
     """At the start one position responds to stripes; the smaller views smooth it away permanently."""
     start = fourier((32, 32), [5, 6])
     excited = colours().net.conv(start.picture(start.variable))[0, 3].max().item()
@@ -209,7 +209,7 @@ def test_the_distance_to_grey_falls_as_lambda_grows(demo):
     assert found == sorted(found, reverse=True) and found[-1] < found[0] / 2
 
 
-def test_l2_comes_to_rest_where_its_pull_equals_the_gradient():
+def test_l2_stops_where_it_equals_the_gradient():
     """With a constant gradient: x - grey = g / (2 λ' mean |g|), as the docstring states."""
     rate, weight, g = 0.003, 3.0, 0.7
     x = momentum = 0.0

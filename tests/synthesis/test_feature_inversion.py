@@ -105,7 +105,7 @@ def test_judge_gives_the_errors_of_the_definition(model, originals):
     np.testing.assert_allclose(pixel_error, np.sqrt((levels**2).mean((1, 2, 3))), rtol=1e-4)
 
 
-def test_a_layer_that_says_nothing_is_told_apart(model, originals):
+def test_a_layer_with_features_of_0_is_detected(model, originals):
     assert answers(model, originals, Place("conv1", "0", False, 1.0))
     dark = originals * 0 + 0.5  # 0 after preprocessing
     model.net[0].bias.data.zero_()

@@ -66,7 +66,7 @@ def blocks(in_place: bool = False) -> Model:
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_units_that_are_silent_at_first_are_climbed_through_the_relu_that_ends_their_block(in_place):
+def test_units_that_are_inactive_at_first_are_ascended_through_the_last_relu_of_their_block(in_place):
     model = blocks(in_place)
     ascent = visualise(model, model.layers[0], [0, 1, 2], [4, 5, 6], (24, 24), 40, 0)
     assert ascent.curves["excitation"][0].tolist() == [0, 0, 0]
