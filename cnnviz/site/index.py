@@ -18,6 +18,7 @@ from cnnviz.site import (
     missing,
     model_pages,
     picture_pages,
+    ranking,
     search,
     size,
     timings,
