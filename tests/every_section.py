@@ -79,9 +79,14 @@ def call(module: str, *arguments) -> None:
 
 
 class Run:
-    """A network on an image set. work: a folder. found: section → "ok", why it does not apply, or the error."""
+    """A network on an image set. work: a folder. found: section → "ok", why it does not apply, or the error.
 
-    def __init__(self, work: Path, image_set: dict, index: Path, model: dict, sections: dict | None = None):
+    few: only the first, the middle and the last of the layers that are shown by default.
+    """
+
+    def __init__(
+        self, work: Path, image_set: dict, index: Path, model: dict, sections: dict | None = None, few: bool = False
+    ):
         wanted = {name: LEAST.get(name, {}) for name in LEAST} | (sections or {})
         self.full = config.complete({"image_sets": {"s": image_set}, "models": {"m": model}, "sections": wanted})
         self.work, self.found = work, {}
@@ -92,8 +97,10 @@ class Run:
         classes = json.loads((index / "images.json").read_text())["classes"]
         network.main(self.job("model", {"checkpoint": "", "set_classes": classes}, {"network": self.inputs["network"]}))
         self.facts = facts.read(self.inputs["network"])
-        shown = self.facts | {"chosen": self.facts["default_layers"]}
-        self.inputs["model"].write_text(json.dumps(shown))
+        shown = self.facts["default_layers"]
+        if few:
+            self.full["models"]["m"]["layers"] = shown = [shown[0], shown[len(shown) // 2], shown[-1]]
+        self.inputs["model"].write_text(json.dumps(self.facts | {"chosen": shown}))
         outputs = {"result": self.inputs["forward"]} | {name: self.inputs[name] for name in ("features", "logits")}
         self.do("forward", {"batch": 8, "top": 2}, outputs)
 

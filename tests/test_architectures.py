@@ -5,21 +5,14 @@ check that channels-last maps, tokens, shared modules, in-place operations and o
 result and its figures, or a plain reason.
 """
 
-import json
 import re
-import subprocess
-import sys
-from dataclasses import replace
 
 import pytest
 
 from cnnviz import config
-from cnnviz.network import doors, facts, loaded, network
-from cnnviz.pictures import listing
-from cnnviz.run import result
+from cnnviz.network import doors, loaded, network
 from cnnviz.site import model_pages
-from cnnviz.views.kit.section import load
-from tests.every_section import LEAST, METHODS, ROOT, call
+from tests.every_section import LEAST, ROOT, Run, listed
 
 TABLE = ROOT / "docs" / "architectures.md"
 NETS = {
@@ -47,29 +40,9 @@ SECTIONS = LEAST | {
     "texture_synthesis": LEAST["texture_synthesis"] | {"size": 64},
     "style_transfer": LEAST["style_transfer"] | {"size": 64, "variant_size": 64},
 }
-DRAWN = ("alexnet", "densenet121", "vit_b_16", "swin_t")  # views read arrays: one network of each layout is enough
+NARROW = ("vgg16", "vit_b_16", "swin_t")  # a quarter as wide, in narrow_nets.py
+DRAWN = ("vgg16", "densenet121", "vit_b_16", "swin_t")  # views read arrays: one network of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}
-
-
-def pairs(paths):
-    return [f"{name}={path}" for name, path in paths.items()]
-
-
-def compute(job):
-    (file,) = (f for f in (ROOT / "cnnviz").glob(f"*/{job.section}.py") if f.parent.name not in ("views", "ascent"))
-    blocks = {name: getattr(job, name) for name in ("model_id", "section", "model", "image_set", "parameters", "seed")}
-    words = ["--job", json.dumps(blocks), "--device", "cpu", "--threads", "2"]
-    files = ["--input", *pairs(job.inputs), "--output", *pairs(job.outputs)]
-    call(f"cnnviz.{file.parent.name}.{job.section}", *words, *files)
-
-
-def draw(section, full, inputs):
-    folder = inputs["result"].parent
-    words = ["--show", json.dumps(full["sections"][section]["view"])]
-    words += ["--image-set", json.dumps(full["image_sets"]["set"])]
-    words += ["--section", folder / "section.json", "--figures", folder / "figures.zip"]
-    call(f"cnnviz.views.{section}", *words, "--input", *pairs(inputs))
-    return load(folder / "section.json")
 
 
 def committed():
@@ -91,27 +64,22 @@ def committed():
 def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     full = config.complete({"image_sets": {"set": PICTURES}, "models": {"net": {"torchvision": "alexnet"}}})
-    block = json.dumps(full["image_sets"]["set"])
-    command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", block, "--index", folder / "images.json"]
-    subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
+    listed(full["image_sets"]["set"], folder)
     return folder
 
 
-def _render(net, folder, found):
+def _render(net, run):
     """The model's pages, from the sections that were drawn."""
-    config = {"model": net, "sections": list(found)}
-    stamp = model_pages.render(config, folder / "model.json", folder / "models" / net / "sections", folder / "site")
+    config = {"model": net, "sections": list(run.found)}
+    stamp = model_pages.render(config, run.inputs["model"], run.work / "sections", run.work / "site")
     shown = {entry.id: entry.status == "ok" for entry in stamp.sections}
-    assert shown == {section: said == "ok" for section, said in found.items()}
+    assert shown == {section: said == "ok" for section, said in run.found.items()}
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, monkeypatch):
-    size = NETS[net]
-    block = {"torchvision": net, "weights": "random", "arguments": {"num_classes": 12}, "probes": 1}
-    block["preprocess"] = {"resize": [size, size]}
-    if net == "vit_b_16":
-        block["arguments"]["image_size"] = size
+def test_every_section_is_ok_or_says_why_not(net, pictures, tmp_path, monkeypatch):
+    door = {"factory": f"tests/narrow_nets.py:{net}"} if net in NARROW else {"torchvision": net, "weights": "random"}
+    block = door | {"arguments": {"num_classes": 12}, "probes": 1, "preprocess": {"resize": [NETS[net]] * 2}}
     built = {}
 
     def build_once(*arguments):
@@ -122,39 +90,13 @@ def test_every_section_is_ok_or_says_why_not(net, make_job, pictures, tmp_path, 
     build = doors.build
     for module in (network, loaded):
         monkeypatch.setattr(module, "build", build_once)
-    classes = listing.classes(PICTURES | {"seed": 1})
-    network.main(make_job(block, image_set=PICTURES, set_classes=classes))
-    known = facts.read(tmp_path / "network.json")
-    shown = known["default_layers"]
-    block["layers"] = [shown[0], shown[len(shown) // 2], shown[-1]]
-    model = known | {"chosen": block["layers"]}
-    (tmp_path / "model.json").write_text(json.dumps(model))
-
-    full = config.complete({"image_sets": {"set": PICTURES}, "models": {"net": block}, "sections": SECTIONS})
-    names = ("network", "model", "forward", "features", "logits", "images", "thumbnails")
-    inputs = {name: tmp_path / f"{name}.json" for name in names}
-    inputs |= {"images": pictures / "images.json", "thumbnails": pictures / "thumbnails.npy"}
-    inputs |= {"forward": tmp_path / "forward.npz"}
-    inputs |= {name: tmp_path / f"{name}.npy" for name in ("features", "logits")}
-    job = make_job(block, image_set=PICTURES)
-    outputs = {"result": inputs["forward"], "features": inputs["features"], "logits": inputs["logits"]}
-    compute(replace(job, section="forward", parameters={"batch": 8, "top": 2}, inputs=inputs, outputs=outputs))
-
-    found = {}
-    for section, parameters in full["sections"].items():
-        path = tmp_path / "models" / net / "sections" / section / "result.npz"
-        parameters = {k: v for k, v in parameters.items() if k != "view"}
-        given = inputs
-        if section == "attribution_check":  # treats all other inputs as results of methods
-            given = {name: inputs[name] for name in ("network", "images", *METHODS) if name in inputs}
-        compute(replace(job, section=section, parameters=parameters, inputs=given, outputs={"result": path}))
-        left = result.read(path)
-        inputs[section] = path
-        found[section] = "ok" if left.status == "ok" else left.reason
+    run = Run(tmp_path, PICTURES, pictures, block, SECTIONS, few=True)
+    for section in run.full["sections"]:
+        left = run.section(section)
         if net in DRAWN:
-            shown = draw(section, full, inputs | {"result": path})
-            assert shown.status != "ok" or shown.figures or shown.tables, f"{section} shows nothing"
+            shown = run.draw(section)
+            assert left.status != "ok" or shown.figures or shown.tables, f"{section} shows nothing"
     if net in DRAWN:
-        _render(net, tmp_path, found)
+        _render(net, run)
     expected = committed().get(net, {})
-    assert found == expected, f"docs/architectures.md should say of {net}: {found}"
+    assert run.found == expected, f"docs/architectures.md should say of {net}: {run.found}"

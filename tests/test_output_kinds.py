@@ -3,8 +3,6 @@
 import csv
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -19,15 +17,15 @@ from cnnviz.activations import regression, segmentation
 from cnnviz.check import networks as check_network
 from cnnviz.check import report, truth
 from cnnviz.errors import UserError
-from cnnviz.network import doors, facts, kinds, network
+from cnnviz.network import doors, facts, kinds
 from cnnviz.pictures import images, label_maps, listing
 from cnnviz.pictures.preprocess import prepared
 from cnnviz.pictures.rows import truth_columns
 from cnnviz.run import result
 from cnnviz.run.applies import NOT_FOR
 from cnnviz.views import predicted_maps, predicted_values
-from tests.every_section import ROOT
-from tests.test_architectures import SECTIONS, compute, draw
+from tests.every_section import ROOT, Run, listed
+from tests.test_architectures import SECTIONS
 
 NETS = '''
 import torch
@@ -96,37 +94,19 @@ KINDS = {
 TABLES = {"regression": {"target_columns": ["brightness", "Number"]}, "segmentation": {"mask_column": "mask"}}
 
 
-def run_all(kind, data, make_job, folder):
-    """Section → "ok" or the reason, the sections, and the inputs by name."""
-    pictures = {"kind": "csv", "path": str(data / "table.csv"), "label_column": None} | TABLES[kind]
+def run_all(kind, data, folder) -> tuple[Run, dict]:
+    """Every section of the kind, and what each shows."""
     block = KINDS[kind] | {"probes": 2, "preprocess": {"resize": [SIDE, SIDE], "mean": 0.5, "std": 0.25}}
     block["factory"] = f"{data / 'nets.py'}:{block['factory']}"
     sections = LEAST if kind == "regression" else LEAST | {"multifaceted": False}  # which needs labels
+    pictures = {"kind": "csv", "path": str(data / "table.csv"), "label_column": None} | TABLES[kind]
     full = config.complete({"image_sets": {"set": pictures}, "models": {"net": block}, "sections": sections})
-    listed = json.dumps(full["image_sets"]["set"])
-    command = [sys.executable, "-m", "cnnviz.pictures.images", "--config", listed, "--index", folder / "images.json"]
-    subprocess.run([*command, "--thumbnails", folder / "thumbnails.npy"], cwd=ROOT, check=True, capture_output=True)
-    network.main(make_job(block, image_set=pictures))
-    known = facts.read(folder / "network.json")
-    (folder / "model.json").write_text(json.dumps(known | {"chosen": known["default_layers"]}))
-    inputs = {name: folder / f"{name}.json" for name in ("network", "model", "images")}
-    inputs |= {name: folder / f"{name}.npy" for name in ("features", "logits", "thumbnails")}
-    inputs["forward"] = folder / "forward.npz"
-    job = make_job(block, image_set=pictures)
-    outputs = {"result": inputs["forward"], "features": inputs["features"], "logits": inputs["logits"]}
-    compute(replace(job, section="forward", parameters={"batch": 8, "top": 2}, inputs=inputs, outputs=outputs))
-    found, shown = {}, {}
-    for section, parameters in full["sections"].items():
-        path = folder / section / "result.npz"
-        parameters = {k: v for k, v in parameters.items() if k != "view"}
-        given = {k: v for k, v in inputs.items() if k in ("network", "images")} if section == "bias_probe" else inputs
-        compute(replace(job, section=section, parameters=parameters, inputs=given, outputs={"result": path}))
-        left = result.read(path)
-        inputs[section] = path
-        found[section] = "ok" if left.status == "ok" else left.reason
-        shown[section] = draw(section, full, inputs | {"result": path})
+    listed(full["image_sets"]["set"], folder)
+    run, shown = Run(folder, pictures, folder, block, sections), {}
+    for section in run.full["sections"]:
+        left, shown[section] = run.section(section), run.draw(section)
         assert left.status != "ok" or shown[section].figures or shown[section].tables, section
-    return found, shown, inputs
+    return run, shown
 
 
 def stated():
@@ -143,9 +123,9 @@ def once():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_section_is_ok_or_says_why_not(kind, data, make_job, tmp_path, once):
-    found, shown, inputs = once[kind] = run_all(kind, data, make_job, tmp_path)
-    assert {s: why for s, why in found.items() if why != "ok"} == stated()[kind] == NOT_FOR[kind]
+def test_every_section_is_ok_or_says_why_not(kind, data, tmp_path, once):
+    run, shown = once[kind] = run_all(kind, data, tmp_path)
+    assert {s: why for s, why in run.found.items() if why != "ok"} == stated()[kind] == NOT_FOR[kind]
     for section, drawn in shown.items():
         words = json.dumps([f.caption for f in drawn.figures])
         assert "p = " not in words and "probability" not in words, section
@@ -168,7 +148,8 @@ def test_words_are_of_what_the_network_puts_out(kind, once):
 
 
 def test_values_are_measured_against_the_table(once, data):
-    _, shown, inputs = once["regression"]
+    run, shown = once["regression"]
+    inputs = run.inputs
     left, known = result.read(inputs["predictions"]), facts.read(inputs["network"])
     table = list(csv.DictReader((data / "table.csv").open()))
     assert known["values"] == ["number", "brightness"] and known["value_columns"] == [1, 0]
@@ -188,7 +169,8 @@ def test_values_are_measured_against_the_table(once, data):
 
 
 def test_pixels_are_measured_against_the_masks(once):
-    _, shown, inputs = once["segmentation"]
+    run, shown = once["segmentation"]
+    inputs = run.inputs
     left = result.read(inputs["predictions"])
     both, right, said = left.arrays["pixel_counts"].sum(0)
     assert right.tolist() == [14 * (SIDE * (SIDE - 1) - 100), 14 * 100, 0]  # a row of each is ignored
@@ -207,7 +189,8 @@ def test_pixels_are_measured_against_the_masks(once):
 
 
 def test_up_and_down_are_opposite_and_shown_where_they_differ(once):
-    _, shown, inputs = once["regression"]
+    run, shown = once["regression"]
+    inputs = run.inputs
     logits = np.load(inputs["logits"])
     np.testing.assert_array_equal(logits[:, 2:], -logits[:, :2])
     assert result.read(inputs["grad_cam"]).arrays["targets"].tolist() == [[0, 2, 1, 3]] * 2
