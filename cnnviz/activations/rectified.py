@@ -56,6 +56,11 @@ def around(net: nn.Module, modules: Sequence[str], shape: tuple[int, int, int]) 
 class _Watch(TorchDispatchMode):
     """Records the operation that made each tensor, and those that read the outputs of the watched modules."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: nothing is compiled here. To keep its compiler away torch would import it, which takes two seconds."""
+        return False
+
     def __init__(self):
         super().__init__()
         self.found: dict[str, dict] = {}

@@ -27,9 +27,12 @@ NO_GRADIENT = "The objective has no gradient with respect to the picture: the ne
 
 @dataclass(frozen=True)
 class Optimiser:
-    """make: variable → a torch optimiser that treats pictures separately. rate: progress in [0, 1] → learning rate."""
+    """make: variable → an optimiser like torch's that treats pictures separately.
 
-    make: Callable[[Tensor], torch.optim.Optimizer]
+    rate: progress in [0, 1] → learning rate.
+    """
+
+    make: Callable[[Tensor], "Stepper | torch.optim.Optimizer"]
     rate: Callable[[float], float]
 
 
@@ -138,12 +141,12 @@ def ascend(
 
 def adam(first: float, last: float | None = None) -> Optimiser:
     """Adam with a learning rate that falls linearly from ``first`` to ``last`` (default: constant)."""
-    return Optimiser(lambda variable: torch.optim.Adam([variable]), _line(first, last))
+    return Optimiser(lambda variable: _Adam(variable), _line(first, last))
 
 
 def momentum(first: float, last: float | None = None, *, factor: float = 0.9) -> Optimiser:
     """Gradient ascent with momentum."""
-    return Optimiser(lambda variable: torch.optim.SGD([variable], lr=first, momentum=factor), _line(first, last))
+    return Optimiser(lambda variable: _Momentum(variable, factor=factor), _line(first, last))
 
 
 def normalised(first: float, last: float | None = None, *, norm: str = "mean", factor: float = 0.0) -> Optimiser:
@@ -151,33 +154,63 @@ def normalised(first: float, last: float | None = None, *, norm: str = "mean", f
 
     factor: momentum, as a share of the last step.
     """
-    words = {"lr": first, "norm": norm, "factor": factor}
-    return Optimiser(lambda variable: _Normalised([variable], words), _line(first, last))
+    return Optimiser(lambda variable: _Normalised(variable, norm=norm, factor=factor), _line(first, last))
 
 
 def lbfgs(history: int = 20) -> Optimiser:
     """L-BFGS without line search, one evaluation per step. The first step has the length of torch's."""
-    return Optimiser(lambda variable: _LBFGS([variable], {"lr": 1.0, "history": history}), lambda progress: 1.0)
+    return Optimiser(lambda variable: _LBFGS(variable, history=history), lambda progress: 1.0)
 
 
-class _Normalised(torch.optim.Optimizer):
-    def step(self, closure):
+class Stepper:
+    """What an ascent needs of a torch.optim.Optimizer, which imports torch's compiler: two seconds of each job."""
+
+    def __init__(self, variable: Tensor, **words):
+        self.variable, self.words, self.state = variable, words, {}
+        self.param_groups = [{"lr": 1.0}]
+
+    def step(self, closure: Callable[[], Tensor]) -> None:
+        """closure: sets the variable's gradient and returns the loss of each picture."""
         loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                g = p.grad.flatten(1)
-                size = g.norm(dim=1) if group["norm"] == "l2" else g.abs().mean(1)
-                size = size.clamp(min=torch.finfo(p.dtype).tiny)
-                with torch.no_grad():
-                    step = p.grad / size.reshape(-1, *[1] * (p.ndim - 1))
-                    if group["factor"]:
-                        step = step + group["factor"] * self.state[p].get("step", 0.0)
-                        self.state[p]["step"] = step
-                    p -= group["lr"] * step
-        return loss
+        with torch.no_grad():
+            self.move(self.variable, self.variable.grad, loss, self.param_groups[0]["lr"])
+
+    def move(self, p: Tensor, g: Tensor, loss: Tensor, rate: float) -> None:
+        """Change the variable p in place by its gradient g."""
+        raise NotImplementedError
 
 
-class _LBFGS(torch.optim.Optimizer):
+class _Adam(Stepper):
+    """Kingma & Ba 2015, in the order of torch's operations."""
+
+    def move(self, p, g, loss, rate, betas=(0.9, 0.999), eps=1e-8):
+        state = self.state = self.state or {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
+        state["step"] += 1
+        state["mean"].lerp_(g, 1 - betas[0])
+        state["square"].mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
+        first, second = (1 - beta ** state["step"] for beta in betas)
+        p.addcdiv_(state["mean"], (state["square"].sqrt() / second**0.5).add_(eps), value=-rate / first)
+
+
+class _Momentum(Stepper):
+    def move(self, p, g, loss, rate):
+        last = self.state.get("step")
+        self.state["step"] = g.clone() if last is None else last.mul_(self.words["factor"]).add_(g)
+        p.add_(self.state["step"], alpha=-rate)
+
+
+class _Normalised(Stepper):
+    def move(self, p, g, loss, rate):
+        size = g.flatten(1).norm(dim=1) if self.words["norm"] == "l2" else g.flatten(1).abs().mean(1)
+        size = size.clamp(min=torch.finfo(p.dtype).tiny)
+        step = g / size.reshape(-1, *[1] * (p.ndim - 1))
+        if self.words["factor"]:
+            step = step + self.words["factor"] * self.state.get("step", 0.0)
+            self.state["step"] = step
+        p -= rate * step
+
+
+class _LBFGS(Stepper):
     """The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with inner products for each picture by itself.
 
     torch's own implementation computes them over the whole batch, which mixes its pictures. A pair with too little
@@ -186,17 +219,9 @@ class _LBFGS(torch.optim.Optimizer):
     picture is flat, and the next full step could saturate the picture permanently.
     """
 
-    def step(self, closure):
-        loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                self._move(p, loss[:, None], group["lr"], group["history"])
-        return loss
-
-    @torch.no_grad()
-    def _move(self, p: Tensor, loss: Tensor, rate: float, history: int) -> None:
-        state, g = self.state[p], p.grad.flatten(1)
-        x = p.flatten(1).clone()
+    def move(self, p, g, loss, rate):
+        state, history = self.state, self.words["history"]
+        x, g, loss = p.flatten(1).clone(), g.flatten(1), loss[:, None]
         if not state:
             state |= {"pairs": [], "scale": (1 / g.abs().sum(1, keepdim=True).clamp(min=TINY)).clamp(max=1)}
         else:
@@ -215,10 +240,10 @@ class _LBFGS(torch.optim.Optimizer):
         move, shares = -g, []
         for s, y, inverse in reversed(state["pairs"]):
             shares.append(inverse * _dot(s, move))
-            move = move - shares[-1] * y
-        move = move * state["scale"]
+            move.addcmul_(shares[-1], y, value=-1)
+        move *= state["scale"]
         for s, y, inverse in state["pairs"]:
-            move = move + (shares.pop() - inverse * _dot(y, move)) * s
+            move.addcmul_(shares.pop() - inverse * _dot(y, move), s)
         state |= {"x": x, "g": g.clone(), "loss": loss}
         p.copy_((x + rate * move).view_as(p))
 

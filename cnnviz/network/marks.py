@@ -76,6 +76,11 @@ class Marks(TorchDispatchMode):
     refused: the operators that got zeros in place of marks so far. left: whether a mark has left torch.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: nothing is compiled here. To keep its compiler away torch would import it, which takes two seconds."""
+        return False
+
     def __init__(self, pad_nan: int | None = None):
         super().__init__()
         self.axis = pad_nan

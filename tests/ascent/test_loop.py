@@ -1,5 +1,8 @@
 """The loop: gradients equal finite differences; batch mates do not matter; optimisers; no state is left behind."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +127,44 @@ def test_snapshots_are_the_pictures_of_a_shorter_run(model):
     long = climb(model, logit([1]), [0], steps=8, optimiser=adam(0.05), transform=None, snapshots={3})
     short = climb(model, logit([1]), [0], steps=3, optimiser=adam(0.05), transform=None)
     assert np.array_equal(long.snapshots[3], to_bytes(short.pictures))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (adam(0.05, 0.02), lambda v: torch.optim.Adam([v])),
+        (momentum(0.5, 0.1), lambda v: torch.optim.SGD([v], lr=0.5, momentum=0.9)),
+    ],
+    ids=["adam", "momentum"],
+)
+def test_steps_equal_torchs_in_every_bit(model, ours, theirs):
+    pictures = [
+        climb(model, logit([1, 2]), [0, 1], optimiser=one).pictures for one in (ours, loop.Optimiser(theirs, ours.rate))
+    ]
+    assert torch.equal(*pictures)
+
+
+USES = """
+import sys, torch
+from cnnviz.activations.rectified import around
+from cnnviz.ascent import loop
+from cnnviz.network.marks import Marks
+x = torch.zeros(1, 3, 8, 8)
+net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU())
+around(net, ["0"], (3, 8, 8))
+with torch.no_grad(), Marks():
+    net(x)
+for optimiser in (loop.adam(1), loop.momentum(1), loop.normalised(1), loop.lbfgs()):
+    x.grad = torch.ones_like(x)
+    optimiser.make(x).step(lambda: torch.zeros(1))
+print(*(name for name in ("torch._dynamo", "torchvision", "sympy") if name in sys.modules))
+"""
+
+
+def test_no_job_waits_for_torchs_compiler():
+    """Importing it takes two seconds, more than many jobs; torch does so when it makes one of its own optimisers."""
+    done = subprocess.run([sys.executable, "-c", USES], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_lbfgs_of_one_picture_equals_torchs(model):
