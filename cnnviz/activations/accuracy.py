@@ -1,4 +1,4 @@
-"""How many of the best outputs are right, over all labelled pictures and over those of each role."""
+"""Top-1 and top-5 accuracy, over all labelled pictures and for each role."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from cnnviz.pictures import images
 
 
 def right_outputs(image_set: images.ImageSet, label_to_output: Sequence[int | None]) -> list[list[int]]:
-    """For each picture the outputs that its labels stand for, in the order of the labels."""
+    """The outputs of each picture's labels, in the order of the labels."""
     found = ([label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
     return [[output for output in outputs if output is not None] for outputs in found]
 
 
 def accuracies(top_classes: np.ndarray, right: list[list[int]], roles: list[str]) -> dict:
-    """labelled (pictures), top1 and top5 (fractions of them), on ("query" or "all"), and roles: the same of each role.
+    """labelled (pictures), top1 and top5 (fractions of them), on ("query" or "all"), and roles: the same for each role.
 
-    top_classes: (n, 5) outputs. right: of each picture the right outputs; a prediction is right that is one of them.
-    Where some pictures are queries and others are not, only the queries count.
+    top_classes: (n, 5) outputs. right: correct outputs of each picture; a prediction is correct if it is one of them.
+    If some pictures are queries and others are not, only the queries count.
     """
     hits = np.array([[output in outputs for output in best] for best, outputs in zip(top_classes, right, strict=True)])
     known, role = np.array([bool(outputs) for outputs in right]), np.array(roles)

@@ -1,38 +1,44 @@
-"""The one forward pass over the image set, which everything about activations reads.
+"""The forward pass over the image set, which all activation sections read.
 
-Each picture goes through the network once. A hook reduces what a layer puts out right away, before an in-place ReLU
-can change it and so that no activation outlives its batch. Kept of every unit of the chosen layers, where a_u(i, y, x)
-is the module's own output for picture i (before normalisation and ReLU where those are modules of their own):
+Each picture goes through the network once. A hook reduces a layer's output at once, before an in-place ReLU can change
+it, so that no activation outlives its batch. It keeps, for every unit of the chosen layers, with the module's own
+output a_u(i, y, x) for picture i (before normalisation and ReLU if those are modules of their own):
 
-- the ``top`` pictures with the largest max over (y, x) of a_u, at most one neuron a picture, once over the neurons
-  whose receptive field lies wholly inside the picture and once over all. The order is (value descending, picture
-  ascending) and of a picture's equal neurons the first one counts, so it does not depend on how pictures are batched;
+- the ``top`` pictures with the largest max over (y, x) of a_u, at most one neuron per picture, once over the neurons
+  whose receptive field is wholly inside the picture and once over all. The order is (value descending, picture
+  ascending), and of a picture's equal neurons the first one counts. So it does not depend on the batches;
 - mean and maximum of a_u over all neurons of all pictures, the fraction with a_u > 0, and the mean over pictures of
-  max(0, max over (y, x) of a_u): how strongly a usual picture excites the unit where it does most;
-- a histogram of a_u over some neurons of each picture, the same ones for all units of a layer: as many that about
-  16 000 values of a unit come together, at most ``SAMPLES`` a picture. Which ones follows from the picture's index
-  alone, and over many pictures they cover the map evenly. All activations would cost more than the network itself.
+  max(0, max over (y, x) of a_u), the typical largest activation in a picture;
+- a histogram of a_u over some neurons of each picture, the same ones for all units of a layer. There are about 16 000
+  values per unit, at most ``SAMPLES`` per picture. The choice depends on the picture's index only, and over many
+  pictures it covers the map evenly. All activations would cost more than the network itself.
 
-A large set can be cut into shards of whole batches: jobs that leave a file each, for a rule that puts them together to
-the same bytes. For that they leave sums of each batch, since in another order sums may differ in their last digit.
+A large set can be split into shards of whole batches: jobs that write one file each, which another rule merges into the
+same bytes. For this they store sums of each batch, since sums in another order may differ in their last digit.
 
-Values are float32: between batch sizes they may differ by about 1e-6 of their size, since libraries pick other kernels,
-and neurons that differ by less may then change places. In float64 the selection is the same (tests show it).
+Values are float32. Between batch sizes they may differ by about 1e-6 of their size, since libraries choose other
+kernels, and neurons that differ by less may then change places. In float64 the selection is the same (tests show this).
 
-Leaves ``features`` (n, d) and ``logits`` (n, classes), float32, in memory-mapped files, and for each chosen layer L of
-h × w neurons:
+The job writes ``features`` (n, d) and ``logits`` (n, classes), float32, in memory-mapped files. The result holds, for
+each chosen layer L of h × w neurons:
+
 L/inside_value, L/inside_image, L/inside_position and L/all_value, L/all_image, L/all_position:
-    (units, k) float32, (units, k) int32 index of the picture or −1 where there is none, (units, k, 2) int32 y and x;
+    (units, k) float32, (units, k) int32 index of the picture or −1 for none, (units, k, 2) int32 y and x;
 L/mean, L/max, L/active, L/peak: (units,) float32; active is a fraction, peak the mean of the pictures' maxima;
+
 L/histogram: (units, 87) int32 neurons with histogram_edges[b − 1] ≤ a_u < histogram_edges[b], open at both ends;
+
 L/rows (h, 2), L/columns (w, 2) int32, L/rows_cross (h,), L/columns_cross (w,) bool: see receptive_field.Field;
+
 and of the predictions, for n pictures:
+
 top_classes, top_probabilities: (n, 5) int32 outputs and float32, best first, equal ones by index;
-label: (n,) int32, the output that is right (the first, where several are), or −1;
-histogram_edges: (86,) float32.
-Numbers: pictures, layers, size, top; unprobed: layer → why its fields are the whole picture, where probing failed;
-geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions),
-on, roles: see :func:`cnnviz.activations.accuracy.accuracies`; around: layer → what makes and what reads its values, see
+
+label: (n,) int32, the first correct output, or −1; histogram_edges: (86,) float32.
+
+Numbers: pictures, layers, size, top; unprobed: layer → why its fields are the whole picture, if probing failed;
+geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions), on, roles: see
+:func:`cnnviz.activations.accuracy.accuracies`; around: layer → the operations that make and read its values, see
 :mod:`cnnviz.activations.rectified`.
 """
 
@@ -50,7 +56,7 @@ from cnnviz.run.job import Job, run
 
 
 def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarray]:
-    """The arrays of a layer, as the module's docstring lists them."""
+    """The arrays of a layer in the module's docstring."""
     rows, columns = interior(field)
     arrays = {}
     whole = (slice(0, len(field.rows)), slice(0, len(field.columns)))
@@ -80,7 +86,7 @@ def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarr
 
 
 def main(job: Job) -> None:
-    """All at once; or with a ``shard`` [number, count] among the parameters, its part; or, given parts, the whole."""
+    """Runs over all pictures, or over a ``shard`` [number, count] among the parameters, or merges given parts."""
     model = loaded.load(job)
     image_set = images.read(job.inputs["images"], job.image_set)
     modules = {name: model.layer(name).module for name in model.chosen}

@@ -1,4 +1,4 @@
-"""Pictures through the network, once each, with hooks that reduce what its layers put out."""
+"""Runs pictures through the network, once each, with hooks that reduce the layers' outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,18 +18,18 @@ from cnnviz.run import atomic
 from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
-BEST = 5  # classes kept of each prediction
+BEST = 5  # number of classes kept for each prediction
 
 
 class ForwardPass:
     """The network with the hooks of the pass: ``with ForwardPass(…) as step: logits, features = step(x)``.
 
-    fields: dotted module name → Field, for the modules whose responses are kept. maps: module name → function from what
-    the module puts out to maps (n, units, h, w), see layers.Layer.maps. feature: (module, "input" or "output") of the
-    feature vector: flattened, or of what comes out of a module the mean over positions. batch: pictures at a time at
-    most; halved, with a message, when a GPU's memory does not suffice. pictures: how many there are in the set. first:
-    index of the first one to come. channels_last: whether pictures may lie so in memory. After the last step
-    ``responses`` holds module name → Responses. Hooks are gone after the ``with``.
+    fields: dotted module name → Field, for the modules whose responses are kept. maps: module name → conversion of the
+    module's output to maps (n, units, h, w), see layers.Layer.maps. feature: (module, "input" or "output") of the
+    feature vector: flattened, or a module's output averaged over positions. batch: largest batch size; halved, with a
+    message, if a GPU's memory is too small. pictures: number of pictures in the set. first: index of the first picture.
+    channels_last: whether pictures may have the channels-last memory format. After the last step ``responses`` holds
+    module name → Responses. Hooks are removed after the ``with``.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class ForwardPass:
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The next pictures, normalised, (n, c, h, w) → logits (n, classes) and features (n, d)."""
         if x.device.type == "cpu":
-            x = x.contiguous(memory_format=self.layout)  # channels last, CPUs convolve 1.4 to 2.5 times as fast
+            x = x.contiguous(memory_format=self.layout)  # with channels last, CPUs convolve 1.4 to 2.5 times as fast
         logits, features = zip(*in_batches(self._step, x, self.batch), strict=True)
-        if len(logits) > -(-len(x) // self.batch):  # memory did not do
+        if len(logits) > -(-len(x) // self.batch):  # memory ran out
             self.batch = max(map(len, logits))
         return torch.cat(logits), torch.cat(features)
 
     def _step(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self._pending = {}
         logits = self.net(x)
-        self.responses |= self._pending  # only now: a pass that ran out of memory half-way has left no trace
+        self.responses |= self._pending  # only now, so that a pass that ran out of memory leaves no partial sums
         self.seen += len(x)
         return logits, self._features
 
@@ -96,12 +96,12 @@ class ForwardPass:
         self._features = values.flatten(1).clone()  # an in-place operation may follow
 
     def _keep_output(self, output: torch.Tensor) -> None:
-        name = self._feature[0]  # "" is the network, whose scores are no maps
+        name = self._feature[0]  # "" is the network, whose scores are not maps
         self._features = self.maps[name](output).mean((2, 3)) if name else output.clone()
 
 
 def interior(field: Field) -> tuple[slice, slice]:
-    """The rows and the columns of neurons that see no padding (a block in the middle), slice(0, 0) where none."""
+    """The rows and the columns of neurons that see no padding (a central block), slice(0, 0) if there are none."""
 
     def span(cross: np.ndarray) -> slice:
         inside = np.flatnonzero(~cross)
@@ -113,7 +113,7 @@ def interior(field: Field) -> tuple[slice, slice]:
 def batches(
     image_set: images.ImageSet, indices: range, model: loaded.Model, batch: int, threads: int
 ) -> Iterator[torch.Tensor]:
-    """Pictures of the set in order, normalised, (≤ batch, c, h, w) on the model's device; decoded ahead by threads."""
+    """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device, decoded ahead by threads."""
     pictures = image_set.arrays(model.preprocess.geometry, indices, threads=threads)
     while arrays := list(islice(pictures, batch)):
         yield model.normalise(model.pictures(arrays))
@@ -126,8 +126,11 @@ def best_classes(logits: torch.Tensor, count: int = BEST) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Passed:
-    """What a pass over some of the pictures found. responses: layer → Responses. top_classes, top_probabilities: of
-    these pictures, as :mod:`cnnviz.activations.forward` lists them. batch: pictures at a time, in the end."""
+    """Result of a pass over some of the pictures.
+
+    responses: layer → Responses. top_classes, top_probabilities: of these pictures, as
+    :mod:`cnnviz.activations.forward` lists them. batch: the final batch size.
+    """
 
     responses: dict[str, Responses]
     top_classes: np.ndarray
@@ -138,9 +141,9 @@ class Passed:
 def pass_over(
     job: Job, model: loaded.Model, image_set: images.ImageSet, fields: dict[str, Field], indices: range, sums=None
 ) -> Passed:
-    """The pass over ``indices``; leaves their features and logits at the job's outputs.
+    """Runs the pass over ``indices``; writes their features and logits to the job's outputs.
 
-    sums: layer → list; each batch's (total, peaks) then go there and not into the responses, whose sums stay 0.
+    sums: layer → list; if given, each batch's (total, peaks) are appended there, and the sums in the responses stay 0.
     """
     n, classes = len(image_set), len(model.classes)
     modules = {name: model.layer(name).module for name in fields}

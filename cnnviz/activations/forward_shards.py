@@ -1,4 +1,4 @@
-"""The forward pass cut into jobs, and their files put together to the same bytes."""
+"""The forward pass split into jobs, and the merge of their files into the same bytes."""
 
 import functools
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from cnnviz.run.job import Job
 
 
 def whole_batches(pictures: int, batch: int, shard: int, shards: int) -> range:
-    """The pictures of a shard: as many whole batches as the others have, or one fewer."""
+    """The pictures of a shard: the same number of whole batches as the others, or one fewer."""
     count = -(-pictures // batch)
     first, end = (min(pictures, count * i // shards * batch) for i in (shard, shard + 1))
     return range(first, end)
 
 
 def leave_shard(job: Job, model: loaded.Model, image_set: images.ImageSet, fields: dict[str, Field]) -> None:
-    """The pass over one shard. "layer/what" is what Responses hold; total and peaks have a row for each batch."""
+    """Runs the pass over one shard. "layer/array" are the arrays of Responses; total and peaks have a row per batch."""
     sums = {name: [] for name in fields}
     indices = whole_batches(len(image_set), job.parameters["batch"], *job.parameters["shard"])
     passed = pass_over(job, model, image_set, fields, indices, sums)
@@ -40,7 +40,7 @@ def leave_shard(job: Job, model: loaded.Model, image_set: images.ImageSet, field
 
 
 def merged(job: Job, paths: Sequence[Path], names: Sequence[str]) -> tuple[Passed, dict]:
-    """What one pass would have given, and the shards' provenance; leaves features and logits at the job's outputs."""
+    """The result of one pass, from its shards, and their provenance; writes features and logits to the outputs."""
     parts = [result.read(path) for path in paths]
     for what in ("features", "logits"):
         arrays = [np.load(path.with_suffix(f".{what}.npy"), mmap_mode="r") for path in paths]
@@ -52,7 +52,7 @@ def merged(job: Job, paths: Sequence[Path], names: Sequence[str]) -> tuple[Passe
                 first += len(array)
             whole.flush()
             del whole
-    seen = [part for part in parts if len(part.arrays["top_classes"])]  # there may be more shards than batches
+    seen = [part for part in parts if len(part.arrays["top_classes"])]  # with more shards than batches, some are empty
     responses = {name: joined([of_layer(part, name) for part in seen]) for name in names}
     classes, probabilities = (
         np.concatenate([part.arrays[key] for part in parts]) for key in ("top_classes", "top_probabilities")
@@ -62,13 +62,13 @@ def merged(job: Job, paths: Sequence[Path], names: Sequence[str]) -> tuple[Passe
 
 
 def of_layer(part: result.Result, name: str) -> dict[str, torch.Tensor]:
-    """A layer's arrays of a shard, its name gone."""
+    """A layer's arrays of a shard, without the layer's name in the keys."""
     held = {key.removeprefix(f"{name}/"): a for key, a in part.arrays.items() if key.startswith(f"{name}/")}
     return {key: torch.from_numpy(array) for key, array in held.items()}
 
 
 def joined(parts: Sequence[dict[str, torch.Tensor]]) -> Responses:
-    """The Responses of a layer from those of the shards, whose sums are added up batch by batch as one pass does."""
+    """The Responses of a layer from those of the shards. Sums are added batch by batch, in the order of one pass."""
 
     def top(what: str) -> Top:
         tops = (Top(*(part[f"{what}_{key}"] for key in ("values", "images", "positions"))) for part in parts)

@@ -1,14 +1,14 @@
-"""What the forward pass keeps of a layer's units, added up batch by batch: see :mod:`cnnviz.activations.forward`."""
+"""Statistics of a layer's units, accumulated batch by batch: see :mod:`cnnviz.activations.forward`."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-SAMPLES = 16  # neurons of a map that go into the histograms, at most
-ENOUGH = 16_000  # values of a unit for a histogram: the share in a bin is then known to within 0.8 points
-# Six bins a decade from 0.001 to 10 000, on both sides of one around 0: the same for every network, so that histograms
-# add up whatever the order of pictures, and those of two networks can be compared.
+SAMPLES = 16  # largest number of a map's neurons in the histograms
+ENOUGH = 16_000  # values of a unit in a histogram: the share in a bin is then exact to 0.8 percentage points
+# Six bins per decade from 0.001 to 10 000, on both sides of a bin around 0. They are the same for every network, so
+# histograms can be added in any order, and compared between networks.
 _MAGNITUDES = 10 ** (np.arange(-18, 25) / 6)
 EDGES = np.concatenate([-_MAGNITUDES[::-1], _MAGNITUDES]).astype(np.float32)
 
@@ -17,7 +17,7 @@ EDGES = np.concatenate([-_MAGNITUDES[::-1], _MAGNITUDES]).astype(np.float32)
 class Top:
     """The strongest neurons of each unit so far, strongest first: tensors (units, k).
 
-    values; images: index of the picture, −1 for none yet; positions: y · w + x within the maps they were found in.
+    values; images: index of the picture, −1 for none; positions: y · w + x in the maps.
     """
 
     values: torch.Tensor
@@ -30,11 +30,11 @@ class Top:
         return cls(torch.full((units, k), -torch.inf, dtype=like.dtype, device=like.device), missing, missing)
 
     def after(self, maps: torch.Tensor, best: torch.Tensor, first: int) -> "Top":
-        """Also with the later pictures ``first``, ``first`` + 1, …: maps (m, units, h, w), their maxima best."""
+        """Adds the later pictures ``first``, ``first`` + 1, …: maps (m, units, h, w), with their maxima best."""
         k, best = self.values.shape[1], best.T
         if not (best > self.values[:, -1:]).any():
             return self
-        # Stable, so of equal values the one that came first wins; torch.topk would pick any.
+        # A stable sort, so the first of equal values wins; torch.topk would select any.
         values, order = torch.cat([self.values, best], 1).sort(dim=1, descending=True, stable=True)
         values, order = values[:, :k], order[:, :k]
         new = order >= k
@@ -46,7 +46,7 @@ class Top:
         return Top(values, torch.where(new, picture + first, self.images.gather(1, kept)), positions)
 
     def joined(self, later: "Top") -> "Top":
-        """Also with what was found in later pictures; of equal values the one that came first wins, as above."""
+        """Adds the result of later pictures; the first of equal values wins, as above."""
         values, order = torch.cat([self.values, later.values], 1).sort(dim=1, descending=True, stable=True)
         k = self.values.shape[1]
         order = order[:, :k]
@@ -59,11 +59,11 @@ class Top:
 
 @dataclass(frozen=True)
 class Responses:
-    """What is kept of a layer. inside, everywhere: see :class:`Top`, positions counted in their own maps.
+    """Statistics of a layer. inside, everywhere: see :class:`Top`, positions in their own maps.
 
-    total: (units,) float64 sum over all neurons; active: (units,) int64 neurons above 0; neurons: of each unit; peaks:
-    (units,) float64 sum over pictures of the strongest neuron's value, negative ones as 0. histogram: (units, bins)
-    int64 sampled neurons.
+    total: (units,) float64 sum over all neurons; active: (units,) int64 neurons above 0; neurons: number per unit;
+    peaks: (units,) float64 sum over pictures of the strongest neuron's value, negative ones as 0. histogram:
+    (units, bins) int64 sampled neurons.
     """
 
     inside: Top
@@ -83,12 +83,9 @@ class Responses:
         return cls(top, top, zero, zero.long(), 0, zero, histogram)
 
     def after(self, maps: torch.Tensor, first: int, interior: tuple[slice, slice], samples: int) -> "Responses":
-        """Also with the pictures ``first``, … whose maps are (m, units, h, w).
-
-        ``interior``: see forward_pass.interior.
-        """
+        """Adds the pictures ``first``, … whose maps are (m, units, h, w). ``interior``: see forward_pass.interior."""
         inner = maps[:, :, interior[0], interior[1]]
-        if maps.device.type == "cpu":  # a picture at a time, while it is in the processor's cache: four times as fast
+        if maps.device.type == "cpu":  # one picture at a time, in the processor's cache: four times as fast
             reductions = [reduced(*pair) for pair in zip(maps, inner, strict=True)]
             best, best_inside, total, active = (torch.stack(each) for each in zip(*reductions, strict=True))
         else:
@@ -110,11 +107,11 @@ class Responses:
 
 
 def reduced(maps: torch.Tensor, inner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of (…, units, h, w) maps and a block of them, inner: largest, largest of inner, sum, number above 0: (…, units).
+    """Largest, largest of ``inner``, sum, and number above 0: (…, units) each, for (…, units, h, w) maps.
 
-    Where inner is empty or all there is, the second is the first.
+    inner: a block of the maps. If it is empty or the whole map, the second is the first.
     """
-    # 0.0 and 1.0 are made and added up twice as fast as truth values; a map holds few enough to count exactly
+    # 0.0 and 1.0 are made and summed twice as fast as bools; a map is small enough for exact counts
     active = torch.gt(maps, 0, out=torch.empty_like(maps)).sum((-2, -1))
     best = largest(maps)
     best_inside = largest(inner) if inner.numel() and inner.shape != maps.shape else best
@@ -127,9 +124,9 @@ def largest(maps: torch.Tensor) -> torch.Tensor:
 
 
 def sampled(first: int, count: int, height: int, width: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """y and x, (count, samples) each, of the neurons sampled of pictures ``first``, … ; all of a map that has no more.
+    """y and x, (count, samples) each, of the sampled neurons of pictures ``first``, …; all neurons of a smaller map.
 
-    Successive points of a sequence of low discrepancy (Roberts 2018, R₂), so even a few pictures cover the map.
+    They are successive points of a low-discrepancy sequence (Roberts 2018, R₂), so even a few pictures cover the map.
     """
     if height * width <= samples:
         y, x = np.divmod(np.arange(height * width), width)
@@ -140,7 +137,7 @@ def sampled(first: int, count: int, height: int, width: int, samples: int) -> tu
 
 
 def histogram(maps: torch.Tensor, first: int, samples: int) -> torch.Tensor:
-    """Sampled neurons of (m, units, h, w) maps of the pictures ``first``, … in each bin: (units, bins) int64."""
+    """Number of sampled neurons per bin, from (m, units, h, w) maps of pictures ``first``, …: (units, bins) int64."""
     m, units, height, width = maps.shape
     y, x = (torch.from_numpy(places).to(maps.device) for places in sampled(first, m, height, width, samples))
     values = maps[torch.arange(m, device=maps.device)[:, None], :, y, x]

@@ -12,9 +12,9 @@ from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.colour import Mapping
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
-MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are shown at a whole multiple or reduced
-ACROSS = 912  # pixels of a sheet of tiles, about
-BESIDE = 227  # of the picture
+MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are enlarged by whole factors or reduced
+ACROSS = 912  # approximate width of a sheet of tiles in pixels
+BESIDE = 227  # width of the picture in pixels
 
 
 def restored(arrays: dict, name: str, p: int) -> np.ndarray:
@@ -24,14 +24,16 @@ def restored(arrays: dict, name: str, p: int) -> np.ndarray:
 
 
 def ordered(order: str, mean: np.ndarray, count: int) -> np.ndarray:
-    """Units to show, ``count`` at most: the first ones (index), or those of the largest mean first (brightest)."""
+    """At most ``count`` units to show: the first ones (index), or those of the largest mean first (brightest)."""
     units = np.arange(len(mean)) if order == "index" else np.argsort(-mean, kind="stable")
     return units[:count]
 
 
 def shared(maps: np.ndarray, rectified: bool) -> Mapping:
-    """One mapping for a layer: from 0, where a ReLU cuts off anyway, else from the smallest value, to the 99.9th
-    percentile, so that one hot neuron does not turn all others black."""
+    """One mapping for a layer, from 0 (after a ReLU) or else the smallest value, to the 99.9th percentile.
+
+    The percentile keeps one large value from turning all others black.
+    """
     high = float(np.percentile(maps, 99.9))
     if rectified and high > 0:
         return Mapping(0.0, high, colour.GREY, "the same for all units, 0 and below black, to the 99.9th percentile")
@@ -41,7 +43,7 @@ def shared(maps: np.ndarray, rectified: bool) -> Mapping:
 
 
 def tile(grey: np.ndarray) -> np.ndarray:
-    """(h, w) uint8 → the map by repeating pixels, or, where it is large, reduced by averaging them."""
+    """(h, w) uint8 → the map, enlarged by repeating pixels, or reduced by averaging them if it is large."""
     longer = max(grey.shape)
     if longer > MOST_TILE:
         shape = [max(1, round(side * MOST_TILE / longer)) for side in grey.shape[::-1]]
@@ -51,9 +53,9 @@ def tile(grey: np.ndarray) -> np.ndarray:
 
 
 def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
-    """(h, w, 3) picture at the left of (n, th, tw) uint8 tiles in reading order: (H, W, 4) uint8, gaps transparent."""
+    """(h, w, 3) picture to the left of (n, th, tw) uint8 tiles in reading order: (H, W, 4) uint8, gaps transparent."""
     n, height, width = tiles.shape
-    fitting = max(1, (picture.shape[0] + GAP) // (height + GAP))  # rows beside the picture: few tiles fill these
+    fitting = max(1, (picture.shape[0] + GAP) // (height + GAP))  # rows beside the picture, which a few tiles fill
     columns = min(-(-n // fitting), max(1, ACROSS // (width + GAP)))
     rows = -(-n // columns)
     beside = BESIDE + 5 * GAP
@@ -135,7 +137,7 @@ def _around(layer: dict) -> str:
 
 
 def _beside(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 → BESIDE pixels wide, or small ones repeated a whole number of times."""
+    """(h, w, 3) uint8 → BESIDE pixels wide; small pictures are enlarged by a whole factor."""
     height, width = pixels.shape[:2]
     if width <= BESIDE // 2:
         return pixels.repeat(BESIDE // width, 0).repeat(BESIDE // width, 1)

@@ -1,6 +1,6 @@
-"""Which explanation can be believed: a card of methods × checks, each check with its intervals, all maps of a picture.
+"""Comparison of explanations: a card of methods × checks, each check with its intervals, all maps of a picture.
 
-Says of a method no more than the interval of its paired difference to a baseline allows.
+Statements about a method follow from the interval of its paired difference to a baseline.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from cnnviz.views.kit import attributions, colour, curves, intervals, panels, se
 from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
-# check → (column of the tables, title of its figure, what its numbers are)
+# check → (column of the tables, title of its figure, meaning of its numbers)
 CHECKS = {
     "pointing": ("points at object", "Pointing game", "share of pictures whose strongest pixel lies on the object"),
     "mass": ("mass on object", "Mass on the object", "share of the map's positive part that lies on the object"),
@@ -42,7 +42,7 @@ def listed(names: list[str]) -> str:
 
 
 def kind_of(row: dict) -> str:
-    """GOOD: better than all it is compared with. BAD: worse than one of them. OPEN: neither can be told."""
+    """GOOD: better than everything it is compared with. BAD: worse than one of them. OPEN: undecided."""
     said = [other["verdict"] for other in row["against"].values()]
     return GOOD if set(said) == {BETTER} else BAD if WORSE in said else OPEN
 
@@ -80,7 +80,7 @@ def judged(name: str, checks: list[dict], weights: dict[str, dict]) -> tuple[str
 
 
 def conclusion(result: Result) -> str:
-    """In a few sentences what the checks say of each method on this network."""
+    """The checks' result for each method on this network, in a few sentences."""
     numbers = result.numbers
     weights = {row["name"]: row for row in numbers["weights"]}
     said = {m["name"]: judged(m["name"], numbers["checks"], weights)[0] for m in numbers["methods"]}
@@ -213,15 +213,15 @@ def weights_figure(result: Result, context: Context) -> Figure:
 
 
 def coloured(map: np.ndarray, scale: float, signed: bool, show: dict) -> np.ndarray:
-    """A map (h, w) as (h, w, 3) uint8, by a mapping of its own."""
+    """A map (h, w) as (h, w, 3) uint8, with its own mapping."""
     values = map.astype(np.float32) * scale
-    if not values.any() and not signed:  # nothing to see: as dark as any 0
+    if not values.any() and not signed:  # an empty map is as dark as any 0
         return colour.fixed(0, 1, show["colours"])(values)
     return attributions.mapping_of(values, signed, show)(values)
 
 
 def comparison(p: int, result: Result, context: Context) -> Figure:
-    """All methods of probe picture ``p``, in the same places for every picture."""
+    """All methods on probe picture ``p``, in the same positions for every picture."""
     arrays, methods = result.arrays, result.numbers["methods"]
     picture = context.image_set.pictures[arrays["index"][p]]
     classes = context.model["classes"]
@@ -368,7 +368,7 @@ def view(result: Result, context: Context) -> dict:
     return {"figures": tuple(figures), "tables": tuple(tables), "metrics": metrics}
 
 
-MOST = 150  # pictures with a comparison of their own, so that the page keeps under 200 figures
+MOST = 150  # largest number of pictures with a comparison, so that the page has less than 200 figures
 
 if __name__ == "__main__":
     section.run(

@@ -1,4 +1,4 @@
-"""Does the network use the background: classes × backgrounds, what may be said of them, and what attributions say."""
+"""Use of the background: classes × backgrounds, conclusions, and the attributions outside the object."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cnnviz.views.kit.intervals import BAD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 LEANS, HARDER = "leans on it", "harder on it"
-EFFECTS = 16  # of the largest, in the figure
+EFFECTS = 16  # number of effects in the figure, the largest ones
 FINDINGS = 3
 PLAIN = 0.1  # difference of accuracies from which a finding states them, not probabilities
 TILE = 128  # CSS pixels a tile, at least
@@ -26,7 +26,7 @@ def largest(result: Result) -> list[dict]:
 
 
 def conclusion(result: Result) -> str:
-    """What may be said, in a few sentences."""
+    """The conclusions, in a few sentences."""
     numbers = result.numbers
     leaning = [row for row in largest(result) if row["verdict"] == LEANS]
     margin, count = result.parameters["margin"], len(numbers["asked"])
@@ -244,7 +244,7 @@ def strip(result: Result, context: Context, row: dict) -> Figure:
 
 
 def outside(result: Result) -> Table | None:
-    """What attributions put outside the masks of the probe pictures, a row a class."""
+    """Share of attributions outside the masks of the probe pictures, a row per class."""
     arrays, methods = result.arrays, result.numbers["methods"]
     if not methods or not len(arrays["outside"]):
         return None

@@ -1,4 +1,4 @@
-"""Class visualisations: a picture a class, how some of them came about, and what the network says of them."""
+"""Class visualisations: a picture per class, stages of some, and the network's output for them."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from cnnviz.views.kit import curves, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import montage
 
-SHOWN_SIZE = 227  # CSS pixels a picture, at least
-SMALL = 160  # CSS pixels a picture in a row of several
+SHOWN_SIZE = 227  # smallest width of a picture in CSS pixels
+SMALL = 160  # width of a picture in a row, in CSS pixels
 STRIPS = 4
 OVERVIEW = 12
 CURVES = 6
-ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
+ALONE = 100  # up to this many classes have a figure each; beyond, SHEET share one
 SHEET = 25
 LEVELS = "the picture itself: levels 0 … 255 are what was optimised"
 COURSE = "How a picture comes about"
@@ -44,7 +44,7 @@ def _subjects(result: Result, some: range) -> tuple[Subject, ...]:
 
 
 def _crisp(pictures: np.ndarray) -> bool:
-    """Whether they are so small that a lossy file would show."""
+    """Whether the pictures are so small that lossy compression would be visible."""
     return pictures.shape[-2] < SHOWN_SIZE // 2
 
 
@@ -67,7 +67,7 @@ def _overview(result: Result, context: Context) -> Figure:
 
 
 def _pictures(result: Result, context: Context) -> list[Figure]:
-    """Each picture by itself; where they are too many, sheets of them."""
+    """Each picture by itself; if there are too many, sheets of them."""
     pictures = context.rgb(result.arrays["pictures"])
     n = len(pictures)
     if n <= ALONE:
@@ -132,7 +132,7 @@ def _steps(result: Result, context: Context, i: int) -> Figure:
 
 
 def _scores(result: Result, context: Context) -> Figure:
-    """The score against the step, for the first few classes."""
+    """The score over the steps, for the first few classes."""
     scores, names = result.arrays["scores"][:CURVES], _names(result)
     drawn = dict(zip(names, scores, strict=False))
     return context.drawing(
@@ -151,7 +151,7 @@ def _scores(result: Result, context: Context) -> Figure:
 
 
 def _verdict(result: Result, context: Context, i: int) -> str:
-    """What the network says of a picture, for its caption."""
+    """The network's output for a picture, for its caption."""
     logit, p, rank = (result.arrays[key][i] for key in ("logits", "probabilities", "ranks"))
     fallback = result.numbers["classes"][i] in result.numbers["fallback"]
     beside = "; ascended before the last ReLU, where the class score was flat" if fallback else ""

@@ -1,4 +1,4 @@
-"""Deconvnet: units with their strongest patches and what a deconvolutional network makes of them; then classes."""
+"""Deconvnet: units with their strongest patches and the projections of these; then classes."""
 
 from functools import partial
 

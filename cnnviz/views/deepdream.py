@@ -1,4 +1,4 @@
-"""DeepDream: each photo beside its dreams, a layer a column, and one photo with more and more octaves."""
+"""DeepDream: each photo beside its dreams, a column per layer, and one photo with more and more octaves."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cnnviz.views.kit import section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import montage
 
-GAP, WIDEST = 6, 1200  # pixels between pictures; CSS pixels of a row
+GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
 
 
 def view(result: Result, context: Context) -> dict:
@@ -29,7 +29,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _given(result: Result, i: int) -> dict:
-    """Credit and licence of a photo that the config names; those of the image set have theirs elsewhere."""
+    """Credit and licence of a photo that the config names; those of the image set are stored elsewhere."""
     named = result.parameters["pictures"]
     return named[i] if isinstance(named, list) else {"credit": "", "licence": ""}
 
@@ -49,7 +49,7 @@ def _row(result: Result, context: Context, id: str, pictures: np.ndarray, i: int
 
 
 def _dreams(result: Result, context: Context, i: int) -> Figure:
-    """A photo, and what becomes of it on each layer."""
+    """A photo, and its dream on each layer."""
     arrays, numbers, parameters = result.arrays, result.numbers, result.parameters
     name, layers, credit = numbers["names"][i], numbers["layers"], _given(result, i)["credit"]
     image = (Subject("image", name),) if numbers["index"][i] >= 0 else ()

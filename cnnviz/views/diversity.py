@@ -1,4 +1,4 @@
-"""Diversity: a unit's pictures with and without the term that makes them unlike, and how alike they are."""
+"""Diversity: a unit's pictures with and without the diversity term, and their similarity."""
 
 import numpy as np
 
@@ -30,14 +30,14 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _alike(result: Result, key: str) -> np.ndarray:
-    """How alike the pictures of each unit are: the mean over all pairs of two."""
+    """Similarity of the pictures of each unit: the mean over all pairs."""
     likeness = result.arrays[key]
     n, m = likeness.shape[:2]
     return likeness[:, ~np.eye(m, dtype=bool)].mean(1) if m > 1 else np.ones(n)
 
 
 def _pair(result: Result, context: Context, i: int) -> Figure:
-    """A unit's pictures that are to be unlike each other, above those that need not be."""
+    """A unit's pictures with the diversity term, above those without it."""
     arrays, name, unit = result.arrays, result.numbers["layer"], int(result.arrays["unit"][i])
     lines = {"unlike each other": arrays["pictures"][i], "without that wish": arrays["plain"][i]}
     m = len(arrays["pictures"][i])

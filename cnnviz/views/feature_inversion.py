@@ -1,4 +1,4 @@
-"""Feature inversion: a row of rebuilt pictures for each original, and how the errors run over steps and depth."""
+"""Feature inversion: a row of reconstructions for each original, and the errors over steps and depth."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def _subjects(result: Result) -> tuple[Subject, ...]:
 
 
 def _row(result: Result, context: Context, i: int) -> Figure:
-    """A picture, and what is rebuilt of it from each layer."""
+    """A picture, and its reconstruction from each layer."""
     arrays, names = result.arrays, _names(result)
     picture, pixel_error = context.image_set.pictures[arrays["index"][i]], arrays["pixel_error"][i]
     rebuilt = context.rgb(arrays["inverted"][i])
@@ -55,7 +55,7 @@ def _row(result: Result, context: Context, i: int) -> Figure:
 
 
 def _errors(result: Result, context: Context) -> Figure:
-    """The feature error against the step."""
+    """The feature error over the steps."""
     names, errors, last = _names(result), result.arrays["errors"], result.arrays["error"].mean(0)
     drawn = dict(zip(names, errors.mean(0), strict=True))
     return context.drawing(
@@ -74,7 +74,7 @@ def _errors(result: Result, context: Context) -> Figure:
 
 
 def _depth(result: Result, context: Context) -> Figure:
-    """The pixel error against depth."""
+    """The pixel error over depth."""
     names, error = _names(result), result.arrays["pixel_error"].mean(0)
     flat, correlation = float(result.arrays["flat_error"].mean()), _rank_correlation(error)
     drawn = {"rebuilt": error, "one flat colour": np.full(len(names), flat)}
@@ -96,7 +96,7 @@ def _depth(result: Result, context: Context) -> Figure:
 
 
 def _layers(result: Result) -> Table:
-    """What was matched, and how well."""
+    """The matched layers, and their errors."""
     layers, silent = result.numbers["layers"], result.numbers["silent"]
     error, pixel_error = (result.arrays[key].mean(0) for key in ("error", "pixel_error"))
     return Table(
@@ -113,7 +113,7 @@ def _layers(result: Result) -> Table:
 
 
 def _rank_correlation(values: np.ndarray) -> float:
-    """Spearman's, of values (n,) with their order."""
+    """Spearman's rank correlation of values (n,) with their index."""
     ranks = np.argsort(np.argsort(values))
     return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])
 

@@ -1,4 +1,4 @@
-"""First-layer filters as tiles: one range for the whole layer, and one range a filter."""
+"""First-layer filters as tiles: with one range for the whole layer, and with one range per filter."""
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -7,8 +7,8 @@ from cnnviz.views.kit.filters import GAP, MOST_CHANNELS, as_what, drawn, tiles
 from cnnviz.views.kit.section import Context, Subject
 from cnnviz.views.kit.tiles import montage
 
-STRIP_GAP = 4  # between filters that are rows of tiles themselves
-SIDE = 760  # of a sheet at most, in CSS pixels
+STRIP_GAP = 4  # gap between filters that are rows of tiles
+SIDE = 760  # largest side of a sheet in CSS pixels
 
 
 def view(result: Result, context: Context) -> dict:
@@ -19,9 +19,9 @@ def view(result: Result, context: Context) -> dict:
     gap = GAP if channels in (1, 3) or channels > MOST_CHANNELS else STRIP_GAP
     pitch = each.shape[2] + gap
     columns = max(1, round((units * 1.6 * (height + gap) / pitch) ** 0.5))
-    scale = max(2, min(8, SIDE // (columns * pitch)))  # many large filters, as a ViT's, get more rows instead
+    scale = max(2, min(8, SIDE // (columns * pitch)))  # many large filters, as of a ViT, have more rows instead
     columns = max(1, min(columns, SIDE // (pitch * scale)))
-    # a patch embedding cuts the picture into squares and looks at each once
+    # a patch embedding splits the picture into squares and reads each once
     patches = min(height, width) > 1 and list(result.numbers["stride"]) == [height, width]
     apart = (
         f" Its stride is the filter's size: the picture is cut into patches of {height} × {width}, each seen once."

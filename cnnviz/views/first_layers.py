@@ -1,8 +1,9 @@
-"""First-layer filters of all models of a gallery in one figure, to one scale, as the lecture shows them.
+"""First-layer filters of all models of a gallery in one figure, at one scale.
 
 ``python -m cnnviz.views.first_layers --models JSON --input id=…/result.npz … --folder …``
 
-About the gallery, not one model: the models' ``first_layer_filters`` results are read, and those that exist are shown.
+The section is about the gallery, not about one model. It reads the existing ``first_layer_filters`` results of the
+models.
 """
 
 import argparse
@@ -28,9 +29,9 @@ from cnnviz.views.kit.svg import Drawing
 from cnnviz.views.kit.tiles import montage
 
 ID = "first_layers"
-MOST, COLUMNS = 64, 8  # filters of a model, and of a row
-WIDTH = 664  # of the figure: two panels stand side by side, and on a narrow screen labels can still be read
-ZOOM = (2, 4)  # CSS pixels a weight
+MOST, COLUMNS = 64, 8  # largest number of filters per model, and per row
+WIDTH = 664  # width of the figure: two panels fit side by side, and labels are readable on a narrow screen
+ZOOM = (2, 4)  # CSS pixels per weight
 SPACE, LABELS, LETTER = 28, 54, 11
 
 
@@ -53,7 +54,7 @@ def compare(models: list[dict], results: dict[str, Result]) -> tuple[Section, di
     """The section, its files and its data.
 
     models: {id, title} of all models, in order. results: of ``first_layer_filters``, by id; a model without one is
-    named as such.
+    listed as missing.
     """
     panels, rows, without = [], [], []
     arrays, checkpoints = {}, {}
@@ -107,7 +108,7 @@ def compare(models: list[dict], results: dict[str, Result]) -> tuple[Section, di
 
 
 def write(models: list[dict], inputs: dict[str, Path], folder: Path) -> None:
-    """Leave result.npz, section.json and figures.zip in ``folder``, of those of the ``inputs`` that exist."""
+    """Writes result.npz, section.json and figures.zip to ``folder``, from the existing ``inputs``."""
     results = {id: result.read(path) for id, path in inputs.items() if path.is_file()}
     shown, files, data = compare(models, results)
     result.write(folder / "result.npz", data)
@@ -132,7 +133,7 @@ def _figure(context: Context, panels: list[Panel], without: list[str]) -> sectio
 
 
 def _drawn(panels: list[Panel]) -> tuple[Drawing, int]:
-    """Panels from left to right, as many in a row as there is room for, and the zoom."""
+    """Panels from left to right, as many per row as fit, and the zoom."""
     widest = max(p.tiles.shape[2] for p in panels)
     zoom = max(ZOOM[0], min(ZOOM[1], WIDTH // (COLUMNS * (widest + GAP))))
     x = y = tallest = across = 0

@@ -1,4 +1,4 @@
-"""Fooling images: original, fooled, difference and ten times the difference, and how often noise does the same."""
+"""Fooling images: original, fooled, difference and ten times the difference, and the effect of noise."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cnnviz.views.kit import attributions, colour, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 TIMES = 10
-DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level stays one
+DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level keeps its size
 
 
 def view(result: Result, context: Context) -> dict:
@@ -65,7 +65,7 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
 
 
 def _attacks(result: Result, context: Context) -> Table:
-    """Each picture's attack in numbers, and what noise of the same size does."""
+    """Each picture's attack in numbers, and the effect of noise of the same size."""
     arrays, fooled = result.arrays, result.arrays["found"] == result.arrays["target"]
     return Table(
         "attacks",
@@ -95,7 +95,7 @@ def _attacks(result: Result, context: Context) -> Table:
 
 
 def _control(result: Result) -> str:
-    """How far noise gets, in a sentence."""
+    """The effect of noise, in a sentence."""
     signs, normal = (float(v) for v in result.arrays["noise_changed"].mean(0))
     hit = float(result.arrays["noise_fooled"].max()) if len(result.arrays["index"]) else 0.0
     return (

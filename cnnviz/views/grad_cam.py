@@ -1,4 +1,4 @@
-"""A figure a probe picture, a row a class: heat over the picture, Guided Grad-CAM, and CAM where it applies."""
+"""A figure per probe picture, a row per class: heat map over the picture, Guided Grad-CAM, and CAM if it applies."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Guided backpropagation: units with their strongest patches and what of them excites the unit; then classes."""
+"""Guided backpropagation: units with their strongest patches and the pixels that activate the unit; then classes."""
 
 from functools import partial
 

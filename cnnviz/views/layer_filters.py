@@ -1,4 +1,4 @@
-"""A later layer's filters as a sheet of grey tiles: a row for each unit, a column for each of its inputs."""
+"""A later layer's filters as a sheet of grey tiles: a row per unit, a column per input."""
 
 import base64
 import io
@@ -15,9 +15,9 @@ from cnnviz.views.kit.section import Context, Figure, Subject, Table
 from cnnviz.views.kit.svg import Drawing
 from cnnviz.views.kit.tiles import montage
 
-SIDE = 720  # of a sheet, about, in CSS pixels
-ACROSS = 32  # tiles in a row where units have one input each
-LARGEST = 18  # CSS pixels a weight
+SIDE = 720  # approximate side of a sheet in CSS pixels
+ACROSS = 32  # tiles per row for units with one input each
+LARGEST = 18  # CSS pixels per weight
 LEFT, TOP, EDGE, FONT = 46, 48, 4, 12
 
 
@@ -35,9 +35,10 @@ def tiles(weights: np.ndarray, ends: tuple[float, float] | None = None) -> np.nd
 
 @dataclass(frozen=True)
 class Sheet:
-    """How a layer's tiles are laid out. columns: tiles in a row. rows, across: labels of rows and of columns.
+    """Layout of a layer's tiles.
 
-    down, along: what these labels are. words: what the sheet shows.
+    columns: tiles per row. rows, across: labels of rows and of columns. down, along: meaning of these labels. words:
+    what the sheet shows.
     """
 
     columns: int
@@ -68,13 +69,13 @@ def _layers(result: Result) -> Table:
 
 
 def _single(result: Result, layer: dict) -> Sheet:
-    """Units of one input channel each, in reading order."""
+    """Units with one input channel each, in reading order."""
     name, (all_units, _, h, w), order = layer["name"], layer["shape"], result.parameters["order"]
     units = result.arrays[f"{name}/units"]
     count = len(units)
     columns = min(count, ACROSS)
     rows = [f"{units[i]}" if order == "index" else f"{i + 1}." for i in range(0, count, columns)]
-    # one row is labelled by its units, more by where each begins
+    # a single row is labelled by its units, several rows by their first unit
     labels = (rows, [f"+{i}" for i in range(columns)]) if len(rows) > 1 else ([""], [str(u) for u in units])
     words = (
         f"{_of(count, all_units)} units of {name}, in reading order{_sorted(result) if order == 'norm' else ''}. It is "
@@ -84,7 +85,7 @@ def _single(result: Result, layer: dict) -> Sheet:
 
 
 def _several(result: Result, layer: dict) -> Sheet:
-    """A row a unit, a column one of its inputs."""
+    """A row per unit, a column per input."""
     name, (all_units, all_inputs, h, w), groups = layer["name"], layer["shape"], layer["groups"]
     units, inputs = (result.arrays[f"{name}/{what}"] for what in ("units", "inputs"))
     tile = (
@@ -131,7 +132,7 @@ def _figure(
 
 
 def _per_unit(result: Result, context: Context, layer: dict) -> Figure:
-    """Each unit with a range of its own."""
+    """Each unit with its own range."""
     each, single = ("filter", True) if layer["shape"][1] == 1 else ("unit", False)
     return _figure(
         result,
@@ -167,7 +168,7 @@ def _of(count: int, all: int) -> str:
 
 
 def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
-    """The tiles enlarged, with a label before every row and above every column."""
+    """The enlarged tiles, with a label before every row and above every column."""
     _, h, w, _ = pictures.shape
     gap = GAP if h * w > 1 else 0
     sheet = montage(pictures, layout.columns, gap)
@@ -177,7 +178,7 @@ def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
     Image.fromarray(sheet.repeat(scale, 0).repeat(scale, 1)).save(stream, "WEBP", lossless=True, method=4)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>text{{font:{FONT}px system-ui,sans-serif;fill:#222}}</style>"  # its ground is light in both schemes
+        f"<style>text{{font:{FONT}px system-ui,sans-serif;fill:#222}}</style>"  # light in both schemes
         f'<image x="{LEFT}" y="{TOP}" width="{sheet.shape[1] * scale}" height="{sheet.shape[0] * scale}" '
         f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
     ]
@@ -194,7 +195,7 @@ def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
 
 
 def _every(pitch: float) -> int:
-    """Every how many tiles a label has room."""
+    """Smallest spacing of labels in tiles."""
     return int(-(-FONT // pitch))
 
 

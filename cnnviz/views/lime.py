@@ -1,4 +1,4 @@
-"""A probe picture, and for each class a row: its superpixels for and against, and those that speak for it alone."""
+"""A row per class for a probe picture: the superpixels for and against it, and those for it alone."""
 
 import numpy as np
 from skimage.segmentation import find_boundaries
@@ -10,14 +10,14 @@ from cnnviz.views.kit import attributions, colour, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 FOR, AGAINST = "blue-green", "brown"
-COLOURS = "BrBG"  # told apart with any colour vision, and no other attribution's colours
-TINT = 0.6  # of a superpixel's colour over the grey picture
-LOW_FIT = 0.5  # below this R², more is left unexplained than explained
+COLOURS = "BrBG"  # distinct with any colour vision, and from other attributions' colours
+TINT = 0.6  # opacity of a superpixel's colour over the grey picture
+LOW_FIT = 0.5  # below this R², most of the variance is unexplained
 HIDDEN = 225  # grey level
 
 
 def tinted(picture: np.ndarray, coefficients: np.ndarray, segments: np.ndarray, mapping: colour.Mapping) -> np.ndarray:
-    """The picture (h, w, 3) uint8 in grey, every superpixel (h, w) tinted by its coefficient (s,)."""
+    """The picture (h, w, 3) uint8 in grey, with every superpixel (h, w) tinted by its coefficient (s,)."""
     grey = picture.astype(float).mean(2, keepdims=True)
     return ((1 - TINT) * grey + TINT * mapping(coefficients)[segments]).round().astype(np.uint8)
 

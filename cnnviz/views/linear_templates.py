@@ -1,4 +1,4 @@
-"""The templates of a linear classifier on the pixels, a figure a class, and its accuracy beside the network's."""
+"""The templates of a linear classifier on the pixels, a figure per class, and its accuracy beside the network's."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
-SIDE = 128  # of a template, in CSS pixels
+SIDE = 128  # side of a template in CSS pixels
 
 
 def tile(template: np.ndarray) -> np.ndarray:
@@ -31,12 +31,12 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _labels(result: Result, context: Context, of: str) -> np.ndarray:
-    """The labels of the pictures that were "tested" or "fitted" to."""
+    """The labels of the pictures in "tested" or "fitted"."""
     return np.array([context.image_set.pictures[i].label for i in result.arrays[of]])
 
 
 def _found(result: Result, context: Context, k: int) -> tuple[str, str]:
-    """Of the k-th class's pictures the shares that the linear classifier and the network recognise."""
+    """Shares of the k-th class's pictures that the linear classifier and the network recognise."""
     own = _labels(result, context, "tested") == result.arrays["classes"][k]
     linear, cnn = result.arrays["linear_right"], result.arrays["cnn_right"]
     return _share(linear[own]), _share(cnn[own & (cnn >= 0)])
@@ -93,11 +93,11 @@ def _interval(right: np.ndarray) -> tuple[float, float]:
     n, p, z = len(right), float(right.mean()), 1.96
     middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    return max(0.0, min(p, low)), min(1.0, max(p, high))  # rounding must not put the share itself outside
+    return max(0.0, min(p, low)), min(1.0, max(p, high))  # so that rounding does not exclude the share itself
 
 
 def _described(template: np.ndarray) -> str:
-    """What the template asks for, in words: the colour of its middle and of its edge, against the average picture."""
+    """A description of the template: the colours of its centre and of its edge, relative to the average picture."""
     s = len(template)
     inner = np.zeros((s, s), bool)
     inner[s // 4 : s - s // 4, s // 4 : s - s // 4] = True

@@ -1,4 +1,4 @@
-"""Logit or probability: two pictures a class, what each came to by both measures, and how both rose."""
+"""Logit or probability: two pictures per class, their values by both measures, and the curves of both."""
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def _pair(result: Result, context: Context, i: int) -> Figure:
 
 
 def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
-    """One of the measures against the step, for the first few classes."""
+    """One of the measures over the steps, for the first few classes."""
     values, names = result.arrays[f"curves/{key}"], _names(result)[:CURVES]
     drawn = {f"{name} {way}": values[i, k] for i, name in enumerate(names) for k, way in enumerate(WAYS)}
     gained, shown = values[:, :, -1] - values[:, :, 0], values[:CURVES]

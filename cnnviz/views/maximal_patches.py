@@ -1,4 +1,4 @@
-"""Maximal patches: a picture for each of some units of every layer, and sheets with all units to look through."""
+"""Maximal patches: a picture for each of some units of every layer, and sheets with all units."""
 
 import tempfile
 from math import ceil
@@ -21,8 +21,8 @@ from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
-LARGE, SMALL = 96, 56  # pixels of a patch in a unit's own picture and on a sheet
-LIKE = 6  # units with the same best pictures that a unit's page links to
+LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
+LIKE = 6  # number of units with the same best pictures that a unit's page links to
 
 
 def view(result: Result, context: Context) -> dict:
@@ -42,7 +42,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _figures(result: Result, context: Context, total: int) -> list[Figure]:
-    """Of each layer some units by themselves, and sheets with all of them; as many as a page holds."""
+    """Some units of each layer by themselves, and sheets with all of them, up to the page's limit."""
     layers = result.numbers["layers"]
     a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
     sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
@@ -63,7 +63,7 @@ def _figures(result: Result, context: Context, total: int) -> list[Figure]:
                 _sheet_figure(result, context, layer, range(first, min(first + a_sheet, count)), small[name])
                 for first in range(0, count, a_sheet)
             ]
-        del small, large  # which the folder holds
+        del small, large  # their files are in the folder
     return figures
 
 
@@ -87,7 +87,7 @@ def _layers(result: Result) -> Table:
 
 
 def _about(result: Result, context: Context, name: str) -> About:
-    """Of each unit the strongest value, the class most of its best pictures are of, and units with the same ones."""
+    """Each unit's strongest value, the most frequent class of its best pictures, and units with the same pictures."""
     image, value = result.arrays[f"{name}/image"], result.arrays[f"{name}/value"]
     pictures = context.image_set.pictures
     label = np.array([-1 if p.label is None else p.label for p in pictures])
@@ -100,7 +100,7 @@ def _about(result: Result, context: Context, name: str) -> About:
         found = found[found >= 0]
         classes = label[found][label[found] >= 0]
         counts = np.bincount(classes, minlength=1)
-        often = counts.max() > 1  # once is no frequency
+        often = counts.max() > 1  # a class that occurs once is not frequent
         most = f"{_called(context, int(counts.argmax()))} ({counts.max()} of {len(found)})" if often else ""
         like = np.argsort(-common[unit], kind="stable")[:LIKE]
         rows[str(unit)] = (float(value[unit, 0]), most, [str(u) for u in like if common[unit, u] >= 2])
@@ -109,7 +109,7 @@ def _about(result: Result, context: Context, name: str) -> About:
 
 
 def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[dict, dict]:
-    """Every patch, each picture opened once. Layer → (units, k, 56, 56, 4) on disk; the chosen units' large ones."""
+    """Every patch; each picture is opened once. Layer → (units, k, 56, 56, 4) on disk; large ones of chosen units."""
     small, large, wanted = {}, {}, {}
     for order, (name, units) in enumerate(chosen.items()):
         image = result.arrays[f"{name}/image"]
@@ -129,7 +129,7 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
         for name, unit, slot, i in wanted[index]:
             crop = patch(picture, result.arrays[f"{name}/box"][unit, slot], size)
             border = bool(result.arrays[f"{name}/border"][unit, slot])
-            if not crop.size:  # a neuron that sees nothing but padding
+            if not crop.size:  # a neuron that sees only padding
                 continue
             small[name][unit, slot] = cell(crop, SMALL, border)
             if i is not None:
@@ -210,14 +210,14 @@ def _mapping(largest: str, size: int) -> str:
 
 
 def _called(context: Context, label: int) -> str:
-    """A class of the picture set by the network's first name for it, or by the set's where it has none."""
+    """Name of a class of the picture set: the network's first name for it, or else the set's."""
     output = context.model["label_to_output"][label]
     name = context.image_set.classes[label] if output is None else context.model["classes"][output]
     return short(name)
 
 
 def _classes(context: Context, found: list[int]) -> str:
-    """The classes of these pictures, most frequent first, four at most; "" where they have no labels."""
+    """The classes of these pictures, most frequent first, four at most; "" without labels."""
     counts: dict[str, int] = {}
     for i in found:
         label = context.image_set.pictures[i].label

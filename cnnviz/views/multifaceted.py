@@ -1,4 +1,4 @@
-"""Multifaceted visualisation: a class's facets, each with the mean it starts from and real pictures under it."""
+"""Multifaceted visualisation: a class's facets, each with its start and real pictures below it."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ REAL = 5
 
 
 def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
-    """A facet: its picture, below it the start and the real pictures, three a row: (H, SIDE, 4)."""
+    """A facet: its picture, below it the start and the real pictures, three per row: (H, SIDE, 4)."""
     rows = -(-(REAL + 1) // 3)
     pixels = np.zeros((SIDE + GAP + rows * (SMALL + GAP) - GAP, SIDE, 4), np.uint8)
     pixels[:SIDE] = fitted(picture, SIDE)
@@ -40,12 +40,12 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _targets(result: Result) -> dict[int, str]:
-    """Output → name, of the classes that have facets."""
+    """Output → name, for the classes with facets."""
     return dict(zip(dict.fromkeys(result.arrays["target"].tolist()), result.numbers["classes"], strict=True))
 
 
 def _class(result: Result, context: Context, target: int, name: str, real: dict[int, np.ndarray]) -> Figure:
-    """A class's facets side by side. real: the pictures of the image set that stand below."""
+    """A class's facets side by side. real: the image set's pictures below them."""
     arrays, facets = result.arrays, np.flatnonzero(result.arrays["target"] == target)
     nearest = [[j for j in arrays["nearest"][i].tolist() if j >= 0] for i in facets]
     columns = [

@@ -1,4 +1,4 @@
-"""Nearest neighbours: one figure a query, its neighbours in feature space above those in pixel space."""
+"""Nearest neighbours: one figure per query, with neighbours in feature space above those in pixel space."""
 
 import base64
 import html
@@ -14,8 +14,8 @@ from cnnviz.views.kit import section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing
 
-TILE = 96  # of a neighbour, in CSS pixels
-SHARP = 2  # picture pixels a CSS pixel, at most
+TILE = 96  # side of a neighbour in CSS pixels
+SHARP = 2  # largest number of picture pixels per CSS pixel
 GAP, EDGE, TOP = 10, 14, 28
 LEFT = EDGE + 2 * TILE + 26
 
@@ -33,7 +33,7 @@ MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
 
 
 def own_class(context: Context, query: int) -> str | None:
-    """The query's class, or None where it has none or no other reference picture has it: none could agree."""
+    """The query's class, or None if it has none or no other reference picture has it."""
     pictures = context.image_set.pictures
     label = pictures[query].label
     if label is None or not any(p.label == label and p.role != "query" and p is not pictures[query] for p in pictures):
@@ -49,7 +49,7 @@ def relation(context: Context, query: int, neighbor: int) -> str:
 
 
 def embedded(context: Context, index: int, size: int) -> str:
-    """The picture, cropped to a square as the thumbnails are, as a data address. Small pictures keep their pixels."""
+    """The picture as a data address, cropped to a square as the thumbnails. Small pictures keep their pixels."""
     picture = context.image_set.open(index)
     side = min(size * SHARP, min(picture.size))
     stream = io.BytesIO()
@@ -153,7 +153,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _whence(result: Result) -> str:
-    """Among which pictures the neighbours are, where not among all."""
+    """The pictures that can be neighbours, if not all can."""
     reference = result.numbers["reference"]
     return (
         f"Neighbours are among the {reference} reference pictures. " if reference < result.numbers["pictures"] else ""
@@ -161,7 +161,7 @@ def _whence(result: Result) -> str:
 
 
 def _asked(result: Result) -> str:
-    """What the pictures are that agreement is measured on."""
+    """The pictures on which the agreement is measured."""
     whole, reference = result.numbers["pictures"], result.numbers["reference"]
     kind = "pictures" if reference == whole else "query pictures"
     count = whole if reference == whole else whole - reference

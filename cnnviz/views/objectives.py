@@ -1,4 +1,4 @@
-"""Five objectives of one network in one row, and every picture by all five measures."""
+"""Five objectives of one network in one row, and every picture's value for each objective."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _asked(result: Result) -> list[str]:
-    """What each objective asks for, in words."""
+    """Each objective in words."""
     numbers = result.numbers
     layer, unit, of_class = numbers["layer"], numbers["unit"], short(numbers["class"])
     what = {
@@ -62,7 +62,7 @@ def _row(result: Result, context: Context, names: list[str]) -> Figure:
 
 
 def _curves(result: Result, context: Context, names: list[str]) -> Figure:
-    """How each objective rose."""
+    """The curve of each objective."""
     gains = result.arrays["curves"] - result.arrays["curves"][:, :1]
     best = np.abs(gains).max(1, keepdims=True)
     gains = gains / np.where(best > 0, best, 1)
@@ -81,7 +81,7 @@ def _curves(result: Result, context: Context, names: list[str]) -> Figure:
 
 
 def _tables(result: Result, names: list[str]) -> tuple[Table, Table]:
-    """Each picture by each objective: as a share of what is gained for it, and in its own unit."""
+    """Each picture's value for each objective: relative to the objective's own picture, and in its own unit."""
     columns = ("picture made for", *(f"judged by {name}" for name in names))
     shares = zip(names, result.arrays["relative"][: len(names)], strict=True)
     values = zip((*names, "start"), result.arrays["values"], strict=True)

@@ -1,4 +1,4 @@
-"""A figure a probe picture, a row a class: the picture, and what its score loses where a mask hides it."""
+"""A figure per probe picture, a row per class: the picture, and the fall of the score where a mask hides it."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it
 def view(result: Result, context: Context) -> dict:
     arrays, used = result.arrays, result.parameters
     rows, columns = (starts(length, used) for length in arrays["pictures"].shape[1:3])
-    falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, the predicted one unless asked otherwise
+    falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, by default the predicted one
     likely = has_probabilities(context.kind)
     unit = "share" if used["score"] == "probability" and likely else ""
     measure = used["score"] if likely else "score"
@@ -39,7 +39,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def starts(length: int, used: dict) -> range:
-    """Where the mask begins along a side of the picture."""
+    """Start positions of the mask along a side of the picture."""
     return range(0, max(0, length - used["window"]) + used["stride"], used["stride"])
 
 
@@ -50,7 +50,7 @@ def _colour(used: dict) -> str:
 
 
 def _mask(result: Result, context: Context, rows: range, columns: range) -> Figure:
-    """The first picture under the mask: at its first place, where the map is highest, and at its last place."""
+    """The first picture under the mask: at its first position, where the map is highest, and at its last position."""
     arrays, used = result.arrays, result.parameters
     picture, window = context.image_set.pictures[arrays["index"][0]], used["window"]
     highest = np.unravel_index(arrays["maps/occlusion"][0, 0].argmax(), arrays["pictures"].shape[1:3])

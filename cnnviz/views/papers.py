@@ -1,4 +1,4 @@
-"""The papers that sections refer to, each once, by first author and year."""
+"""The papers that sections cite, each once, by first author and year."""
 
 from cnnviz.views.kit.section import Paper
 

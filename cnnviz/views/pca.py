@@ -1,4 +1,4 @@
-"""PCA as a scatter of pictures, and how much each component explains."""
+"""PCA as a scatter plot of pictures, and the variance that each component explains."""
 
 import numpy as np
 

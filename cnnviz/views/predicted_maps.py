@@ -1,4 +1,4 @@
-"""Predictions of a segmentation network: its map over each probe picture, and how it agrees with the masks."""
+"""Predictions of a segmentation network: its map over each probe picture, and the agreement with the masks."""
 
 import base64
 import colorsys
@@ -17,7 +17,7 @@ from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document
 
-MOST_CLASSES = 24  # of the matrix, the commonest
+MOST_CLASSES = 24  # classes of the matrix, the most frequent ones
 PANEL, GAP, LINE = 260, 8, 20  # CSS pixels
 MOST_PROBES = 60
 OPACITY = 0.55
@@ -83,7 +83,7 @@ def conclusion(numbers: dict, classes: list[str]) -> str:
     """Pixel accuracy and mean IoU beside the control, in a sentence."""
 
     def of(name: str) -> str:
-        digits = 3 if 0.9995 <= numbers[name] < 1 else 1  # nearly all is not all
+        digits = 3 if 0.9995 <= numbers[name] < 1 else 1  # do not round to 100 %
         found = f"{numbers[name]:.{digits}%}"
         if f"{name}_interval" in numbers:
             low, high = numbers[f"{name}_interval"]
@@ -98,7 +98,7 @@ def conclusion(numbers: dict, classes: list[str]) -> str:
 
 
 def palette(count: int) -> np.ndarray:
-    """So many colours that are told apart, (count, 3) uint8: hues a golden section apart, in three lightnesses."""
+    """``count`` distinct colours, (count, 3) uint8: hues a golden section apart, in three lightnesses."""
     made = [
         colorsys.hls_to_rgb((i * 0.618034 + 0.58) % 1, (0.5, 0.66, 0.36)[i % 3], (0.85, 0.7, 0.8)[i % 3])
         for i in range(count)
@@ -107,9 +107,9 @@ def palette(count: int) -> np.ndarray:
 
 
 def over(picture: np.ndarray, map: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """A label map (h, w) in colours over a picture (h, w, 3); where the class is not known (−1) the picture alone.
+    """A label map (h, w) in colours over a picture (h, w, 3); only the picture where the class is unknown (−1).
 
-    The colours lie over its grey, or a class would have another colour on a red thing than in the legend.
+    The picture is in grey, so that a class has the legend's colour everywhere.
     """
     mixed = picture.mean(-1, keepdims=True) * (1 - OPACITY) + colours[np.maximum(map, 0)] * OPACITY
     return np.where(map[..., None] < 0, picture, np.rint(mixed)).astype(np.uint8)
@@ -147,7 +147,7 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
 
 
 def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, classes: list[str], colours) -> Drawing:
-    """Pictures side by side over a legend."""
+    """Pictures side by side above a legend."""
     high = round(PANEL * panels[0].shape[0] / panels[0].shape[1])
     width = len(panels) * (PANEL + GAP) - GAP
     columns = len(panels)

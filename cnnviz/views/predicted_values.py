@@ -1,4 +1,4 @@
-"""Predictions of a regression network: predicted against true, residuals, the pictures furthest off, the probes."""
+"""Predictions of a regression network: predicted over true values, residuals, the largest errors, the probes."""
 
 from html import escape
 
@@ -68,7 +68,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def conclusion(found: dict) -> str:
-    """R², the error and the control, with what may be said of them, in a sentence or two."""
+    """R², the error, the control and a conclusion, in one or two sentences."""
     r2 = "not defined, as all true values are the same" if found["r2"] is None else number(found["r2"])
     between = f" ({_pair(found['r2_interval'])})" if found["r2"] is not None and "r2_interval" in found else ""
     mae = f" ({_pair(found['mae_interval'])})" if "mae_interval" in found else ""
@@ -97,7 +97,7 @@ def _pair(interval: list[float]) -> str:
 
 
 def metric_keys(names: list[str]) -> list[str]:
-    """How the names of each value's metrics begin; with its number where signs alone tell two values apart."""
+    """Prefix of the names of each value's metrics; with its number if only signs distinguish two values."""
     if len(names) == 1:
         return [""]
     plain = ["".join(c if c.isalnum() else "_" for c in name.casefold()) + "_" for name in names]
@@ -137,13 +137,13 @@ def _table(values: list[dict], whole: str) -> Table:
 
 
 def _some(result: Result, place: int) -> np.ndarray:
-    """The rows whose dots are drawn: all whose truth is known, or so many of them spread over the set."""
+    """The drawn rows: all with a known truth, or a number of them spread over the set."""
     rows = np.flatnonzero(result.arrays["evaluated"][:, place])
     return rows if len(rows) <= MOST_DOTS else rows[np.arange(MOST_DOTS) * len(rows) // MOST_DOTS]
 
 
 def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> Drawing:
-    """Dots (n,) in a square whose sides are the ranges ``xs`` and ``ys``; a dashed line between two points."""
+    """Dots (n,) in a square with the ranges ``xs`` and ``ys``; a dashed line between two points."""
     bottom = TOP + SIDE
     across, up = (escape(cut(words, 44)) for words in (across, up))
 
@@ -174,7 +174,7 @@ def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tupl
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """The range of some values, with a little room at both ends."""
+    """The range of some values, with a small margin at both ends."""
     low, high = float(values.min()), float(values.max())
     room = 0.04 * (high - low) or 0.5
     return low - room, high + room
@@ -218,7 +218,7 @@ def _residuals(result: Result, context: Context, place: int, found: dict, whole:
 
 
 def _spread(result: Result, context: Context, place: int, found: dict) -> Figure:
-    """Where nothing is known: the network's values in order."""
+    """Without a known truth: the network's values in order."""
     values = np.sort(result.arrays["values"][:, place])
     values = values if len(values) <= MOST_DOTS else values[np.arange(MOST_DOTS) * len(values) // MOST_DOTS]
     share, ends, name = np.linspace(0, 1, len(values)), limits(values), found["name"]

@@ -1,4 +1,4 @@
-"""Predictions: what is taken for what, how sure the network is, its surest mistakes, its five best of each probe."""
+"""Predictions: confusions, calibration, confident mistakes, and the five best classes of each probe."""
 
 import numpy as np
 
@@ -12,15 +12,15 @@ from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document
 
-WHOLE = 40  # classes; of more, the matrix shows the MOST_CONFUSED
+WHOLE = 40  # largest number of classes in the matrix; with more, it shows the MOST_CONFUSED
 MOST_CONFUSED = 24
 MOST_PROBES = 60
-MOST_ROWS = 200  # of the table of classes; of more classes, the lowest and the highest are listed
+MOST_ROWS = 200  # rows of the table of classes; with more classes, it lists the lowest and the highest
 CONFUSIONS = 15
 
 
 def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> Drawing:
-    """Accuracy against probability in bins; under it how many pictures each bin holds."""
+    """Accuracy over probability in bins, and below it the number of pictures in each bin."""
     left, top, side, under = 52, 14, 290, 44
     bottom = top + side
 
@@ -97,7 +97,9 @@ def _metrics(result: Result, context: Context) -> tuple[Metric, ...]:
         mean = "mean_" if several else ""
         ranked = [Metric(f"{mean}{key}", numbers[key], better="higher") for key in ("auroc", "average_precision")]
     if numbers["labelled"] and not several:
-        few = result.arrays["top_classes"].shape[1] >= len(context.model["classes"])  # all are among the best five
+        few = result.arrays["top_classes"].shape[1] >= len(
+            context.model["classes"]
+        )  # every class is among the best five
         accuracy = [
             Metric(f"{top}_accuracy", numbers[top], "share", "higher", tuple(numbers[f"{top}_interval"]))
             for top in ("top1", *(() if few else ("top5",)))
@@ -160,7 +162,7 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
     off = pairs[pairs[:, 0] != pairs[:, 1]]
     chosen, which = present, f"{len(present)} classes"
     if len(present) > WHOLE:
-        # the classes of the largest confusions, so that what belongs together is shown together
+        # the classes of the largest confusions, so that confused classes are shown together
         order = off[np.argsort(-off[:, 2], kind="stable")]
         ranked = list(dict.fromkeys(order[:, :2].flatten().tolist()))[:MOST_CONFUSED]
         chosen = np.array(sorted(ranked or present[:MOST_CONFUSED].tolist()))

@@ -8,8 +8,8 @@ from cnnviz.run.result import Result
 from cnnviz.views.kit import colour, panels
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
 
-ACROSS = 4  # pictures in a row
-CROP = 32  # pixels of the gradient that are shown, at 4 × their size
+ACROSS = 4  # pictures per row
+CROP = 32  # side of the shown part of the gradient in pixels, enlarged 4 ×
 STAGES = ("0", "4", "48", "the last")
 SPEEDS = ("too low", "right", "too high")
 LEVELS = "the pictures themselves: levels 0 … 255 are what was optimised"
@@ -28,7 +28,7 @@ def figures(result: Result, context: Context) -> list[Figure]:
 
 
 def tables(result: Result, context: Context) -> tuple[Table, Table]:
-    """What the settings are, and what the network says of their pictures."""
+    """The settings, and the network's output for their pictures."""
     what = Table(
         "settings",
         "The published settings: what is done besides ascending, and for how many steps.",
@@ -45,7 +45,7 @@ def _class(result: Result, i: int = 0) -> tuple[str, Subject]:
 
 
 def _drawing(result: Result, context: Context, id: str, tiles: list[tuple[str, np.ndarray]], **words) -> Figure:
-    """Titled pictures, four a row. Large ones are enlarged, or their thin lines would be lost."""
+    """Titled pictures, four per row. Large ones are enlarged, so that thin lines stay visible."""
     height = result.arrays["settings/stages"].shape[3]
     return context.drawing(id, panels.sheet(tiles, across=ACROSS), scale=1.5 if height > panels.PANEL else 1, **words)
 
@@ -74,7 +74,7 @@ def _settings(result: Result, context: Context, i: int) -> Figure:
 
 
 def _stages(result: Result, context: Context) -> Figure:
-    """The way there under each setting."""
+    """Stages of the ascent under each setting."""
     settings, (name, subject) = result.numbers["settings"], _class(result)
     stages = context.rgb(result.arrays["settings/stages"][0])
     return _drawing(
@@ -94,7 +94,7 @@ def _stages(result: Result, context: Context) -> Figure:
 
 
 def _in_rows(titles: list[tuple[str, int]], stages: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Four stages a row, under the row's title and the step. titles: with the number of the last step."""
+    """Four stages per row, with the row's title and the step. titles: with the number of the last step."""
     return [
         (f"{title}, {step if step.isdigit() else last}", picture)
         for (title, last), row in zip(titles, stages, strict=True)
@@ -103,7 +103,7 @@ def _in_rows(titles: list[tuple[str, int]], stages: np.ndarray) -> list[tuple[st
 
 
 def _blur_steps(result: Result) -> int:
-    """The number of steps under the setting "blur", which starts and learning rates are shown with."""
+    """The number of steps of the setting "blur", which starts and learning rates use."""
     return next(s["steps"] for s in result.numbers["settings"] if s["name"] == "blur")
 
 
@@ -153,7 +153,7 @@ def _rates(result: Result, context: Context) -> Figure:
 
 
 def _verdict(result: Result, context: Context, part: str, at: tuple[int, ...]) -> str:
-    """What the network says of a picture of the settings, at (class, setting), or of the starts or rates, at (row,)."""
+    """The network's output for a picture of the settings, at (class, setting), or of starts or rates, at (row,)."""
     logit, p, rank = (result.arrays[f"{part}/{key}"][at] for key in ("logits", "probabilities", "ranks"))
     if not has_probabilities(context.kind):
         return context.says(result.arrays["settings/targets"][at[0] if part == "settings" else 0], p)

@@ -1,4 +1,4 @@
-"""A figure a probe picture, a row a class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
+"""A figure per probe picture, a row per class: the gradient, SmoothGrad, gradient × input, integrated gradients."""
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -6,7 +6,7 @@ from cnnviz.views.kit import attributions, section
 from cnnviz.views.kit.section import Context, Metric
 
 TITLES = {
-    "gradient": "",  # of what is said in view
+    "gradient": "",  # the view states it
     "smoothgrad": "SmoothGrad, its average over noisy copies",
     "gradient_x_input": "gradient × input (red for, blue against)",
     "integrated_gradients": "integrated gradients from black (red for, blue against)",

@@ -1,4 +1,4 @@
-"""A probe picture, and for each class a row: the saliency map with its seeds, the outline found, and the cut-out."""
+"""A row per class for a probe picture: the saliency map with its seeds, the found outline, and the cut-out."""
 
 import numpy as np
 from skimage.segmentation import find_boundaries
@@ -8,10 +8,10 @@ from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
-# Okabe and Ito's, told apart with any colour vision: the outline found, the true one, the seeds of the background.
+# Okabe and Ito's colours, distinct with any colour vision: the found outline, the true one, background seeds.
 FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
 CHECKS = np.uint8([200, 235])
-SEED = 0.45  # how much the background's seeds tint the map
+SEED = 0.45  # opacity of the background seeds' tint
 
 
 def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
@@ -19,7 +19,7 @@ def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
 
 
 def outline(pixels: np.ndarray, mask: np.ndarray, rgb: np.ndarray, mode: str) -> None:
-    """Draw the border of a mask (h, w) into ``pixels`` (h, w, 3), two pixels wide, inside ("inner") or outside it."""
+    """Draws the border of a mask (h, w) into ``pixels`` (h, w, 3), two pixels wide, inside ("inner") or outside it."""
     border = find_boundaries(mask, mode=mode)
     pixels[border] = rgb
     wider = mask & ~border if mode == "inner" else mask | border
@@ -27,7 +27,7 @@ def outline(pixels: np.ndarray, mask: np.ndarray, rgb: np.ndarray, mode: str) ->
 
 
 def cut_out(pixels: np.ndarray, mask: np.ndarray, square: int = 8) -> np.ndarray:
-    """``pixels`` (h, w, 3) where ``mask``, on a checkerboard."""
+    """``pixels`` (h, w, 3) inside ``mask``, on a checkerboard."""
     y, x = np.indices(mask.shape) // square
     return np.where(mask[..., None], pixels, CHECKS[(y + x) % 2][..., None])
 

@@ -1,4 +1,4 @@
-"""Style transfer: content, style and result, how the losses fell, and rows that each vary one thing."""
+"""Style transfer: content, style and result, the losses over the steps, and rows that each vary one parameter."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, curves, given, panels, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
-SHOWN_SIZE = 224  # CSS pixels of a variant's longer side, at least
-ACROSS = 4  # so many stand side by side on a page; more get a sheet first that shows them in one row
+SHOWN_SIZE = 224  # smallest longer side of a variant in CSS pixels
+ACROSS = 4  # largest number of pictures side by side; with more, a sheet shows them in one row first
 PIXELS = "the optimised pixels, RGB 0 … 255"
-# Row → heading, and what the row as a whole shows
+# Row → heading, and a sentence about the row
 ROWS = {
     "weight": ("More and more style", "the weight of the style loss grows from left to right"),
     "scale": ("The style picture smaller and larger", "its strokes become finer or coarser"),
@@ -44,7 +44,7 @@ def _subjects(result: Result, context: Context) -> tuple[Subject, ...]:
 
 
 def _given(result: Result, context: Context, name: str, **words) -> Figure:
-    """One of the two pictures that the transfer begins with."""
+    """One of the two given pictures."""
     return context.picture(
         name,
         colour.rgb(result.arrays[name]),
@@ -83,7 +83,7 @@ def _style(result: Result, context: Context) -> Figure:
 
 
 def _result(result: Result, context: Context) -> Figure:
-    """What the transfer makes of both."""
+    """The result of the transfer."""
     numbers, p = result.numbers, result.parameters
     content, style = p["content"], p["style"]
     kept = f" It keeps the colours of {given.name(content)}." if p["keep_colour"] else ""
@@ -120,7 +120,7 @@ def _variants(result: Result) -> Table:
 
 
 def _label(row: str, variant: dict, p: dict) -> str:
-    """What is special about a variant in its row."""
+    """A variant's parameters that differ in its row."""
     value = variant[row]
     match row:
         case "weight":
@@ -138,13 +138,13 @@ def _label(row: str, variant: dict, p: dict) -> str:
 
 
 def _title(row: str, variant: dict) -> str:
-    """The same, short enough to stand over a small picture."""
+    """A shorter form of the label, as a title above a small picture."""
     value = variant[row]
     return f"{value:.0%} + {1 - value:.0%}" if row == "share" else f"× {value:g}" if row != "dream" else f"{value:g}"
 
 
 def _row(result: Result, context: Context, row: str) -> list[Figure]:
-    """A row's pictures: all of them first, where they are many; of a mix the second style before its own."""
+    """A row's pictures: first all on a sheet, if there are many; for a mix the second style first."""
     p, some = result.parameters, result.numbers["rows"][row]
     sources = [p["content"], p["style"], *([p["second_style"]] if row == "share" else [])]
     words = {"mapping": PIXELS, "data": "variants", "subjects": _subjects(result, context), "group": ROWS[row][0]}

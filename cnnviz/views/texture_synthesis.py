@@ -1,4 +1,4 @@
-"""Texture synthesis: exemplars and what matches them up to each depth, row by row, with the errors."""
+"""Texture synthesis: exemplars and the textures that match them up to each depth, row by row, with the errors."""
 
 import numpy as np
 
@@ -27,13 +27,13 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _matched(result: Result) -> list[str]:
-    """Which layers each texture of an exemplar matches."""
+    """The layers that each texture of an exemplar matches."""
     layers = result.numbers["layers"]
     return [layers[0], *(f"{layers[0]} … {layer}" for layer in layers[1:])]
 
 
 def _errors(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    """What each texture was asked for, the mean error of the layers it matches: of its start, and of itself."""
+    """Mean error of the layers that each texture matches: of its start, and of the texture."""
     relative, depths = result.arrays["relative"], range(len(result.numbers["layers"]))
     before = [[rows[-2, : k + 1].mean() for k in depths] for rows in relative]
     after = [[rows[k, : k + 1].mean() for k in depths] for rows in relative]
@@ -41,7 +41,7 @@ def _errors(result: Result) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _depths(result: Result, context: Context) -> Figure:
-    """Each exemplar, and beside it the textures that match more and more layers."""
+    """Each exemplar beside the textures that match more and more layers."""
     exemplars, pictures = (colour.rgb(result.arrays[name]) for name in ("exemplars", "pictures"))
     layers, sources, matched = result.numbers["layers"], result.parameters["pictures"], _matched(result)
     names = [given.name(source) for source in sources]
@@ -80,7 +80,7 @@ def _exemplar(result: Result, context: Context, i: int) -> Figure:
 
 
 def _textures(result: Result, context: Context, i: int) -> list[Figure]:
-    """What matches the i-th exemplar up to each depth."""
+    """The textures that match the i-th exemplar up to each depth."""
     source, absolute, (before, after) = result.parameters["pictures"][i], result.arrays["absolute"][i], _errors(result)
     return [
         context.picture(
@@ -104,7 +104,7 @@ def _textures(result: Result, context: Context, i: int) -> list[Figure]:
 
 
 def _curves(result: Result, context: Context) -> Figure:
-    """The error against the step, a curve a depth."""
+    """The error over the steps, a curve per depth."""
     drawn = dict(zip(_matched(result), result.arrays["curves"].mean(0), strict=True))
     first, last = (np.mean([curve[at] for curve in drawn.values()]) for at in (0, -1))
     return context.drawing(
@@ -121,7 +121,7 @@ def _curves(result: Result, context: Context) -> Figure:
 
 
 def _layers(result: Result) -> Table:
-    """The error of every layer, also of those that a texture was not asked to match."""
+    """The error of every layer, including layers that a texture does not match."""
     relative, layers, sources = result.arrays["relative"], result.numbers["layers"], result.parameters["pictures"]
     matched = _matched(result)
     end = len(matched)

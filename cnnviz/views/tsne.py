@@ -1,4 +1,4 @@
-"""The t-SNE map: dots by class, each class alone, and the pictures at their places."""
+"""The t-SNE map: dots by class, each class alone, and the pictures at their positions."""
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers

@@ -1,4 +1,4 @@
-"""The grid of all pictures: an overview, a pyramid of tiles to zoom into, and the seams between cells."""
+"""The grid of all pictures: an overview, a pyramid of tiles for zooming, and the seams between cells."""
 
 import io
 
@@ -10,9 +10,9 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.section import Context, Figure, Metric
 
-CELL = 64  # of a picture at the finest level, in pixels: a whole thumbnail
-TILE = 512  # of a tile, in pixels; a whole number of cells at every level
-OVERVIEW = 1280  # at most, of the still pictures, in pixels
+CELL = 64  # side of a picture at the finest level in pixels: a whole thumbnail
+TILE = 512  # side of a tile in pixels; a whole number of cells at every level
+OVERVIEW = 1280  # largest side of the still pictures in pixels
 
 
 def holders(cells: np.ndarray, columns: int, rows: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def holders(cells: np.ndarray, columns: int, rows: int) -> np.ndarray:
 
 
 def levels(columns: int, rows: int) -> int:
-    """How many levels a pyramid has: at level 0 all fits one tile, at each further one a cell is twice as large."""
+    """Number of levels of the pyramid: level 0 fits one tile, and each further level doubles the cells' side."""
     return 1 + max(0, int(np.ceil(np.log2(max(columns, rows) * CELL / TILE))))
 
 
@@ -57,7 +57,7 @@ def tiles(thumbnails: np.ndarray, grid: np.ndarray):
     for z in range(count):
         cell = CELL >> (count - 1 - z)
         across = TILE // cell
-        if cell <= CELL // 4:  # small enough to keep, and one tile may need them all
+        if cell <= CELL // 4:  # small enough to keep in memory, since one tile may need all
             small = reduced(thumbnails, cell)
         for y in range(-(-rows // across)):
             for x in range(-(-columns // across)):
@@ -72,7 +72,7 @@ def tiles(thumbnails: np.ndarray, grid: np.ndarray):
 
 
 def overview(thumbnails: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The whole grid, cells as large as fit OVERVIEW: (h, w, 4) uint8."""
+    """The whole grid, with the largest cells that fit OVERVIEW: (h, w, 4) uint8."""
     cell = max(1, min(CELL, OVERVIEW // max(grid.shape)))
     if cell in (1, 2, 4, 8, 16, 32, 64):
         return mosaic(reduced(thumbnails, cell), grid)
@@ -82,9 +82,9 @@ def overview(thumbnails: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def seam_picture(right: np.ndarray, down: np.ndarray, grid: np.ndarray, thumbnails: np.ndarray, mapping) -> np.ndarray:
-    """Seams as coloured lines between the cells, over the pictures in dim grey: (h, w, 3) uint8.
+    """Seams as coloured lines between the cells, over the pictures in dark grey: (h, w, 3) uint8.
 
-    Where cells would be too small for that, every cell is one square with the mean colour value of its own seams.
+    If cells would be too small for this, every cell is one square with the mean colour value of its own seams.
     """
     rows, columns = grid.shape
     cell = max(4, OVERVIEW // max(rows, columns))
@@ -130,7 +130,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _ratio(numbers: dict) -> float:
-    """How far neighbours are apart, beside random pictures."""
+    """Distance of neighbours relative to random pictures."""
     return numbers["mean_seam"] / max(numbers["mean_random"], 1e-30)
 
 
@@ -158,7 +158,7 @@ def _overview(result: Result, context: Context, grid: np.ndarray) -> Figure:
 
 
 def _seams(result: Result, context: Context, grid: np.ndarray) -> Figure:
-    """How far neighbours on the grid are apart in feature space."""
+    """Distances in feature space between neighbours on the grid."""
     numbers, right, down = result.numbers, result.arrays["right"], result.arrays["down"]
     columns, rows = numbers["columns"], numbers["rows"]
     finite = np.concatenate([v[np.isfinite(v)] for v in (right, down)])
@@ -192,7 +192,7 @@ def _webp(pixels: np.ndarray, quality: int) -> bytes:
 
 
 def _shown(pixels: np.ndarray, most: int = 960) -> tuple[int, int]:
-    """Width and height to show a picture at, in CSS pixels: whole enlargements of small ones."""
+    """Displayed width and height of a picture in CSS pixels: small ones are enlarged by whole factors."""
     scale = most / max(pixels.shape[:2])
     scale = float(int(scale)) if scale >= 1 else scale
     return round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)

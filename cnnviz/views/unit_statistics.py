@@ -1,4 +1,4 @@
-"""Unit statistics: how active layers are by depth, each layer's units in order and as histograms, the dead ones."""
+"""Unit statistics: activity of layers over depth, each layer's sorted units and histograms, dead units."""
 
 import base64
 import io
@@ -15,8 +15,8 @@ from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Ta
 from cnnviz.views.kit.svg import Drawing
 
 MOST_ROWS = 200
-PANEL, TALL = 200, 130  # CSS pixels of a panel of sorted values
-STRIP, ROW = 640, 5  # of a strip: its width, the height of a bin
+PANEL, TALL = 200, 130  # width and height of a panel of sorted values in CSS pixels
+STRIP, ROW = 640, 5  # width of a strip, height of a bin
 STATES = ("lives", "dead", "constant")
 
 STYLE = (
@@ -41,7 +41,7 @@ def document(width: int, height: int, parts: list[str]) -> Drawing:
 
 
 def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> Drawing:
-    """A box a layer: quartiles and median of its units' active shares, a line from lowest to highest; dead below."""
+    """A box per layer: quartiles and median of its units' active shares, a line from lowest to highest; dead below."""
     step = min(72, max(34, 760 // len(names)))
     left, top, tall = 48, 10, 190
     bottom, right = top + tall, left + step * len(names)
@@ -73,7 +73,7 @@ def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> D
 
 
 def panels(series: dict[str, np.ndarray]) -> Drawing:
-    """For each of ``series`` (what → (units,) values) a panel with the values in falling order; dashed where 0 is."""
+    """A panel for each of ``series`` (name → (units,) values) with the values in descending order; 0 is dashed."""
     parts, left, gap, top = [], 56, 66, 26
     for i, (what, values) in enumerate(series.items()):
         x0 = left + i * (PANEL + gap)
@@ -101,7 +101,7 @@ def panels(series: dict[str, np.ndarray]) -> Drawing:
 
 
 def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Drawing:
-    """A column a unit, a row a bin, large values at the top: share (units, bins) of a unit's neurons."""
+    """A column per unit, a row per bin, large values at the top: share (units, bins) of a unit's neurons."""
     used = np.flatnonzero(share.any(0))
     zero = len(edges) // 2
     first, last = int(min(used[0], zero)), int(max(used[-1], zero))
@@ -120,7 +120,7 @@ def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Draw
         marks += [
             (float(np.abs(edges - np.float32(sign * 10.0**d)).argmin()), f"{sign * 10.0**d:g}") for d in range(-3, 5)
         ]
-    for edge, text in marks:  # an edge lies between its bin and the next
+    for edge, text in marks:  # an edge is between its bin and the next
         y = top + (last - edge) * ROW
         if top - 1 <= y <= top + height + 1 and all(abs(y - other) > 12 for other in at):
             at.append(y)
@@ -242,7 +242,7 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
 
 
 def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
-    """A layer's units in order of their mean, of their maximum, and of how active they are."""
+    """A layer's units sorted by their mean, by their maximum, and by their active share."""
     name = layer["name"]
     kept = {what: arrays[f"{name}/{what}"] for what in ("mean", "max", "active")}
     drawn = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
@@ -268,7 +268,7 @@ def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
 
 
 def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
-    """Which values a layer's units take."""
+    """Distribution of the values of a layer's units."""
     name, edges = layer["name"], arrays["histogram_edges"]
     kept = {what: arrays[f"{name}/{what}"] for what in ("active", "histogram")}
     count = kept["histogram"][np.argsort(-kept["active"], kind="stable")]

@@ -15,7 +15,7 @@ from cnnviz.views.kit.tiles import COLUMNS, cell, fitted, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60
-SIDE, SMALL, GAP = 224, 150, 12  # pixels of a picture beside its patch, and on a sheet
+SIDE, SMALL, GAP = 224, 150, 12  # side of a picture in pixels, beside its patch and on a sheet
 
 
 def view(result: Result, context: Context) -> dict:
@@ -40,7 +40,7 @@ def _of(result: Result, layer: dict, what: str) -> np.ndarray:
 
 
 def _figures(result: Result, context: Context, counts: list[int]) -> list[Figure]:
-    """Of each layer sheets with all units, and some units by themselves; as many as a page holds."""
+    """Sheets with all units of each layer, and some units by themselves, up to the page's limit."""
     layers = result.numbers["layers"]
     a_sheet = max(4, ceil(sum(counts) / MOST_SHEETS / COLUMNS)) * COLUMNS
     sheets = sum(ceil(count / a_sheet) for count in counts)
@@ -56,7 +56,7 @@ def _figures(result: Result, context: Context, counts: list[int]) -> list[Figure
 
 
 def _layers(result: Result) -> Table:
-    """How a layer's synthetic pictures compare with real ones."""
+    """Comparison of a layer's synthetic pictures with real ones."""
     rows = []
     for layer in result.numbers["layers"]:
         value, best = _of(result, layer, "value"), _of(result, layer, "best")

@@ -1,4 +1,4 @@
-"""What attribution views draw: a picture, and beside it a row of maps for each class, a map a method."""
+"""Figures of attribution views: a picture, and beside it a row of maps per class, a map per method."""
 
 import numpy as np
 
@@ -19,15 +19,15 @@ WHY = {
 
 
 def because(kind: str) -> str:
-    """Why an output is explained, to be put behind its name: ", the predicted class and the true class"."""
+    """Why an output is explained, as a suffix of its name: ", the predicted class and the true class"."""
     words = " and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and "))
     return f", {words}" if words else ""
 
 
 def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
-    """Rows of (h, w, 3) panels with transparent gaps, every pixel repeated ``scale`` times: (H, W, 4) uint8.
+    """Rows of (h, w, 3) panels with transparent gaps, enlarged by the whole factor ``scale``: (H, W, 4) uint8.
 
-    None leaves a place empty. All panels are of one size, and all rows equally long.
+    None leaves a position empty. All panels have one size, and all rows one length.
     """
     height, width = (scale * side for side in next(p for row in rows for p in row if p is not None).shape[:2])
     made = np.zeros((len(rows) * (height + GAP) - GAP, len(rows[0]) * (width + GAP) - GAP, 4), np.uint8)
@@ -40,17 +40,17 @@ def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
 
 
 def mapping_of(values: np.ndarray, signed: bool, show: dict) -> colour.Mapping:
-    """As the section's ``view`` asks: signed maps are symmetric about 0, others go from 0 (or the least) upwards."""
+    """The mapping of the section's ``view``: signed maps are symmetric about 0, others start at 0 (or the minimum)."""
     if signed:
         return colour.symmetric(values, percentile=show["percentile"])
     return colour.by_name(show["mapping"], values, show["colours"], show["percentile"])
 
 
 def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[Figure, ...]:
-    """A figure for each picture, with a row for each class. titles: what each method is called, in order.
+    """A figure for each picture, with a row for each class. titles: title of each method, in order.
 
-    The maps of one method on one picture share a range, so that classes compare. result: as
-    cnnviz.attribution.probes describes it; methods that it does not have are left out.
+    The maps of one method on one picture share a range, so that classes are comparable. result: see
+    cnnviz.attribution.probes; methods that it lacks are left out.
     """
     arrays, show = result.arrays, context.show
     classes = context.model["classes"]

@@ -1,4 +1,4 @@
-"""Cards: a picture over what the network says of it, as bars or in words."""
+"""Cards: a picture above the network's output, as bars or in words."""
 
 import base64
 import io
@@ -14,12 +14,12 @@ CARD, BAR = 232, 21  # CSS pixels: a card's width, the height of one of its bars
 
 
 def percent(share: float) -> str:
-    """A probability in words: 0 and 1 are never reached."""
+    """A probability in words, never 0 or 1."""
     return "under 0.1%" if share < 0.0005 else "over 99.9%" if share >= 0.9995 else f"{share:.1%}"
 
 
 def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[str], top: int, width: int) -> list[str]:
-    """A labelled bar for each of ``names``, full at share 1, from ``top`` on: SVG elements."""
+    """A labelled bar for each of ``names``, full at share 1, starting at ``top``: SVG elements."""
     parts = []
     for i, (name, share, value, kind) in enumerate(zip(names, shares, values, kinds, strict=True)):
         y = top + i * BAR
@@ -35,13 +35,13 @@ def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[st
 
 
 def ranking(names: list[str], shares: np.ndarray, values: list[str]) -> Drawing:
-    """Grey bars below each other."""
+    """Grey bars, one below the other."""
     width, height = 480, len(names) * BAR + 6
     return document(width, height, bars(names, shares, values, ["other"] * len(names), 4, width))
 
 
 def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, right: list[bool]) -> Drawing:
-    """A picture over its best classes as bars, right ones blue with a tick. pixels: (h, w, 3)."""
+    """A picture above bars of its best classes, right ones blue with a tick. pixels: (h, w, 3)."""
     parts, top = _titled(pixels, title)
     colours = ["right" if r else "wrong" for r in right]
     parts += bars([short(n, 24) for n in names], chances, [percent(p) for p in chances], colours, top, CARD)
@@ -49,7 +49,7 @@ def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, 
 
 
 def lines_card(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> Drawing:
-    """A picture over lines with words at both ends. pixels: (h, w, 3)."""
+    """A picture above lines with texts at both ends. pixels: (h, w, 3)."""
     parts, top = _titled(pixels, title)
     for i, (left, right) in enumerate(lines):
         y = top + i * BAR + 13.5
@@ -59,7 +59,7 @@ def lines_card(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> 
 
 
 def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
-    """A picture as wide as a card, its title below: SVG elements, and where they end."""
+    """A picture as wide as a card, with its title below: SVG elements, and their lower end."""
     shown = round(CARD * pixels.shape[0] / pixels.shape[1])
     picture = Image.fromarray(pixels)
     if picture.width > 2 * CARD:

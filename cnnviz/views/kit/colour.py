@@ -1,25 +1,25 @@
-"""The one door from numbers to colours. Every mapping states its two end values and its colour map, in words."""
+"""The only module that maps numbers to colours. Every mapping states its two end values and colours, in words."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-# Colour maps that readers with any colour vision can order; two-sided ones are neutral in the middle.
+# Colour maps that readers with any colour vision can order; two-sided ones are neutral in the centre.
 POSITIVE, SIGNED, GREY = "magma", "RdBu_r", "gray"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """So many significant digits, without an exponent where people would write none: 1190, not 1.19e+03."""
+    """``digits`` significant digits, without an unnecessary exponent: 1190, not 1.19e+03."""
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if 10**digits <= abs(float(text)) < 1e7 else text
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """numbers → colours: ``low`` and ``high`` get the ends of ``colours`` (a matplotlib colour map), the rest between.
+    """numbers → colours: ``low`` and ``high`` get the ends of ``colours`` (a matplotlib colour map).
 
-    how: where the ends come from, in words: "smallest to largest value", "symmetric about 0", …
+    how: source of the ends, in words: "smallest to largest value", "symmetric about 0", …
     """
 
     low: float
@@ -28,20 +28,20 @@ class Mapping:
     how: str
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Any shape → the same shape + (3,), uint8. Values beyond the ends get the end's colour."""
+        """Any shape → the same shape + (3,), uint8. Values beyond the ends get the colour of the end."""
         span = self.high - self.low
         level = np.full(np.shape(values), 0.5) if span == 0 else (np.asarray(values, float) - self.low) / span
         return _table(self.colours)[np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)]
 
     def grey(self, values: np.ndarray) -> np.ndarray:
-        """Map each number to a level 0 … 255 (uint8, same shape): for values that are colour channels already."""
+        """Maps each number to a level 0 … 255 (uint8, same shape), for values that are already colour channels."""
         span = self.high - self.low
         level = np.full(np.shape(values), 0.5) if span == 0 else (np.asarray(values, float) - self.low) / span
         return np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)
 
     @property
     def words(self) -> str:
-        """For the page: the range, how it was chosen, and the colours."""
+        """Text for the page: the range, how it was chosen, and the colours."""
         return f"{self.how}: {number(self.low)} … {number(self.high)}, colours {self.colours}"
 
 
@@ -51,7 +51,7 @@ def min_max(values: np.ndarray, colours: str = GREY) -> Mapping:
 
 
 def symmetric(values: np.ndarray, colours: str = SIGNED, percentile: float = 100) -> Mapping:
-    """0 gets the middle; both ends are as far from it as the largest magnitude (or its ``percentile``)."""
+    """0 gets the central colour; both ends have the largest magnitude (or its ``percentile``)."""
     end = float(np.percentile(np.abs(values), percentile))
     clipped = "" if percentile == 100 else f", ends at the {percentile:g}th percentile of the magnitude"
     return Mapping(-end, end, colours, f"symmetric about 0{clipped}")
@@ -63,12 +63,12 @@ def up_to(values: np.ndarray, colours: str = POSITIVE, percentile: float = 99) -
 
 
 def fixed(low: float, high: float, colours: str = GREY) -> Mapping:
-    """The same two ends whatever the values."""
+    """The same two ends for all values."""
     return Mapping(low, high, colours, "fixed range")
 
 
 def by_name(name: str, values: np.ndarray, colours: str | None = None, percentile: float = 99) -> Mapping:
-    """The mapping a config asks for: min_max, symmetric or percentile. Raises ValueError for another name."""
+    """The mapping with a config's name: min_max, symmetric or percentile. Raises ValueError for another name."""
     match name:
         case "min_max":
             return min_max(values, colours or GREY)
@@ -80,9 +80,9 @@ def by_name(name: str, values: np.ndarray, colours: str | None = None, percentil
 
 
 def rgb(pixels: np.ndarray, show: int | list[int] | None = None) -> np.ndarray:
-    """Pictures (…, c), uint8 or float in [0, 1] → (…, 3) uint8: one channel as grey, three as they are.
+    """Pictures (…, c), uint8 or float in [0, 1] → (…, 3) uint8: one channel as grey, three unchanged.
 
-    Of other numbers those that ``show`` names (one is grey), by default the first three; of two the first.
+    For other numbers of channels ``show`` selects them (one is grey), by default the first three; of two the first.
     """
     if pixels.dtype != np.uint8:
         pixels = (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
@@ -94,7 +94,7 @@ def rgb(pixels: np.ndarray, show: int | list[int] | None = None) -> np.ndarray:
 
 @cache
 def _table(name: str) -> np.ndarray:
-    if name == "gray":  # needs no library
+    if name == "gray":  # needs no matplotlib
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     from matplotlib import colormaps
 

@@ -1,4 +1,4 @@
-"""A confusion matrix: a row a right class, a column a predicted one, right cells blue and mistakes orange."""
+"""A confusion matrix: a row per correct class, a column per predicted one, correct cells blue and mistakes orange."""
 
 from html import escape
 
@@ -8,13 +8,13 @@ from cnnviz.network.class_names import short
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.svg import Drawing, document
 
-LETTER = 7.4  # pixels, the average width of a letter in the wider ones of the usual fonts
+LETTER = 7.4  # average width of a letter in pixels, in wide common fonts
 
 
 def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list[str]) -> tuple[Drawing, float]:
-    """A confusion matrix, and the share that gets the strongest orange.
+    """A confusion matrix, and the share with the strongest orange.
 
-    counts: (c, c) pictures, rows right, columns predicted; rest: (c,) predicted as a class not shown; totals: (c,).
+    counts: (c, c) pictures, rows correct, columns predicted; rest: (c,) predicted as a class not shown; totals: (c,).
     The diagonal is blue by its share of the row, 0 … 1; mistakes are orange by theirs, 0 … the largest share.
     """
     c, other = len(names), bool(rest.any())

@@ -9,7 +9,7 @@ from cnnviz.views.kit.svg import Drawing
 WIDTH, HEIGHT = 560, 240
 DECADES = 5
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
-# Okabe and Ito's colours that stand out on white and on near-black, for readers with any colour vision.
+# Okabe and Ito's colours that are visible on white and near-black, for readers with any colour vision.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
 
@@ -17,8 +17,8 @@ _DASHES = ("", "6 3", "2 3")
 def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> Drawing:
     """Each curve's values at steps 0, 1, … as a line with its name at the end, {name: (steps,)} of equal lengths.
 
-    across, up: what the axes are. logarithmic: the vertical axis; values more than
-    :data:`DECADES` powers of ten under the largest are then left out.
+    across, up: names of the axes. logarithmic: whether the vertical axis is; values more than :data:`DECADES` powers of
+    ten below the largest are then omitted.
     """
     names = list(curves)
     values = np.stack([np.asarray(curves[name], float) for name in names])
@@ -51,7 +51,7 @@ def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: b
         f'<text x="14" y="{(_TOP + bottom) / 2:.0f}" text-anchor="middle" '
         f'transform="rotate(-90 14 {(_TOP + bottom) / 2:.0f})">{escape(up)}</text>'
     )
-    last = [row[~np.isnan(row)][-1:] for row in y]  # empty where a logarithm has no value at all
+    last = [row[~np.isnan(row)][-1:] for row in y]  # empty for a curve without any finite logarithm
     ends = _spread([float(end[0]) if len(end) else bottom for end in last], 13, _TOP + 4, bottom + 4)
     for i, name in enumerate(names):
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[i], strict=True) if not np.isnan(b))

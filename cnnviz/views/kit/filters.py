@@ -1,20 +1,20 @@
-"""Filters of a first layer as pictures, and how they are drawn in words."""
+"""Filters of a first layer as pictures, and a description of the drawing."""
 
 import numpy as np
 
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.tiles import montage
 
-GAP = 1  # pixels between filters, and between channels of one
-MOST_CHANNELS = 8  # drawn one by one
+GAP = 1  # pixels between filters, and between channels of a filter
+MOST_CHANNELS = 8  # largest number of channels that are drawn separately
 
 
 def tiles(weights: np.ndarray, per_filter: bool) -> np.ndarray:
-    """(units, c, h, w) weights → (units, h, W, 3 or 4) uint8, a picture a filter.
+    """(units, c, h, w) weights → (units, h, W, 3 or 4) uint8, a picture per filter.
 
-    Three channels are red, green and blue. Another number are grey: up to MOST_CHANNELS of them side by side with
-    transparent gaps, more as their mean. per_filter: each filter symmetric about 0 to its own largest magnitude; else
-    smallest to largest of the layer.
+    Three channels are red, green and blue. Other numbers are grey: up to MOST_CHANNELS of them side by side with
+    transparent gaps, more as their mean. per_filter: each filter is symmetric about 0 to its own largest magnitude;
+    else smallest to largest of the layer.
     """
     shown = drawn(weights)
     whole = colour.min_max(shown)
@@ -26,12 +26,12 @@ def tiles(weights: np.ndarray, per_filter: bool) -> np.ndarray:
 
 
 def drawn(weights: np.ndarray) -> np.ndarray:
-    """The weights that are drawn: all, or the mean of too many channels, (units, 1, h, w)."""
+    """The drawn weights: all, or the mean of too many channels, (units, 1, h, w)."""
     return weights if weights.shape[1] <= MOST_CHANNELS else weights.mean(1, keepdims=True)
 
 
 def as_what(channels: int) -> str:
-    """How filters of so many input channels are drawn, in words."""
+    """How filters with this number of input channels are drawn, in words."""
     if channels == 3:
         return "as red, green and blue"
     if channels == 1:

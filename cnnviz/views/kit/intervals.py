@@ -1,4 +1,4 @@
-"""Means with their intervals as dots with whiskers, and what follows from them as a card of coloured cells: small SVGs.
+"""Means with intervals as dots with whiskers, and verdicts as a card of coloured cells: small SVGs.
 
 Both follow the reader's light or dark scheme.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnviz.views.kit.svg import Drawing
 
-# Blue and orange are told apart with any colour vision, on white and on near-black.
+# Blue and orange are distinct with any colour vision, on white and on near-black.
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.quiet{fill:#5b616b}.end{text-anchor:end}"
     ".middle{text-anchor:middle}.strong{font-weight:650}.ground{fill:#fff}.axis{stroke:#8a9099;fill:none}"
@@ -19,12 +19,12 @@ STYLE = (
     ".none{stroke:#8a9099;fill:none}rect.cell{stroke:none}"
     "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.quiet{fill:#aab0b9}.ground{fill:#15171c}}"
 )
-GOOD, BAD, OPEN, NONE = "good", "bad", "open", "none"  # what a colour stands for is the caption's to say
+GOOD, BAD, OPEN, NONE = "good", "bad", "open", "none"  # captions state the colours' meaning
 _WIDTH, _NAMES, _VALUES, _ROW = 432, 156, 44, 22
 
 
 class Bar(NamedTuple):
-    """A row: mean, low and high in the figure's unit. kind: GOOD, BAD, OPEN (undecided) or NONE (nothing is said)."""
+    """A row: mean, low and high in the figure's unit. kind: GOOD, BAD, OPEN (undecided) or NONE (no verdict)."""
 
     name: str
     mean: float
@@ -34,7 +34,7 @@ class Bar(NamedTuple):
 
 
 def drawn(width: int, height: int, parts: Sequence[str]) -> Drawing:
-    """SVG elements on the reader's ground."""
+    """SVG elements on a background of the reader's scheme."""
     content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>{"".join(parts)}</svg>'
@@ -79,9 +79,9 @@ def whiskers(
 
 
 def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequence[str]) -> Drawing:
-    """A table of coloured cells: rows (name, a (text, kind) a column), columns' titles.
+    """A table of coloured cells: rows (name, a (text, kind) per column), columns' titles.
 
-    A title is broken at its spaces. kind: as in :class:`Bar`.
+    A title is wrapped at its spaces. kind: as in :class:`Bar`.
     """
     cell = max(58, min(70, 360 // max(1, len(columns))))
     lines = max((len(title.split()) for title in columns), default=0)
@@ -114,7 +114,7 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
 def heat(
     shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], marked: frozenset[tuple[int, int]] = frozenset()
 ) -> Drawing:
-    """Shares (len(rows), len(columns)) in 0 … 1 as cells from pale to full blue with percents, the ``marked`` ringed.
+    """Shares (len(rows), len(columns)) in 0 … 1 as cells from pale to full blue, with ``marked`` ones ringed.
 
     The colour's opacity is the share.
     """

@@ -11,12 +11,12 @@ from cnnviz.network.class_names import cut
 from cnnviz.views.kit import intervals
 from cnnviz.views.kit.svg import Drawing
 
-PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side and the height of its title in pixels; panels a row
+PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side, panels per row, and the height of a title, in pixels
 _LETTERS = 21
 
 
 def tile(values: np.ndarray) -> Image.Image:
-    """(h, w, 3) uint8 fitted into a panel: small pictures by repeating pixels, large ones smoothly."""
+    """(h, w, 3) uint8 fitted into a panel: small pictures by repeating pixels, large ones with smoothing."""
     picture = Image.fromarray(values)
     share = PANEL / max(picture.size)
     size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
@@ -31,7 +31,7 @@ def outline(mask: np.ndarray) -> str:
     scale = PANEL / max(height, width)
     padded = np.pad(mask, 1)
     parts = []
-    for down in (False, True):  # edges between pixels side by side, then above each other
+    for down in (False, True):  # edges between horizontal neighbours, then between vertical ones
         grid = padded.T if down else padded
         for i, line in enumerate((grid[:, 1:] != grid[:, :-1]).T):
             ends = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))

@@ -1,4 +1,4 @@
-"""Patches of pictures that excite units: cut out of what the network sees, and the words that go with them."""
+"""Patches with the largest activations of units: cut out of the network's input, and their captions."""
 
 from collections.abc import Callable
 from math import ceil, floor
@@ -10,9 +10,9 @@ from cnnviz.pictures.preprocess import Preprocess
 
 
 def part(preprocess: Preprocess, size: tuple[int, int], originals: bool) -> Callable[[Image.Image], np.ndarray]:
-    """Picture → the part of it that the network sees, (h, w, 3) uint8, in its own pixels or in the network's ``size``.
+    """Picture → the part that the network sees, (h, w, 3) uint8, at its own resolution or in the network's ``size``.
 
-    In its own only where ``originals`` asks for it, and where it has more of them.
+    It has its own resolution only if ``originals`` is set and that is higher.
     """
 
     def cut(picture: Image.Image) -> np.ndarray:
@@ -34,19 +34,19 @@ def patch(picture: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.nda
 
 
 def patches_that_excite(count: int) -> str:
-    """With its verb, for what they excite to follow."""
+    """Subject and verb of a sentence, to be followed by what the patches activate."""
     return "the patch that excites" if count == 1 else f"the {count} patches that excite"
 
 
 def over_the_edge(count: int) -> str:
-    """A sentence on the patches with an orange frame; "" where there is none."""
+    """A sentence about the patches with an orange frame; "" if there are none."""
     if not count:
         return ""
     return f" {count} with an orange frame reach{'es' if count == 1 else ''} over the picture's edge."
 
 
 def unprobed(layers: list[dict]) -> str:
-    """Of which layers it is not known what their neurons see, and why; a sentence each, "" where there is none."""
+    """A sentence for each layer whose receptive fields are not known, with the reason; "" if there is none."""
     return "".join(
         f" Of {layer['name']} it is not known which part of the picture a neuron sees, so the whole is shown: "
         f"{layer['unprobed']}."

@@ -1,4 +1,4 @@
-"""Projections of units and of class scores to the pixels, beside the patches and the pictures they are of."""
+"""Projections of units and of class scores to the pixels, beside their patches and pictures."""
 
 from math import ceil
 
@@ -13,11 +13,11 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 from cnnviz.views.kit.tiles import block, cell
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
-WIDTH, GAP = 516, 16  # of a unit's figure, so that several stand side by side
+WIDTH, GAP = 516, 16  # width of a unit's figure and gap, so that several fit side by side
 
 
 def view(result: Result, context: Context, do_not_conclude: str) -> dict:
-    """A group for each layer with its units, and one for the classes of the probe pictures, where any comes back."""
+    """A group for each layer with its units, and one for the probe pictures' classes, if they have projections."""
     method = result.numbers["methods"][0]
     lively = [i for i, largest in enumerate(result.arrays["largest"]) if largest.any()]
     classes = tuple(_class_figure(result, context, i) for i in lively)
@@ -53,12 +53,12 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
 
 
 def coloured(shares: np.ndarray, percentile: float, show: int | list[int] | None) -> np.ndarray:
-    """A projection (h, w, c) of both signs as (h, w, 3) uint8: 0 is mid-grey, each channel brighter above it."""
+    """A signed projection (h, w, c) as (h, w, 3) uint8: 0 is mid-grey, larger values are brighter in each channel."""
     return colour.rgb(_range(shares, percentile).grey(shares), show)
 
 
 def range_words(shares: list[np.ndarray], largest: np.ndarray, percentile: float) -> str:
-    """How :func:`coloured` shows projections: the two ends of each."""
+    """The mapping of :func:`coloured`: the two ends of each projection."""
     ends = [_range(share, percentile).high * float(most) for share, most in zip(shares, largest, strict=False)]
     return (
         f"each channel by itself, 0 is mid-grey, symmetric about 0, ends at the {percentile:g}th percentile of each "
@@ -68,11 +68,11 @@ def range_words(shares: list[np.ndarray], largest: np.ndarray, percentile: float
 
 def _range(shares: np.ndarray, percentile: float) -> colour.Mapping:
     mapping = colour.symmetric(shares, colour.GREY, percentile)
-    return mapping if mapping.high > 0 else colour.symmetric(shares, colour.GREY)  # all but a few pixels are 0
+    return mapping if mapping.high > 0 else colour.symmetric(shares, colour.GREY)  # almost all pixels are 0
 
 
 def classes_of(result: Result, context: Context, i: int) -> tuple[list[str], str]:
-    """The classes of probe picture i, and a sentence that says why each was taken."""
+    """The classes of probe picture i, and a sentence about why each was chosen."""
     kinds, classes = result.numbers["kinds"][i], context.model["classes"]
     targets = result.arrays["targets"][i, : len(kinds)].tolist()
     names = [classes[target] for target in targets]
@@ -120,7 +120,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     shares, seen = [], []
     for p in found:
         top, left, bottom, right = kept["box"][p]
-        if top == bottom or left == right:  # a neuron that sees nothing but padding
+        if top == bottom or left == right:  # a neuron that sees only padding
             continue
         seen.append(p)
         shares.append(kept["projection"][p, : bottom - top, : right - left].astype(np.float32))

@@ -1,4 +1,4 @@
-"""A scatter of pictures by their place on a map: dots by class, each class alone, and the pictures at their places."""
+"""A scatter plot of pictures on a map: dots by class, each class alone, and the pictures at their positions."""
 
 import base64
 import colorsys
@@ -12,14 +12,14 @@ from cnnviz.network.class_names import short
 from cnnviz.views.kit.section import Context, Figure, Subject
 from cnnviz.views.kit.svg import Drawing
 
-SIZE = 720  # of a scatter, in CSS pixels
+SIZE = 720  # side of a scatter plot in CSS pixels
 MARGIN = 28
-AS_PATHS = 5000  # points; more are drawn as pixels
-NAMED = 20  # classes; more cannot be told apart by colour, nor labelled
+AS_PATHS = 5000  # largest number of points drawn as paths; more are drawn as pixels
+NAMED = 20  # largest number of classes with colours and labels; more are not distinguishable
 WHERE = "x to the right and y upwards, one scale for both axes"
-LAYERS = 8  # the classes take turns at being on top
+LAYERS = 8  # number of layers, so that classes alternate in being on top
 
-# Text and plate follow the reader's light or dark page; the dots' colours are of medium lightness and serve both.
+# Text and background follow the light or dark page; the dots' medium lightness suits both.
 STYLE = (
     "text{font:600 15px system-ui,sans-serif;fill:#15171c;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
     "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.plate{fill:#fff;stroke:#9aa0a8}"
@@ -30,22 +30,22 @@ STYLE = (
 
 
 def palette(count: int) -> list[str]:
-    """``count`` hues as #rrggbb, neighbours in the list far apart in hue, in three lightnesses."""
+    """``count`` hues as #rrggbb; neighbours in the list have very different hues, in three lightnesses."""
     colours = []
     for i in range(count):
         hue = (0.58 + i * 0.381966) % 1
         wanted = (0.16, 0.23, 0.30)[
             i % 3
-        ]  # relative luminance: at least 3 : 1 against white and against the dark plate
+        ]  # relative luminance: contrast of at least 3 : 1 with white and with the dark background
         level = next(v for v in np.linspace(0.05, 0.95, 181) if _luminance(colorsys.hls_to_rgb(hue, v, 0.72)) >= wanted)
         colours.append("#" + "".join(f"{round(c * 255):02x}" for c in colorsys.hls_to_rgb(hue, level, 0.72)))
     return colours
 
 
 def to_canvas(map: np.ndarray, size: int = SIZE, margin: int = MARGIN) -> tuple[np.ndarray, int]:
-    """(n, 2) with y upwards → canvas places (n, 2) with y downwards, and the canvas's height, for its width ``size``.
+    """(n, 2) with y upwards → canvas positions (n, 2) with y downwards, and the canvas's height for its width ``size``.
 
-    One scale for both axes. A map that is narrower than high is as high as the canvas is wide.
+    Both axes have one scale. A map that is narrower than high is as high as the canvas is wide.
     """
     low, high = map.min(0), map.max(0)
     scale = (size - 2 * margin) / max(float((high - low).max()), 1e-30)
@@ -54,12 +54,12 @@ def to_canvas(map: np.ndarray, size: int = SIZE, margin: int = MARGIN) -> tuple[
 
 
 def radius(n: int) -> float:
-    """Of a dot in CSS pixels: 5 for a hundred points, 1 for fifty thousand."""
+    """Diameter of a dot in CSS pixels: 5 for a hundred points, 1 for fifty thousand."""
     return float(np.clip(5 * (100 / n) ** 0.26, 1, 5))
 
 
 def medians(places: np.ndarray, labels: np.ndarray, classes: list[int]) -> dict[int, np.ndarray]:
-    """Where each class's name goes: at its median, moved up or down where two names would touch."""
+    """Position of each class's name: at its median, moved up or down if two names would overlap."""
     spots = {c: np.median(places[labels == c], 0) for c in classes}
     for _ in range(200):
         moved = False
@@ -77,9 +77,9 @@ def medians(places: np.ndarray, labels: np.ndarray, classes: list[int]) -> dict[
 
 
 def by_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], axes: tuple[str, str]) -> Drawing:
-    """The map (n, 2), y upwards. labels (n,): class, or −1. Up to NAMED classes are named.
+    """The map (n, 2), y upwards. labels (n,): class, or −1. Up to NAMED classes are labelled.
 
-    With more classes, or none, all dots have one colour, translucent, so that their density shows.
+    With more classes, or none, all dots have one translucent colour, so that their density is visible.
     """
     (places, height), classes = to_canvas(map), _drawn(labels)
     colours = dict(zip(classes, palette(len(classes)), strict=True))
@@ -106,12 +106,12 @@ def by_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], axes: 
 
 
 def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> Drawing:
-    """One small map a class, its pictures dark on all the others in grey."""
+    """One small map per class, its pictures dark on all others in grey."""
     classes = _drawn(labels)
     columns = min(5, -(-len(classes) // -(-len(classes) // 5)))
     rows = -(-len(classes) // columns)
     side, top, gap = (SIZE - 8 * (columns - 1)) // columns, 24, 8
-    thin = np.arange(len(map))[:: max(1, len(map) // 3000)]  # grey only shows where the rest lies
+    thin = np.arange(len(map))[:: max(1, len(map) // 3000)]  # the grey dots only outline the rest
     places, tall = to_canvas(map, side, 8)
     dot = max(1.0, radius(len(map)) * 0.55)
     parts = ['<defs><g id="all">' + plate(side, tall) + _dots(places[thin], dot, 'class="rest"') + "</g></defs>"]
@@ -127,9 +127,9 @@ def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> D
 
 
 def pictures_at(map: np.ndarray, thumbnails: np.ndarray, size: int = 1280, tile: int = 40) -> tuple[np.ndarray, int]:
-    """The thumbnails at their places on the map: (height, size, 4) uint8, and how many there was room for.
+    """The thumbnails at their positions on the map: (height, size, 4) uint8, and their number.
 
-    A picture is left out where it would hide more than a quarter of the sides of one drawn before; order by index.
+    A picture is omitted if it would hide more than a quarter of an earlier one's side. The order is by index.
     """
     places, height = to_canvas(map, size, tile)
     places = np.rint(places).astype(int) - tile // 2
@@ -153,15 +153,15 @@ def pictures_at(map: np.ndarray, thumbnails: np.ndarray, size: int = 1280, tile:
 def figures(
     map: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str] = ("", "")
 ) -> tuple[Figure, ...]:
-    """The figures of a map (n, 2): all pictures by class, each class alone, and the pictures at their places.
+    """The figures of a map (n, 2): all pictures by class, each class alone, and the pictures at their positions.
 
-    what: "t-SNE map of …", for the alternative texts. teach: what the first caption should make the reader see.
+    what: "t-SNE map of …", for the alternative texts. teach: hint for readers in the first caption.
     """
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
     classes, dots = _drawn(labels), _all(map, labels, what, context, teach, axes)
     pictures = _pictures(map, what, context)
     if not classes:
-        return pictures, dots  # without classes to see, the pictures say more than dots
+        return pictures, dots  # without classes, pictures are more informative than dots
     return (dots, *([_each(map, labels, what, context)] if len(classes) > 1 else []), pictures)
 
 
@@ -224,20 +224,20 @@ def _pictures(map: np.ndarray, what: str, context: Context) -> Figure:
 
 
 def _drawn(labels: np.ndarray) -> list[int]:
-    """The classes that occur, where they can be told apart; else none."""
+    """The classes that occur, if they can be distinguished; else none."""
     found = [int(c) for c in np.unique(labels) if c >= 0]
     return found if len(found) <= NAMED else []
 
 
 def _dots(places: np.ndarray, radius: float, colour: str, single: bool = False) -> str:
-    """Dots as one path of round-capped points; each a path of its own (``single``) where they should add up."""
+    """Dots as one path of round-capped points, or a path per dot (``single``) so that overlaps add up."""
     points = [f"M{x:.1f} {y:.1f}h0" for x, y in places]
     paths = points if single else ["".join(points)]
     return f'<g {colour} stroke-width="{2 * radius:.1f}">' + "".join(f'<path d="{p}"/>' for p in paths) + "</g>"
 
 
 def _pixels(places: np.ndarray, height: int, labels: np.ndarray, colours: dict[int, str]) -> str:
-    """Many dots as an embedded picture, drawn at four times and shown at half its scale for smooth edges."""
+    """Many dots as an embedded picture, drawn at four times the size and scaled down by half for smooth edges."""
     sheet = Image.new("RGBA", (4 * SIZE, 4 * height))
     draw = ImageDraw.Draw(sheet)
     r = 4 * radius(len(places))

@@ -1,7 +1,7 @@
-"""What a technique shows, as data: a Section of Figures, Tables and Metrics, and its form on disk.
+"""A technique's section as data: a Section of Figures, Tables and Metrics, and its files.
 
-A view turns a result into a Section. It leaves two files: ``section.json`` (everything a page says) and ``figures.zip``
-(the pictures). The site draws every section from these with one template.
+A view converts a result into a Section. It writes two files: ``section.json`` (all texts and data of a page) and
+``figures.zip`` (the pictures). The site renders every section from these with one template.
 """
 
 import argparse
@@ -28,22 +28,22 @@ from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.svg import Drawing
 
 SCHEMA = 1
-# What no XML may hold, and what turns the direction of all text behind it.
+# Characters that XML forbids, and those that change the direction of the text after them.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
 def fit(text: str) -> str:
-    """The text as pages and drawings can hold it: � in place of control characters, which names of files may have."""
+    """The text for pages and drawings: � replaces control characters, which file names may contain."""
     return _UNFIT.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a figure is about. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit.
+    """A figure's subject. kind: "layer", "unit", "image" or "class"; name: as shown; layer: of a unit.
 
-    box: where on the figure it is, left, top, width, height in pixels of its file, if only a part is about it. So a
-    sheet of two hundred units is one file and still shows each of them on its own page. Such a figure is shown at its
-    file's own size.
+    box: left, top, width, height of the subject in pixels of the figure's file, if only a part of it is about the
+    subject. So a sheet of two hundred units is one file and still appears on each unit's own page. Such a figure is
+    shown at its file's own size.
     """
 
     kind: str
@@ -56,12 +56,12 @@ class Subject:
 class Figure:
     """One picture of a section.
 
-    id: unique in its section, a slug. file: its name in figures.zip. width, height: CSS pixels to show it at.
-    alt: what is seen, for those who do not see it. caption: what it means. mapping: numbers → colours in words, with
-    the two end values, or what the pixels are. data: the array of the section's data file it was drawn from.
-    pixelated: enlarge by repeating pixels. group: heading it stands under. from_dataset: it shows pictures of the image
-    set, or lets one guess them, so ``publish: derived`` leaves it out; False only for what is drawn from weights,
-    numbers or noise.
+    id: unique in its section, a slug. file: its name in figures.zip. width, height: displayed size in CSS pixels. alt:
+    description for readers who cannot see it. caption: its meaning. mapping: numbers → colours in words, with the two
+    end values, or the meaning of the pixels. data: the array of the section's data file that it shows. pixelated:
+    whether to enlarge by repeating pixels. group: heading above it. from_dataset: whether it shows pictures of the
+    image set, or lets readers guess them, so that ``publish: derived`` leaves it out; False only for drawings of
+    weights, numbers or noise.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """rows: lists of strings and numbers, one a column. from_dataset: they name pictures, see :class:`Figure`."""
+    """rows: lists of strings and numbers, one per column. from_dataset: whether they name pictures, see Figure."""
 
     id: str
     caption: str
@@ -91,11 +91,11 @@ class Table:
 
 @dataclass(frozen=True)
 class About:
-    """Numbers and words about single units, images or classes: what their pages say in a table.
+    """Numbers and words about single units, images or classes, for a table on their pages.
 
     kind: as in Subject; layer: of units. columns: names. rows: name of the subject → its cells, numbers or words; a
-    list of words names other subjects of the same kind (and layer), and is shown as links to their pages.
-    from_dataset: it names pictures, see :class:`Figure`.
+    list of words names other subjects of the same kind (and layer), and is shown as links to their pages. from_dataset:
+    whether it names pictures, see :class:`Figure`.
     """
 
     kind: str
@@ -107,9 +107,9 @@ class About:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number worth comparing. name: snake_case, what scripts find it by in the manifest. unit: "share" for 0 … 1.
+    """A number for comparison. name: snake_case, the key in the manifest. unit: "share" for 0 … 1.
 
-    better: "higher", "lower" or "" where neither is. interval: [low, high] or None.
+    better: "higher", "lower" or "" for neither. interval: [low, high] or None.
     """
 
     name: str
@@ -132,13 +132,12 @@ class Paper:
 
 @dataclass(frozen=True)
 class Section:
-    """What one technique shows of one model. The words are for someone who meets the technique for the first time.
+    """One technique's section about one model. Its texts are for readers who do not know the technique.
 
-    tour: what to look for, a sentence for the front page. equation: the technique's formula as text (Unicode), or "".
-    findings: the strongest first. measured: key → what other models can be compared in; the keys of findings are among
-    them. cover: id of the figure that stands for the section on other pages; "" is the first one. widget: name of a
-    special template partial, with its ``widget_data`` (JSON), where a grid of figures cannot serve. files: further
-    files in figures.zip (map tiles, say).
+    tour: a sentence for the front page on what to look for. equation: the technique's formula as text (Unicode), or "".
+    cover: id of the figure that represents the section on other pages; "" is the first one. widget: name of a special
+    template partial, with its ``widget_data`` (JSON), if a grid of figures is not enough. files: further files in
+    figures.zip (map tiles, for example).
     """
 
     id: str
@@ -167,7 +166,7 @@ class Section:
 
 
 class Context:
-    """What a view may use besides the result: the model's facts, the image set, its thumbnails, and the zip to draw in.
+    """What a view may use besides the result: the model's facts, the image set, its thumbnails, and the zip file.
 
     model: ``model.json`` as a dict. show: the section's ``view`` config block. image_set: :class:`images.ImageSet`.
     thumbnails: (n, 64, 64, 3) uint8, memory-mapped, in the order of image_set.pictures.
@@ -183,29 +182,29 @@ class Context:
 
     @property
     def kind(self) -> str:
-        """What the network puts out, see :mod:`cnnviz.network.kinds`."""
+        """The kind of the network, see :mod:`cnnviz.network.kinds`."""
         return self.model.get("kind", kinds.SOFTMAX)
 
     @property
     def explained(self) -> str:
-        """What captions call an output that a picture or map is about."""
+        """Name in captions of an output that a picture or map is about."""
         return "value" if self.kind == kinds.REGRESSION else "class"
 
     @property
     def score(self) -> str:
-        """What captions call the number that maps explain and pictures are made to raise."""
+        """Name in captions of the number that maps explain and that pictures maximise."""
         return {kinds.REGRESSION: "value", kinds.SEGMENTATION: "score"}.get(self.kind, "logit")
 
     def says(self, output: int, score: float) -> str:
-        """What the network says of one of its outputs, for a caption: see :func:`cnnviz.network.kinds.stated`."""
+        """The network's value for one of its outputs, for a caption: see :func:`cnnviz.network.kinds.stated`."""
         return kinds.stated(self.kind, output, len(self.model["classes"]), score)
 
     def rgb(self, pixels: np.ndarray) -> np.ndarray:
-        """Pictures of the set's channels (…, c) as they are shown, (…, 3) uint8: see :func:`colour.rgb`."""
+        """Pictures of the set's channels (…, c) for display, (…, 3) uint8: see :func:`colour.rgb`."""
         return colour.rgb(pixels, self.image_set.config.get("show"))
 
     def as_seen(self, result: Result, indices: Iterable[int]) -> dict[int, np.ndarray]:
-        """Index → the picture as it is shown at the size of the network's input. −1, which is none, is passed over."""
+        """Index → the picture for display at the size of the network's input. −1, which means none, is skipped."""
         indices = sorted({int(i) for i in indices} - {-1})
         geometry = Preprocess(**result.numbers["geometry"]).geometry
         return dict(zip(indices, self.image_set.arrays(geometry, indices, shown=True), strict=True))
@@ -226,10 +225,10 @@ class Context:
         lossless: bool = True,
         from_dataset: bool = True,
     ) -> Figure:
-        """Encode (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and give the Figure that shows them × ``scale``.
+        """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
-        Lossless WebP for drawn things and small pictures, lossy (quality 90) for photographs. More effort (method 4,
-        quality 80) takes three times as long for files that are no smaller.
+        It uses lossless WebP for drawings and small pictures, lossy WebP (quality 90) for photographs. More effort
+        (method 4, quality 80) takes three times as long and does not make smaller files.
         """
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=40 if lossless else 90, method=2)
@@ -245,12 +244,12 @@ class Context:
         return self.figure(id, f"{id}.svg", drawing.content, width, height, **words)
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
-        """A Figure of an encoded file (an SVG, say), added to the zip. Raises ValueError for an id used twice."""
+        """A Figure of an encoded file (an SVG, for example), added to the zip. Raises ValueError for a repeated id."""
         self.file(file, fit(content.decode()).encode() if file.endswith(".svg") else content)
         return Figure(id=id, file=file, width=width, height=height, **words)
 
     def file(self, name: str, content: bytes) -> None:
-        """Add a further file to the zip."""
+        """Adds a further file to the zip."""
         if name in self.files:
             raise ValueError(f"two figures are called {name}")
         self.files[name] = content
@@ -268,7 +267,7 @@ def checked(section: Section) -> Section:
 
 
 def write(section: Section, files: dict[str, bytes], section_path: str | os.PathLike, zip_path: str | os.PathLike):
-    """Leave section.json and figures.zip; the same section gives the same bytes."""
+    """Writes section.json and figures.zip; the same section gives the same bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
@@ -278,7 +277,7 @@ def write(section: Section, files: dict[str, bytes], section_path: str | os.Path
 
 
 def load(path: str | os.PathLike) -> Section:
-    """Read a section.json. Raises ValueError for another schema version."""
+    """Reads a section.json. Raises ValueError for another schema version."""
     data = json.loads(Path(path).read_text("utf-8"))
     if data["schema"] != SCHEMA:
         raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
@@ -308,13 +307,11 @@ def _subject(data: dict) -> Subject:
 
 
 def run(view: Callable[[Result, Context], dict], **words) -> None:
-    """Be a view's command line.
+    """The command line of a view.
 
-    words: what every model's section says alike: id, title, question, tour, how_to_read, do_not_conclude, papers,
-    equation.
-    view: (result, context) → the rest of the Section: figures, findings, measured, tables, metrics, widget; it may
-    override the words.
-    A result that is not applicable needs no drawing: its reason is shown.
+    words: texts that are the same for every model's section: id, title, question, tour, how_to_read, do_not_conclude,
+    papers, equation. view: (result, context) → the rest of the Section: figures, tables, metrics, widget; it may
+    replace the texts. For a result that is not applicable nothing is drawn; its reason is shown.
     """
     parser = argparse.ArgumentParser(description=words["question"])
     parser.add_argument("--show", type=json.loads, default={}, help="the section's view block, as JSON")

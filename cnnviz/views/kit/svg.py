@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-BLUE, ORANGE = "#2f7fc4", "#d9730d"  # told apart with any colour vision, on white and on near-black
+BLUE, ORANGE = "#2f7fc4", "#d9730d"  # distinct with any colour vision, on white and on near-black
 
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.strong{font-weight:650}"
@@ -23,7 +23,7 @@ class Drawing(NamedTuple):
 
 
 def document(width: int, height: int, parts: Sequence[str]) -> Drawing:
-    """Elements on the reader's ground."""
+    """Elements on a background of the reader's scheme."""
     content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'

@@ -1,24 +1,24 @@
-"""Pictures put together pixel by pixel: fitted into squares, in grids, and in blocks with a label over each."""
+"""Pictures joined pixel by pixel: fitted into squares, in grids, and in blocks with a label above each."""
 
 from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-FRAME = (230, 159, 0)  # orange that readers with any colour vision tell from grey
-COLUMNS, LABEL, BETWEEN = 6, 15, 12  # of labelled blocks: how many stand in a row, a label's height, the gap
+FRAME = (230, 159, 0)  # orange that is distinct from grey with any colour vision
+COLUMNS, LABEL, BETWEEN = 6, 15, 12  # labelled blocks per row, height of a label, gap
 
 
 def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
-    """(h, w, 3) uint8 crop → (size, size, 4): aspect kept, in the middle; enlarged by repeating pixels, else Lanczos.
+    """(h, w, 3) uint8 crop → (size, size, 4): aspect kept, centred; enlarged by repeating pixels, else Lanczos.
 
-    border: with a coloured frame, since the field was cut off by the picture's edge.
+    border: whether to draw a coloured frame, since the picture's edge cuts off the field.
     """
     h, w = crop.shape[:2]
     scale = size / max(h, w)
     shape = max(1, round(w * scale)), max(1, round(h * scale))
     resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    # averaging whole pixels down to twice the size first is not seen, and faster
+    # averaging whole pixels down to twice the size first is faster and makes no visible difference
     shown = np.array(Image.fromarray(crop).resize(shape, resampling, reducing_gap=2.0))
     if border:
         shown[:2] = shown[-2:] = FRAME
@@ -31,7 +31,7 @@ def cell(crop: np.ndarray, size: int, border: bool) -> np.ndarray:
 
 
 def fitted(picture: np.ndarray, side: int) -> np.ndarray:
-    """(h, w, 3) → (side, side, 4), aspect kept: by whole repeats first, so that small pictures stay crisp."""
+    """(h, w, 3) → (side, side, 4), aspect kept: enlarged by a whole factor first, so that small pictures stay sharp."""
     h, w = picture.shape[:2]
     times = max(1, side // max(h, w))
     shown = Image.fromarray(np.repeat(np.repeat(picture, times, 0), times, 1))
@@ -54,12 +54,12 @@ def montage(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
 
 
 def block(tiles: np.ndarray, gap: int = 2) -> np.ndarray:
-    """A :func:`montage` as square as can be."""
+    """A :func:`montage` that is as square as possible."""
     return montage(tiles, ceil(len(tiles) ** 0.5), gap)
 
 
 def labelled(blocks: list[np.ndarray], labels: list[str]) -> np.ndarray:
-    """Blocks of one shape (h, w, 4), six a row, each under a strip with its label: (H, W, 4) uint8."""
+    """Blocks of one shape (h, w, 4), six per row, each under a strip with its label: (H, W, 4) uint8."""
     h, w = blocks[0].shape[:2]
     font, shown = ImageFont.load_default(size=11), []
     for block, label in zip(blocks, labels, strict=True):
