@@ -74,9 +74,9 @@ def interval(
 ) -> tuple[float, float]:
     """Bootstrap interval (low, high) of the mean of ``values`` (n,), with pictures drawn with replacement.
 
-    The percentiles are widened by the ratio of Student's t to the normal distribution, since intervals from few values
-    are too narrow (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Identical values have no spread. Then the
-    interval is the exact one for n out of n, towards both ``bounds`` of a value.
+    The percentiles are moved outwards as far as Student's t quantiles lie outside the normal ones, since few values
+    give intervals that are too narrow (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Identical values have no
+    spread. Then the interval is the exact one for n out of n, towards both ``bounds`` of a value.
     """
     n = len(values)
     if n < 2:

@@ -1,4 +1,4 @@
-// A click on a figure's link copies its address. Where there is no clipboard, and without this script, it leads there.
+// A click on a figure's link copies its address. Without a clipboard, or without this script, the link opens.
 "use strict";
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a.copy");

@@ -1,6 +1,6 @@
 // A dialog that is in the page only while it is open. A click beside it, Esc, or its button "close" closes it.
 "use strict";
-/* html: what it holds. Gives the dialog and a function that opens it; the browser returns the focus when it closes. */
+/* html: its content. Returns the dialog and a function that opens it; the browser restores the focus when it closes. */
 window.cnnvizDialog = (className, label, html) => {
   const dialog = document.createElement("dialog");
   dialog.className = className;

@@ -61,7 +61,7 @@
 
   links.forEach((link, index) =>
     link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // a new tab was asked for
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // the user requests a new tab
       event.preventDefault();
       open();
       show(index);

@@ -4,7 +4,7 @@
 const known = () => (tools.colour.value === "prediction" || !data.label ? data.prediction : data.label);
 const text = name => tools[name]?.value ?? "";
 
-/* Colours and filters, after a control or the address has changed. */
+/* Updates colours and filters after a change of a control or the address. */
 function apply() {
   if (!data) return;
   const of = known(), colour = text("colour");
@@ -57,7 +57,7 @@ function ranked() {
   return ranks;
 }
 
-/* A canvas with three pixels square for each cell of the grid, of what paint(picture) says: [colour, hollow], or null. */
+/* A canvas with 3 × 3 pixels for each cell of the grid, from paint(picture): [colour, hollow], or null. */
 function cells(paint, alpha = 255) {
   const made = Object.assign(document.createElement("canvas"), { width: 3 * page.columns, height: 3 * page.rows });
   const image = new ImageData(made.width, made.height), pixels = new Uint32Array(image.data.buffer);

@@ -1,4 +1,4 @@
-/* What the map's canvas shows: tiles, dots, thumbnails, frames, and the picture pointed at. */
+/* Draws the map's canvas: tiles, dots, thumbnails, frames, and the picture under the pointer. */
 "use strict";
 
 function tile(z, x, y) {
@@ -21,7 +21,7 @@ function levelFor(pixels) {
   return Math.min(page.levels - 1, Math.max(0, page.levels - 1 + Math.ceil(Math.log2(pixels / page.cell) - 0.2)));
 }
 
-/* Draw picture i at (x, y), size wide: from a tile that is fine enough or, until that has come, a coarser one. */
+/* Draws picture i at (x, y), size wide, from a tile that is fine enough or, until that is loaded, a coarser one. */
 function thumbnail(i, x, y, size, pixels) {
   const column = data.place[i] % page.columns, row = Math.floor(data.place[i] / page.columns);
   for (let z = levelFor(pixels), best = z; z >= 0; z--) {
@@ -53,7 +53,7 @@ function drawGrid(zoomed) {
   const world = sizes.grid, finest = page.levels - 1, level = levelFor(page.cell * zoomed);
   context.setTransform(zoomed, 0, 0, zoomed, -eye.x * zoomed, -eye.y * zoomed);
   let drawn = 0;
-  // the coarsest first: it stands in until the finer tiles have come
+  // the coarsest first: it is shown until finer tiles are loaded
   for (let z = 0; z <= level; z++) {
     if (z > 0 && z < level - 1) continue;
     const size = page.tile * 2 ** (finest - z);
@@ -105,7 +105,7 @@ function drawFrames(zoomed) {
   });
 }
 
-/* Each border of two cells in view as a line, bright where the two are unlike; the pictures are dimmed. */
+/* Each border of two visible cells as a line, bright if the two differ; the pictures are dimmed. */
 function drawSeams() {
   const { cell, columns, rows } = page, thick = cell / 7;
   context.fillStyle = "rgb(0 0 0 / .55)";
@@ -137,7 +137,7 @@ function drawSprites(size) {
   const scale = devicePixelRatio, thick = Math.max(2, size * 0.07), passes = [[], []];
   inView(i => passes[shown[i]].push(i));
   context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.imageSmoothingQuality = "low"; // a thousand of them, each from a tile of about its size
+  context.imageSmoothingQuality = "low"; // there are a thousand, each from a tile of about its size
   passes[1].sort((a, b) => (colours[a] === front) - (colours[b] === front));
   passes.forEach((pictures, bright) => {
     context.globalAlpha = bright ? 1 : 0.12;
@@ -153,7 +153,7 @@ function drawSprites(size) {
   context.globalAlpha = 1;
 }
 
-/* Dots are written straight into an image's pixels: fifty thousand circles of a canvas take ten times as long. */
+/* Dots are written directly into an image's pixels: fifty thousand circles on a canvas take ten times as long. */
 function drawDots(zoomed) {
   dots ??= new ImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(dots.data.buffer), across = canvas.width, down = canvas.height;
@@ -181,7 +181,7 @@ function drawDots(zoomed) {
   context.putImageData(dots, 0, 0);
 }
 
-/* The picture pointed at: a frame, its name and, where it is small, the picture itself. */
+/* The picture under the pointer: a frame, its name and, if it is small, the picture itself. */
 function drawCursor() {
   const scale = devicePixelRatio, x = (index.x[cursor] - eye.x) * eye.scale, y = (index.y[cursor] - eye.y) * eye.scale;
   const size = mode === "grid" ? page.cell * eye.scale : Math.min(SPRITE * eye.scale, 96);

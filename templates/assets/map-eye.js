@@ -1,4 +1,4 @@
-/* What part of the map is in view, and how it moves there. */
+/* The visible part of the map, and how it moves. */
 "use strict";
 
 function resize() {
@@ -23,7 +23,7 @@ function all() { place(0, 0, fit); }
 
 const most = () => Math.max(LARGEST[mode], fit);
 
-/* Go there, but never past the map's edges; where all of it fits, it stands in the middle. */
+/* Moves the view, but never past the map's edges; a map that fits is centred. */
 function place(x, y, scale) {
   eye.scale = Math.min(Math.max(scale, fit), most());
   const bound = (at, screen, size) => {
@@ -36,7 +36,7 @@ function place(x, y, scale) {
   note();
 }
 
-/* Zoom by a factor; what is at (px, py) of the canvas stays there. */
+/* Zooms by a factor; the point at (px, py) of the canvas stays there. */
 function zoom(factor, px = width / 2, py = height / 2) {
   const scale = Math.min(Math.max(eye.scale * factor, fit), most());
   place(eye.x + px / eye.scale - px / scale, eye.y + py / eye.scale - py / scale, scale);
@@ -56,7 +56,7 @@ function glide(factor) {
 
 function centre(x, y, scale) { place(x - width / 2 / scale, y - height / 2 / scale, scale); }
 
-/* Bring picture i to the middle, near enough to see it. */
+/* Centres picture i, large enough to see it. */
 function go(i) {
   centre(index.x[i], index.y[i], Math.max(eye.scale, Math.min(most(), (mode === "grid" ? 64 : 56) / (mode === "grid" ? page.cell : SPRITE))));
   point(i, true);

@@ -1,7 +1,7 @@
-/* What a pointer, the keys and the map's tools do; and the start. */
+/* Pointer, keys and tools of the map; and its start. */
 "use strict";
 
-/* Change to another arrangement; the picture pointed at stays in view. */
+/* Changes to another arrangement; the picture under the pointer stays in view. */
 function turn(to) {
   for (const button of root.querySelectorAll("[name=mode]")) button.checked = button.value === to;
   if (to === mode && index) return;
@@ -14,7 +14,7 @@ function turn(to) {
   else all();
 }
 
-const down = new Map(); // pointer id → its last place
+const down = new Map(); // pointer id → its last position
 let travelled = 0, pressed = -1;
 
 canvas.addEventListener("pointerdown", event => {
@@ -28,7 +28,7 @@ canvas.addEventListener("pointermove", event => {
   const last = down.get(event.pointerId);
   if (!last) {
     const i = under(event);
-    return i >= 0 || !kept ? point(i) : undefined; // what was chosen stays until another is pointed at
+    return i >= 0 || !kept ? point(i) : undefined; // a chosen picture stays until the pointer is on another
   }
   const others = [...down].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
   const dx = event.clientX - last.x, dy = event.clientY - last.y;
@@ -42,7 +42,7 @@ canvas.addEventListener("pointermove", event => {
       (event.clientX + others[0].x) / 2 - box.left, (event.clientY + others[0].y) / 2 - box.top);
   } else place(eye.x - dx / eye.scale, eye.y - dy / eye.scale, eye.scale);
 });
-// a mouse opens what it clicks; a finger first names a picture, and a second tap on it opens it
+// a mouse click opens a picture; a first tap names it, and a second tap opens it
 const lift = event => {
   if (!down.delete(event.pointerId) || event.type !== "pointerup" || travelled >= 8 || down.size) return;
   const i = under(event);
@@ -53,7 +53,7 @@ canvas.addEventListener("pointerup", lift);
 canvas.addEventListener("pointercancel", lift);
 canvas.addEventListener("pointerleave", () => { if (!kept && !down.size) point(-1); });
 canvas.addEventListener("wheel", event => {
-  // where nothing is left to zoom, the wheel scrolls the page
+  // at the end of the zoom range, the wheel scrolls the page
   if (event.deltaY > 0 && eye.scale <= fit * 1.001 && !event.ctrlKey) return;
   event.preventDefault();
   const box = canvas.getBoundingClientRect();
@@ -107,7 +107,7 @@ async function copy() {
     await navigator.clipboard.writeText(location.href);
     said.textContent = "The link is copied: it opens this view.";
   } catch {
-    said.textContent = `This view: ${location.href}`; // no clipboard here
+    said.textContent = `This view: ${location.href}`; // without a clipboard
   }
 }
 

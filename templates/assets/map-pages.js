@@ -1,7 +1,7 @@
 /* The pages of the map's pictures: their addresses. */
 "use strict";
 
-/* The address of picture i, as cnnviz/site/picture_pages.py gives it. */
+/* The address of picture i, as in cnnviz/site/picture_pages.py. */
 function address(i) {
   const name = data.names[i], { folder, shared } = page.pages;
   if (data.own.has(i)) return `${folder}${slug(name)}.html`;
@@ -17,7 +17,7 @@ function slug(name) {
   return `${plain || "x"}-${[...sha256(name).slice(0, 4)].map(byte => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/* SHA-256 of a text's UTF-8, 32 bytes (FIPS 180-4): the browser's own is not there for pages served without TLS. */
+/* SHA-256 of a text's UTF-8, 32 bytes (FIPS 180-4): browsers have their own only for pages served with TLS. */
 function sha256(text) {
   const message = new TextEncoder().encode(text);
   const padded = new Uint8Array((message.length + 72) & ~63);

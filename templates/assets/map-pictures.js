@@ -1,9 +1,9 @@
-/* The picture that is pointed at, its neighbours, and the view as the address says it. */
+/* The picture under the pointer, its neighbours, and the view in the address. */
 "use strict";
 
 const className = which => data.classes[which - 1].split(",")[0];
 
-/* What is known of picture i: a line each. */
+/* The facts of picture i, one per line. */
 function words(i) {
   const lines = [];
   if (data.label?.[i]) lines.push(className(data.label[i]));
@@ -15,7 +15,7 @@ function words(i) {
   return lines;
 }
 
-/* The picture at a place of the canvas that a pointer means, or −1. */
+/* The picture at a pointer's position on the canvas, or −1. */
 function under(event) {
   if (!data) return -1;
   const box = canvas.getBoundingClientRect();
@@ -29,7 +29,7 @@ function under(event) {
   return found;
 }
 
-/* Point at picture i, −1 for none. keep: chosen on purpose, so the address says so. */
+/* Highlights picture i, −1 for none. keep: whether the user chose it, so that the address holds it. */
 function point(i, keep = false) {
   if (i === cursor && keep === kept) return;
   cursor = i;
@@ -39,7 +39,7 @@ function point(i, keep = false) {
   if (i >= 0) {
     const link = Object.assign(document.createElement("a"), { href: address(i), textContent: "open its page" });
     said.replaceChildren([data.names[i], ...words(i)].join(", "), " – ", link);
-    loadAt = setTimeout(() => { rest = cursor; redraw(); }, 120); // its thumbnail in full only where the pointer rests
+    loadAt = setTimeout(() => { rest = cursor; redraw(); }, 120); // its full thumbnail only if the pointer rests
   }
   redraw();
   note();
@@ -49,13 +49,13 @@ function visit(i, elsewhere = false) {
   if (i < 0) return;
   if (elsewhere) open(address(i));
   else {
-    point(i, true); // so that Back returns to it
+    point(i, true); // so that the Back button returns to it
     save();
     location.href = address(i);
   }
 }
 
-/* The nearest shown picture to a place; with a direction, of those that lie more in it than beside it. */
+/* The shown picture that is nearest to a position; with a direction, among those within 45° of it. */
 function nearest(x, y, dx = 0, dy = 0) {
   let found = -1, least = Infinity;
   for (let i = 0; i < count; i++) {
@@ -78,13 +78,13 @@ function walk(dx, dy, far) {
   } else i = nearest(index.x[cursor], index.y[cursor], dx, dy);
   if (i < 0) return;
   point(i, true);
-  // the view follows where the picture would leave it
+  // the view follows a picture that would leave it
   const half = (mode === "grid" ? page.cell : SPRITE) / 2;
   const follow = (at, start, screen) => Math.min(Math.max(start, at + half - screen / eye.scale), at - half);
   place(follow(index.x[i], eye.x, width), follow(index.y[i], eye.y, height), eye.scale);
 }
 
-/* The next picture whose name holds what is searched for; at first the one that is called just so. */
+/* The next picture whose name contains the search text; first the one with exactly that name. */
 function next() {
   if (!data || !shown.includes(1)) return;
   let i = cursor < 0 ? data.names.indexOf(text("find").trim()) : -1;
@@ -97,10 +97,10 @@ function next() {
 let saving = 0;
 function note() {
   clearTimeout(saving);
-  saving = setTimeout(save, 250); // browsers refuse an address that changes with every frame
+  saving = setTimeout(save, 250); // browsers refuse an address that changes in every frame
 }
 
-/* This view as what follows the # of the address; "" is the page as it opens. */
+/* This view as the address's fragment; "" is the initial view. */
 function written() {
   const words = new URLSearchParams();
   const whole = eye.scale <= fit * 1.001, world = sizes[mode];
@@ -125,7 +125,7 @@ function save() {
   if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
 }
 
-/* Set everything as the address says; what it does not say is as the page opens. */
+/* Sets the view from the address, with the initial values for everything else. */
 function restore() {
   const words = new URLSearchParams(wanted.slice(1));
   turn(page.modes.includes(words.get("mode")) ? words.get("mode") : page.modes[0]);

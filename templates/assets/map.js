@@ -1,7 +1,7 @@
-/* The map of a model's pictures: a grid, drawn from a pyramid of tiles, and a scatter of dots or, close by, thumbnails.
-   A tile z/x_y.webp is view.tile pixels wide; at the finest level a picture is view.cell pixels, at each coarser one half.
-   Places are in pixels of the finest level ("full pixels"); eye.scale is screen pixels (CSS) to a full pixel.
-   The grid needs only what the page says (#map-view), so it shows before map-data.js, where all else is, has come.
+/* The map of a model's pictures: a grid, drawn from a pyramid of tiles, and a scatter of dots or, zoomed in, thumbnails.
+   A tile z/x_y.webp is view.tile pixels wide; at the finest level a picture is view.cell pixels, at each coarser level half of that.
+   Positions are in pixels of the finest level ("full pixels"); eye.scale is the number of CSS pixels per full pixel.
+   The grid needs only the page's data (#map-view), so it is drawn before map-data.js, with everything else, is loaded.
    The map is several plain scripts that share their top-level names (cnnviz/site/map_page.py has their order): browsers
    load no modules from file://. This first one holds what all share: the page's words, the state, and the data. */
 "use strict";
@@ -16,15 +16,15 @@ const legend = root.querySelector(".legend");
 const hint = said.textContent;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-const MOST_TILES = 96; // kept in memory, 1 MB each
-const MOST_SPRITES = 1000; // thumbnails of a scatter at a time; more, or more than cover it all, are drawn as dots
-const LARGEST = { grid: 3, scatter: 24 }; // screen pixels to a full pixel, at most
-const REACH = 14; // screen pixels from which a dot is pointed at
-const SPRITE = 40; // full pixels of a thumbnail in the scatter, at most 96 on the screen
-const MARGIN = 0.03; // around a scatter, of its longer side
-// After Okabe and Ito's colours that any colour vision tells apart, lighter where the dark plate asks for it.
+const MOST_TILES = 96; // largest number in memory, 1 MB each
+const MOST_SPRITES = 1000; // largest number of thumbnails in a scatter; more, or more than cover it, are drawn as dots
+const LARGEST = { grid: 3, scatter: 24 }; // largest number of screen pixels per full pixel
+const REACH = 14; // distance in screen pixels at which the pointer hits a dot
+const SPRITE = 40; // side of a thumbnail in the scatter in full pixels, at most 96 on the screen
+const MARGIN = 0.03; // margin of a scatter, as a share of its longer side
+// After Okabe and Ito's colours, which are distinct with any colour vision, lighter on the dark background.
 const COLOURS = ["#e69f00", "#56b4e9", "#19b386", "#f0e442", "#d55e00", "#cc79a7", "#4a86e8", "#f2f2f2"];
-// The largest classes have one each, the next ones the same as rings and as corners of a frame; a palette is [colour, hollow] pairs.
+// The largest classes have one each, the next ones the same colours as rings and frame corners; a palette is [colour, hollow] pairs.
 const MOST_CLASSES = 2 * COLOURS.length;
 const PLAIN = "#7db2e8", REST = "#868b92", HIDDEN = "#363a40", CHOSEN = "#ffffff", RIGHT = "#56b4e9", WRONG = "#ff8a1f";
 
@@ -33,14 +33,14 @@ const sizes = worlds();
 const eye = { x: 0, y: 0, scale: 0 };
 const tiles = new Map(); // "z/x_y" → Image, least recently drawn first
 let mode = page.modes[0];
-let data = null; // what map-data.js says, decoded
-let index = null; // of the places in this mode
+let data = null; // the content of map-data.js, decoded
+let index = null; // spatial index of the positions in this mode
 let colours = new Uint8Array(count), palette = [[PLAIN]], shown = new Uint8Array(count).fill(1), front = -1;
-let veil = null, tint = null; // of the grid, a pixel a cell: what is filtered out, and the colours
-let cursor = -1, kept = false; // the picture pointed at, and whether the address says so
+let veil = null, tint = null; // of the grid, a pixel per cell: filtered cells, and the colours
+let cursor = -1, kept = false; // the picture under the pointer, and whether the address holds it
 let width = 0, height = 0, fit = 1, dots = null, frame = 0, flight = 0, rest = 0, first = true, loadAt = 0, wanted = location.hash;
 
-/* The size of each mode's plane: the scatter is as large as the grid, so that pictures are about as dense. */
+/* The size of each mode's plane: the scatter is as large as the grid, so that the density is similar. */
 function worlds() {
   const side = (page.columns ?? Math.ceil(Math.sqrt(count))) * page.cell;
   const found = { grid: { width: (page.columns ?? 1) * page.cell, height: (page.rows ?? 1) * page.cell } };
@@ -54,7 +54,7 @@ function worlds() {
 const DIGITS = new Uint8Array(128);
 [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"].forEach((c, i) => (DIGITS[c.charCodeAt(0)] = i));
 
-/* Digits of base 64, the same number for each of n values; none at all are null. */
+/* Decodes base-64 digits, the same number for each of n values; an empty text gives null. */
 function numbers(text, n) {
   if (!text) return null;
   const each = text.length / n, found = new Int32Array(n);
@@ -107,5 +107,5 @@ function within(left, upper, right, lower, found) {
     for (let k = start[row * across + first]; k < start[row * across + last + 1]; k++) found(order[k]);
 }
 
-/* The pictures in view, and how many at most without looking at each. */
+/* The pictures in view, and an upper bound of their number without checking each. */
 const inView = found => within(eye.x, eye.y, eye.x + width / eye.scale, eye.y + height / eye.scale, found);

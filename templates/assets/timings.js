@@ -1,4 +1,4 @@
-// Says how long a section took to compute. Seconds live in ../timings.js, so that the pages are the same for every run.
+// Shows how long a section took to compute. The seconds are in ../timings.js, so that the pages are the same in every run.
 "use strict";
 document.querySelectorAll("[data-timing-model]").forEach((row) => {
   const model = (window.cnnvizTimings || {})[row.dataset.timingModel] || {};

@@ -54,7 +54,7 @@ def to_canvas(map: np.ndarray, size: int = SIZE, margin: int = MARGIN) -> tuple[
 
 
 def radius(n: int) -> float:
-    """Diameter of a dot in CSS pixels: 5 for a hundred points, 1 for fifty thousand."""
+    """Radius of a dot in CSS pixels: 5 for a hundred points, 1 for fifty thousand."""
     return float(np.clip(5 * (100 / n) ** 0.26, 1, 5))
 
 
