@@ -11,9 +11,10 @@ from PIL import Image
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import cards
+from cnnviz.views.kit import cards, findings
 from cnnviz.views.kit.cards import percent
 from cnnviz.views.kit.confusion import matrix
+from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document
 
@@ -22,22 +23,15 @@ PANEL, GAP, LINE = 260, 8, 20  # CSS pixels
 MOST_PROBES = 60
 OPACITY = 0.55
 
-HOW_TO_READ = (
-    "Each probe picture stands beside the class that the network gives to each of its pixels, in colours over the "
-    "picture, and beside the mask where there is one. "
-)
-MASKS = (
-    "IoU of a class is the number of pixels that are of the class and are given to it, over the pixels that are "
-    "either: 1 is perfect, 0 is never right. Their mean counts a small class as much as a large one. Beside both "
-    "numbers stands what giving every pixel the commonest class would reach, and a 95 % interval over pictures. Rows "
-    "of the matrix are right classes, columns predicted ones."
-)
+HOW_TO_READ = "From left: the picture, the class that the network gives to each pixel, and the mask if there is one. "
+MASKS = "IoU of a class: the pixels that are of it and are given to it, over those that are either."
 NO_MASKS = "No mask is known of these pictures, so nothing can be said about errors."
 DO_NOT_CONCLUDE = (
-    "Numbers on these pictures are not numbers anywhere else: on pictures it was trained on they are flattering. A "
-    "high share of right pixels says little where one class fills most of them: compare it with the control. Pixels of "
-    "one picture go together, so few pictures are few, however many pixels they have."
+    "On pictures it was trained on, the numbers are flattering. Many right pixels say little where one class fills "
+    "most of them: compare them with the control. The pixels of one picture go together, so few pictures are few, "
+    "however many pixels they have."
 )
+MARGIN = 0.05  # a share is found to differ from its control beyond this
 EQUATION = "IoU_c = |ŷ = c and t = c| / |ŷ = c or t = c|;  S_c = mean over pixels given to c of its score"
 
 
@@ -60,17 +54,39 @@ def view(result: Result, context: Context) -> dict:
             Metric("pixel_accuracy_of_always_the_commonest", numbers["control_pixel_accuracy"], "share"),
             Metric("mean_iou_of_always_the_commonest", numbers["control_mean_iou"], "share"),
         ]
-    return {
+    return found(numbers, context.model["classes"]) | {
         "figures": tuple(figures),
         "tables": tuple(tables),
         "metrics": tuple(metrics),
         "about": (_about(result, context),),
-        "question": "Which class does the network give to each pixel, and how often is that right?",
+        "question": "Which class does it give to each pixel, and is that right?",
         "how_to_read": HOW_TO_READ + (MASKS + _unknown(numbers) if judged else NO_MASKS),
         "do_not_conclude": DO_NOT_CONCLUDE,
         "equation": EQUATION,
         "papers": (papers.EVERINGHAM_2010,),
     }
+
+
+def found(numbers: dict, classes: list[str]) -> dict:
+    """Mean IoU beside that of always giving the commonest class."""
+    key, basis = "mean IoU", f"{numbers['labelled']:,} pictures with masks"
+    if not numbers["labelled"]:
+        words = "No mask is known of these pictures: how often the pixels are right cannot be told."
+        return {"findings": (Finding(key, words, findings.NOT, figure="shares"),)}
+    value, control = numbers["mean_iou"], numbers["control_mean_iou"]
+    low, high = numbers.get("mean_iou_interval", (0.0, 1.0))  # of one picture anything is possible
+    says = (
+        f"Mean overlap (IoU) of its classes with the masks: {findings.percent(value)}; "
+        f"{findings.percent(numbers['pixel_accuracy'])} of the pixels are right."
+    )
+    words = f"{findings.percent(control)}, by giving every pixel to {short(classes[numbers['commonest']])}"
+    finding = Finding(
+        key, says, findings.strength(low - control, high - control, MARGIN), between(low, high), words, basis,
+        "confusion",
+    )  # fmt: skip
+    room = 1 - control or 1.0  # all pixels may be of one class
+    effects = (max(-1.0, (v - control) / room) for v in (value, low, high))
+    return {"findings": (finding,), "measured": {key: Measured(findings.percent(value), *effects)}}
 
 
 def _unknown(numbers: dict) -> str:
@@ -123,6 +139,7 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
     for k, i in enumerate(indices):
         picture, map, truth = context.image_set.pictures[i], arrays["probe_maps"][k], arrays["probe_truths"][k]
         known = bool((truth >= 0).any())
+        bare = known and bool((truth < 0).any())
         maps = [map, truth] if known else [map]
         panels = [pixels[i], *(over(pixels[i], each, colours) for each in maps)]
         share = arrays["shares"][i]
@@ -135,8 +152,7 @@ def _overlays(result: Result, context: Context) -> list[Figure]:
                 f"probes-{picture.id}", _sheet(panels, present, share, classes, colours),
                 alt=f"{picture.name}, the classes of its pixels as the network sees them{', and the mask' * known}: "
                 f"{listed}.",
-                caption=f"{picture.name}: {listed}.{right} From left: the picture, what the network says"
-                f"{', the mask (bare where it says nothing)' if known else ''}.",
+                caption=f"{picture.name}: {listed}.{right}{' Where the mask is bare it says nothing.' if bare else ''}",
                 mapping="a colour a class, over the grey of the pixels the network saw; the legend has the share of "
                 "pixels given to each",
                 data=f"probe_maps[{k}], probe_truths[{k}]", group="Probe pictures",

@@ -6,8 +6,9 @@ import numpy as np
 
 from cnnviz.network.class_names import cut
 from cnnviz.run.result import Result
-from cnnviz.views.kit import cards
+from cnnviz.views.kit import cards, findings
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document
 
@@ -16,18 +17,15 @@ MOST_PROBES = 60
 SIDE, LEFT, TOP, UNDER = 300, 74, 12, 46  # CSS pixels of a plot and its margins
 
 HOW_TO_READ = (
-    "Each dot is a picture: its true value across, what the network says upwards. On the dashed line all is right. R² "
-    "is the share of the true values' variation that the network accounts for: 1 is perfect, 0 is no better than "
-    "saying the mean every time, below 0 is worse than that. Beside the mean absolute error stands that of always "
-    "saying the mean. Both come with a 95 % interval over pictures. Below are the residuals (predicted minus true): a "
-    "slope says that small values come out too large, and large ones too small. Then come the "
-    "pictures that are furthest off."
+    "Each dot is a picture: its true value across, the network's upwards; on the dashed line both are equal. Below are "
+    "the residuals (predicted minus true), then the pictures that are furthest off."
 )
 DO_NOT_CONCLUDE = (
-    "Errors on these pictures are not errors anywhere else: on pictures it was trained on they are flattering. R² "
-    "depends on how much the true values differ in this set: the same errors give a low R² where all values are alike. "
-    "The picture furthest off may have a wrong value in the table."
+    "On pictures it was trained on, errors are flattering. R² depends on how much the true values differ in this set: "
+    "the same errors give a low R² where all values are alike. The picture furthest off may have a wrong value in the "
+    "table."
 )
+MARGIN = 0.05  # a share of the error of always saying the mean
 EQUATION = "R² = 1 − Σ (v − t)² / Σ (t − mean t)²;  MAE = mean |v − t|"
 
 
@@ -56,15 +54,49 @@ def view(result: Result, context: Context) -> dict:
         "tables": (_table(numbers["values"], whole),) if known else (),
         "metrics": (*metrics, Metric("pictures_judged", numbers["labelled"])),
         "about": (_about(result, context),),
+        **found(result),
         "question": "How near do the network's values come to the truth?",
         "how_to_read": HOW_TO_READ
         if known
-        else "No true value is known of these pictures, so nothing can be said about errors. The first figures show "
-        "how the network's values spread; below are its values for each probe picture.",
+        else "The network's values in order, from the smallest to the largest. Below are its values for each probe "
+        "picture.",
         "do_not_conclude": DO_NOT_CONCLUDE,
         "equation": EQUATION if known else "",
         "papers": (),
     }
+
+
+def found(result: Result) -> dict:
+    """Of each value the error beside that of always saying the mean."""
+    said, measured = [], {}
+    for place, value in enumerate(result.numbers["values"]):
+        key = f"error of {value['name']}"
+        if not value["n"]:
+            words = f"No true value of {value['name']} is known: how near the network comes cannot be told."
+            said.append(Finding(key, words, findings.NOT, figure=f"spread-{place}"))
+            continue
+        said.append(_error(value, key, f"against-{place}"))
+        control = value["control_mae"]
+        if control > 0:
+            ends = value.get("gain_interval", (-control, control))
+            effects = (float(np.clip(v / control, -1, 1)) for v in (control - value["mae"], *ends))
+            measured[key] = Measured(f"off by {number(value['mae'])}", *effects)
+    order = sorted(said, key=lambda finding: findings.STRENGTHS.index(finding.strength))
+    return {"findings": tuple(order), "measured": measured}
+
+
+def _error(value: dict, key: str, figure: str) -> Finding:
+    control, mae = value["control_mae"], value["mae"]
+    says, basis = f"{value['name']} is off by {number(mae)} on average.", f"{value['n']:,} pictures"
+    words = f"{number(control)}, by always saying the mean"
+    if "gain_interval" not in value or control <= 0:
+        return Finding(key, says, findings.NOT, "", words, basis, figure)
+    low, high = (end / control for end in value["gain_interval"])
+    if high < 0:
+        says += " That is further from the truth than always saying the mean."
+    shares = f"{value['gain_interval'][0]:.3g} to {value['gain_interval'][1]:.3g} nearer than the mean"
+    strength = findings.strength(*((low, high) if high >= 0 else (-high, -low)), margin=MARGIN)
+    return Finding(key, says, strength, shares, words, basis, figure, caution=high < 0)
 
 
 def conclusion(found: dict) -> str:

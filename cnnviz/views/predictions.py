@@ -6,9 +6,10 @@ from cnnviz.network import kinds
 from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers, predicted_maps, predicted_values
-from cnnviz.views.kit import cards, section
+from cnnviz.views.kit import cards, findings, section
 from cnnviz.views.kit.cards import percent
 from cnnviz.views.kit.confusion import matrix
+from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document
 
@@ -17,6 +18,8 @@ MOST_CONFUSED = 24
 MOST_PROBES = 60
 MOST_ROWS = 200  # rows of the table of classes; with more classes, it lists the lowest and the highest
 CONFUSIONS = 15
+MARGIN = 0.05  # a share is found to differ from its control beyond this
+FAR = 0.2  # a class recognised so much less often than all pictures is a reason for caution
 
 
 def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, probability: np.ndarray) -> Drawing:
@@ -64,30 +67,149 @@ def view(result: Result, context: Context) -> dict:
         return predicted_values.view(result, context)
     if numbers["kind"] == kinds.SEGMENTATION:
         return predicted_maps.view(result, context)
-    several = numbers["kind"] == "sigmoid"
+    several, judged = numbers["kind"] == "sigmoid", bool(numbers["labelled"])
     whole = f"the {numbers['labelled']:,} labelled {'query ' if numbers['on'] == 'query' else ''}pictures"
     figures, tables = [], []
-    if numbers["labelled"] and not several:
+    if judged and not several:
         figures += [_matrix(result, context, whole), _reliability(result, context, whole)]
         tables += [_confusions(result, context), _classes(result, context, whole)]
-    elif numbers["labelled"]:
+    elif judged:
         tables += [_ranking(result, context, whole)]
     else:
         figures += [_distribution(result, context)]
-    if numbers["labelled"]:
+    if judged:
         figures += _cards(result, context, "mistakes", "Surest mistakes")
     figures += _cards(result, context, "probes", "Probe pictures")
     about = (_about_pictures(result, context), *(() if several else _about_classes(result, context)))
     shown = {"figures": tuple(figures), "tables": tuple(tables), "about": about, "metrics": _metrics(result, context)}
+    shown |= found(result, context)
     if several:
         shown |= {"how_to_read": SEVERAL, "equation": "AUROC = P(z(a picture of the class) > z(one that is not))"}
-    elif not numbers["labelled"]:
-        shown |= {
-            "how_to_read": "No picture of this set has a label that is a class of the network, so nothing can be said "
-            "about accuracy. The first figure counts what the network predicts; below are its five most probable "
-            "classes for each probe picture."
-        }
+    if not judged:
+        shown |= {"how_to_read": "Bars count how often each class is predicted. Below are the five most probable "
+                  "classes of each probe picture."}  # fmt: skip
     return shown
+
+
+def found(result: Result, context: Context) -> dict:
+    """What was found, and what other models can be compared in."""
+    if not result.numbers["labelled"]:
+        return {"findings": (_unlabelled(result),)}
+    if result.numbers["kind"] == "sigmoid":
+        return _ranked(result)
+    said, measured = _accurate(result)
+    sure, gap = _sure(result, context)
+    confused = _confused(result, context)
+    order = (confused, said) if confused.caution else (said, confused)
+    return {
+        "findings": (*order, *([sure] if sure.strength == findings.FOUND else [])),
+        "measured": {said.key: measured, sure.key: gap} | _recalls(result, context),
+    }
+
+
+def _unlabelled(result: Result) -> Finding:
+    return Finding(
+        "accuracy", "No picture has a label that is a class of the network: how often it is right cannot be told.",
+        findings.NOT, basis=f"{result.numbers['pictures']:,} pictures", figure="predicted",
+    )  # fmt: skip
+
+
+def _accurate(result: Result) -> tuple[Finding, Measured]:
+    numbers = result.numbers
+    share, chance, (low, high) = numbers["top1"], numbers["largest_class"], numbers["top1_interval"]
+    best = findings.percent(chance)
+    room = 1 - chance or 1.0  # all pictures may be of one class
+    says = f"Right about {findings.percent(share)} of the pictures."
+    finding = Finding(
+        "accuracy", says, findings.strength(low - chance, high - chance, MARGIN), between(low, high),
+        f"{best}, by always naming the largest class", f"{numbers['labelled']:,} pictures", "confusion",
+    )  # fmt: skip
+    effects = (max(-1.0, (value - chance) / room) for value in (share, min(low, share), max(high, share)))
+    return finding, Measured(findings.percent(share), *effects)
+
+
+def _recalls(result: Result, context: Context) -> dict[str, Measured]:
+    """How often each class is recognised, beside how often the other classes' pictures are taken for it."""
+    arrays, classes = result.arrays, context.model["classes"]
+    totals, predicted = arrays["class_pictures"], arrays["class_predicted"]
+    present = np.flatnonzero(totals)
+    if len(present) > WHOLE:
+        return {}
+    recalls = {}
+    for c in present.tolist():
+        right = round(float(arrays["class_top1"][c]) * int(totals[c]))
+        others = int(totals.sum()) - int(totals[c])
+        taken = (int(predicted[c]) - right) / others if others and predicted.sum() == totals.sum() else 0.0
+        share, ends = right / int(totals[c]), findings.share_interval(right, int(totals[c]))
+        recalls[f"{short(classes[c])} recognised"] = Measured(
+            findings.percent(share), share - taken, ends[0] - taken, ends[1] - taken
+        )
+    return recalls
+
+
+def _confused(result: Result, context: Context) -> Finding:
+    """The class that is most often taken for another one, as a share of its pictures."""
+    arrays, classes = result.arrays, context.model["classes"]
+    totals, key = arrays["class_pictures"], "largest confusion"
+    off = [row for row in arrays["confusion"].tolist() if row[0] != row[1] and totals[row[0]]]
+    total, count = result.numbers["labelled"], len(np.flatnonzero(totals))
+    if not off:
+        return Finding(key, "No picture is taken for another class.", findings.NOT, basis=f"{total:,} pictures")
+    pairs = max(1, count * (len(classes) - 1))
+    truth, said, n = max(off, key=lambda row: findings.share_interval(row[2], int(totals[row[0]]))[0])
+    own, evenly = int(totals[truth]), sum(row[2] for row in off) / total / max(1, len(classes) - 1)
+    low, high = findings.share_interval(n, own, pairs)
+    strength = findings.strength(low - evenly, high - evenly, MARGIN)
+    recall = float(arrays["class_top1"][truth])
+    says = f"Takes {findings.percent(n / own)} of {short(classes[truth])} pictures for {short(classes[said])}."
+    if strength == findings.NOT:
+        says = f"No two classes are confused more often than others. The largest share: {says[0].lower()}{says[1:]}"
+    return Finding(
+        key, says, strength, between(low, high),
+        f"{findings.percent(evenly)}, were mistakes spread evenly",
+        f"{own} pictures; the largest of {pairs:,} pairs", "confusion",
+        caution=strength == findings.FOUND and recall < result.numbers["top1"] - FAR,
+    )  # fmt: skip
+
+
+def _sure(result: Result, context: Context) -> tuple[Finding, Measured]:
+    """Whether the mean probability of the predictions is the share of them that is right."""
+    arrays, pictures = result.arrays, context.image_set.pictures
+    outputs, judged = context.model["label_to_output"], arrays["evaluated"]
+    said = arrays["predicted"][judged].tolist()
+    right = [o in [outputs[x] for x in pictures[i].labels] for i, o in zip(judged.tolist(), said, strict=True)]
+    sure = arrays["probability"][judged]
+    gap, low, high = findings.mean_interval(sure - np.array(right, float))
+    low, high = max(low, -1.0), min(high, 1.0)
+    strength = findings.strength(*((low, high) if gap > 0 else (-high, -low)), margin=MARGIN)
+    more = "surer than it is right" if gap > 0 else "less sure than it is right"
+    how = "about as sure as it is right" if strength == findings.NOT else more
+    mean, share = findings.percent(float(sure.mean())), findings.percent(float(np.mean(right)))
+    finding = Finding(
+        "probability less accuracy", f"On average {how}: {mean} sure, {share} right.", strength,
+        f"{100 * low:+.1f} to {100 * high:+.1f} percentage points", "0, as sure as right", f"{len(judged):,} pictures",
+        "calibration", caution=strength == findings.FOUND and gap > 0,
+    )  # fmt: skip
+    return finding, Measured(f"{mean} sure, {share} right", gap, low, high)
+
+
+def _ranked(result: Result) -> dict:
+    """Of a network whose outputs answer yes or no each: how well they rank the pictures."""
+    known = result.arrays["class_auroc"][np.isfinite(result.arrays["class_auroc"])]
+    key = "mean AUROC"
+    if len(known) < 2:
+        words = f"The one class that can be judged has AUROC {known[0]:.2f}." if len(known) else "No class has both "
+        words += "" if len(known) else "pictures that are of it and pictures that are not: nothing can be told."
+        return {"findings": (Finding(key, words, findings.NOT, control="0.5, guessing"),)}
+    mean, low, high = findings.mean_interval(known)
+    low, high = max(low, 0.0), min(high, 1.0)
+    finding = Finding(
+        key, f"Ranks a picture of a class above another one {findings.percent(mean)} of the time.",
+        findings.strength(low - 0.5, high - 0.5, MARGIN), between(low, high), "50\u00a0%, guessing",
+        f"{len(known)} classes, {result.numbers['labelled']:,} pictures",
+    )  # fmt: skip
+    measured = Measured(findings.percent(mean), 2 * mean - 1, 2 * low - 1, 2 * high - 1)
+    return {"findings": (finding,), "measured": {key: measured}}
 
 
 def _metrics(result: Result, context: Context) -> tuple[Metric, ...]:
@@ -148,10 +270,8 @@ def _about_classes(result: Result, context: Context) -> tuple[About, ...]:
 
 
 SEVERAL = (
-    "Each output answers yes or no by itself, and a picture may have several classes. AUROC is the chance that a "
-    "picture of the class scores higher than one that is not: 50 % is guessing, 100 % is perfect. Average precision is "
-    "the mean precision over all thresholds; guessing gives the class's share of the pictures. Then come the wrong "
-    "answers given with the largest probability, and the five most probable classes of each probe picture."
+    "AUROC is the chance that a picture of the class scores higher than one that is not: 50 % is guessing. Then come "
+    "the mistakes that the network was surest of, and its best classes for each probe picture."
 )
 
 
@@ -202,8 +322,7 @@ def _reliability(result: Result, context: Context, whole: str) -> Figure:
     parts = {k: result.arrays[f"calibration_{k}"] for k in ("edges", "count", "accuracy", "probability")}
     count, accuracy, probability = (parts[k] for k in ("count", "accuracy", "probability"))
     used = count > 0
-    mean, share = (float(values[used] @ count[used] / count.sum()) for values in (probability, accuracy))
-    gap = mean - share
+    gap = float((probability[used] - accuracy[used]) @ count[used] / count.sum())
     tendency = (
         "about as sure as it is right" if abs(gap) < 0.02 else "surer than it is right" if gap > 0
         else "less sure than it is right"
@@ -213,13 +332,11 @@ def _reliability(result: Result, context: Context, whole: str) -> Figure:
         "calibration", reliability(**parts),
         alt=f"Reliability diagram in {len(count)} bins. Of the {count[last]:,} predictions with a probability above "
         f"{parts['edges'][last]:.0%}, {accuracy[last]:.0%} are right. On the whole the network is {tendency}.",
-        caption=f"How sure, and how often right, over {whole}: on average {mean:.0%} sure and {share:.0%} right: "
-        f"{tendency}. A bar that "
-        "ends under the dashed line (orange gap) is overconfident. Expected calibration error "
-        f"{result.numbers['calibration_error']:.1%}; bars of few pictures (grey, below) say little.",
-        mapping="blue bars: share of a bin's predictions that are right; gap to the mean probability: orange where "
-        "less "
-        "is right, darker blue where more is",
+        caption=f"How sure, and how often right, over {whole}. An orange gap: less often right than sure. On average "
+        f"the network is {tendency}. Expected calibration error: {result.numbers['calibration_error']:.1%}. Bars of "
+        "few pictures (grey, below) say little.",
+        mapping="blue: share of a bin's predictions that are right; orange: what is missing to its mean probability; "
+        "darker blue: what is above it",
         data="calibration_accuracy, calibration_probability, calibration_count", from_dataset=False, subjects=(),
     )  # fmt: skip
 
@@ -348,18 +465,13 @@ if __name__ == "__main__":
         view,
         id="predictions",
         title="Predictions",
-        question="How often is the network right, and what does it take for what?",
+        question="How often is it right, and what does it confuse?",
         tour="What does it get right, and what does it take for what?",
-        how_to_read="Accuracy comes with a 95 % interval: another draw of as many pictures would likely fall into "
-        "it. In "
-        "the confusion matrix all is right on the blue diagonal; an orange cell is a mistake made again and again, and "
-        "often two classes that look alike. The next figure compares how sure the network is with how often it is "
-        "right. Then come the mistakes it was surest of, the quickest way to wrong labels and to what misleads it, and "
-        "its five best classes for each probe picture.",
-        do_not_conclude="Accuracy on these pictures is not accuracy anywhere else: on pictures it was trained on it is "
-        "flattering, and when all pictures share a background, it may be that which is recognised. A high probability "
-        "is no certainty. Classes with few pictures have figures that chance decides. A confident mistake may be the "
-        "label's.",
+        how_to_read="A row is a class, a column what the network takes it for: blue is right, orange a mistake. Below: "
+        "how sure it is and how often right, its surest mistakes, and its best classes for each probe picture.",
+        do_not_conclude="On pictures it was trained on, accuracy is flattering. Where all pictures of a class share a "
+        "background, it may be the background that is recognised. The shares of classes with few pictures are "
+        "uncertain. A confident mistake may be a wrong label.",
         equation="accuracy = mean of [arg max z(xᵢ) ∈ Lᵢ];  ECE = Σ_b n_b/n · |accuracy_b − mean probability_b|",
         papers=(papers.KRIZHEVSKY_2012, papers.GUO_2017),
     )

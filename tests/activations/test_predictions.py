@@ -16,6 +16,7 @@ from cnnviz.pictures import images
 from cnnviz.run import result
 from cnnviz.run.job import Job
 from cnnviz.run.result import Result
+from cnnviz.views import predicted_maps, predicted_values
 from cnnviz.views import predictions as drawn
 from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.section import Context
@@ -194,3 +195,50 @@ def test_without_labels_the_predictions_are_counted(tmp_path, scores):
     assert got.arrays["class_predicted"].sum() == N and "top1" not in got.numbers
     shown = drawn.view(got, context)
     assert shown["figures"][0].id == "predicted" and len(shown["figures"]) == 6
+
+
+def test_a_class_that_is_taken_for_another_is_found_and_spread_mistakes_are_not(tmp_path):
+    labels = [(i % 4,) for i in range(N)]
+    logits = 6 * np.eye(4)[[c for (c,) in labels]]
+    logits[::4] = 6 * np.eye(4)[1]  # every first class is taken for the second one
+    (tmp_path / "one").mkdir()
+    confused, accuracy, sure = drawn.found(*make(tmp_path / "one", logits, labels))["findings"]
+    assert (confused.strength, confused.caution) == ("found", True)
+    assert confused.says == "Takes 100\u00a0% of cat pictures for b<&>'." and "8\u00a0%" in confused.control
+    assert (accuracy.says, accuracy.strength) == ("Right about 75\u00a0% of the pictures.", "found")
+    assert sure.caution and "surer" in sure.says  # always near 100 %, right in 75 %
+
+    (tmp_path / "other").mkdir()
+    spread = drawn.found(*make(tmp_path / "other", np.random.default_rng(0).normal(size=(N, 4)), labels))
+    said = {finding.key: finding for finding in spread["findings"]}
+    assert said["largest confusion"].strength == said["accuracy"].strength == "not found"
+    assert not any(finding.caution and finding.key != "probability less accuracy" for finding in spread["findings"])
+    assert 0 <= spread["measured"]["dog recognised"].effect + 1 <= 2
+
+
+def test_without_a_label_or_a_mistake_nothing_is_found(tmp_path):
+    for name, labels in (("none", [()] * N), ("one class", [(0,)] * N)):
+        (tmp_path / name).mkdir()
+        shown = drawn.found(*make(tmp_path / name, 6 * np.eye(4)[[0] * N], labels))
+        assert {finding.strength for finding in shown["findings"]} == {"not found"}, name
+        assert all(-1 <= v.low <= v.effect <= v.high <= 1 for v in shown.get("measured", {}).values())
+
+
+def test_the_error_of_values_and_the_overlap_of_maps_stand_beside_their_controls():
+    value = {"name": "age", "n": 40, "mae": 2.0, "control_mae": 8.0, "gain_interval": [5.0, 7.0]}
+    worse = value | {"name": "size", "mae": 9.0, "gain_interval": [-2.0, -0.5]}
+    unknown = {"name": "mass", "n": 0}
+    said = predicted_values.found(Result({}, "ok", "", {"values": [unknown, value, worse]}, {}, 0, {}))
+    better, bad, none = said["findings"]
+    assert (better.strength, bad.strength, none.strength) == ("found", "found", "not found")
+    assert bad.caution and "further from the truth" in bad.says and not better.caution
+    assert said["measured"]["error of age"].effect == 0.75
+
+    maps = {"labelled": 9, "mean_iou": 0.6, "mean_iou_interval": [0.5, 0.7], "control_mean_iou": 0.3,
+            "pixel_accuracy": 0.8, "commonest": 0}  # fmt: skip
+    (overlap,) = predicted_maps.found(maps, ["sky", "sea"])["findings"]
+    assert overlap.strength == "found" and "sky" in overlap.control
+    (one,) = predicted_maps.found({k: v for k, v in maps.items() if "interval" not in k}, ["sky", "sea"])["findings"]
+    assert one.strength == "not found"
+    (none,) = predicted_maps.found({"labelled": 0}, ["sky"])["findings"]
+    assert none.strength == "not found"

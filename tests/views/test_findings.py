@@ -93,3 +93,11 @@ def test_two_models_are_told_apart_by_their_largest_sure_differences():
     rows = site.differences(one, other)
     assert [(row["key"], row["sure"]) for row in rows] == [("k", True), ("m", False)]
     assert rows[0]["gap"] == pytest.approx(0.7) and rows[0]["low"] < 0.7 < rows[0]["high"]
+
+
+def test_the_largest_of_many_shares_has_a_wider_interval():
+    one, most = findings.share_interval(6, 20), findings.share_interval(6, 20, asked=100)
+    assert most[0] < one[0] and most[1] > one[1]
+    expected = binomtest(6, 20).proportion_ci(1 - 0.05 / 100, "wilson")
+    assert most == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert findings.between(0.1, 0.2) == "10 to 20\u00a0%"

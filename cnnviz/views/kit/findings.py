@@ -6,11 +6,11 @@ control is refused: a number alone says nothing about what was learned.
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
-Z = 1.959964  # the normal distribution has 95 % of its mass within so many standard deviations
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,16 @@ def strength(low: float, high: float, margin: float = 0) -> str:
     return WEAK if low > 0 else NOT
 
 
-def share_interval(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927): it stays within 0 … 1 and holds for few pictures too. (0, 1) of none."""
+def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927): it stays within 0 … 1 and holds for few pictures too. (0, 1) of none.
+
+    asked: of so many shares this one was picked, as the largest, say. The interval then holds for all of them at once
+    (Bonferroni), or the largest of many chance results would pass for a finding.
+    """
     if not count:
         return 0.0, 1.0
-    share, spread = hits / count, Z * Z / count
+    z = NormalDist().inv_cdf(1 - 0.025 / asked)
+    share, spread = hits / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -112,4 +117,4 @@ def percent(share: float) -> str:
 
 def between(low: float, high: float) -> str:
     """An interval of shares: "83 to 100 %"."""
-    return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    return f"{percent(low).removesuffix(chr(0xA0) + '%')} to {percent(high)}"
