@@ -7,7 +7,8 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, curves, intervals, panels, section
+from cnnviz.views.kit import attributions, colour, curves, findings, intervals, panels, section
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
@@ -79,32 +80,124 @@ def judged(name: str, checks: list[dict], weights: dict[str, dict]) -> tuple[str
     return ("fails", failed + open_) if failed else ("undecided", open_) if open_ else ("passes", [])
 
 
-def conclusion(result: Result) -> str:
-    """The checks' result for each method on this network, in a few sentences."""
+def grades(result: Result) -> dict[str, list[str]]:
+    """The methods that pass every check, that fail at least one, and those of which neither can be told."""
     numbers = result.numbers
     weights = {row["name"]: row for row in numbers["weights"]}
     said = {m["name"]: judged(m["name"], numbers["checks"], weights)[0] for m in numbers["methods"]}
-    by = {v: [plain(n) for n, verdict in said.items() if verdict == v] for v in ("passes", "fails", "undecided")}
-    words = []
-    if by["passes"]:
-        words.append(f"Every check is passed by {listed(by['passes'])}.")
-    if by["fails"]:
-        words.append(f"At least one is failed by {listed(by['fails'])}.")
-    if by["undecided"]:
-        words.append(f"Not enough can be told of {listed(by['undecided'])}.")
-    stays = [plain(row["name"]) for row in numbers["weights"] if row["verdict"] == STAYS]
-    if stays:
-        words.append(f"Show the picture and not the network, whose weights may be random: {listed(stays)}.")
-    blind = [plain(row["name"]) for row in numbers["weights"] if row["verdict"] == CLASSLESS]
-    if blind:
-        words.append(f"Show the same when the top layer's weights are random, so not the class: {listed(blind)}.")
-    if not any(check["check"] == "mass" for check in numbers["checks"]):
-        words.append(
-            "No probe picture that is named rightly has a mask or a box, so nothing is said about objects; a table can "
-            "name them (mask_column, box_columns)."
-        )
-    return " ".join(words)
+    return {v: [name for name, verdict in said.items() if verdict == v] for v in ("passes", "fails", "undecided")}
 
+
+def conclusion(result: Result) -> str:
+    """In a sentence or two what the checks say of each method on this network."""
+    by = {verdict: [plain(name) for name in names] for verdict, names in grades(result).items()}
+    passed, failed = by["passes"], by["fails"]
+    words = "No method passes every check"
+    if passed:
+        words = f"{start(listed(passed))} {'passes' if len(passed) == 1 else 'pass'} every check"
+    if failed:
+        words += f"; {listed(failed)} {'fails' if len(failed) == 1 else 'fail'}"
+    return f"{words}."
+
+
+def start(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def knowing_nothing(result: Result) -> int:
+    """How many of the maps that know nothing of the network beat the others in every check, as a method has to."""
+    checks = result.numbers["checks"]
+    rows = {name: [r for c in checks for r in c["rows"] if r["name"] == name] for name in result.numbers["baselines"]}
+    return sum(all(kind_of(row) == GOOD for row in of) for of in rows.values())
+
+
+def basis(result: Result) -> str:
+    numbers = result.numbers
+    on_object = next((check["n"] for check in numbers["checks"] if check["check"] == "mass"), 0)
+    words, n = [counted(len(result.arrays["index"]))], len(grades(result)["undecided"])
+    words.append(f"{on_object} for tests on the object" if on_object else "no object is known")
+    if numbers["weights"]:
+        words.append(f"{max(row['n'] for row in numbers['weights'])} for random weights")
+    if n:
+        words.append(f"too few to judge {n} of {len(numbers['methods'])} methods")
+    return ", ".join(words)
+
+
+def counted(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
+
+
+def passing(result: Result) -> tuple[Finding, Measured]:
+    """Which methods pass every check."""
+    passed, count = len(grades(result)["passes"]), len(result.numbers["methods"])
+    by_chance, baselines = knowing_nothing(result), len(result.numbers["baselines"])
+    sure = findings.NOT if not passed else findings.WEAK if by_chance else findings.FOUND
+    control = f"maps that know nothing of the network: {by_chance} of {baselines} pass"
+    said = Finding(PASSING, conclusion(result), sure, control=control, basis=basis(result), figure="scorecard")
+    low, high = findings.share_interval(passed, count)
+    return said, Measured(f"{passed} of {count}", passed / count, low, high)
+
+
+def failing(result: Result, name: str) -> Finding:
+    """Why a method cannot be believed on this network: the first of what it fails."""
+    weights = next((row for row in result.numbers["weights"] if row["name"] == name), {"verdict": ""})
+    said = stays(result, name, weights["verdict"]) if weights["verdict"] in (STAYS, CLASSLESS) else worse(result, name)
+    return Finding(key=f"{plain(name)} fails", strength=findings.FOUND, **said)
+
+
+def stays(result: Result, name: str, verdict: str) -> dict:
+    """Says of a method that its map does not depend on all of the weights, or on those of the last layer."""
+    m = [method["name"] for method in result.numbers["methods"]].index(name)
+    block, redrawn, why = -1, "all weights", "the network"
+    if verdict == CLASSLESS:
+        block, redrawn, why = 0, f"only the weights of {result.numbers['blocks'][0]}", "the class"
+    value, low, high = findings.mean_interval(result.arrays["magnitude"][:, m, block])
+    return {
+        "says": f"{start(plain(name))} does not explain {why}: with {redrawn} random, its map hardly changes.",
+        "interval": f"rank correlation {value:.2f}, {max(low, -1):.2f} to {min(high, 1):.2f}",
+        "basis": counted(len(result.arrays["magnitude"])),
+        "control": "a map of the picture alone: 1",
+        "figure": "curve-weights",
+    }
+
+
+def worse(result: Result, name: str) -> dict:
+    """Says of a method which map it is worse than, by the largest difference."""
+    lost = [
+        (row["against"][rival]["mean"], check, rival, row)
+        for check in result.numbers["checks"]
+        for row in check["rows"]
+        for rival in RIVALS
+        if row["name"] == name and row["against"][rival]["verdict"] == WORSE
+    ]
+    _, check, rival, row = min(lost, key=lambda one: one[0])
+    title, gap = CHECKS[check["check"]][1], row["against"][rival]
+    return {
+        "says": f"{start(plain(name))} is worse than {RIVALS[rival]} at {title.lower()}: {row['mean']:.2f}, where "
+        f"{check['better']} is better.",
+        "interval": f"{row['low']:.2f} to {row['high']:.2f}",
+        "basis": counted(check["n"]),
+        "control": f"{RIVALS[rival]} is better by {-gap['mean']:.2f}, {-gap['high']:.2f} to {-gap['low']:.2f}",
+        "figure": f"check-{check['check']}",
+    }
+
+
+def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
+    """What passes every check; one that fails; how much each map changes with random weights."""
+    first, share = passing(result)
+    changes = {
+        f"{plain(row['name'])} with random weights": Measured(
+            f"rank correlation {row['mean']:.2f}", row["mean"], row["low"], row["high"]
+        )
+        for row in result.numbers["weights"][:MOST_MEASURED]
+    }
+    kept = [row["name"] for row in result.numbers["weights"] if row["verdict"] in (STAYS, CLASSLESS)]
+    failed = (kept or grades(result)["fails"])[:1]  # the map that does not depend on what was learnt, if there is one
+    return (first, *(failing(result, name) for name in failed)), {PASSING: share} | changes
+
+
+PASSING = "methods that pass every check"
+MOST_MEASURED = 19
 
 # ---------------------------------------------------------------------------------------------------------- figures
 
@@ -125,16 +218,12 @@ def scorecard(result: Result, context: Context) -> Figure:
             cells.append((f"{row['mean']:.2f}" if row else "–", kind))
         rows.append((plain(name), cells))
     drawn = intervals.card(rows, columns)
-    n = {check["check"]: check["n"] for check in checks}
-    of = ", ".join(f"{count} pictures for {CHECKS[name][1].lower()}" for name, count in n.items())
     return context.drawing(
         "scorecard", drawn,
         alt=f"Methods and baselines by check, a number in each cell; the table below has them. {conclusion(result)}",
-        caption=f"{conclusion(result)} Blue: better than chance, the edge detector and the centre blob, each by the "
-        "95 % interval of the paired difference; for random weights, the map changes in every picture. Orange: worse "
-        "than one of them, or the map stays with random weights. Grey: cannot be told from one of "
-        "them with so few pictures, or changes in some pictures only. The last rows "
-        f"are maps that know nothing of the network. {of[0].upper() + of[1:]}.",
+        caption="Blue: better than chance, an edge detector and a blob in the middle (95 % intervals of paired "
+        "differences); with random weights the map changes in every picture. Orange: worse than one of them, or the "
+        "map stays. Grey: cannot be told. The last rows are maps that know nothing of the network.",
         mapping="numbers are means over pictures; colours are verdicts, not values", data="meta",
         subjects=(), from_dataset=False,
     )  # fmt: skip
@@ -159,9 +248,8 @@ def check_figure(check: dict, result: Result, context: Context) -> Figure:
         f"check-{check['check']}", drawn,
         alt=f"{title} of each method and baseline with its 95 % interval; {check['better']} is better. Best is "
         f"{best.name} with {best.mean:.2f}; chance is {check['chance']:.2f}.",
-        caption=f"{title}: {unit}. {check['n']} pictures; dots are means, lines 95 % intervals of them. The dashed "
-        "line is chance. Colours as in the card. Two intervals may overlap while the paired difference is clear: the "
-        "table has those.",
+        caption=f"{title}: {unit}. Means over {check['n']} pictures with 95 % intervals; best is {best.name} with "
+        f"{best.mean:.2f}. The dashed line is chance ({check['chance']:.2f}). The table has the paired differences.",
         mapping="fixed range 0 … 1", data=check["check"],
         subjects=(), from_dataset=False, group="Check by check",
     )  # fmt: skip
@@ -180,8 +268,7 @@ def curve_figure(check: str, result: Result, context: Context) -> Figure:
     return context.drawing(
         f"curve-{check}", drawn,
         alt=f"Mean probability of the predicted class while pixels go in the order of each map: {check}.",
-        caption=f"{CHECKS[check][1]}: {how}. The check is the mean height of a curve. Both steps make pictures that "
-        "the network has never seen, so part of what moves the curve is that.",
+        caption=f"{CHECKS[check][1]}: {how}. The check is the mean height of a curve.",
         mapping="vertical axis: from the smallest to the largest value", data=check, subjects=(), from_dataset=False,
         group="Check by check",
     )  # fmt: skip
@@ -198,14 +285,12 @@ def weights_figure(result: Result, context: Context) -> Figure:
     blocks = result.numbers["blocks"]
     return context.drawing(
         "curve-weights", curves.lines(lines, across="steps:", up="rank correlation"),
-        alt=f"Rank correlation of each method's map with the original as weights are re-drawn down to "
+        alt=f"Rank correlation of each method's map with the original as weights become random down to "
         f"{listed(blocks)}. At the end: {'; '.join(f'{name} {line[-1]:.2f}' for name, line in lines.items())}.",
-        caption="Random weights: the layers lose what they learnt from the top down; the steps reach "
-        f"{listed(blocks)}. The lines are rank correlations (of magnitudes) with the map of the trained network, means "
-        f"of {magnitude.shape[0]} pictures. An edge detector would stay at 1. A map that stays above "
-        f"{result.numbers['same']:g} in every picture, with its signs too, is said to show the picture and not what "
-        f"was learnt; one above {result.numbers['alike']:g} after the first step, without which the network knows no "
-        "class, not to explain the class.",
+        caption=f"The weights become random from the last layer down to {listed(blocks)}. Lines: rank correlation with "
+        f"the trained network's map, mean of {magnitude.shape[0]} pictures. Above {result.numbers['same']:g} at the "
+        f"end a map shows the picture alone; above {result.numbers['alike']:g} after the first step it does not "
+        "explain the class.",
         mapping="vertical axis: from the smallest to the largest value", data="magnitude",
         subjects=(), from_dataset=False,
         group="Check by check",
@@ -241,7 +326,7 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
         alt=f"{picture.name} and its map by each method, for {classes[target]}: "
         f"{', '.join(plain(m['name']) for m in methods)}; last, an edge detector.",
         caption=f"{picture.name}, taken for {classes[target]} (p = {arrays['probability'][p]:.2f}).{truth} Every "
-        f"method explains that class; the last panel is an edge detector, which knows nothing of the network.{ringed}",
+        f"method explains that class.{ringed}",
         mapping="each map by itself: "
         + "; ".join(
             words
@@ -273,10 +358,9 @@ def cascade_figure(result: Result, context: Context) -> Figure:
     drawn = panels.sheet(shown, across=len(blocks) + 1)
     return context.drawing(
         "cascade", drawn,
-        alt=f"Each method's map of {picture.name}, a row a method; from left to right with more layers re-drawn.",
-        caption=f"{picture.name}: a row a method. At the left the map of the trained network, then with "
-        f"weights re-drawn from the top layer down to {listed(blocks)}. Where a row hardly changes, the "
-        "method shows the picture.",
+        alt=f"Each method's map of {picture.name}, a row a method; from left to right with more random layers.",
+        caption=f"{picture.name}: a row a method. Left, the map of the trained network, then with random weights from "
+        f"the last layer down to {listed(blocks)}. Where a row hardly changes, the method shows the picture.",
         mapping="each map by itself, as in the figures picture by picture", data="cascade",
         subjects=(Subject("image", picture.name),), group="Random weights",
     )  # fmt: skip
@@ -311,7 +395,7 @@ def verdicts(result: Result) -> Table:
     return Table(
         "verdicts",
         "Methods × checks: mean and 95 % interval, and what it beats among chance, the edge detector and the centre "
-        "blob. Random weights: rank correlation of magnitudes with the original map when all layers are re-drawn.",
+        "blob. Random weights: rank correlation of magnitudes with the original map when all layers are random.",
         ("method", "in short", *(CHECKS[check["check"]][1].lower() for check in checks), "random weights"),
         tuple(rows),
     )
@@ -337,8 +421,8 @@ def differences(check: dict) -> Table:
 
 def view(result: Result, context: Context) -> dict:
     numbers, arrays = result.numbers, result.arrays
-    weights = {row["name"]: row for row in numbers["weights"]}
-    grades = [judged(m["name"], numbers["checks"], weights)[0] for m in numbers["methods"]]
+    by = grades(result)
+    said, measured = found(result)
     figures = [scorecard(result, context)]
     figures += [check_figure(check, result, context) for check in numbers["checks"]]
     figures += [curve_figure(check, result, context) for check in ("deletion", "insertion")]
@@ -358,14 +442,15 @@ def view(result: Result, context: Context) -> dict:
             Table("caveats", "What the methods' own sections warn of.", ("method", "on this network"), caveats)
         )
     metrics = (
-        Metric("methods_checked", len(grades)),
-        Metric("methods_passing", grades.count("passes")),
-        Metric("methods_failing", grades.count("fails")),
+        Metric("methods_checked", len(numbers["methods"])),
+        Metric("methods_passing", len(by["passes"])),
+        Metric("methods_failing", len(by["fails"])),
         Metric("methods_blind_to_weights", sum(row["verdict"] in (STAYS, CLASSLESS) for row in numbers["weights"])),
         Metric("probes", len(arrays["index"])),
         Metric("probes_with_object", next((c["n"] for c in numbers["checks"] if c["check"] == "mass"), 0)),
     )
-    return {"figures": tuple(figures), "tables": tuple(tables), "metrics": metrics}
+    shown = {"figures": tuple(figures), "tables": tuple(tables), "metrics": metrics}
+    return {"findings": said, "measured": measured} | shown
 
 
 MOST = 150  # largest number of pictures with a comparison, so that the page has less than 200 figures
@@ -375,19 +460,14 @@ if __name__ == "__main__":
         view,
         id="attribution_check",
         title="Which explanation to believe",
-        question="Which of the maps say something about this network, and which would look the same without it?",
+        question="Which of these explanations can be believed on this network?",
         tour="Which of these explanations can be believed on this network?",
-        how_to_read="Each method is put to the same tests beside maps that know nothing of the network: an edge "
-        "detector, a blob in the middle, noise. On the object: does the map's strongest pixel, and how much of its "
-        "positive part, lie where the thing is? Deletion and insertion: does p(class) fall, or rise, soon when the "
-        "strongest pixels go, or come, first? Random weights: does the map change when the network forgets what it "
-        "learnt? A difference is called one only where the 95 % interval over pictures, drawn in pairs, lies on one "
-        "side of 0 and there are at least six pictures.",
-        do_not_conclude="A map on the object is not thereby right: a network may look at the background, and then a "
-        "right map does too. Passing is not proof either, only the absence of a failure that these tests can see. "
-        "Deletion and insertion feed the network pictures unlike any it has seen, and another replacement colour can "
-        "change the order of methods. Each verdict stands by itself at 95 %, so of forty one or two are wrong by "
-        "chance. On-the-object checks use pictures that the network names rightly.",
+        how_to_read="Each row is a method, each column a test: does the map lie on the object, do its strongest pixels "
+        "matter, does it change with random weights? Believe a row that is blue throughout.",
+        do_not_conclude="A map on the object is not therefore right: a network may use the background, and then a "
+        "right map shows it. Passing is no proof. Deletion and insertion show the network unusual pictures. Each "
+        "verdict holds at 95 %, so of forty, one or two are wrong by chance. Tests on the object need a known object "
+        "and a right answer.",
         equation="A = ∫₀¹ p(x with the best share a of its pixels replaced) da",
         papers=(papers.ADEBAYO_2018, papers.PETSIUK_2018, papers.ZHANG_2018),
     )

@@ -5,7 +5,8 @@ from skimage.segmentation import find_boundaries
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit import attributions, colour, findings, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 # Okabe and Ito's colours, distinct with any colour vision: the found outline, the true one, background seeds.
@@ -58,22 +59,21 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         rows, said = [], []
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             rows.append([None if t else large, *panels(result, large, i, t, mapping, scale)])
-            score = f", IoU {result.numbers['iou'][i][t]:.2f}" if truth else ""
+            score = f", overlap {percent(result.numbers['iou'][i][t])}" if truth else ""
             says = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
             said.append(f"{name}{attributions.because(kind)} ({says}{score})")
         label, true = arrays["label"][i], ""
-        known = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
+        truly = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         if truth:
-            known += f" Started from a blob in the middle, the IoU is {result.numbers['centre_iou'][i]:.2f}."
+            truly += f" From the middle: {percent(result.numbers['centre_iou'][i])}."
             true = ", the true mask in light blue" if truth == "mask" else ", the known box in light blue"
         made.append(
             context.picture(
                 picture.id,
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}, and for {', '.join(names)}: the saliency map, the outline found, what it holds.",
-                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{known} From left: the "
-                f"picture; |gradient| of the {context.score}, seeds of the foreground in orange, of the "
-                f"background in blue; the outline found in orange{true}; what it holds.",
+                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truly} The map and "
+                f"where GrabCut starts; the outline in orange{true}; what it holds.",
                 mapping=f"|gradient|: {mapping.words}; all maps of this picture share one range",
                 data=f"foreground[{i}], seeds[{i}], maps/gradient[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
@@ -82,34 +82,72 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     return tuple(made)
 
 
+def known(result: Result) -> list[int]:
+    """The pictures whose object is known."""
+    return [i for i, truth in enumerate(result.numbers["truths"]) if truth]
+
+
+def typical(result: Result) -> int:
+    """The picture whose overlap with its object is nearest to the mean; without objects, the surest prediction."""
+    if not known(result):
+        return int(np.argmax(np.nan_to_num(result.arrays["probabilities"][:, 0])))
+    return min(known(result), key=lambda i: abs(result.numbers["iou"][i][0] - result.numbers["mean_iou"][0]))
+
+
+def found(result: Result, figure: str) -> tuple[Finding, dict[str, Measured]]:
+    """Whether outlines that start from the map fit better than those that start from the middle of the picture."""
+    numbers, n = result.numbers, len(known(result))
+    if n < 2:
+        says = f"How well the outlines fit cannot be told: the object is known in {n} of the pictures."
+        return Finding(KEY, says, findings.NOT, basis="GrabCut needs no mask, but its check does", figure=figure), {}
+    (own, *ends), blob, (gap, low, high) = (
+        numbers[name] for name in ("mean_iou", "mean_centre_iou", "mean_difference")
+    )
+    beats = "better than" if low > 0 else "worse than" if high < 0 else "not shown to be better than"
+    said = Finding(
+        KEY,
+        f"Outlines from the map overlap the object by {percent(own)}: {beats} outlines from the picture's middle.",
+        findings.strength(low, high, MARGIN),
+        between(*ends),
+        f"started from a blob in the middle, without the network: {percent(blob[0])} (difference {gap:+.2f}, "
+        f"{low:+.2f} to {high:+.2f})",
+        f"{n} pictures",
+        figure,
+    )
+    return said, {KEY: Measured(f"{percent(own)} and {percent(blob[0])}", gap, low, high)}
+
+
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
     metrics = (Metric("probes", len(numbers["truths"])),)
-    words = {}
     if numbers["mean_iou"]:
-        kinds = [truth for truth in numbers["truths"] if truth]
-        for name in ("mean_iou", "mean_centre_iou", "mean_difference"):
-            value, low, high = numbers[name]
-            better = "" if name == "mean_centre_iou" else "higher"
-            metrics += (Metric(name, value, "" if name == "mean_difference" else "share", better, (low, high)),)
-        metrics += (Metric("probes_with_mask", len(kinds)),)
-        value, low, high = numbers["mean_difference"]
-        beats = "better" if low > 0 else "worse" if high < 0 else "no different, as far as so few pictures tell"
-        words["how_to_read"] = (
-            f"{HOW_TO_READ} Over the {len(kinds)} pictures whose {' or '.join(sorted(set(kinds)))} is known, the mean "
-            f"IoU of the first class is {numbers['mean_iou'][0]:.2f}. Started from a blob in the middle, with no "
-            f"network at all, GrabCut reaches {numbers['mean_centre_iou'][0]:.2f}; the saliency map is {beats} "
-            f"({value:+.2f}, 95 % interval {low:+.2f} … {high:+.2f})."
-        )
-        if "box" in kinds:
-            words["how_to_read"] += " No outline fills a box, so that the IoU with boxes stays below 1."
-    return {"figures": figures(result, context), "metrics": metrics} | words
+        for key, name in METRICS.items():
+            value, low, high = numbers[key]
+            better = "" if key == "mean_centre_iou" else "higher"
+            metrics += (Metric(name, value, "" if key == "mean_difference" else "share", better, (low, high)),)
+        metrics += (Metric("probes_with_known_object", len(known(result))),)
+    box = " No outline fills a box, so the overlap with boxes stays below 100 %." * ("box" in numbers["truths"])
+    shown = figures(result, context)
+    said, measured = found(result, shown[typical(result)].id)
+    return {
+        "findings": (said,),
+        "measured": measured,
+        "figures": shown,
+        "metrics": metrics,
+        "do_not_conclude": DO_NOT_CONCLUDE + box,
+    }
 
 
-HOW_TO_READ = (
-    "Where the blurred map is strongest is taken for the thing, and where it is weakest for its background; GrabCut "
-    "learns the colours of both and draws an outline along the edges between them. Where it closes around the thing, "
-    "the network is most sensitive to the thing itself."
+KEY, MARGIN = "outline against a start from the middle", 0.05
+METRICS = {
+    "mean_iou": "overlap_with_object",
+    "mean_centre_iou": "overlap_from_the_middle",
+    "mean_difference": "overlap_gained",
+}
+DO_NOT_CONCLUDE = (
+    "A good outline is GrabCut's work as well: it needs a few right starting points and clear colours. A poor one may "
+    "come from an object coloured like its background. An outline around the object does not prove that the network "
+    "decides by it. Of two objects only one is kept."
 )
 
 if __name__ == "__main__":
@@ -117,13 +155,12 @@ if __name__ == "__main__":
         view,
         id="saliency_segmentation",
         title="Saliency segmentation",
-        question="Does the network, trained on labels alone, know where the thing is?",
-        tour="The same map, enough to cut the thing out.",
-        how_to_read=HOW_TO_READ,
-        do_not_conclude="A good outline is GrabCut's work as well, which needs a few right seeds and clear colours "
-        "only; a bad one may come from a thing coloured like its background. Maps of different classes are much alike, "
-        "so that the runner-up's outline is often the same. Nor does an outline around the thing prove that the "
-        "network decides by it: sensitivity is not evidence. Of two things one is lost: only one piece is kept.",
+        question="Can the network's map be used to cut the object out?",
+        tour="Is the same map enough to cut the object out?",
+        how_to_read="Orange is where the map is strongest, blue where it is weakest; GrabCut draws the outline "
+        "between their colours. An outline that closes around the object means that the network is most sensitive "
+        "there.",
+        do_not_conclude=DO_NOT_CONCLUDE,
         equation="M = blur(maxₖ |∂S_c/∂xₖ|);  foreground: M ≥ q₀.₉₅,  background: M ≤ q₀.₃;  IoU = |A ∩ B| / |A ∪ B|",
         papers=(papers.SIMONYAN_2014, papers.ROTHER_2004),
     )

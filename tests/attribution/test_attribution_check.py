@@ -278,6 +278,56 @@ def test_conclusions_follow_from_the_verdicts(centre, weights, grade, word):
     assert said == grade and (word in " ".join(why) if word else not why)
 
 
+def stored(weights: str, against: dict, n: int = 12):
+    """A result of one check with a method ``m`` and a map of noise, which is at chance."""
+    differences = {"yes": (0.3, 0.2, 0.4), "no": (-0.3, -0.4, -0.2), "cannot tell": (0.1, -0.1, 0.3)}
+
+    def row(name, said):
+        rivals = {
+            k: dict(zip(("mean", "low", "high"), differences[v], strict=True), verdict=v) for k, v in said.items()
+        }
+        return {"name": name, "mean": 0.5, "low": 0.4, "high": 0.6, "against": rivals}
+
+    noise = dict.fromkeys(("chance", "edge detector", "centre blob"), "cannot tell")
+    rows = [row("m", noise | against), row("noise", noise)]
+    checked = [{"check": "mass", "n": n, "better": "higher", "rows": rows}]
+    moved = [{"name": "m", "n": 3, "mean": 0.2, "low": 0.1, "high": 0.3, "verdict": weights}] if weights else []
+    numbers = {"checks": checked, "weights": moved, "baselines": ["noise"], "methods": [{"name": "m"}]}
+    numbers["blocks"] = ["fc", "conv"]
+    arrays = {"index": np.arange(n), "magnitude": np.array([[[0.99, 0.2]], [[0.98, 0.3]]])}
+    return SimpleNamespace(numbers=numbers, arrays=arrays)
+
+
+@pytest.mark.parametrize(
+    ("weights", "centre", "sentence", "strength"),
+    [
+        ("changes", "yes", "M passes every check.", "found"),
+        ("changes", "no", "No method passes every check; m fails.", "not found"),
+        ("changes", "cannot tell", "No method passes every check.", "not found"),
+        ("blind to the class", "yes", "No method passes every check; m fails.", "not found"),
+    ],
+)
+def test_the_finding_says_which_methods_pass(weights, centre, sentence, strength):
+    from cnnviz.views import attribution_check as view
+
+    said, measured = view.found(stored(weights, {"chance": "yes", "edge detector": "yes", "centre blob": centre}))
+    assert (said[0].says, said[0].strength) == (sentence, strength) and "0 of 1 pass" in said[0].control
+    assert measured[said[0].key].effect == (strength == "found") and "m with random weights" in measured
+    failing = {"no": "M is worse than the centre blob at mass on the object: 0.50, where higher is better."}
+    failing |= {"yes": "M does not explain the class: with only the weights of fc random, its map hardly changes."}
+    assert [f.says for f in said[1:]] == ([failing[centre]] if "fails" in sentence else [])
+
+
+def test_the_finding_holds_of_one_picture_without_objects():
+    from cnnviz.views import attribution_check as view
+
+    left = stored("", {}, n=1)
+    left.numbers["checks"][0]["check"] = "deletion"
+    (said,), measured = view.found(left)
+    assert said.says == "No method passes every check." and len(measured) == 1
+    assert said.basis == "1 picture, no object is known, too few to judge 1 of 1 methods"
+
+
 def test_an_outline_runs_around_the_mask():
     from cnnviz.views.kit import panels
 

@@ -1,5 +1,7 @@
 """Networks with known saliency: the object that they use must be found, and the scores equal their definitions."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from cnnviz.demo.scenes import draw
 from cnnviz.network import network
 from cnnviz.pictures.masks import Mask
 from cnnviz.run import result
+from cnnviz.views import saliency_segmentation as drawn
 
 
 def box_filter(x):
@@ -139,3 +142,28 @@ def test_the_result_of_the_job(make_job, tmp_path, index):
             again = cut(arrays["pictures"][i], marked, 5)
             np.testing.assert_array_equal(again, arrays["foreground"][i, t])
     assert left.numbers["truths"] == ["mask", "mask"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "says", "strength"),
+    [
+        ((0.1, 0.06, 0.14), "70\u00a0%: better than", "found"),
+        ((0.1, 0.01, 0.2), "70\u00a0%: better than", "weakly found"),
+        ((0.1, -0.1, 0.3), "70\u00a0%: not shown to be better than", "not found"),
+        ((-0.1, -0.2, -0.01), "70\u00a0%: worse than", "not found"),
+    ],
+)
+def test_the_finding_holds_outlines_against_those_from_the_middle(gap, says, strength):
+    numbers = {"truths": ["mask"] * 3, "mean_iou": (0.7, 0.6, 0.8), "mean_centre_iou": (0.6, 0.5, 0.7)}
+    left = SimpleNamespace(numbers=numbers | {"mean_difference": gap})
+    said, measured = drawn.found(left, "a")
+    assert says in said.says and said.strength == strength and "60\u00a0%" in said.control
+    assert measured[said.key].effect == gap[0]
+
+
+def test_without_known_objects_the_finding_says_that_it_cannot_be_told():
+    numbers = {"truths": [None, None], "mean_iou": None, "mean_centre_iou": None, "mean_difference": None}
+    left = SimpleNamespace(numbers=numbers, arrays={"probabilities": np.array([[np.nan], [0.4]])})
+    said, measured = drawn.found(left, "a")
+    assert "cannot be told" in said.says and said.strength == "not found" and not measured
+    assert drawn.typical(left) == 1

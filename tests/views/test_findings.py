@@ -59,6 +59,10 @@ def test_a_share_is_not_rounded_to_all_or_nothing(share, text):
     assert findings.percent(share) == f"{text}\u00a0%"
 
 
+def test_an_interval_of_shares_has_its_unit_once():
+    assert findings.between(0.7, 0.849) == "70 to 85\u00a0%"
+
+
 def model(title: str, **sections) -> Stamp:
     """A stamp. sections: id → {key: (effect, strength, caution)}."""
     entries = []
