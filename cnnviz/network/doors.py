@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError, in_a_line, unknown
-from cnnviz.network import checkpoints, fixed_inputs, forms, heads, kinds
+from cnnviz.network import checkpoints, fitting, fixed_inputs, forms, heads, kinds, name_matching
 from cnnviz.pictures.preprocess import complete, geometry
 from cnnviz.run import user_code
 
@@ -58,7 +58,7 @@ def build(config: dict, id: str, seed: int) -> Built:
     described = built.described
     if checkpoint:
         try:
-            left_out = checkpoints.fit(net, state, where)
+            left_out = fitting.fit(net, state, where)
         except UserError as error:
             sibling = _sibling(config, state)
             more = f"\nThe file is of another of that family: write  torchvision: {sibling}" if sibling else ""
@@ -213,10 +213,10 @@ def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
         return make()
     shapes = _shapes(make)
     more = {}
-    classes = checkpoints.classes_in(state, shapes)
+    classes = name_matching.classes_in(state, shapes)
     if classes is not None and "num_classes" not in arguments:
         more["num_classes"] = classes
-    if checkpoints.lacks(state, shapes) and "aux_logits" not in arguments:
+    if name_matching.lacks(state, shapes) and "aux_logits" not in arguments:
         more["aux_logits"] = False
     return make(**more)
 
@@ -250,7 +250,7 @@ def _sibling(config: dict, state: dict) -> str | None:
     family = re.match("[a-z]+", config["torchvision"])[0][:5]
     names = [name for name in zoo.list_models(module=zoo) if family in name]
     return next(
-        (n for n in names if checkpoints.fits(state, _shapes(lambda n=n: zoo.get_model(n, weights=None)))), None
+        (n for n in names if name_matching.fits(state, _shapes(lambda n=n: zoo.get_model(n, weights=None)))), None
     )
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import checkpoints, inputs, precision
+from cnnviz.network import fitting, inputs, precision
 
 REBUILD = (
     "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "
@@ -142,7 +142,7 @@ def given_sizes(
         error = inputs.attempt(net, channels, size).error
         try:
             if error is None and state is not None:
-                checkpoints.fit(net, state, where)
+                fitting.fit(net, state, where)
         except UserError as misfit:
             error = misfit
         if error is None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints
+from cnnviz.network import name_matching
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def adapt(
 def _changes(net: nn.Module, state: dict[str, torch.Tensor], classes: int | None) -> list[Change]:
     """What tells ``state`` from ``net``, if these are its first convolution and its head alone; else nothing."""
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items() if _counts(name)}
-    inside, outside, prefix = checkpoints.named(state, own)
-    inside = {name: original for name, original in inside.items() if name in own or not checkpoints.is_beside(name)}
+    inside, outside, prefix = name_matching.named(state, own)
+    inside = {name: original for name, original in inside.items() if name in own or not name_matching.is_beside(name)}
     theirs = {name: tuple(state[original].shape) for name, original in inside.items() if _counts(name)}
     other = {n for n in own.keys() | theirs.keys() if own.get(n) != theirs.get(n)}
     if not other or 2 * sum(name in other for name in own) > len(own):
@@ -129,7 +129,7 @@ def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, ou
     cut = len(place or "") + 1
     if not there:  # the head goes by another name, inside or outside of the rest
         aside = {n: inside[n] for n in other if n in theirs} | {n: n for n in outside if _counts(n)}
-        tops = {n.split(".")[0] for n in aside if not checkpoints.is_beside(n) and not n.lower().startswith("proj")}
+        tops = {n.split(".")[0] for n in aside if not name_matching.is_beside(n) and not n.lower().startswith("proj")}
         place = next((p for p in places if all(n.startswith(f"{p}.") or n in aside for n in other)), None)
         if place is None or len(tops) != 1:
             return None

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints
+from cnnviz.network import checkpoints, fitting, name_matching
 
 PREFIXES = ("", "module.", "model.", "net.", "_orig_mod.", "backbone.", "model._orig_mod.module.", "a.b.c.")
 WRAPPERS = (
@@ -72,7 +72,7 @@ def wrapped(steps: tuple, state: dict):
 def loads(path: str, state: dict, net: nn.Module | None = None, **more) -> str:
     """Reads the file, loads it into a network, and compares; returns the messages."""
     net = net or network()
-    said = checkpoints.fit(net, checkpoints.read(path, "model m", **more).state, "model m")
+    said = fitting.fit(net, checkpoints.read(path, "model m", **more).state, "model m")
     for name, value in net.state_dict().items():
         assert torch.equal(value, state[name]), name
     return said
@@ -105,7 +105,7 @@ def test_every_wrapper_prefix_and_kind_of_file(tmp_path, saved, state, steps, pr
         path = saved(wrapped(steps, under(prefix, half)), _use_new_zipfile_serialization=kind != "old")
     said = loads(path, {k: v.bfloat16().float() if kind == "half" else v for k, v in state.items()})
     assert said == (
-        f"names taken without the prefix {checkpoints._clean(prefix)}" if checkpoints._clean(prefix) else ""
+        f"names taken without the prefix {name_matching.clean(prefix)}" if name_matching.clean(prefix) else ""
     )
 
 
@@ -440,7 +440,7 @@ def test_a_damaged_file_loads_or_is_told_never_more(tmp_path, state, kind):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                checkpoints.fit(network(), checkpoints.read(str(path), "model m").state, "model m")
+                fitting.fit(network(), checkpoints.read(str(path), "model m").state, "model m")
             except UserError:
                 told += 1
     assert 50 <= told < 200
@@ -464,7 +464,7 @@ def test_a_broken_download_is_told_as_one(tmp_path, state, kind, share):
 
 def fits(state: dict, expected: dict, net: nn.Module | None = None) -> str:
     net = net or network()
-    said = checkpoints.fit(net, state, "model m")
+    said = fitting.fit(net, state, "model m")
     for name, value in net.state_dict().items():
         assert torch.equal(value, expected[name.removeprefix("inner.")]), name
     return said
@@ -472,7 +472,7 @@ def fits(state: dict, expected: dict, net: nn.Module | None = None) -> str:
 
 def misfit(state: dict, net: nn.Module | None = None) -> str:
     with pytest.raises(UserError, match="^model m: the checkpoint does not fit") as error:
-        checkpoints.fit(net or network(), state, "model m")
+        fitting.fit(net or network(), state, "model m")
     return str(error.value)
 
 
@@ -489,7 +489,7 @@ def test_what_compile_and_its_kin_put_into_the_middle_of_names(state, inserted):
 def test_a_network_that_is_compiled_itself(state):
     """torch.compile wraps a net in a module that calls it _orig_mod."""
     net = nn.Sequential(collections.OrderedDict(_orig_mod=network()))
-    checkpoints.fit(net, under("module.", state), "model m")
+    fitting.fit(net, under("module.", state), "model m")
     assert torch.equal(net.state_dict()["_orig_mod.fc.weight"], state["fc.weight"])
 
 
@@ -509,7 +509,7 @@ def test_plain_weights_come_before_averaged_ones_among_prefixes(state, plain, av
 def test_counters_may_lack_or_be_too_many(state):
     few = {name: v for name, v in state.items() if not name.endswith("num_batches_tracked")}
     net = network()
-    assert checkpoints.fit(net, few | {"total_ops": torch.ones(1), "fc.total_params": torch.ones(1)}, "model m") == ""
+    assert fitting.fit(net, few | {"total_ops": torch.ones(1), "fc.total_params": torch.ones(1)}, "model m") == ""
     assert torch.equal(net.conv1.weight, state["conv1.weight"])
 
 
@@ -598,21 +598,21 @@ def reference(classes: int = 1000) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("classes", [1, 2, 1001])
 def test_the_number_of_classes_is_read_off_the_last_layer(prefix, classes):
-    assert checkpoints.classes_in(under(prefix, network(classes).state_dict()), reference()) == classes
+    assert name_matching.classes_in(under(prefix, network(classes).state_dict()), reference()) == classes
 
 
 def test_other_differences_are_no_number_of_classes(state):
     shapes = reference(3)
-    assert checkpoints.classes_in(state, shapes) is None  # no difference
-    assert checkpoints.classes_in(state | {"fc.weight": torch.ones(7, 5)}, shapes) is None
-    assert checkpoints.classes_in(state | {"fc.weight": torch.ones(7, 4), "fc.bias": torch.ones(8)}, shapes) is None
-    assert checkpoints.classes_in(state | {"conv1.bias": torch.ones(7), "fc.bias": torch.ones(7)}, shapes) is None
-    assert checkpoints.classes_in(state | {"fc.bias": torch.ones(())}, shapes) is None
+    assert name_matching.classes_in(state, shapes) is None  # no difference
+    assert name_matching.classes_in(state | {"fc.weight": torch.ones(7, 5)}, shapes) is None
+    assert name_matching.classes_in(state | {"fc.weight": torch.ones(7, 4), "fc.bias": torch.ones(8)}, shapes) is None
+    assert name_matching.classes_in(state | {"conv1.bias": torch.ones(7), "fc.bias": torch.ones(7)}, shapes) is None
+    assert name_matching.classes_in(state | {"fc.bias": torch.ones(())}, shapes) is None
 
 
 def test_auxiliary_heads_are_known_to_lack(state):
     for head in ("aux1.fc.weight", "AuxLogits.fc.weight"):
         shapes = reference(3) | {head: (2, 2)}
-        assert checkpoints.lacks(under("module.", state), shapes)
-        assert not checkpoints.lacks(under("module.", state | {head: torch.ones(2, 2)}), shapes)
-    assert not checkpoints.lacks(state, reference(3))
+        assert name_matching.lacks(under("module.", state), shapes)
+        assert not name_matching.lacks(under("module.", state | {head: torch.ones(2, 2)}), shapes)
+    assert not name_matching.lacks(state, reference(3))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints, doors, heads
+from cnnviz.network import checkpoints, doors, fitting, heads
 
 
 class Net(nn.Module):
@@ -41,7 +41,7 @@ def adapted(trained: nn.Module, like: nn.Module | None = None, classes: int | No
     torch.manual_seed(1)
     state, made = trained.state_dict(), like or Net()
     heads.adapt(made, state, "mine.net('n', width=2)", "model m", classes)
-    checkpoints.fit(made, state, "model m")
+    fitting.fit(made, state, "model m")
     channels = next(m for m in trained.modules() if isinstance(m, nn.Conv2d)).in_channels
     x = torch.randn(2, channels, 16, 16)
     with torch.no_grad():
@@ -117,7 +117,7 @@ def test_where_the_shapes_do_not_say_all_there_is_a_factory_to_write(trained, mo
     message = told(net)
     assert "factory: mynets.py:build" in message and "variant" not in message and "    # " in message
     made = rebuilt(message, monkeypatch)
-    checkpoints.fit(made, net.state_dict(), "model m")
+    fitting.fit(made, net.state_dict(), "model m")
     x = torch.randn(2, net.conv1.in_channels, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(made.eval()(x), net.eval()(x))
@@ -125,9 +125,9 @@ def test_where_the_shapes_do_not_say_all_there_is_a_factory_to_write(trained, mo
 
 def test_layers_by_names_and_a_deep_stem_have_a_factory_too(monkeypatch):
     named = Net(nn.Sequential(collections.OrderedDict(a=nn.Linear(8, 6), act=nn.GELU(), b=nn.Linear(6, 4))))
-    checkpoints.fit(rebuilt(told(named), monkeypatch), named.state_dict(), "model m")
+    fitting.fit(rebuilt(told(named), monkeypatch), named.state_dict(), "model m")
     deep = Net(stem=nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3, 1, 1)))
-    checkpoints.fit(rebuilt(told(deep), monkeypatch), deep.state_dict(), "model m")
+    fitting.fit(rebuilt(told(deep), monkeypatch), deep.state_dict(), "model m")
 
 
 @pytest.mark.parametrize(
@@ -165,19 +165,19 @@ def test_the_children_of_a_network_in_a_row_are_known_by_their_place():
     state |= {f"fc.{k}": v for k, v in whole.fc.state_dict().items()}
     for prefix in ("", "model.", "module.net."):
         made = Net()
-        checkpoints.fit(made, {prefix + k: v for k, v in state.items()}, "model m")
+        fitting.fit(made, {prefix + k: v for k, v in state.items()}, "model m")
         assert all(torch.equal(v, whole.state_dict()[k]) for k, v in made.state_dict().items())
 
 
 def test_of_several_networks_of_one_kind_one_has_to_be_chosen(tmp_path):
     both = {f"{name}.{k}": v for name in ("left", "right") for k, v in Net().state_dict().items()}
     with pytest.raises(UserError, match="checkpoint_key: left, right"):
-        checkpoints.fit(Net(), both, "model m")
+        fitting.fit(Net(), both, "model m")
     torch.save({"state_dict": both}, tmp_path / "both.pt")
     chosen = checkpoints.read(str(tmp_path / "both.pt"), "model m", "right").state
     assert torch.equal(chosen["conv1.weight"], both["right.conv1.weight"])
     same = {f"{name}.{k}": v for name in ("net", "wrapped") for k, v in Net().state_dict().items() for v in [v * 0]}
-    checkpoints.fit(Net(), same, "model m")  # one module, registered twice
+    fitting.fit(Net(), same, "model m")  # one module, registered twice
 
 
 def test_torchvisions_networks_go_through_the_door(make_job, tmp_path):

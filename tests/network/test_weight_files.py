@@ -20,7 +20,7 @@ from torch import nn
 
 from cnnviz.check.report import Line, show
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints, refusals, shards
+from cnnviz.network import checkpoints, fitting, refusals, shards
 from cnnviz.run import fingerprint
 
 
@@ -45,7 +45,7 @@ def path(tmp_path):
 
 def reads(path, state: dict, key: str | None = None) -> None:
     made = net()
-    checkpoints.fit(made, checkpoints.read(str(path), "model m", key).state, "model m")
+    fitting.fit(made, checkpoints.read(str(path), "model m", key).state, "model m")
     for name, value in made.state_dict().items():
         assert torch.equal(value, state[name]), name
 
@@ -295,7 +295,7 @@ def test_a_damaged_file_loads_or_is_told(path, state, kind):
                 bad[at : at + 64] = bytes(64)
         path.write_bytes(bad)
         try:
-            checkpoints.fit(net(), checkpoints.read(str(path), "model m").state, "model m")
+            fitting.fit(net(), checkpoints.read(str(path), "model m").state, "model m")
         except UserError:
             told += 1
     assert 25 <= told < 100
