@@ -3,7 +3,7 @@
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.filters import GAP, MOST_CHANNELS, as_what, drawn, tiles
+from cnnviz.views.kit.filters import GAP, MOST_CHANNELS, as_what, drawn, found, tiles
 from cnnviz.views.kit.section import Context, Subject
 from cnnviz.views.kit.tiles import montage
 
@@ -30,7 +30,10 @@ def view(result: Result, context: Context) -> dict:
     )
     common = {"data": "weights", "subjects": (Subject("layer", layer),), "scale": scale, "pixelated": True}
     common["from_dataset"] = False
+    said, measured = found(weights, "smoothness of the first layer", f"The filters of {layer}", "per-filter")
     return {
+        "findings": (said,),
+        "measured": {said.key: measured} if measured else {},
         "figures": (
             context.picture(
                 "per-filter",
@@ -62,10 +65,11 @@ if __name__ == "__main__":
         title="First-layer filters",
         question="What does the network look for first, in the pixels themselves?",
         tour="The weights that touch the pixels: edges and colours, if anything was learnt.",
-        how_to_read="A filter answers most strongly to a patch that looks like it. Oriented light–dark stripes are "
-        "edge detectors, coloured blobs answer to colour. Smooth, varied filters are a sign of a well-trained network.",
-        do_not_conclude="Noisy filters do not prove a bad network: a small learning rate, little weight decay or "
-        "short training leave noise in weights that hardly matter. Only the first layer can be read this way.",
+        how_to_read="A filter answers most strongly to a patch that looks like it: stripes to edges, coloured blobs to "
+        "colour. Noise in place of both says that little was learnt here.",
+        do_not_conclude="Noisy filters do not prove a bad network: a small learning rate or short training leaves "
+        "noise in weights that hardly matter. Smooth filters do not prove a good one: they can be smooth from the "
+        "start. Only the first layer can be read this way.",
         equation="score(x) = Σ w · x + b",
         papers=(papers.KRIZHEVSKY_2012,),
     )

@@ -10,7 +10,7 @@ from PIL import Image
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
-from cnnviz.views.kit.filters import GAP
+from cnnviz.views.kit.filters import GAP, found
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
 from cnnviz.views.kit.svg import Drawing
 from cnnviz.views.kit.tiles import montage
@@ -51,7 +51,16 @@ class Sheet:
 
 def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
+    said = [
+        found(
+            result.arrays[f"{name}/weights"], f"smoothness of {name}", f"The kernels of {name}", _id(name, "per-unit")
+        )
+        for name in (layer["name"] for layer in layers)
+    ]
+    order = sorted(said, key=lambda pair: -(pair[1].effect if pair[1] else -1))
     return {
+        "findings": (order[0][0],),
+        "measured": {finding.key: measured for finding, measured in said if measured},
         "figures": tuple(f(result, context, layer) for layer in layers for f in (_per_unit, _shared_range)),
         "tables": (_layers(result),),
     }
@@ -119,7 +128,7 @@ def _figure(
     sheet = (_single if all_inputs == 1 else _several)(result, layer)
     rows = -(-weights.shape[0] * weights.shape[1] // sheet.columns)
     return context.drawing(
-        f"{name.replace('/', '_')}-{id}",
+        _id(name, id),
         _drawn(tiles(weights, ends), sheet),
         alt=f"{name}: {rows} rows of {sheet.columns} grey tiles, {h} by {w} weights each, {alt}.",
         caption=f"{sheet.words} {words}",
@@ -129,6 +138,10 @@ def _figure(
         group=f"{name}: {all_units} × {all_inputs} × {h} × {w}",
         from_dataset=False,
     )
+
+
+def _id(layer: str, which: str) -> str:
+    return f"{layer.replace('/', '_')}-{which}"
 
 
 def _per_unit(result: Result, context: Context, layer: dict) -> Figure:
@@ -204,15 +217,13 @@ if __name__ == "__main__":
         view,
         id="layer_filters",
         title="Filters of later layers",
-        question="How does a later layer put together what the layer before it found?",
+        question="How does a later layer join what the layer before found?",
         tour="Deeper weights are no pictures any more: they join what the layer before found.",
-        how_to_read="A row is a unit, a column one of the channels it reads. A bright spot: that channel, at that "
-        "place, speaks for the unit; a dark one: against it. A tile with a bright and a dark side compares two "
-        "places; a flat one only adds the channel up. A bright or dark column is a channel that many units use, a "
-        "grey one is hardly used.",
-        do_not_conclude="The channels are not colours: without knowing what each input unit stands for, a tile does "
-        "not say what the unit looks for, and similar tiles on different channels mean different things. A small "
-        "weight on a channel with large values may count more than a large one on a quiet channel.",
+        how_to_read="A row is a unit, a column a channel that it reads. A bright spot: this channel, at this place, "
+        "speaks for the unit; a dark spot: against it. A bright or dark column: many units use the channel.",
+        do_not_conclude="The channels are not colours: without knowing what each one stands for, a tile does not say "
+        "what the unit looks for. A small weight on a channel with large values may count more than a large weight on "
+        "a quiet channel.",
         equation="y_u(p) = b_u + Σ_c Σ_d w[u, c, d] · x_c(p + d)",
         papers=(papers.VOSS_2021,),
     )

@@ -5,9 +5,12 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, between, mean_interval, percent, share_interval, strength
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
+MOST = 12  # templates in the first figure
+MARGIN = 0.05  # a difference of shares is found beyond this
 SIDE = 128  # side of a template in CSS pixels
 
 
@@ -23,11 +26,57 @@ def view(result: Result, context: Context) -> dict:
         right = arrays["cnn_right"][arrays["cnn_right"] >= 0]
         metrics.append(Metric("network_accuracy", numbers["cnn"], "share", "higher", _interval(right)))
     metrics.append(Metric("always_the_largest_class", numbers["chance"], "share"))
+    said, measured = found(result)
     return {
-        "figures": tuple(_template(result, context, k) for k in range(len(arrays["classes"]))),
+        "findings": (said,),
+        "measured": {said.key: measured},
+        "figures": (_best(result, context), *(_template(result, context, k) for k in range(len(arrays["classes"])))),
         "tables": (_classes(result, context),),
         "metrics": tuple(metrics),
     }
+
+
+def found(result: Result) -> tuple[Finding, Measured]:
+    """How much more often the network is right than the templates, on the same pictures; without it, the templates."""
+    linear, chance = result.arrays["linear_right"].astype(float), result.numbers["chance"]
+    known = result.arrays["cnn_right"] >= 0
+    share, guess = percent(float(linear.mean())), f"{percent(chance)}, by always naming the largest class"
+    basis = f"{len(linear):,} pictures"
+    if not known.any():
+        low, high = share_interval(int(linear.sum()), len(linear))
+        finding = Finding(
+            "templates less chance", f"One template a class names {share} of the pictures correctly.",
+            strength(low - chance, high - chance, MARGIN), between(low, high), guess, basis, "best",
+        )  # fmt: skip
+        return finding, Measured(share, *(value - chance for value in (float(linear.mean()), low, high)))
+    right = result.arrays["cnn_right"][known].astype(float)
+    gap, low, high = mean_interval(right - linear[known])
+    low, high = max(low, -1.0), min(high, 1.0)
+    own = percent(float(right.mean()))
+    says = f"Right about {own} of the pictures, where one template a class is right about {share}."
+    finding = Finding(
+        "network less templates", says, strength(low, high, MARGIN),
+        f"{100 * low:.0f} to {100 * high:.0f} percentage points apart", guess, basis, "best",
+    )  # fmt: skip
+    return finding, Measured(f"{own} and {share}", gap, low, high)
+
+
+def _best(result: Result, context: Context) -> Figure:
+    """The templates that recognise the largest share of their class, best first."""
+    arrays, labels = result.arrays, _labels(result, context, "tested")
+    shares = [arrays["linear_right"][labels == c] for c in arrays["classes"]]
+    shares = np.array([own.mean() if len(own) else 0.0 for own in shares])
+    order = np.argsort(-shares, kind="stable")[:MOST]
+    names = [short(context.image_set.classes[arrays["classes"][k]], 14) for k in order]
+    said = [f"{name} {percent(shares[k])}" for name, k in zip(names, order, strict=True)]
+    return context.drawing(
+        "best", panels.sheet([(w, tile(arrays["templates"][k])) for w, k in zip(said, order, strict=True)], across=6),
+        alt=f"{len(order)} templates in rows, the best first: {', '.join(said)}.",
+        caption=f"The templates, best first{f' ({len(order)} of {len(shares)})' if len(order) < len(shares) else ''}: "
+        "above each the share of its class's pictures that it recognises.",
+        mapping="each symmetric about 0, which is mid-grey, to its largest magnitude", data="templates",
+        subjects=(), from_dataset=False,
+    )  # fmt: skip
 
 
 def _labels(result: Result, context: Context, of: str) -> np.ndarray:
@@ -89,11 +138,7 @@ def _share(right: np.ndarray) -> str:
 
 
 def _interval(right: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    n, p, z = len(right), float(right.mean()), 1.96
-    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    return max(0.0, min(p, low)), min(1.0, max(p, high))  # so that rounding does not exclude the share itself
+    return share_interval(int(right.sum()), len(right))
 
 
 def _described(template: np.ndarray) -> str:
@@ -119,16 +164,14 @@ if __name__ == "__main__":
         view,
         id="linear_templates",
         title="Templates of a linear classifier",
-        question="How far would one template a class get, and what would it look like?",
-        tour="How far would one template a class get? Not far, and one sees why.",
-        how_to_read="The simplest classifier there is compares a picture with one template a class: bright and "
-        "colourful where such pictures are brighter or more of that colour than others. All poses must share it, so a "
-        "horse may have a head at each end, and planes and ships become their blue surroundings. What the network "
-        "gets right beyond this classifier cannot be told by colours at their usual places.",
-        do_not_conclude="This is not what the network does: its accuracy stands beside for comparison only. If the "
-        "network was trained on these very pictures, its share is flattering, and it may have seen many more. A linear "
-        "classifier close behind the network means that the classes differ in colour and layout, which can be a fault "
-        "of the picture set. Another penalty gives smoother or noisier templates of nearly the same accuracy.",
+        question="How far does one template a class get?",
+        tour="How far does a classifier get that compares a picture with one template a class?",
+        how_to_read="Each template is bright or coloured where pictures of its class are brighter, or more of that "
+        "colour, than others. All pictures of a class share it, so poses and places blur into one.",
+        do_not_conclude="The network does not do this: it stands beside for comparison. If it was trained on these "
+        "pictures, its share is flattering. A linear classifier close behind means that the classes differ in colour "
+        "and layout, which can be a fault of the picture set. Another penalty gives smoother or noisier templates of "
+        "nearly the same accuracy.",
         equation="p(k | x) = softmax(W x + b)ₖ,  W, b = arg min  cross-entropy + λ/2 ‖W‖²",
         papers=(papers.KRIZHEVSKY_2009,),
     )

@@ -12,7 +12,7 @@ from cnnviz.run import result
 from cnnviz.run.job import perform
 from cnnviz.run.result import Result
 from cnnviz.views.kit.section import Context
-from cnnviz.views.linear_templates import tile, view
+from cnnviz.views.linear_templates import found, tile, view
 from cnnviz.weights import linear_templates
 from cnnviz.weights.linear_templates import chosen, fit, pixels
 
@@ -151,7 +151,8 @@ def test_the_figure_of_each_class_is_its_template(made):
     listed = tuple(Picture(f"p{i}", f"p{i}", int(c), 64, 64) for i, c in enumerate(labels))
     context = Context({}, {}, ImageSet({}, listed, ("red", "green", "blue"), ()), None, {})
     drawn = view(left, context)
-    assert [f.subjects[0].name for f in drawn["figures"]] == ["red", "green", "blue"]
+    best, *each = drawn["figures"]
+    assert best.id == "best" and [f.subjects[0].name for f in each] == ["red", "green", "blue"]
     assert not any(f.from_dataset for f in drawn["figures"])
     template = left.arrays["templates"][0]
     end = np.abs(template).max()
@@ -159,3 +160,17 @@ def test_the_figure_of_each_class_is_its_template(made):
     metrics = {m.name: m for m in drawn["metrics"]}
     low, high = metrics["linear_accuracy"].interval
     assert 0 <= low < metrics["linear_accuracy"].value <= high <= 1 and metrics["network_accuracy"].value == 0.5
+
+
+def test_what_the_network_adds_to_the_templates_is_found_where_it_adds_something():
+    linear = np.arange(100) % 5 == 0
+
+    def said(cnn, chance=0.1):
+        arrays = {"linear_right": linear, "cnn_right": np.array(cnn, np.int8)}
+        return found(Result(arrays, "ok", "", {"chance": chance}, {}, 0, {}))
+
+    better, gap = said(np.ones(100))
+    assert better.strength == "found" and gap.effect == 0.8 and "20\u00a0%" in better.says
+    assert said(linear)[0].strength == "not found"
+    alone, _ = said(np.full(100, -1))
+    assert alone.strength == "weakly found" and "10\u00a0%" in alone.control  # 13 to 29 % is above, but not by 5

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from cnnviz.views.kit import colour
+from cnnviz.views.kit import colour, findings
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.tiles import montage
 
 GAP = 1  # pixels between filters, and between channels of a filter
+MARGIN = 0.1  # a correlation of neighbouring weights is found beyond this, above the control
 MOST_CHANNELS = 8  # largest number of channels that are drawn separately
 
 
@@ -39,3 +41,44 @@ def as_what(channels: int) -> str:
     if channels <= MOST_CHANNELS:
         return f"its {channels} input channels side by side, each grey"
     return f"grey, averaged over the {channels} input channels"
+
+
+def smoothness(weights: np.ndarray) -> np.ndarray:
+    """(units, c, h, w) → how neighbouring weights of each unit's kernels correlate, side by side and one above another.
+
+    Units whose kernels are flat are left out, and all of them where a kernel is a single weight.
+    """
+    units, channels, height, width = weights.shape
+    pairs = channels * (height * (width - 1) + width * (height - 1))
+    centred = weights - weights.mean((2, 3), keepdims=True, dtype=float)
+    power = np.square(centred).mean((1, 2, 3))
+    if not pairs:
+        return np.empty(0)
+    across = (centred[..., 1:] * centred[..., :-1]).sum((1, 2, 3))
+    down = (centred[..., 1:, :] * centred[..., :-1, :]).sum((1, 2, 3))
+    told = power > 1e-12 * max(float(np.square(weights, dtype=float).mean()), 1e-300)
+    return (across + down)[told] / pairs / power[told]
+
+
+def found(weights: np.ndarray, key: str, what: str, figure: str) -> tuple[Finding, Measured | None]:
+    """Whether the kernels of a layer are smoother than the same weights in random order.
+
+    In random order two different weights of a kernel of n correlate by −1 / (n − 1) on average, exactly. what: the
+    kernels in words, "Filters of conv1".
+    """
+    each, size = smoothness(weights), weights.shape[2] * weights.shape[3]
+    if len(each) < 2:
+        words = f"{what} have a single weight for each input" if size == 1 else "Fewer than two of them differ from 0"
+        return Finding(key, f"{words}: nothing can be said about smoothness.", findings.NOT, figure=figure), None
+    mean, low, high = findings.mean_interval(each)
+    control, low, high = -1 / (size - 1), max(low, -1.0), min(high, 1.0)
+    strength = findings.strength(low - control, high - control, MARGIN)
+    verdict = {findings.FOUND: "are smooth", findings.WEAK: "are hardly smoother than noise"}.get(
+        strength, "look like noise"
+    )
+    finding = Finding(
+        key, f"{what} {verdict}: neighbouring weights correlate by {mean:.2f}.", strength, f"{low:.2f} to {high:.2f}",
+        f"{control:.2f}, the same weights in random order", f"{len(each)} units", figure,
+    )  # fmt: skip
+    low, effect, high = ((value - control) / (1 - control) for value in (low, mean, high))
+    return finding, Measured(f"correlation {mean:.2f}", effect, max(low, -1.0), high)

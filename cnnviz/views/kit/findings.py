@@ -78,7 +78,8 @@ def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]
     share, spread = hits / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # rounding must not put the share itself outside
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def mean_interval(values) -> tuple[float, float, float]:
