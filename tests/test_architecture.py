@@ -97,6 +97,13 @@ def test_no_sections_view_knows_another_sections_view():
     assert beside == {"first_layers", "papers"}.union(*parts.values())
 
 
+def test_drawings_are_written_in_one_place():
+    """What escapes text and holds the style: shapes may stand in the views, files, words and pictures may not."""
+    by_hand = re.compile("<svg|<style|<text|<image|b64encode|prefers-color-scheme")
+    found = {path for path in (PACKAGE / "views").rglob("*.py") if by_hand.search(path.read_text())}
+    assert found == {PACKAGE / "views" / "kit" / "svg.py"}
+
+
 def test_functions_of_views_are_short():
     """A function a figure: none has more than 80 lines, and one in twenty more than 40, docstrings left out."""
     lengths = []

@@ -7,15 +7,11 @@ models.
 """
 
 import argparse
-import base64
-import html
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from cnnviz.errors import reporting
 from cnnviz.network.class_names import cut
@@ -25,7 +21,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.filters import GAP, as_what, drawn, tiles
 from cnnviz.views.kit.section import Context, Section, Table
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, embedded, on_plate, text
 from cnnviz.views.kit.tiles import montage
 
 ID = "first_layers"
@@ -33,6 +29,7 @@ MOST, COLUMNS = 64, 8  # largest number of filters per model, and per row
 WIDTH = 664  # width of the figure: two panels fit side by side, and labels are readable on a narrow screen
 ZOOM = (2, 4)  # CSS pixels per weight
 SPACE, LABELS, LETTER = 28, 54, 11
+STYLE = "text{font-size:16px;fill:#333}.name{font-weight:600;font-size:18px;fill:#111}"
 
 
 @dataclass(frozen=True)
@@ -147,24 +144,14 @@ def _drawn(panels: list[Panel]) -> tuple[Drawing, int]:
         if x and x + room > WIDTH:
             x, y, tallest = 0, y + tallest + SPACE, 0
         title = cut(panel.title, room // LETTER)
-        stream = io.BytesIO()
-        Image.fromarray(sheet.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "WEBP", lossless=True, method=4)
-        parts.append(
-            f'<text class="name" x="{x}" y="{y + 18}">{html.escape(title)}</text>'
-            f'<text x="{x}" y="{y + 40}">{shape}</text>'
-            f'<image x="{x}" y="{y + LABELS}" width="{w}" height="{h}" '
-            f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
-        )
+        parts += [
+            text(title, "name", x=x, y=y + 18),
+            text(shape, x=x, y=y + 40),
+            embedded(sheet.repeat(zoom, 0).repeat(zoom, 1), w, h, x=x, y=y + LABELS),
+        ]
         tallest, across = max(tallest, LABELS + h), max(across, x + room)
         x += room + SPACE
-    height = y + tallest
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{height}" viewBox="0 0 {across} {height}">'
-        "<style>text{font:16px system-ui,sans-serif;fill:#333}.name{font-weight:600;font-size:18px;fill:#111}</style>"
-        + "".join(parts)
-        + "</svg>"
-    )
-    return Drawing(svg.encode(), across, height), zoom
+    return on_plate(across, y + tallest, parts, STYLE), zoom
 
 
 def main() -> None:

@@ -1,18 +1,15 @@
 """A later layer's filters as a sheet of grey tiles: a row per unit, a column per input."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.filters import GAP, found
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, embedded, on_plate, text, upwards
 from cnnviz.views.kit.tiles import montage
 
 SIDE = 720  # approximate side of a sheet in CSS pixels
@@ -187,24 +184,16 @@ def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
     sheet = montage(pictures, layout.columns, gap)
     scale = max(1, min(LARGEST, SIDE // max(sheet.shape[:2])))
     width, height = LEFT + sheet.shape[1] * scale + EDGE, TOP + sheet.shape[0] * scale + EDGE
-    stream = io.BytesIO()
-    Image.fromarray(sheet.repeat(scale, 0).repeat(scale, 1)).save(stream, "WEBP", lossless=True, method=4)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>text{{font:{FONT}px system-ui,sans-serif;fill:#222}}</style>"  # light in both schemes
-        f'<image x="{LEFT}" y="{TOP}" width="{sheet.shape[1] * scale}" height="{sheet.shape[0] * scale}" '
-        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
-    ]
+    pixels = sheet.repeat(scale, 0).repeat(scale, 1)
+    parts = [embedded(pixels, pixels.shape[1], pixels.shape[0], x=LEFT, y=TOP)]
     for i in range(0, len(layout.rows), _every(scale * (h + gap))):
         y = TOP + (i * (h + gap) + h / 2) * scale + FONT / 3
-        parts.append(f'<text x="{LEFT - 6}" y="{y:.1f}" text-anchor="end">{layout.rows[i]}</text>')
+        parts.append(text(layout.rows[i], "end", x=LEFT - 6, y=f"{y:.1f}"))
     for i in range(0, len(layout.across), _every(scale * (w + gap))):
         x = LEFT + (i * (w + gap) + w / 2) * scale + FONT / 3
-        parts.append(f'<text transform="translate({x:.1f} {TOP - 6}) rotate(-90)">{layout.across[i]}</text>')
-    parts.append(
-        f'<text x="2" y="{TOP - 6}">{layout.down}</text><text x="{LEFT}" y="{FONT}">{layout.along}</text></svg>'
-    )
-    return Drawing("".join(parts).encode(), width, height)
+        parts.append(upwards(layout.across[i], "", f"{x:.1f}", TOP - 6))
+    parts += [text(layout.down, x=2, y=TOP - 6), text(layout.along, x=LEFT, y=FONT)]
+    return on_plate(width, height, parts, f"text{{font-size:{FONT}px;fill:#222}}")
 
 
 def _every(pitch: float) -> int:

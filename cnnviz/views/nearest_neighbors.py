@@ -1,18 +1,14 @@
 """Nearest neighbours: one figure per query, with neighbours in feature space above those in pixel space."""
 
-import base64
-import html
-import io
-
 import numpy as np
 from PIL import Image, ImageOps
 
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import section, svg
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, embedded, text
 
 TILE = 96  # side of a neighbour in CSS pixels
 SHARP = 2  # largest number of picture pixels per CSS pixel
@@ -21,14 +17,12 @@ LEFT = EDGE + 2 * TILE + 26
 
 # Same class: blue, solid, a tick. Other class: orange, dashed, a cross. Colour is never the only difference.
 STYLE = (
-    "text{font:600 14px system-ui,sans-serif;fill:#15171c}.same{stroke:#0b66c3}.other{stroke:#c2510a;"
-    "stroke-dasharray:7 4}"
-    ".none,.query{stroke:#7a828d}.frame{fill:none;stroke-width:4}.plate{fill:#fff;"
-    "stroke:#9aa0a8}.disc{stroke:none}.same.disc{fill:#0b66c3}.other.disc"
-    "{fill:#c2510a}.mark{fill:none;stroke:#fff;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.plate{fill:#15171c;"
-    "stroke:#5b616b}.same{stroke:#62a8f5}.other{stroke:#f08a3c}}"
+    "text{font-weight:600;font-size:14px}.same{stroke:#0b66c3}.other{stroke:#c2510a;stroke-dasharray:7 4}"
+    ".none,.query{stroke:#7a828d}.frame{fill:none;stroke-width:4}.plate{fill:#fff;stroke:#9aa0a8}.disc{stroke:none}"
+    ".same.disc{fill:#0b66c3}.other.disc{fill:#c2510a}"
+    ".mark{fill:none;stroke:#fff;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round}"
 )
+DARK = ".plate{fill:#15171c}.same{stroke:#62a8f5}.other{stroke:#f08a3c}"
 MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
 
 
@@ -48,13 +42,11 @@ def relation(context: Context, query: int, neighbor: int) -> str:
     return "none" if own is None or label is None else "same" if context.image_set.classes[label] == own else "other"
 
 
-def embedded(context: Context, index: int, size: int) -> str:
-    """The picture as a data address, cropped to a square as the thumbnails. Small pictures keep their pixels."""
+def square(context: Context, index: int, size: int) -> Image.Image:
+    """The picture, cropped to a square as the thumbnails. Small pictures keep their pixels."""
     picture = context.image_set.open(index)
     side = min(size * SHARP, min(picture.size))
-    stream = io.BytesIO()
-    ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS).save(stream, "WEBP", quality=85, method=4)
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
 def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> Drawing:
@@ -63,20 +55,16 @@ def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> 
     width, height = LEFT + k * (TILE + GAP) - GAP + EDGE, len(spaces) * (TILE + TOP) + EDGE
     parts = [
         f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>',
-        f'<text x="{EDGE}" y="{TOP - 9}">query</text>',
-        _tile(embedded(context, query, 2 * TILE), EDGE, TOP, 2 * TILE, "query"),
+        text("query", x=EDGE, y=TOP - 9),
+        _tile(square(context, query, 2 * TILE), EDGE, TOP, 2 * TILE, "query"),
     ]
     for r, (title, neighbors) in enumerate(spaces.items()):
         y = r * (TILE + TOP) + TOP
-        parts.append(f'<text x="{LEFT}" y="{y - 9}">{html.escape(title)}</text>')
+        parts.append(text(title, x=LEFT, y=y - 9))
         for c, neighbor in enumerate(neighbors):
             kind = relation(context, query, int(neighbor))
-            parts.append(_tile(embedded(context, int(neighbor), TILE), LEFT + c * (TILE + GAP), y, TILE, kind))
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
-    )
-    return Drawing(svg.encode(), width, height)
+            parts.append(_tile(square(context, int(neighbor), TILE), LEFT + c * (TILE + GAP), y, TILE, kind))
+    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False)
 
 
 def figure(result: Result, context: Context, q: int) -> Figure:
@@ -168,10 +156,10 @@ def _asked(result: Result) -> str:
     return kind if len(result.arrays["sample"]) == count else f"{kind} (a random sample)"
 
 
-def _tile(address: str, x: int, y: int, size: int, kind: str) -> str:
+def _tile(image: Image.Image, x: int, y: int, size: int, kind: str) -> str:
     parts = [
-        f'<image x="{x}" y="{y}" width="{size}" height="{size}" href="{address}"/>'
-        f'<rect class="{kind} frame" x="{x - 2}" y="{y - 2}" width="{size + 4}" height="{size + 4}" rx="3"/>'
+        embedded(image, size, size, x=x, y=y, quality=85),
+        f'<rect class="{kind} frame" x="{x - 2}" y="{y - 2}" width="{size + 4}" height="{size + 4}" rx="3"/>',
     ]
     if kind in MARKS:
         parts.append(

@@ -7,7 +7,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import scatter, section
 from cnnviz.views.kit.scatter import SIZE, document, plate
 from cnnviz.views.kit.section import Context, Table
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, text
 
 
 def view(result: Result, context: Context) -> dict:
@@ -56,9 +56,9 @@ def _bars(explained: np.ndarray) -> Drawing:
             f'width="{max(width - 1.5, 0.7):.1f}" height="{h:.1f}"/>'
         )
     for share, y in ((explained[0], 26), (0, height - bottom + 4)):
-        parts.append(f'<text class="axis" x="{left - 26}" y="{y}">{share:.0%}</text>')
+        parts.append(text(f"{share:.0%}", "axis", x=left - 26, y=y))
     for i in sorted({0, len(explained) // 2, len(explained) - 1}):
-        parts.append(f'<text class="axis" x="{left + (i + 0.5) * width:.1f}" y="{height - 12}">{i + 1}</text>')
+        parts.append(text(i + 1, "axis", x=f"{left + (i + 0.5) * width:.1f}", y=height - 12))
     return document(SIZE, height, parts)
 
 

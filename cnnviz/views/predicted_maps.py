@@ -1,12 +1,8 @@
 """Predictions of a segmentation network: its map over each probe picture, and the agreement with the masks."""
 
-import base64
 import colorsys
-import io
-from html import escape
 
 import numpy as np
-from PIL import Image
 
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
@@ -16,7 +12,7 @@ from cnnviz.views.kit.cards import percent
 from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing, document
+from cnnviz.views.kit.svg import Drawing, document, embedded, text
 
 MOST_CLASSES = 24  # classes of the matrix, the most frequent ones
 PANEL, GAP, LINE = 260, 8, 20  # CSS pixels
@@ -170,22 +166,19 @@ def _sheet(panels: list[np.ndarray], present: list[int], share: np.ndarray, clas
     rows = -(-len(present) // columns)
     parts = []
     for k, pixels in enumerate(panels):
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "WEBP", quality=88, method=2)
-        plain = ' style="image-rendering:pixelated"' if pixels.shape[1] < PANEL / 2 else ""
+        small = pixels.shape[1] < PANEL / 2
         parts.append(
-            f'<image{plain} x="{k * (PANEL + GAP)}" width="{PANEL}" height="{high}" preserveAspectRatio="none" '
-            f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
+            embedded(pixels, PANEL, high, x=k * (PANEL + GAP), quality=88, method=2, stretched=True, crisp=small)
         )
     for place, c in enumerate(present):
         x, y = place // rows * (PANEL + GAP), high + 10 + place % rows * LINE
         fill = "#" + bytes(colours[c]).hex()
         given = percent(share[c]) if share[c] > 0 else "not given"
-        parts.append(
-            f'<rect fill="{fill}" x="{x}" y="{y}" width="14" height="14" rx="2"/>'
-            f'<text x="{x + 21}" y="{y + 12}">{escape(short(classes[c], 24))}</text>'
-            f'<text class="end quiet" x="{x + PANEL}" y="{y + 12}">{given}</text>'
-        )
+        parts += [
+            f'<rect fill="{fill}" x="{x}" y="{y}" width="14" height="14" rx="2"/>',
+            text(short(classes[c], 24), x=x + 21, y=y + 12),
+            text(given, "end quiet", x=x + PANEL, y=y + 12),
+        ]
     return document(width, high + 10 + rows * LINE, parts)
 
 

@@ -1,7 +1,5 @@
 """Predictions of a regression network: predicted over true values, residuals, the largest errors, the probes."""
 
-from html import escape
-
 import numpy as np
 
 from cnnviz.network.class_names import cut
@@ -10,7 +8,7 @@ from cnnviz.views.kit import cards, findings
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing, document
+from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_left, upwards
 
 MOST_DOTS = 3000
 MOST_PROBES = 60
@@ -176,32 +174,23 @@ def _some(result: Result, place: int) -> np.ndarray:
 
 def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> Drawing:
     """Dots (n,) in a square with the ranges ``xs`` and ``ys``; a dashed line between two points."""
-    bottom = TOP + SIDE
-    across, up = (escape(cut(words, 44)) for words in (across, up))
-
-    def at(a, b) -> tuple:
-        return LEFT + (a - xs[0]) / (xs[1] - xs[0]) * SIDE, bottom - (b - ys[0]) / (ys[1] - ys[0]) * SIDE
-
-    (x0, y0), (x1, y1) = at(*line[0]), at(*line[1])
+    bottom, middle = TOP + SIDE, TOP + SIDE / 2
+    to_x, to_y = Axis(*xs, LEFT, LEFT + SIDE), Axis(*ys, bottom, TOP)
+    (x0, y0), (x1, y1) = ((to_x(a), to_y(b)) for a, b in line)
+    radius = 3 if len(x) < 300 else 2 if len(x) < 1500 else 1.5
+    dots = "".join(f'<circle cx="{p:.1f}" cy="{q:.1f}" r="{radius}"/>' for p, q in zip(to_x(x), to_y(y), strict=True))
     parts = [
         f'<rect class="plate" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>',
         f'<path class="line" stroke-dasharray="4 3" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>',
+        *(
+            text(number(tick), f"small {anchor}".strip(), x=f"{to_x(tick):.0f}", y=bottom + 17)
+            for tick, anchor in zip(to_x.ticks(3), ("", "middle", "end"), strict=True)
+        ),
+        *ticks_left(to_y, LEFT - 6, number),
+        f'<g class="right" fill-opacity=".55">{dots}</g>',
+        text(cut(across, 44), "small middle", x=LEFT + SIDE / 2, y=bottom + 36),
+        upwards(cut(up, 44), "small middle", 14, middle),
     ]
-    for share in (0, 0.5, 1):
-        left, down = xs[0] + share * (xs[1] - xs[0]), ys[0] + share * (ys[1] - ys[0])
-        anchor = ("start", "middle", "end")[round(2 * share)]
-        parts.append(
-            f'<text class="small" text-anchor="{anchor}" x="{LEFT + share * SIDE:.0f}" y="{bottom + 17}">'
-            f"{number(left)}</text>"
-            f'<text class="small end" x="{LEFT - 6}" y="{bottom - share * SIDE + 4:.0f}">{number(down)}</text>'
-        )
-    a, b = at(x, y)
-    radius = 3 if len(x) < 300 else 2 if len(x) < 1500 else 1.5
-    dots = "".join(f'<circle cx="{p:.1f}" cy="{q:.1f}" r="{radius}"/>' for p, q in zip(a, b, strict=True))
-    parts.append(f'<g class="right" fill-opacity=".55">{dots}</g>')
-    parts.append(f'<text class="small middle" x="{LEFT + SIDE / 2}" y="{bottom + 36}">{across}</text>')
-    middle = TOP + SIDE / 2
-    parts.append(f'<text class="small middle" transform="translate(14 {middle}) rotate(-90)">{up}</text>')
     return document(LEFT + SIDE + 12, bottom + UNDER, parts)
 
 

@@ -11,7 +11,7 @@ from cnnviz.views.kit.cards import percent
 from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing, document
+from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_below, ticks_left, upwards
 
 WHOLE = 40  # largest number of classes in the matrix; with more, it shows the MOST_CONFUSED
 MOST_CONFUSED = 24
@@ -27,36 +27,33 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
     left, top, side, under = 52, 14, 290, 44
     bottom = top + side
 
-    def at(x: float, y: float) -> str:
-        return f"{left + x * side:.1f} {bottom - y * side:.1f}"
-
-    parts = [f'<rect class="plate" x="{left}" y="{top}" width="{side}" height="{side}"/>']
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(f'<text class="small end" x="{left - 6}" y="{bottom - tick * side + 4:.0f}">{tick:.0%}</text>')
-        parts.append(
-            f'<text class="small middle" x="{left + tick * side:.0f}" y="{bottom + under + 18}">{tick:.0%}</text>'
-        )
+    x, y = Axis(0, 1, left, left + side), Axis(0, 1, bottom, top)
+    parts = [
+        f'<rect class="plate" x="{left}" y="{top}" width="{side}" height="{side}"/>',
+        *ticks_left(y, left - 6, "{:.0%}".format, 5),
+        *ticks_below(x, bottom + under + 18, "{:.0%}".format, 5),
+    ]
     for b in np.flatnonzero(count):
-        x, w = left + edges[b] * side, (edges[b + 1] - edges[b]) * side
+        start, width = x(edges[b]) + 1, (edges[b + 1] - edges[b]) * side - 2
         kind = "wrong" if accuracy[b] < probability[b] else "right"
         low, high = sorted((accuracy[b], probability[b]))
+        place = f'x="{start:.1f}" width="{width:.1f}"'
         parts.append(
-            f'<rect class="right" fill-opacity=".55" x="{x + 1:.1f}" y="{bottom - accuracy[b] * side:.1f}" '
-            f'width="{w - 2:.1f}" height="{accuracy[b] * side:.1f}"/>'
-            f'<rect class="{kind}" fill-opacity=".45" x="{x + 1:.1f}" y="{bottom - high * side:.1f}" '
-            f'width="{w - 2:.1f}" height="{(high - low) * side:.1f}"/>'
-            f'<rect class="other" x="{x + 1:.1f}" y="{bottom + 3}" width="{w - 2:.1f}" '
+            f'<rect class="right" fill-opacity=".55" {place} y="{y(accuracy[b]):.1f}" '
+            f'height="{accuracy[b] * side:.1f}"/>'
+            f'<rect class="{kind}" fill-opacity=".45" {place} y="{y(high):.1f}" height="{(high - low) * side:.1f}"/>'
+            f'<rect class="other" {place} y="{bottom + 3}" '
             f'height="{max(1.5, count[b] / count.max() * (under - 6)):.1f}"/>'
         )
+    beside = left + side + 10
     parts += [
-        f'<path class="line" stroke-dasharray="4 3" d="M{at(0, 0)}L{at(1, 1)}"/>',
-        f'<text class="small quiet" x="{left + side + 10}" y="{top + 12}">on this line:</text>',
-        f'<text class="small quiet" x="{left + side + 10}" y="{top + 27}">as sure as right</text>',
-        f'<text class="small quiet" x="{left + side + 10}" y="{bottom + 16}">pictures,</text>',
-        f'<text class="small quiet" x="{left + side + 10}" y="{bottom + 31}">at most {int(count.max()):,}</text>',
-        f'<text class="small middle" x="{left + side / 2}" y="{bottom + under + 38}">probability of the prediction'
-        "</text>",
-        f'<text class="small middle" transform="translate(13 {top + side / 2}) rotate(-90)">right</text>',
+        f'<path class="line" stroke-dasharray="4 3" d="M{left:.1f} {bottom:.1f}L{left + side:.1f} {top:.1f}"/>',
+        text("on this line:", "small quiet", x=beside, y=top + 12),
+        text("as sure as right", "small quiet", x=beside, y=top + 27),
+        text("pictures,", "small quiet", x=beside, y=bottom + 16),
+        text(f"at most {int(count.max()):,}", "small quiet", x=beside, y=bottom + 31),
+        text("probability of the prediction", "small middle", x=left + side / 2, y=bottom + under + 38),
+        upwards("right", "small middle", 13, top + side / 2),
     ]
     return document(left + side + 112, bottom + under + 50, parts)
 

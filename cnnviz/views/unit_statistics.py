@@ -1,18 +1,14 @@
 """Unit statistics: activity of layers over depth, each layer's sorted units and histograms, dead units."""
 
-import base64
-import io
-
 import numpy as np
-from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, section, svg
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, embedded, text, ticks_left, upwards
 
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # width and height of a panel of sorted values in CSS pixels
@@ -20,24 +16,16 @@ STRIP, ROW = 640, 5  # width of a strip, height of a bin
 STATES = ("lives", "dead", "constant")
 
 STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#15171c}.quiet{fill:#5b616b}.end{text-anchor:end}"
-    ".middle{text-anchor:middle}"
-    ".ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.curve{fill:none;stroke:#2f7fc4;stroke-width:2}.area{fill:#2f7fc4;fill-opacity:.25}"
-    ".box{fill:#2f7fc4;fill-opacity:.35}.middle-line{stroke:#2f7fc4;stroke-width:2.5}"
-    ".zero{stroke:#8a9099;stroke-dasharray:3 3}"
-    ".dead{fill:#d9730d}.share{fill:#15171c;font-size:10px;font-weight:600}.tick{stroke:#8a9099}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.share{fill:#15171c}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}"
-    ".curve,.middle-line{stroke:#62a8f5}}"
+    f"text{{font-size:12px}}.curve{{fill:none;stroke:{BLUE};stroke-width:2}}.area{{fill:{BLUE};fill-opacity:.25}}"
+    f".box{{fill:{BLUE};fill-opacity:.35}}.middle-line{{stroke:{BLUE};stroke-width:2.5}}"
+    f".zero{{stroke:#8a9099;stroke-dasharray:3 3}}.dead{{fill:{ORANGE}}}.tick{{stroke:#8a9099}}"
+    ".share{fill:#15171c;font-size:10px;font-weight:600}"
 )
+DARK = ".curve,.middle-line{stroke:#62a8f5}"
 
 
 def document(width: int, height: int, parts: list[str]) -> Drawing:
-    content = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
-        f"{''.join(parts)}</svg>"
-    )
-    return Drawing(content.encode(), width, height)
+    return svg.document(width, height, parts, style=STYLE, dark=DARK)
 
 
 def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> Drawing:
@@ -46,28 +34,28 @@ def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> D
     left, top, tall = 48, 10, 190
     bottom, right = top + tall, left + step * len(names)
     labels = round(5 * max(map(len, names))) + 16
-    parts = [f'<rect class="plate" x="{left}" y="{top}" width="{right - left}" height="{tall}"/>']
-    parts += [
-        f'<text class="end" x="{left - 6}" y="{bottom - share * tall + 4:.0f}">{share:.0%}</text>'
-        for share in (0, 0.25, 0.5, 0.75, 1)
+    y = Axis(0, 1, bottom, top)
+    parts = [
+        f'<rect class="plate" x="{left}" y="{top}" width="{right - left}" height="{tall}"/>',
+        *ticks_left(y, left - 6, "{:.0%}".format, 5, "end"),
     ]
     for i, (name, values, share) in enumerate(zip(names, active, dead, strict=True)):
         x, half = left + (i + 0.5) * step, step * 0.28
-        low, first, middle, third, high = (bottom - q * tall for q in np.percentile(values, [0, 25, 50, 75, 100]))
+        low, first, middle, third, high = (y(q) for q in np.percentile(values, [0, 25, 50, 75, 100]))
         parts.append(
             f'<path class="tick" d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
             f'<rect class="box" x="{x - half:.1f}" y="{third:.1f}" width="{2 * half:.1f}" '
             f'height="{first - third:.1f}"/>'
             f'<path class="middle-line" d="M{x - half:.1f} {middle:.1f}h{2 * half:.1f}"/>'
-            f'<text class="end" transform="translate({x + 4:.0f} {bottom + 32}) rotate(-50)">{name}</text>'
         )
+        parts.append(upwards(name, "end", f"{x + 4:.0f}", bottom + 32, -50))
         if share:
             parts.append(
                 f'<rect class="dead" x="{x - half:.1f}" y="{bottom + 6}" width="{2 * half:.1f}" height="12" rx="2"/>'
-                f'<text class="middle share" x="{x:.1f}" y="{bottom + 16}">{share:.0%}</text>'
             )
+            parts.append(text(f"{share:.0%}", "middle share", x=f"{x:.1f}", y=bottom + 16))
     if any(dead):
-        parts.append(f'<text class="end quiet" x="{left - 6}" y="{bottom + 17}">dead</text>')
+        parts.append(text("dead", "end quiet", x=left - 6, y=bottom + 17))
     height = bottom + 26 + labels
     return document(right + 12, height, parts)
 
@@ -81,20 +69,19 @@ def panels(series: dict[str, np.ndarray]) -> Drawing:
         share = what.startswith("active")
         low, high = (0.0, 1.0) if share else (min(0.0, values[-1]), max(0.0, values[0]))
         high = high if high > low else low + 1
-        x = x0 + np.arange(len(values)) / max(1, len(values) - 1) * PANEL
-        y = top + (high - values) / (high - low) * TALL
-        zero = top + high / (high - low) * TALL
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        across, up = Axis(0, max(1, len(values) - 1), x0, x0 + PANEL), Axis(low, high, top + TALL, top)
+        zero, say = up(0), "{:.0%}".format if share else number
+        places = zip(across(np.arange(len(values))), up(values), strict=True)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
         parts += [
             f'<rect class="plate" x="{x0}" y="{top}" width="{PANEL}" height="{TALL}"/>',
             f'<polygon class="area" points="{x0},{zero:.1f} {points} {x0 + PANEL},{zero:.1f}"/>',
             f'<polyline class="curve" points="{points}"/>',
             f'<path class="zero" d="M{x0} {zero:.1f}h{PANEL}"/>',
-            f'<text x="{x0}" y="{top - 9}">{what}</text>',
-            f'<text class="end" x="{x0 - 5}" y="{top + 9}">{f"{high:.0%}" if share else number(high)}</text>',
-            f'<text class="end" x="{x0 - 5}" y="{top + TALL}">{f"{low:.0%}" if share else number(low)}</text>',
-            f'<text class="middle quiet" x="{x0 + PANEL / 2}" y="{top + TALL + 17}">{len(values)} units, in order'
-            "</text>",
+            text(what, x=x0, y=top - 9),
+            text(say(high), "end", x=x0 - 5, y=top + 9),
+            text(say(low), "end", x=x0 - 5, y=top + TALL),
+            text(f"{len(values)} units, in order", "middle quiet", x=x0 + PANEL / 2, y=top + TALL + 17),
         ]
     width, height = left + len(series) * (PANEL + gap) - gap + 12, top + TALL + 26
     return document(width, height, parts)
@@ -106,35 +93,23 @@ def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Draw
     zero = len(edges) // 2
     first, last = int(min(used[0], zero)), int(max(used[-1], zero))
     pixels = colours(share[:, first : last + 1].T[::-1])
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, method=4)
     left, top, rows = 74, 8, last - first + 1
     height = rows * ROW
-    parts = [
-        f'<image x="{left}" y="{top}" width="{STRIP}" height="{height}" preserveAspectRatio="none" '
-        'style="image-rendering:pixelated" '
-        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
-    ]
+    parts = [embedded(pixels, STRIP, height, x=left, y=top, stretched=True, crisp=True)]
     at, marks = [], [(zero - 0.5, "0")]
     for sign in (1, -1):
         marks += [
             (float(np.abs(edges - np.float32(sign * 10.0**d)).argmin()), f"{sign * 10.0**d:g}") for d in range(-3, 5)
         ]
-    for edge, text in marks:  # an edge is between its bin and the next
+    for edge, words in marks:  # an edge is between its bin and the next
         y = top + (last - edge) * ROW
         if top - 1 <= y <= top + height + 1 and all(abs(y - other) > 12 for other in at):
             at.append(y)
-            parts.append(
-                f'<path class="tick" d="M{left - 5} {y:.1f}h5"/>'
-                f'<text class="end" x="{left - 8}" y="{y + 4:.1f}">{text}</text>'
-            )
-    parts.append(
-        f'<text class="middle quiet" transform="translate(13 {top + height / 2:.0f}) rotate(-90)">value</text>'
-    )
-    parts.append(
-        f'<text class="middle quiet" x="{left + STRIP / 2}" y="{top + height + 18}">'
-        f"{len(share)} units, the most active at the left</text>"
-    )
+            parts.append(f'<path class="tick" d="M{left - 5} {y:.1f}h5"/>')
+            parts.append(text(words, "end", x=left - 8, y=f"{y + 4:.1f}"))
+    parts.append(upwards("value", "middle quiet", 13, f"{top + height / 2:.0f}"))
+    below = f"{len(share)} units, the most active at the left"
+    parts.append(text(below, "middle quiet", x=left + STRIP / 2, y=top + height + 18))
     return document(left + STRIP + 8, top + height + 26, parts)
 
 

@@ -1,14 +1,10 @@
 """Cards: a picture above the network's output, as bars or in words."""
 
-import base64
-import io
-from html import escape
-
 import numpy as np
 from PIL import Image
 
 from cnnviz.network.class_names import cut, short
-from cnnviz.views.kit.svg import Drawing, document
+from cnnviz.views.kit.svg import Drawing, document, embedded, text
 
 CARD, BAR = 232, 21  # CSS pixels: a card's width, the height of one of its bars
 
@@ -28,9 +24,9 @@ def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[st
             f'<rect class="track" x="0" y="{y}" width="{width}" height="{BAR - 3}" rx="2"/>'
             f'<rect class="{kind}" fill-opacity=".5" x="0" y="{y}" width="{max(1.5, share * width):.1f}" '
             f'height="{BAR - 3}" rx="2"/>'
-            f'<text class="{strong.strip()}" x="6" y="{y + 13.5}">{tick}{escape(name)}</text>'
-            f'<text class="end{strong}" x="{width - 6}" y="{y + 13.5}">{value}</text>'
         )
+        parts.append(text(tick + name, strong.strip(), x=6, y=y + 13.5))
+        parts.append(text(value, f"end{strong}", x=width - 6, y=y + 13.5))
     return parts
 
 
@@ -53,23 +49,18 @@ def lines_card(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> 
     parts, top = _titled(pixels, title)
     for i, (left, right) in enumerate(lines):
         y = top + i * BAR + 13.5
-        parts.append(f'<text x="6" y="{y}">{escape(left)}</text>')
-        parts.append(f'<text class="end quiet" x="{CARD - 6}" y="{y}">{escape(right)}</text>')
+        parts += [text(left, x=6, y=y), text(right, "end quiet", x=CARD - 6, y=y)]
     return document(CARD, top + len(lines) * BAR, parts)
 
 
 def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
     """A picture as wide as a card, with its title below: SVG elements, and their lower end."""
     shown = round(CARD * pixels.shape[0] / pixels.shape[1])
-    picture = Image.fromarray(pixels)
-    if picture.width > 2 * CARD:
-        picture = picture.resize((2 * CARD, 2 * shown), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=85, method=4)
-    pixelated = ' style="image-rendering:pixelated"' if picture.width < CARD / 2 else ""
+    image = Image.fromarray(pixels)
+    if image.width > 2 * CARD:
+        image = image.resize((2 * CARD, 2 * shown), Image.Resampling.LANCZOS)
     parts = [
-        f'<image{pixelated} width="{CARD}" height="{shown}" preserveAspectRatio="none" '
-        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>',
-        f'<text class="strong" x="6" y="{shown + 18}">{escape(cut(title, 32))}</text>',
+        embedded(image, CARD, shown, quality=85, stretched=True, crisp=image.width < CARD / 2),
+        text(cut(title, 32), "strong", x=6, y=shown + 18),
     ]
     return parts, shown + 26

@@ -1,12 +1,10 @@
 """A confusion matrix: a row per correct class, a column per predicted one, correct cells blue and mistakes orange."""
 
-from html import escape
-
 import numpy as np
 
 from cnnviz.network.class_names import short
 from cnnviz.views.kit import colour
-from cnnviz.views.kit.svg import Drawing, document
+from cnnviz.views.kit.svg import Drawing, document, text, upwards
 
 LETTER = 7.4  # average width of a letter in pixels, in wide common fonts
 
@@ -33,17 +31,15 @@ def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list
     width, height = left + (c + other) * size + round(0.64 * across), top + c * size + 12
     parts = [
         f'<rect class="plate" x="{left}" y="{top}" width="{(c + other) * size}" height="{c * size}"/>',
-        f'<text class="small quiet" transform="translate(13 {top + c * size / 2:.0f}) rotate(-90)" '
-        'text-anchor="middle">right class</text>',
-        f'<text class="small quiet" x="{left}" y="14">predicted class →</text>',
+        upwards("right class", "small quiet middle", 13, f"{top + c * size / 2:.0f}"),
+        text("predicted class →", "small quiet", x=left, y=14),
     ]
     for i, label in enumerate(labels):
         y, x = top + i * size + size / 2 + 4.5, left + i * size + size / 2 + 4
-        parts.append(f'<text class="end" x="{left - 7}" y="{y:.0f}">{escape(label)}</text>')
-        parts.append(f'<text transform="translate({x:.0f} {top - 7}) rotate(-50)">{escape(label)}</text>')
+        parts += [text(label, "end", x=left - 7, y=f"{y:.0f}"), upwards(label, "", f"{x:.0f}", top - 7, -50)]
     if other:
         x = left + c * size + size / 2 + 4
-        parts.append(f'<text class="quiet" transform="translate({x:.0f} {top - 7}) rotate(-50)">another class</text>')
+        parts.append(upwards("another class", "quiet", f"{x:.0f}", top - 7, -50))
     for i in range(c):
         for j in np.flatnonzero(numbers[i, : c + other]):
             x, y, kind = left + j * size, top + i * size, "right" if i == j else "wrong"
@@ -54,6 +50,5 @@ def matrix(counts: np.ndarray, rest: np.ndarray, totals: np.ndarray, names: list
             )
             if size > 20:
                 strong = f" on-{kind}" if opacity > 0.75 else ""
-                at = f'x="{x + size / 2}" y="{y + size / 2 + 4}"'
-                parts.append(f'<text class="small middle{strong}" {at}>{numbers[i, j]}</text>')
+                parts.append(text(numbers[i, j], f"small middle{strong}", x=x + size / 2, y=y + size / 2 + 4))
     return document(width, height, parts), most

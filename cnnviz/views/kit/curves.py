@@ -1,10 +1,8 @@
-"""Curves over steps as a small SVG that follows the reader's light or dark scheme."""
-
-from html import escape
+"""Curves over steps, each with its name at its end."""
 
 import numpy as np
 
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Axis, Drawing, on_plate, text, ticks_left, upwards
 
 WIDTH, HEIGHT = 560, 240
 DECADES = 5
@@ -12,6 +10,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
 # Okabe and Ito's colours that are visible on white and near-black, for readers with any colour vision.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
+STYLE = "text{font-size:11px;fill:#333}.axis{stroke:#888;fill:none}.curve{fill:none;stroke-width:1.6}"
 
 
 def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> Drawing:
@@ -30,39 +29,38 @@ def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: b
         values = np.where(values < low, np.nan, values)
     if high == low:
         low, high = low - 0.5, high + 0.5
-    steps = values.shape[1]
-    x = _LEFT + np.arange(steps) / max(steps - 1, 1) * (WIDTH - _LEFT - _RIGHT)
-    y = _TOP + (high - values) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
-        "<style>text{font:11px system-ui,sans-serif;fill:#333}.axis{stroke:#888;fill:none}"
-        ".line{fill:none;stroke-width:1.6}</style>",
-        f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
-    ]
-    for fraction in (0.0, 0.5, 1.0):
-        level = low + fraction * (high - low)
-        at = bottom - fraction * (bottom - _TOP)
-        text = f"{10**level if logarithmic else level:.3g}"
-        parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.0f}" text-anchor="end">{text}</text>')
-    parts.append(f'<text x="{_LEFT}" y="{HEIGHT - 8}">{escape(across)} 0</text>')
-    parts.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">{steps - 1}</text>')
-    parts.append(
-        f'<text x="14" y="{(_TOP + bottom) / 2:.0f}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(_TOP + bottom) / 2:.0f})">{escape(up)}</text>'
-    )
-    last = [row[~np.isnan(row)][-1:] for row in y]  # empty for a curve without any finite logarithm
+    steps, bottom, right = values.shape[1], HEIGHT - _BOTTOM, WIDTH - _RIGHT
+    x, y = Axis(0, max(steps - 1, 1), _LEFT, right), Axis(low, high, bottom, _TOP)
+    heights = y(values)
+    last = [row[~np.isnan(row)][-1:] for row in heights]  # empty for a curve without any finite logarithm
     ends = _spread([float(end[0]) if len(end) else bottom for end in last], 13, _TOP + 4, bottom + 4)
-    for i, name in enumerate(names):
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[i], strict=True) if not np.isnan(b))
-        colour, dash = _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        parts.append(f'<polyline class="line" stroke="{colour}"{dashed} points="{points}"/>')
-        parts.append(
-            f'<path class="line" stroke="{colour}"{dashed} d="M{right + 6} {ends[i]:.1f}h14"/>'
-            f'<text x="{right + 24}" y="{ends[i] + 4:.1f}">{escape(name[:22])}</text>'
-        )
-    return Drawing("\n".join([*parts, "</svg>"]).encode(), WIDTH, HEIGHT)
+    parts = [
+        f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
+        *ticks_left(y, _LEFT - 6, lambda level: f"{10**level if logarithmic else level:.3g}", kind="end"),
+        text(f"{across} 0", x=_LEFT, y=HEIGHT - 8),
+        text(steps - 1, "end", x=right, y=HEIGHT - 8),
+        upwards(up, "middle", 14, (_TOP + bottom) / 2),
+        *(_line(i, x(np.arange(steps)), heights[i]) for i in range(len(names))),
+        *(_name(i, name, right, ends[i]) for i, name in enumerate(names)),
+    ]
+    return on_plate(WIDTH, HEIGHT, parts, STYLE)
+
+
+def _stroke(i: int) -> str:
+    """The colour of the i-th curve, and its dashes where all colours are taken."""
+    dash = _DASHES[i // len(_COLOURS) % len(_DASHES)]
+    return f'stroke="{_COLOURS[i % len(_COLOURS)]}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+
+
+def _line(i: int, x: np.ndarray, y: np.ndarray) -> str:
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True) if not np.isnan(b))
+    return f'<polyline class="curve" {_stroke(i)} points="{points}"/>'
+
+
+def _name(i: int, name: str, right: float, y: float) -> str:
+    return f'<path class="curve" {_stroke(i)} d="M{right + 6} {y:.1f}h14"/>' + text(
+        name[:22], x=right + 24, y=f"{y + 4:.1f}"
+    )
 
 
 def _spread(wanted: list[float], gap: float, top: float, bottom: float) -> list[float]:

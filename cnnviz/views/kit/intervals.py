@@ -4,20 +4,16 @@ Both follow the reader's light or dark scheme.
 """
 
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit import svg
+from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, text, ticks_below, upwards
 
-# Blue and orange are distinct with any colour vision, on white and on near-black.
 STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.quiet{fill:#5b616b}.end{text-anchor:end}"
-    ".middle{text-anchor:middle}.strong{font-weight:650}.ground{fill:#fff}.axis{stroke:#8a9099;fill:none}"
-    ".good{stroke:#2f7fc4;fill:#2f7fc4}.bad{stroke:#d9730d;fill:#d9730d}.open{stroke:#8a9099;fill:#8a9099}"
+    f".good{{stroke:{BLUE};fill:{BLUE}}}.bad{{stroke:{ORANGE};fill:{ORANGE}}}.open{{stroke:#8a9099;fill:#8a9099}}"
     ".none{stroke:#8a9099;fill:none}rect.cell{stroke:none}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.quiet{fill:#aab0b9}.ground{fill:#15171c}}"
 )
 GOOD, BAD, OPEN, NONE = "good", "bad", "open", "none"  # captions state the colours' meaning
 _WIDTH, _NAMES, _VALUES, _ROW = 432, 156, 44, 22
@@ -33,15 +29,6 @@ class Bar(NamedTuple):
     kind: str
 
 
-def drawn(width: int, height: int, parts: Sequence[str]) -> Drawing:
-    """SVG elements on a background of the reader's scheme."""
-    content = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>{"".join(parts)}</svg>'
-    )
-    return Drawing(content.encode(), width, height)
-
-
 def whiskers(
     bars: Sequence[Bar], *, across: str, ends: tuple[float, float], lines: Sequence[tuple[str, float]] = ()
 ) -> Drawing:
@@ -51,31 +38,28 @@ def whiskers(
     """
     left, right, top = _NAMES, _WIDTH - _VALUES, 24
     bottom = top + len(bars) * _ROW
-
-    def x(value: float) -> float:
-        return left + (min(max(value, ends[0]), ends[1]) - ends[0]) / (ends[1] - ends[0]) * (right - left)
-
-    parts = [f'<path class="axis" d="M{left} {bottom}H{right}"/>']
-    for tick in (ends[0], (ends[0] + ends[1]) / 2, ends[1]):
-        parts.append(f'<text class="small middle quiet" x="{x(tick):.0f}" y="{bottom + 15}">{tick:g}</text>')
-    parts.append(f'<text class="small middle" x="{(left + right) / 2:.0f}" y="{bottom + 32}">{escape(across)}</text>')
+    x = Axis(*ends, left, right)
+    parts = [
+        f'<path class="line" d="M{left} {bottom}H{right}"/>',
+        *ticks_below(x, bottom + 15, "{:g}".format, kind="small middle quiet"),
+        text(across, "small middle", x=f"{(left + right) / 2:.0f}", y=bottom + 32),
+    ]
     for name, value in lines:
-        at = x(value)
-        parts.append(f'<path class="axis" stroke-dasharray="3 3" d="M{at:.1f} {top - 4}V{bottom}"/>')
+        at = x(np.clip(value, *ends))
+        parts.append(f'<path class="line" stroke-dasharray="3 3" d="M{at:.1f} {top - 4}V{bottom}"/>')
         if name:
-            words = f"{escape(name)} {value:.2f}"
-            parts.append(f'<text class="small middle quiet" x="{at:.0f}" y="{top - 9}">{words}</text>')
+            parts.append(text(f"{name} {value:.2f}", "small middle quiet", x=f"{at:.0f}", y=top - 9))
     for i, bar in enumerate(bars):
         y = top + i * _ROW + _ROW / 2
+        mean, low, high = (x(np.clip(value, *ends)) for value in (bar.mean, bar.low, bar.high))
         quiet = " quiet" if bar.kind == NONE else ""
-        parts.append(
-            f'<text class="end{quiet}" x="{left - 8}" y="{y + 4.5}">{escape(bar.name[:22])}</text>'
-            f'<path class="{bar.kind}" stroke-width="2" d="M{x(bar.low):.1f} {y}H{x(bar.high):.1f}"/>'
-            f'<circle class="{bar.kind}" stroke-width="2" cx="{x(bar.mean):.1f}" cy="{y}" r="4"/>'
-            f'<text class="end{quiet}" x="{_WIDTH - 6}" y="{y + 4.5}">{bar.mean:.2f}</text>'
-        )
-    height = bottom + 42
-    return drawn(_WIDTH, height, parts)
+        parts += [
+            text(bar.name[:22], f"end{quiet}", x=left - 8, y=y + 4.5),
+            f'<path class="{bar.kind}" stroke-width="2" d="M{low:.1f} {y}H{high:.1f}"/>',
+            f'<circle class="{bar.kind}" stroke-width="2" cx="{mean:.1f}" cy="{y}" r="4"/>',
+            text(f"{bar.mean:.2f}", f"end{quiet}", x=_WIDTH - 6, y=y + 4.5),
+        ]
+    return svg.document(_WIDTH, bottom + 42, parts, style=STYLE)
 
 
 def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequence[str]) -> Drawing:
@@ -91,14 +75,12 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
         words = title.split()
         for i, word in enumerate(words):
             y = top - 14 * (len(words) - i) + 10
-            parts.append(
-                f'<text class="small middle" x="{_NAMES + (c + 0.5) * cell:.0f}" y="{y}">{escape(word)}</text>'
-            )
+            parts.append(text(word, "small middle", x=f"{_NAMES + (c + 0.5) * cell:.0f}", y=y))
     for r, (name, cells) in enumerate(rows):
         y = top + 6 + r * 26
         quiet = " quiet" if all(kind == NONE for _, kind in cells) else ""
-        parts.append(f'<text class="end{quiet}" x="{_NAMES - 8}" y="{y + 17}">{escape(name[:22])}</text>')
-        for c, (text, kind) in enumerate(cells):
+        parts.append(text(name[:22], f"end{quiet}", x=_NAMES - 8, y=y + 17))
+        for c, (words, kind) in enumerate(cells):
             x = _NAMES + c * cell
             if kind != NONE:
                 strength = {GOOD: 0.42, BAD: 0.6, OPEN: 0.22}[kind]
@@ -106,9 +88,8 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
                     f'<rect class="cell {kind}" fill-opacity="{strength}" x="{x + 1}" y="{y}" width="{cell - 2}" '
                     'height="24" rx="3"/>'
                 )
-            parts.append(f'<text class="middle{quiet}" x="{x + cell / 2:.0f}" y="{y + 17}">{escape(text)}</text>')
-    height = top + 6 + 26 * len(rows) + 6
-    return drawn(width, height, parts)
+            parts.append(text(words, f"middle{quiet}", x=f"{x + cell / 2:.0f}", y=y + 17))
+    return svg.document(width, top + 6 + 26 * len(rows) + 6, parts, style=STYLE)
 
 
 def heat(
@@ -124,21 +105,20 @@ def heat(
     parts = []
     for c, name in enumerate(columns):
         x = left + (c + 0.5) * cell + 4
-        parts.append(
-            f'<text class="small" transform="translate({x:.0f} {top - 6}) rotate(-50)">{escape(name[:16])}</text>'
-        )
+        parts.append(upwards(name[:16], "small", f"{x:.0f}", top - 6, -50))
     for r, name in enumerate(rows):
         y = top + 26 * r
-        parts.append(f'<text class="end" x="{left - 6}" y="{y + 17}">{escape(name[:16])}</text>')
+        parts.append(text(name[:16], "end", x=left - 6, y=y + 17))
         for c, share in enumerate(shares[r]):
             x = left + c * cell
             parts.append(
                 f'<rect class="cell good" fill-opacity="{0.62 * share:.2f}" x="{x + 1}" y="{y + 1}" width="{cell - 2}" '
-                f'height="24" rx="2"/><text class="small middle" x="{x + cell / 2:.0f}" y="{y + 17}">{share:.0%}</text>'
+                'height="24" rx="2"/>'
             )
+            parts.append(text(f"{share:.0%}", "small middle", x=f"{x + cell / 2:.0f}", y=y + 17))
     for r, c in sorted(marked):
         x, y = left + c * cell, top + 26 * r
         parts.append(
             f'<rect class="bad" style="fill:none" stroke-width="3" x="{x}" y="{y}" width="{cell}" height="26" rx="3"/>'
         )
-    return drawn(width, height, parts)
+    return svg.document(width, height, parts, style=STYLE)

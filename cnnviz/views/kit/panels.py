@@ -1,15 +1,10 @@
 """Titled panels of pictures in rows, as one SVG: the pixels are one embedded picture, the titles are text."""
 
-import base64
-import io
-from html import escape
-
 import numpy as np
 from PIL import Image
 
 from cnnviz.network.class_names import cut
-from cnnviz.views.kit import intervals
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, document, embedded, text
 
 PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side, panels per row, and the height of a title, in pixels
 _LETTERS = 21
@@ -56,19 +51,14 @@ def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = 
     for i, (title, _) in enumerate(panels):
         x, y = i % across * step, i // across * down
         sprite.paste(tiles[i], (x * fine, (y + TITLE) * fine))
-        parts.append(f'<text class="small" x="{x}" y="{y + 15}">{escape(cut(title, _LETTERS))}</text>')
+        parts.append(text(cut(title, _LETTERS), "small", x=x, y=y + 15))
         if border:
             parts.append(f'<use href="#o" x="{x}" y="{y + TITLE}"/>')
-    stream = io.BytesIO()
-    sprite.save(stream, "WEBP", lossless=fine == 1, quality=80, method=4)
-    shown = (
-        f'<image width="{width}" height="{height}" '
-        f'href="data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
-    )
+    shown = embedded(sprite, width, height, quality=None if fine == 1 else 80)
     both = (
         f'<defs><g id="o" fill="none"><path stroke="#000" stroke-opacity=".55" stroke-width="2.6" d="{border}"/>'
         f'<path stroke="#fff" stroke-width="1" d="{border}"/></g></defs>'
         if border
         else ""
     )
-    return intervals.drawn(width, height, [both, shown, *parts])
+    return document(width, height, [both, shown, *parts])

@@ -1,16 +1,14 @@
 """A scatter plot of pictures on a map: dots by class, each class alone, and the pictures at their positions."""
 
-import base64
 import colorsys
-import html
-import io
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnviz.network.class_names import short
+from cnnviz.views.kit import svg
 from cnnviz.views.kit.section import Context, Figure, Subject
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, embedded, text, upwards
 
 SIZE = 720  # side of a scatter plot in CSS pixels
 MARGIN = 28
@@ -21,12 +19,11 @@ LAYERS = 8  # number of layers, so that classes alternate in being on top
 
 # Text and background follow the light or dark page; the dots' medium lightness suits both.
 STYLE = (
-    "text{font:600 15px system-ui,sans-serif;fill:#15171c;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
+    "text{font-weight:600;font-size:15px;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
     "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.plate{fill:#fff;stroke:#9aa0a8}"
     ".rest{stroke:#c9cdd3}.bar{fill:#2f6fb0}path{fill:none;stroke-linecap:round}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5;stroke:#15171c}.plate{fill:#15171c;stroke:#5b616b}"
-    ".rest{stroke:#3a3f48}.bar{fill:#6aa9e6}}"
 )
+DARK = "text{stroke:#15171c}.plate{fill:#15171c}.rest{stroke:#3a3f48}.bar{fill:#6aa9e6}"
 
 
 def palette(count: int) -> list[str]:
@@ -98,10 +95,9 @@ def by_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], axes: 
                     colour = f'stroke="{colours[c]}"' if c >= 0 else 'class="rest"'
                     parts.append(_dots(places[who], radius(len(map)), colour))
     for c, (x, y) in medians(places, labels, classes).items():
-        parts.append(f'<text x="{x:.0f}" y="{y + 5:.0f}">{html.escape(short(names[c], 18))}</text>')
+        parts.append(text(short(names[c], 18), x=f"{x:.0f}", y=f"{y + 5:.0f}"))
     if axes[0]:
-        parts.append(f'<text class="axis" x="{SIZE / 2}" y="{height - 8}">{axes[0]}</text>')
-        parts.append(f'<text class="axis" transform="translate(17 {height / 2}) rotate(-90)">{axes[1]}</text>')
+        parts += [text(axes[0], "axis", x=SIZE / 2, y=height - 8), upwards(axes[1], "axis", 17, height / 2)]
     return document(SIZE, height, parts)
 
 
@@ -118,10 +114,8 @@ def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> D
     for i, c in enumerate(classes):
         x, y = i % columns * (side + gap), i // columns * (tall + top + gap) + top
         dots = _dots(places[labels == c], dot * 1.25, 'stroke="#c2410c"')
-        parts.append(
-            f'<g transform="translate({x} {y})"><use href="#all"/>{dots}'
-            f'<text x="{side / 2}" y="-8">{html.escape(short(names[c], 18))}</text></g>'
-        )
+        name = text(short(names[c], 18), x=side / 2, y=-8)
+        parts.append(f'<g transform="translate({x} {y})"><use href="#all"/>{dots}{name}</g>')
     width, height = columns * (side + gap) - gap, rows * (tall + top + gap) - gap
     return document(width, height, parts)
 
@@ -244,10 +238,7 @@ def _pixels(places: np.ndarray, height: int, labels: np.ndarray, colours: dict[i
     for i in np.random.default_rng(0).permutation(len(places)):
         x, y = places[i] * 4
         draw.ellipse((x - r, y - r, x + r, y + r), colours.get(int(labels[i]), "#8a9099" if colours else "#2f7fc4"))
-    stream = io.BytesIO()
-    sheet.reduce(2).save(stream, "WEBP", quality=85, method=4)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return f'<image width="{SIZE}" height="{height}" href="data:image/webp;base64,{data}"/>'
+    return embedded(sheet.reduce(2), SIZE, height, quality=85)
 
 
 def plate(width: int, height: int) -> str:
@@ -255,11 +246,7 @@ def plate(width: int, height: int) -> str:
 
 
 def document(width: int, height: int, parts: list[str]) -> Drawing:
-    content = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
-    )
-    return Drawing(content.encode(), width, height)
+    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False)
 
 
 def _luminance(rgb: tuple[float, float, float]) -> float:

@@ -1,17 +1,25 @@
-"""Drawings as SVG."""
+"""The one writer of drawings as SVG: escaped text, the style that all share, embedded pictures, axes with ticks."""
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
 
 BLUE, ORANGE = "#2f7fc4", "#d9730d"  # distinct with any colour vision, on white and on near-black
 
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.strong{font-weight:650}"
-    ".quiet{fill:#5b616b}.end{text-anchor:end}.middle{text-anchor:middle}.on-right{fill:#fff}.on-wrong{fill:#15171c}"
-    ".line{stroke:#8a9099;fill:none}.ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.track{fill:#8a9099;fill-opacity:.16}"
-    f".right{{fill:{BLUE}}}.wrong{{fill:{ORANGE}}}.other{{fill:#8a9099}}"
-    "@media(prefers-color-scheme:dark){text{fill:#f2f3f5}.on-wrong{fill:#15171c}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}}"
+    ".quiet{fill:#5b616b}.end{text-anchor:end}.middle{text-anchor:middle}"
+    ".ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.line{fill:none;stroke:#8a9099}"
+    ".track{fill:#8a9099;fill-opacity:.16}.other{fill:#8a9099}"
+    f".right{{fill:{BLUE}}}.wrong{{fill:{ORANGE}}}.on-right{{fill:#fff}}.on-wrong{{fill:#15171c}}"
 )
+DARK = "text{fill:#f2f3f5}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}"
 
 
 class Drawing(NamedTuple):
@@ -22,11 +30,105 @@ class Drawing(NamedTuple):
     height: int
 
 
-def document(width: int, height: int, parts: Sequence[str]) -> Drawing:
-    """Elements on a background of the reader's scheme."""
+def document(
+    width: int, height: int, parts: Sequence[str], *, style: str = "", dark: str = "", ground: bool = True
+) -> Drawing:
+    """Elements on a background of the reader's scheme.
+
+    style: rules beside those that all drawings share; dark: those for the dark scheme. ground: False where ``parts``
+    bring one.
+    """
+    own = f'<rect class="ground" width="{width}" height="{height}" rx="4"/>' if ground else ""
+    dark = f"@media(prefers-color-scheme:dark){{{DARK}{dark}}}"
+    return _written(width, height, f"{STYLE}{style}{dark}", [own, *parts])
+
+
+def on_plate(width: int, height: int, parts: Sequence[str], style: str = "") -> Drawing:
+    """Elements on the page's own plate, which is light in both schemes."""
+    return _written(width, height, STYLE + style, parts)
+
+
+def _written(width: int, height: int, style: str, parts: Sequence[str]) -> Drawing:
     content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<style>{STYLE}</style><rect class="ground" width="{width}" height="{height}" rx="4"/>'
-        f"{''.join(parts)}</svg>"
+        f"<style>{style}</style>{''.join(parts)}</svg>"
     )
     return Drawing(content.encode(), width, height)
+
+
+# ------------------------------------------------------------------------------------------------------------ elements
+
+
+def text(words: object, kind: str = "", **at: object) -> str:
+    """A line of text. kind: its classes. at: x and y, or transform."""
+    return f"<text{_attributes({'class': kind} | at)}>{escape(str(words))}</text>"
+
+
+def upwards(words: object, kind: str, x: float, y: float, turn: int = -90) -> str:
+    """Text that is read from below, from x and y on: at the side of an axis, or slanted over a column."""
+    return text(words, kind, transform=f"translate({x} {y}) rotate({turn})")
+
+
+def embedded(
+    pixels: np.ndarray | Image.Image,
+    width: float,
+    height: float,
+    *,
+    x: float | None = None,
+    y: float | None = None,
+    quality: int | None = None,
+    method: int = 4,
+    stretched: bool = False,
+    crisp: bool = False,
+) -> str:
+    """A picture within a drawing. quality: of WebP, None is lossless. stretched: to a shape that is not its own.
+
+    crisp: enlarged by repeating pixels.
+    """
+    stream = io.BytesIO()
+    lossless = {"lossless": True} if quality is None else {"quality": quality}
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(stream, "WEBP", method=method, **lossless)
+    attributes = {
+        "style": "image-rendering:pixelated" if crisp else "",
+        **{"x": x, "y": y, "width": width, "height": height},
+        "preserveAspectRatio": "none" if stretched else "",
+        "href": f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}",
+    }
+    return f"<image{_attributes(attributes)}/>"
+
+
+def _attributes(values: dict) -> str:
+    return "".join(f' {name}="{escape(str(value))}"' for name, value in values.items() if value not in ("", None))
+
+
+# ---------------------------------------------------------------------------------------------------------------- axes
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Numbers from ``low`` to ``high`` → pixels from ``start`` to ``stop``."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    def __call__(self, value: float | np.ndarray) -> float | np.ndarray:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
+
+    def ticks(self, count: int) -> list[float]:
+        return np.linspace(self.low, self.high, count).tolist()
+
+
+Say = Callable[[float], object]
+
+
+def ticks_left(axis: Axis, x: float, say: Say, count: int = 3, kind: str = "small end") -> list[str]:
+    """The numbers of an axis that goes up, which end at ``x``. say: number → words."""
+    return [text(say(tick), kind, x=x, y=f"{axis(tick) + 4:.0f}") for tick in axis.ticks(count)]
+
+
+def ticks_below(axis: Axis, y: float, say: Say, count: int = 3, kind: str = "small middle") -> list[str]:
+    """The numbers of an axis that goes to the right."""
+    return [text(say(tick), kind, x=f"{axis(tick):.0f}", y=y) for tick in axis.ticks(count)]
