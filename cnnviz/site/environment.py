@@ -1,12 +1,14 @@
 """The templates, and their filters for numbers, papers and addresses. Everything reaches HTML escaped."""
 
 import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cnnviz.site import edition
 from cnnviz.views.kit.findings import percent
 from cnnviz.views.kit.section import fit
 
@@ -86,7 +88,8 @@ def href(target: str) -> str:
     return quote(path) + (f"#{quote(anchor)}" if anchor else "")
 
 
-def environment() -> Environment:
+@cache
+def environment(publish: str = edition.EVERYTHING) -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -109,4 +112,5 @@ def environment() -> Environment:
         "href": href,
     }
     made.tests |= {"linkable": linkable}
+    made.globals["publish"] = publish
     return made

@@ -50,8 +50,7 @@ def render(
     missing. images: image set → its ``images.json``. gallery: the folder of the sections to compare.
     """
     publish = config.get("publish", edition.EVERYTHING)
-    page = environment()
-    page.globals["publish"] = publish
+    page = environment(publish)
     models = [stamps.get(id) or Stamp(id=id, title=id) for id in config["models"]]
     techniques = _techniques(models)
     sets = {picture_pages.owner(name) for name in config.get("image_sets", ())}

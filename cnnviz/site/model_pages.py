@@ -85,8 +85,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
     """
     publish = config.get("publish", edition.EVERYTHING)
-    page = environment()
-    page.globals["publish"] = publish
+    page = environment(publish)
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]

@@ -21,7 +21,7 @@ from PIL import Image
 from cnnviz.errors import reporting
 from cnnviz.network.class_names import short
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits, edition
+from cnnviz.site import credits
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
 from cnnviz.site.stamp import Stamp, read
@@ -104,9 +104,7 @@ def publish(image_set: str, images: Path, thumbnails: Path, stamps: list[Stamp],
     stored = np.load(thumbnails, mmap_mode="r") if thumbnails.is_file() else None
     with Publication(out, owner(image_set)) as site:
         if any(stamp.said or stamp.pictures for stamp in stamps):
-            page = environment()
-            page.globals["publish"] = edition.EVERYTHING
-            render(page, site, image_set, index, stamps, stored)
+            render(environment(), site, image_set, index, stamps, stored)
 
 
 def render(

@@ -96,7 +96,6 @@ def site(tmp_path):
         ),
     )
     out, page = tmp_path / "site", environment()
-    page.globals["publish"] = "everything"
     stamp = Stamp(
         id="m", title="M & <m>", page="models/m/index.html", named=subjects.named("models/m", FACTS, found),
         pictures=picture_pages.looked_at(found), said=picture_pages.said(found),
@@ -152,7 +151,6 @@ def test_every_picture_is_at_the_address_that_is_given_for_it(site):
 def test_what_goes_up_or_down_is_called_a_value(tmp_path):
     found, facts = of(section("maps", [figure("m", Subject("class", "age up"))])), FACTS | {"classes": ["age up"]}
     page = environment()
-    page.globals["publish"] = "everything"
     for values, called in ((["age"], "value"), ([], "class")):
         with Publication(tmp_path, "m") as publication:
             model = {"title": "M", "folder": "models/m"}
@@ -171,7 +169,6 @@ def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
     assert picture_pages.named(classes, [Stamp("m", "m", calls=picture_pages.calls({}))]) == classes
     index = {"classes": classes, "pictures": [{"name": "a", "label": 0}, {"name": "b", "label": 1, "labels": [1, 2]}]}
     page = environment()
-    page.globals["publish"] = "everything"
     with Publication(tmp_path, "_images-set") as publication:
         picture_pages.render(page, publication, "set", index, models, np.zeros((2, 64, 64, 3), np.uint8))
     text = (tmp_path / "images/set/all-0000.html").read_text()
