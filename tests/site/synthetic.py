@@ -55,7 +55,9 @@ def make_results(root: Path) -> Path:
     if not MADE:
         with tempfile.TemporaryDirectory() as folder:
             _make_results(Path(folder))
-            MADE.update({str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()})
+            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            files.sort(key=lambda path: path.stat().st_mtime_ns)  # what was written last counts as measured last
+            MADE.update({str(path.relative_to(folder)): path.read_bytes() for path in files})
     for name, content in MADE.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
