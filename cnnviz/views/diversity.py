@@ -5,19 +5,24 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import findings, section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import fitted, labelled, montage
+from cnnviz.views.kit.tiles import EXACT, fitted, labelled, montage
 
 SIDE, GAP = 168, 6
+MARGIN = 0.05  # of similarity, which is 0 … 1
 
 
 def view(result: Result, context: Context) -> dict:
     value, plain = result.arrays["value"], result.arrays["plain_value"]
     share = float(np.mean(value / np.maximum(plain.mean(1, keepdims=True), 1e-12)))
     above = float((value > result.arrays["best"][:, None]).mean())
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(_pair(result, context, i) for i in range(len(value))),
         "tables": (_units(result),),
         "metrics": (
@@ -27,6 +32,33 @@ def view(result: Result, context: Context) -> dict:
             Metric("pictures_above_the_best_real_one", above, "share", "higher"),
         ),
     }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How much less alike a unit's pictures are with the term, and whether they still excite it."""
+    alike, plain = (_alike(result, key) for key in ("likeness", "plain_likeness"))
+    mean, low, high = findings.mean_interval(plain - alike)
+    low, high = max(-1.0, low), min(1.0, high)
+    above, n = result.arrays["value"] > result.arrays["best"][:, None], len(alike)
+    strength = findings.strength(low, high, MARGIN)
+    finding = Finding(
+        "similarity",
+        f"Pictures made to differ have a similarity of {alike.mean():.2f}, others of the same unit {plain.mean():.2f}"
+        + (": no sure difference." if strength == findings.NOT else ".")
+        + f" {int(above.sum())} of {above.size} excite the unit more than any real picture.",
+        strength,
+        f"difference {span(low, high)}",
+        "the same starts without the term",
+        f"{n} unit{'s' if n > 1 else ''}, {above.shape[1]} pictures each",
+        figure=_id(result, int((plain - alike).argmax())),
+    )
+    return finding, {
+        "similarity": Measured(f"{alike.mean():.2f}, without the term {plain.mean():.2f}", mean, low, high)
+    }
+
+
+def _id(result: Result, i: int) -> str:
+    return f"{slug(result.numbers['layer'])}-unit-{int(result.arrays['unit'][i]):04d}"
 
 
 def _alike(result: Result, key: str) -> np.ndarray:
@@ -39,19 +71,20 @@ def _alike(result: Result, key: str) -> np.ndarray:
 def _pair(result: Result, context: Context, i: int) -> Figure:
     """A unit's pictures with the diversity term, above those without it."""
     arrays, name, unit = result.arrays, result.numbers["layer"], int(result.arrays["unit"][i])
-    lines = {"unlike each other": arrays["pictures"][i], "without that wish": arrays["plain"][i]}
+    lines = {"made to differ": arrays["pictures"][i], "without the term": arrays["plain"][i]}
     m = len(arrays["pictures"][i])
     rows = [montage(np.stack([fitted(p, SIDE) for p in context.rgb(line)]), m, GAP) for line in lines.values()]
     alike, plain_alike = (_alike(result, key)[i] for key in ("likeness", "plain_likeness"))
     values, plain = (", ".join(map(number, arrays[key][i])) for key in ("value", "plain_value"))
     return context.picture(
-        f"{slug(name)}-unit-{unit:04d}",
+        _id(result, i),
         np.vstack([labelled([row], [label]) for row, label in zip(rows, lines, strict=True)]),
-        alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}; those of the upper row differ more.",
-        caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and are to be unlike each other "
-        f"(similarity {alike:.2f}). Below: from the same noise without that wish ({plain_alike:.2f}). "
-        f"They excite the unit to {values} and {plain}; the best real picture to {number(arrays['best'][i])}.",
-        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}: similarity {alike:.2f} above, "
+        f"{plain_alike:.2f} below.",
+        caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and were made to differ (similarity "
+        f"{alike:.2f}). Below: from the same noise without that term ({plain_alike:.2f}). They excite the unit to "
+        f"{values} and {plain}; the best real picture to {number(arrays['best'][i])}.",
+        mapping=EXACT,
         data=f"pictures[{i}], plain[{i}], likeness[{i}]",
         subjects=(Subject("unit", str(unit), name), Subject("layer", name)),
         group=name,
@@ -81,13 +114,12 @@ if __name__ == "__main__":
         id="diversity",
         title="Diversity",
         question="Does a unit look for one thing, or for several?",
-        tour="One unit, several unlike pictures that please it.",
-        how_to_read="All pictures in a figure excite the same unit. Those of the upper row were made together, each to "
-        "be unlike the others, but only as far as they still excite the unit nearly as much as those below. What they "
-        "have in common is what the unit needs; where they fall into different things, it answers to several.",
-        do_not_conclude="A second thing that excites a unit may never occur in real pictures. Unlike pictures are "
-        "asked for, so some difference is found for every unit, if only in colour or background; few pictures show no "
-        "more than some of what there is.",
+        tour="One unit, several unlike pictures that excite it.",
+        how_to_read="All pictures of a figure excite the same unit; those of the upper row were made to differ. What "
+        "they have in common is what the unit needs. If they show different things, it responds to several.",
+        do_not_conclude="A second thing that excites a unit may never occur in real pictures. Since the pictures are "
+        "made to differ, some difference is found for every unit, if only in colour or background. A few pictures do "
+        "not show all that a unit responds to.",
         equation="maximise Σ excitation (up to 85 % of what is possible) − λ · mean cos(G_i, G_j)",
         papers=(papers.OLAH_2017,),
     )

@@ -4,23 +4,63 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, panels, section
+from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.tiles import EXACT
 
 ERRORS = "Errors"
+ACROSS = 6  # more pictures stand in two rows
 
 
 def view(result: Result, context: Context) -> dict:
     figures = [*(_row(result, context, i) for i in range(len(result.arrays["index"]))), _errors(result, context)]
     by_depth = result.arrays["pixel_error"].mean(0)
     metrics = [
-        Metric("first_layer_pixel_error", float(by_depth[0]), "levels", "lower"),
-        Metric("last_layer_pixel_error", float(by_depth[-1]), "levels"),
+        Metric("pixel_error_of_first_layer", float(by_depth[0]), "levels", "lower"),
+        Metric("pixel_error_of_last_layer", float(by_depth[-1]), "levels"),
     ]
     if len(by_depth) > 1:
         figures.append(_depth(result, context))
-        metrics.append(Metric("pixel_error_depth_correlation", _rank_correlation(by_depth)))
-    return {"figures": tuple(figures), "tables": (_layers(result),), "metrics": tuple(metrics)}
+        metrics.append(Metric("correlation_of_pixel_error_with_depth", _rank_correlation(by_depth)))
+    finding, measured = found(result, context)
+    return {
+        "findings": (finding,),
+        "measured": measured,
+        "figures": tuple(figures),
+        "tables": (_layers(result),),
+        "metrics": tuple(metrics),
+    }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How much nearer than a flat picture of the mean colour is what is rebuilt, layer by layer."""
+    names, error, flat = _names(result), result.arrays["pixel_error"], result.arrays["flat_error"]
+    nearer = np.clip(1 - error / np.maximum(flat, 1e-9)[:, None], -1, 1)
+    measured = {}
+    for name, levels, gain in zip(names, error.T, nearer.T, strict=True):
+        mean, low, high = findings.mean_interval(gain)
+        said = f"{levels.mean():.0f} levels off, a flat picture {flat.mean():.0f}"
+        measured[f"pixels from {name}"] = Measured(said, mean, max(-1.0, low), min(1.0, high))
+    strengths = {name: findings.strength(m.low, m.high) for name, m in zip(names, measured.values(), strict=True)}
+    first, judged = strengths[names[0]], [name for name in names if strengths[name] != findings.NOT]
+    of_first = measured[f"pixels from {names[0]}"]
+    says = f"Pictures rebuilt from {names[0]} are {of_first.short}. "
+    if first == findings.NOT:
+        says += f"Over {len(flat)} picture{'s' if len(flat) > 1 else ''}, no difference is sure."
+    else:
+        deepest = f"{judged[-1]} is the deepest layer that" if len(judged) > 1 else "No deeper layer"
+        says += f"{deepest} surely does better than flat."
+    finding = Finding(
+        f"pixels from {names[0]}",
+        says,
+        first,
+        f"{span(100 * of_first.low, 100 * of_first.high, '.0f')}\u00a0% nearer",
+        "the picture's mean colour everywhere",
+        f"{len(flat)} picture{'s' if len(flat) > 1 else ''}",
+        figure=context.image_set.pictures[result.arrays["index"][int(nearer.mean(1).argmax())]].id,
+    )
+    return finding, measured
 
 
 def _names(result: Result) -> list[str]:
@@ -40,17 +80,16 @@ def _row(result: Result, context: Context, i: int) -> Figure:
     shown += [(f"{name} {error:.1%}", r) for name, error, r in zip(names, arrays["error"][i], rebuilt, strict=True)]
     return context.drawing(
         picture.id,
-        panels.sheet(shown, across=len(shown)),
+        panels.sheet(shown, across=len(shown) if len(shown) <= ACROSS else -(-len(shown) // 2)),
+        scale=1.5,
         alt=f"{picture.name}, and beside it {len(names)} pictures rebuilt from the features of {', '.join(names)}.",
-        caption=f"{picture.name}, and what is rebuilt of it from each layer after {result.parameters['steps']} steps, "
-        "deeper ones further right. Over each the feature error that is left (0 % is a perfect match, 100 % is "
-        f"as far as no features at all). Pixels are off by {pixel_error[0]:.0f} levels of 255 from "
-        f"{names[0]} and by {pixel_error[-1]:.0f} from {names[-1]} (root mean square); a flat picture of "
-        f"its mean colour is off by {arrays['flat_error'][i]:.0f}.",
-        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        caption=f"{picture.name}, and what is rebuilt of it from each layer; over each the feature error that is left. "
+        f"Pixels are off by {pixel_error[0]:.0f} levels of 255 from {names[0]} and by {pixel_error[-1]:.0f} from "
+        f"{names[-1]} (root mean square); a flat picture of its mean colour by {arrays['flat_error'][i]:.0f}.",
+        mapping=EXACT,
         data=f"inverted[{i}]",
         subjects=(Subject("image", picture.name), *_subjects(result)),
-        group="A row a picture",
+        group="Each picture",
     )
 
 
@@ -63,8 +102,8 @@ def _errors(result: Result, context: Context) -> Figure:
         curves.lines(drawn, across="step", up="relative feature error", logarithmic=True),
         alt=f"Feature error against step for {len(names)} layers; it ends between {last.min():.2g} and "
         f"{last.max():.2g}.",
-        caption=f"Feature error at each step, the mean of {len(errors)} pictures. It says how well the search did, "
-        "not how good the picture is: few numbers, such as the scores, are soon matched by a wrong picture.",
+        caption=f"Feature error at each step, the mean of {len(errors)} pictures: how well the search did, not how "
+        "good the picture is. Few numbers, such as the scores, are also matched by a wrong picture.",
         mapping=f"logarithmic vertical axis, {errors.mean(0).min():.2g} … {errors.mean(0).max():.2g}",
         data="errors",
         subjects=_subjects(result),
@@ -75,18 +114,17 @@ def _errors(result: Result, context: Context) -> Figure:
 
 def _depth(result: Result, context: Context) -> Figure:
     """The pixel error over depth."""
-    names, error = _names(result), result.arrays["pixel_error"].mean(0)
+    names, count = _names(result), len(result.arrays["pixel_error"])
+    error = result.arrays["pixel_error"].mean(0)
     flat, correlation = float(result.arrays["flat_error"].mean()), _rank_correlation(error)
     drawn = {"rebuilt": error, "one flat colour": np.full(len(names), flat)}
     return context.drawing(
         "depth",
         curves.lines(drawn, across=f"from {names[0]} to {names[-1]}: layer", up="pixel error, levels"),
         alt=f"Pixel error against depth: {error[0]:.0f} levels at {names[0]}, {error[-1]:.0f} at {names[-1]}.",
-        caption="Root mean square difference from the original's pixels, the mean of "
-        f"{len(result.arrays['pixel_error'])} pictures, "
-        f"for {', '.join(names)} (rank correlation with depth {correlation:.2f}). Beside it that of a picture "
-        "of nothing but the original's mean colour: a rebuilt one can lie above it and still show the thing, "
-        "shifted or in other colours.",
+        caption=f"Root mean square difference from the original's pixels, the mean of {count} pictures (rank "
+        f"correlation with depth {correlation:.2f}), beside that of a flat picture of the original's mean colour. "
+        "A rebuilt picture can lie above it and still show the thing, shifted or in other colours.",
         mapping=f"linear axes; {min(error.min(), flat):.3g} … {max(error.max(), flat):.3g} levels",
         data="pixel_error",
         subjects=_subjects(result),
@@ -101,9 +139,9 @@ def _layers(result: Result) -> Table:
     error, pixel_error = (result.arrays[key].mean(0) for key in ("error", "pixel_error"))
     return Table(
         "layers",
-        "What was matched and how well, the mean over the pictures as published (8 bits). Where the network "
-        "makes no use of values below 0, because a ReLU follows, only those above are matched."
-        + (f" Left out, since a picture's features are all 0 there: {', '.join(silent)}." if silent else ""),
+        "What was matched and how well: means over the pictures at 8 bits a channel. Where a ReLU follows, only values "
+        "above 0 are matched."
+        + (f" Left out, since all features of a picture are 0 there: {', '.join(silent)}." if silent else ""),
         ("layer", "values matched", "relative feature error", "pixel error, levels"),
         tuple(
             (layer["name"], "above 0 only" if layer["rectified"] else "all", float(f"{e:.3g}"), round(float(d), 1))
@@ -125,12 +163,11 @@ if __name__ == "__main__":
         title="Feature inversion",
         question="What does each layer still know of a picture?",
         tour="What does each layer still know of a picture?",
-        how_to_read="From noise, a picture is changed until one layer answers to it as it does to the original. What "
-        "the layer has thrown away cannot come back: the first layers give nearly a copy, later ones the things but "
-        "not their exact places, edges and colours, and the scores hardly anything.",
-        do_not_conclude="A good copy means that a layer could tell, not that the network uses what it tells. What is "
-        "missing may also be what this search did not find; smooth surfaces and calm colours come from the "
-        "regularisation, more of it in deeper layers, and not from the layer.",
+        how_to_read="From noise, a picture is changed until a layer answers to it as it does to the original. Where "
+        "the copy differs, the layer tells less of the picture: of exact places, edges, colours.",
+        do_not_conclude="A good copy means that a layer could tell, not that the network uses it. What is missing may "
+        "also be what this search did not find. Smooth surfaces and calm colours come from the regularisation, which "
+        "is stronger in deeper layers.",
         equation="I* = argmin ‖F(I) − F(I₀)‖² / ‖F(I₀)‖² + R(I)",
         papers=(papers.MAHENDRAN_2015, papers.MAHENDRAN_2016),
     )

@@ -5,28 +5,64 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit import attributions, colour, findings, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 TIMES = 10
+MARGIN = 0.25  # more pictures than random signs change, as a share of all
 DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level keeps its size
 
 
 def view(result: Result, context: Context) -> dict:
     arrays = result.arrays
     signs, normal = (float(v) for v in arrays["noise_changed"].mean(0))
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(_attack(result, context, i) for i in range(len(arrays["index"]))),
         "tables": (_attacks(result, context),),
         "metrics": (
-            Metric("success_rate", float((arrays["found"] == arrays["target"]).mean()), "share"),
+            Metric("pictures_fooled", float(_fooled(result).mean()), "share"),
             Metric("median_steps", float(np.median(arrays["steps"])), "steps"),
-            Metric("median_linf", float(np.median(arrays["linf"])), "levels"),
-            Metric("median_l2", float(np.median(arrays["l2"])), "levels"),
+            Metric("median_largest_change", float(np.median(arrays["linf"])), "levels"),
+            Metric("median_typical_change", float(np.median(_typical(result))), "levels"),
             Metric("changed_by_random_signs", signs, "share"),
             Metric("changed_by_normal_noise", normal, "share"),
         ),
     }
+
+
+def _fooled(result: Result) -> np.ndarray:
+    return result.arrays["found"] == result.arrays["target"]
+
+
+def _typical(result: Result) -> np.ndarray:
+    """The root mean square change of each picture's values, in levels."""
+    return result.arrays["l2"] / np.sqrt(result.arrays["pictures"][0].size)
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How many pictures are fooled within ε levels, beside random signs of the same size."""
+    fooled, epsilon = _fooled(result), result.parameters["epsilon"]
+    hits, count = int(fooled.sum()), len(fooled)
+    signs = float(result.arrays["noise_changed"][:, 0].mean())
+    attack, noise = findings.share(hits, count), findings.share(round(signs * count), count)
+    gap, low, high = findings.difference(attack, noise)
+    key = f"fooled within {epsilon:g} levels"
+    typical = float(np.median(_typical(result)[fooled])) if hits else 0.0
+    smallest = int(np.where(fooled, result.arrays["l2"], np.inf).argmin())
+    finding = Finding(
+        key,
+        f"{hits} of {count} pictures are named as another class after a change of at most {epsilon:g} of 255 levels"
+        + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
+        findings.strength(low, high, MARGIN),
+        f"{between(*findings.share_interval(hits, count))} of pictures",
+        f"random signs of the same size change the class in {percent(signs)} of draws",
+        figure=context.image_set.pictures[result.arrays["index"][smallest]].id,
+    )
+    return finding, {key: Measured(attack.short, gap, low, high)}
 
 
 def _attack(result: Result, context: Context, i: int) -> Figure:
@@ -44,18 +80,16 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
         if said == target
         else f"after {steps} steps not {other} (p = {after[1]:.2g}) but {short(classes[said])}"
     )
-    l2 = float(arrays["l2"][i])
     return context.picture(
         picture.id,
         attributions.sheet([panels], max(1, 192 // arrays["pictures"].shape[1])),
-        alt=f"{picture.name}; the same picture after the change, hardly different to the eye; the difference, "
-        "nearly even grey; and ten times the difference, a pattern of fine grain.",
+        alt=f"{picture.name}; the same picture changed by at most {int(arrays['linf'][i])} levels; the difference; and "
+        f"{TIMES} times the difference.",
         caption=f"{picture.name}. From left: the original, {own} to the network, p = {before[0]:.2f} "
-        f"({other} {before[1]:.2g}); {outcome}; the difference; {TIMES} × the difference. No value "
-        f"changed by more than {int(arrays['linf'][i])} of 255 levels (L∞), the L2 norm is {l2:.0f} levels, "
-        f"{l2 / np.sqrt(difference.size):.2f} a value.",
-        mapping="differences: fixed range, grey 128 is no change, a level is a level; the last "
-        f"{TIMES} times that, cut off at black and white",
+        f"({other} {before[1]:.2g}); {outcome}; the difference; {TIMES} × the difference. "
+        f"Largest change of a value: {int(arrays['linf'][i])} levels; typical change: {_typical(result)[i]:.1f}.",
+        mapping=f"differences: 128 is no change, a level is a level; the last {TIMES} times that, cut off at black and "
+        "white",
         data=f"fooled[{i}]",
         subjects=(
             Subject("image", picture.name),
@@ -66,14 +100,14 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
 
 def _attacks(result: Result, context: Context) -> Table:
     """Each picture's attack in numbers, and the effect of noise of the same size."""
-    arrays, fooled = result.arrays, result.arrays["found"] == result.arrays["target"]
+    arrays, fooled = result.arrays, _fooled(result)
     return Table(
         "attacks",
         f"{int(fooled.sum())} of {len(fooled)} pictures fooled within {result.parameters['epsilon']:g} of 255 levels, "
-        f"judged on the picture as published (8 bits). {_control(result)}",
+        f"judged at 8 bits a channel. {_control(result)}",
         (
-            *("picture", "was", "p", "becomes", "p of target", "fooled", "steps", "L2", "L∞"),
-            *("changed by signs of this L∞", "changed by noise of this L2"),
+            *("picture", "was", "p", "becomes", "p of target", "fooled", "steps", "L2 norm", "largest change"),
+            *("changed by random signs", "changed by normal noise"),
         ),
         tuple(
             (
@@ -99,9 +133,9 @@ def _control(result: Result) -> str:
     signs, normal = (float(v) for v in result.arrays["noise_changed"].mean(0))
     hit = float(result.arrays["noise_fooled"].max()) if len(result.arrays["index"]) else 0.0
     return (
-        f"Noise as a control, {result.parameters['noise']} draws a picture: random signs of the same L∞ change the "
-        f"predicted class in {signs:.0%} of the draws, normal noise of the same L2 norm in {normal:.0%}; "
-        + (f"the target comes of it in up to {hit:.0%} of a picture's." if hit else "the target never comes of it.")
+        f"Control, {result.parameters['noise']} draws a picture: random signs of the same largest change give another "
+        f"class in {signs:.0%} of the draws, normal noise of the same L2 norm in {normal:.0%}. "
+        + (f"The target class is reached in up to {hit:.0%} of a picture's draws." if hit else "None gives the target.")
     )
 
 
@@ -110,16 +144,13 @@ if __name__ == "__main__":
         view,
         id="fooling_images",
         title="Fooling images",
-        question="How little must change in a picture for the network to name something else?",
-        tour="The same climb from a photo: a change nobody sees makes it another thing.",
-        how_to_read="Each picture is changed step by step so that a wrong class becomes likelier, until the network "
-        "names that class with confidence. The two pictures on the left look all but the same; the difference is so "
-        "small that it is shown a second time, ten times as strong. The table says how far random noise of the same "
-        "size gets.",
-        do_not_conclude="These changes are searched for with full knowledge of this network's weights; noise, a "
-        "camera or another network need not be fooled by them, and a printed picture seldom is. Small pictures need "
-        "larger changes, for they have fewer values to change: no sign of a better network. How often it succeeds says "
-        "nothing about accuracy.",
+        question="How small a change makes the network name something else?",
+        tour="From a photo: how small a change makes the network name another thing?",
+        how_to_read="Each picture is changed step by step until the network names a wrong class with confidence. A "
+        "grey difference means that little was changed; right of it the difference is ten times as strong.",
+        do_not_conclude="These changes are searched for with the network's own weights. Noise, a camera or another "
+        "network need not be fooled by them. Pictures of other sizes need other changes, and how often the search "
+        "succeeds says nothing about accuracy.",
         equation="I ← P(I + η · g / ‖g‖₂),  g = ∂ log p_t / ∂I,  ‖I − I₀‖∞ ≤ ε",
         papers=(papers.SZEGEDY_2014,),
     )

@@ -5,20 +5,48 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, panels, section
+from cnnviz.views.kit import curves, findings, panels, section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.tiles import EXACT
+
+MARGIN = 0.1  # of an objective's own gain
 
 
 def view(result: Result, context: Context) -> dict:
     names = [context.score if name == "logit" else name for name in result.numbers["objectives"]]
     judged = result.arrays["values"][:-1]  # the last row is the start
     wins = (judged.argmax(0) == np.arange(len(names))).astype(float)
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": (_row(result, context, names), _curves(result, context, names)),
         "tables": _tables(result, names),
         "metrics": (Metric("best_by_their_own_objective", float(wins.mean()), "share", "higher"),),
     }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How much of an objective's gain the pictures made for the others reach. Far below 0 counts as −1, so that no
+    single pair decides."""
+    relative = result.arrays["relative"]
+    n = len(relative)
+    others = np.clip(relative[~np.eye(n, dtype=bool)], -1, 1)
+    mean, low, high = findings.mean_interval(others)
+    low, high = max(-1.0, low), min(1.0, high)
+    key = "gain shared with other objectives"
+    finding = Finding(
+        key,
+        f"A picture made for one objective reaches {100 * mean:.0f}\u00a0% of another objective's gain.",
+        findings.strength(low, high, MARGIN),
+        f"{span(100 * low, 100 * high, '.0f')}\u00a0%",
+        "0\u00a0% for the grey start, 100\u00a0% for the objective's own picture",
+        f"mean of {len(others)} pairs, from one start",
+        figure="row",
+    )
+    return finding, {key: Measured(f"{100 * mean:.0f}\u00a0%", mean, low, high)}
 
 
 def _asked(result: Result) -> list[str]:
@@ -28,7 +56,7 @@ def _asked(result: Result) -> list[str]:
     what = {
         "neuron": f"the neuron of unit {unit} in the middle of {layer}",
         "channel": f"unit {unit} everywhere in {layer}",
-        "layer": f"all of {layer}, Σ f² as DeepDream has it",
+        "layer": f"all of {layer}, as in DeepDream",
         "logit": f"the score of {of_class}"
         + (", before the last ReLU, where it was flat at the start" if numbers["fallback"] else ""),
         "probability": f"the probability of {of_class}, as log odds",
@@ -50,11 +78,11 @@ def _row(result: Result, context: Context, names: list[str]) -> Figure:
     return context.drawing(
         "row",
         panels.sheet([*zip(names, pictures, strict=True)], across=len(names)),
+        scale=1.5,
         alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
-        caption="What is asked for, from left to right, and what it came to from the start to the "
-        f"{result.parameters['steps']}th step: {reached}. The layer is the middle one of those shown; the unit is the "
-        f"one that speaks most for {short(result.numbers['class'])} there.",
-        mapping="the pictures themselves: levels 0 … 255 are what was optimised",
+        caption=f"From left, with the value at the start and at the end: {reached}. The layer is the middle one of "
+        f"those shown; the unit is the one that adds most to {short(result.numbers['class'])} there.",
+        mapping=EXACT,
         data="pictures",
         subjects=_subjects(result),
         from_dataset=False,
@@ -71,8 +99,8 @@ def _curves(result: Result, context: Context, names: list[str]) -> Figure:
         curves.lines(dict(zip(names, gains, strict=True)), across="step", up="gain, of its largest"),
         alt=f"Gains of {len(names)} objectives against step; each ends at {gains[:, -1].min():.2g} or more of "
         "its largest gain.",
-        caption="How each objective rose while it was climbed, as a share of its largest gain: under random views "
-        "in the first half of the steps, hence the ups and downs, and as it is in the second.",
+        caption="How each objective rose, as a share of its largest gain: under random views in the first half of the "
+        "steps, hence the ups and downs, and as it is in the second.",
         mapping="linear axes; 0 is the start",
         data="curves",
         subjects=_subjects(result),
@@ -88,8 +116,8 @@ def _tables(result: Result, names: list[str]) -> tuple[Table, Table]:
     return (
         Table(
             "relative",
-            "Each 8-bit picture (row) by each objective (column): 0 is the noise they start from, 1 what the "
-            "picture made for that objective reaches. Above 1: another picture does better by it.",
+            "Each picture (row) by each objective (column): 0 is the noise they start from, 1 is what the picture made "
+            "for that objective reaches.",
             columns,
             tuple((name, *(round(float(v), 2) for v in row)) for name, row in shares),
         ),
@@ -107,14 +135,13 @@ if __name__ == "__main__":
         view,
         id="objectives",
         title="Objectives",
-        question="One neuron, one channel, a layer or a class: how does what is asked for change the picture?",
-        tour="A neuron, a unit, a layer, a class: what is climbed decides what is seen.",
+        question="How does what is asked for change the picture?",
+        tour="A neuron, a unit, a layer, a class: what is asked for decides what is seen.",
         how_to_read="All pictures start from the same noise and see the same views. A neuron draws its pattern once, "
-        "in the middle; its channel repeats it everywhere; the layer brings out whatever it has; the class composes "
-        "parts into a thing. In the table a row is a picture, and a column asks how much of an objective it has.",
-        do_not_conclude="One unit of one layer stands for no other. A number of one column says nothing beside one of "
-        "another column. Each picture is one peak of many: where another picture does better by its objective, a "
-        "longer ascent from another start might not.",
+        "its channel everywhere; the layer brings out whatever it has, and the class puts parts together.",
+        do_not_conclude="One unit of one layer stands for no other. Numbers of two columns have different units and "
+        "cannot be compared. Each picture is one of many that the search may end with: a longer search from another "
+        "start may do better.",
         equation="f_u(y₀, x₀) · mean f_u · mean f² · S_c · log p_c/(1 − p_c)",
         papers=(papers.OLAH_2017, papers.MORDVINTSEV_2015),
     )

@@ -7,32 +7,65 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import findings, section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.patches import patch
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import COLUMNS, cell, fitted, labelled
+from cnnviz.views.kit.tiles import COLUMNS, EXACT, boxes, cell, fitted, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60
+MARGIN = 0.5  # of the way from half of the units to all of them
 SIDE, SMALL, GAP = 224, 150, 12  # side of a picture in pixels, beside its patch and on a sheet
 
 
 def view(result: Result, context: Context) -> dict:
     counts = [len(_of(result, layer, "unit")) for layer in result.numbers["layers"]]
-    figures = _figures(result, context, counts)
-    covers = [figure.id for figure in figures if "sheet" in figure.id]
-    better = [_of(result, layer, "value") > _of(result, layer, "best") for layer in result.numbers["layers"]]
-    share = float(np.mean(np.concatenate(better)))
+    share = float(np.mean(np.concatenate([_more(result, layer) for layer in result.numbers["layers"]])))
+    finding, measured = found(result, context)
     return {
-        "figures": tuple(figures),
-        "cover": covers[len(covers) * 2 // 3],
+        "findings": (finding,),
+        "measured": measured,
+        "figures": tuple(_figures(result, context, counts)),
         "tables": (_layers(result),),
         "metrics": (
             Metric("units", sum(counts)),
             Metric("units_excited_more_than_by_real_pictures", share, "share", "higher"),
         ),
     }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """In how many units a synthetic picture does better than all real ones; half would, if both did equally well."""
+    layers = result.numbers["layers"]
+    more = np.concatenate([_more(result, layer) for layer in layers])
+    key = "units that a synthetic picture excites more than any real one"
+    measured = findings.share(int(more.sum()), len(more), control=0.5)
+    layer = max(layers, key=lambda layer: (_times(result, layer), -layers.index(layer)))
+    times = _times(result, layer)
+    finding = Finding(
+        key,
+        f"In {measured.short} units a picture made from noise excites the unit more than any real picture"
+        + (f"; in {layer['name']} {times:.1f} times as much." if times else "."),
+        findings.strength(measured.low, measured.high, margin=MARGIN),
+        f"{between(*findings.share_interval(int(more.sum()), len(more)))} of the units",
+        f"the best of {result.numbers['pictures']} real pictures",
+        figure=f"{slug(layer['name'])}-sheet-0",
+    )
+    return finding, {key: measured}
+
+
+def _more(result: Result, layer: dict) -> np.ndarray:
+    """Of each unit of a layer, whether its synthetic picture excites it more than any real one."""
+    return _of(result, layer, "value") > _of(result, layer, "best")
+
+
+def _times(result: Result, layer: dict) -> float:
+    """How many times as strongly as the best real picture, the median of a layer's living units; 0 without any."""
+    value, best = _of(result, layer, "value"), _of(result, layer, "best")
+    living = best > 0
+    return float(np.median(value[living] / best[living])) if living.any() else 0.0
 
 
 def _of(result: Result, layer: dict, what: str) -> np.ndarray:
@@ -59,16 +92,14 @@ def _layers(result: Result) -> Table:
     """Comparison of a layer's synthetic pictures with real ones."""
     rows = []
     for layer in result.numbers["layers"]:
-        value, best = _of(result, layer, "value"), _of(result, layer, "best")
-        living = best > 0
-        ratio = float(np.median(value[living] / best[living])) if living.any() else 0.0
         _, height, width, _ = _of(result, layer, "pictures").shape
-        shown, better = f"{len(value)} of {layer['units']}", f"{(value > best).mean():.0%}"
-        rows.append((layer["name"], shown, f"{height} × {width}", better, round(ratio, 2)))
+        more = _more(result, layer)
+        shown, better = f"{len(more)} of {layer['units']}", f"{more.mean():.0%}"
+        rows.append((layer["name"], shown, f"{height} × {width}", better, round(_times(result, layer), 2)))
     return Table(
         "layers",
-        "Both numbers of a unit are its largest value anywhere in a picture: in the synthetic one as published "
-        f"(8 bits), and in the best of {result.numbers['pictures']} real ones.",
+        "A unit's number is its largest value anywhere in a picture: in the synthetic one (8 bits a channel), and in "
+        f"the best of {result.numbers['pictures']} real ones.",
         ("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
         tuple(rows),
     )
@@ -78,17 +109,20 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
     pictures = context.rgb(result.arrays[f"{name}/pictures"][part])
     unit, value, best = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best"))
     labels = [f"unit {u}: {v / b:.1f}x" if b > 0 else f"unit {u}" for u, v, b in zip(unit, value, best, strict=True)]
+    places = boxes(len(unit), SMALL, SMALL)
     return context.picture(
         f"{slug(name)}-sheet-{part[0]}",
         labelled([fitted(picture, SMALL) for picture in pictures], labels),
         alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
-        caption=f"{name}: a picture for each of {len(unit)} units, made from noise to excite it, the most selective "
-        "units first. The number after the unit's says how many times as strongly its picture excites it as the best "
-        f"real one ({(value > best).mean():.0%} of these are above 1).",
-        mapping="the pictures themselves: levels 0 … 255 are what was optimised; "
-        f"{pictures.shape[1]} × {pictures.shape[2]} pixels, shown at {SMALL}",
+        caption=f"{name}: a picture made from noise for each of {len(unit)} units, the most selective first. 1.5x: it "
+        "excites the unit 1.5 times as much as the best real picture does. "
+        f"{int((value > best).sum())} of {len(unit)} are above 1.",
+        mapping=f"{EXACT}; {pictures.shape[1]} × {pictures.shape[2]} pixels, shown at {SMALL}",
         data=f"{name}/pictures[{part[0]}:{part[-1] + 1}]",
-        subjects=(Subject("layer", name), *(Subject("unit", str(u), name) for u in unit)),
+        subjects=(
+            Subject("layer", name),
+            *(Subject("unit", str(u), name, box) for u, box in zip(unit, places, strict=True)),
+        ),
         group=name,
         lossless=False,
         from_dataset=False,
@@ -108,16 +142,16 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
     if crop.size:
         pair[:, SIDE + GAP :] = cell(crop, SIDE, bool(border) and not whole)
     shown = context.image_set.pictures[image].name if image >= 0 else ""
-    times = f", {value / best:.1f} times as much" if best > 0 else ""
+    times = f", {value / best:.1f} times as much as the patch" if best > 0 else ""
     edge = " The orange frame: the neuron's field reaches over the picture's edge." if border and not whole else ""
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         pair,
         alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
         "it most.",
-        caption=f"{name}, unit {unit}. Left: made from noise in {result.parameters['steps']} steps, excites the unit "
-        f"to {number(value)}. Right: the patch of the image set that does so most, to {number(best)}{times}.{edge}",
-        mapping="synthetic: levels 0 … 255 are what was optimised; patch: the input's own pixels",
+        caption=f"{name}, unit {unit}. Left: made from noise; excites the unit to {number(value)}{times}. "
+        f"Right: the real patch that excites it most, to {number(best)}.{edge}",
+        mapping=f"left: {EXACT}; right: the input's own pixels",
         data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",
         subjects=(
             Subject("unit", str(unit), name),
@@ -135,15 +169,12 @@ if __name__ == "__main__":
         id="unit_visualization",
         title="Unit visualisation",
         question="What is each unit of the network looking for?",
-        tour="The same for single units, beside the real patches that excite them most.",
-        how_to_read="Each picture was made from noise, step by step, to excite one unit (a channel of a layer) as much "
-        "as possible. From layer to layer edges become textures, textures patterns, patterns parts of things. Where a "
-        "unit's real patch shows the same thing, the two tell the same story; what the patch has beside it the unit "
-        "may not need. The most selective units come first: those that few pictures excite far more than the rest do.",
-        do_not_conclude="A unit may answer to several things, of which one picture shows one or mixes them; the "
-        "diversity section shows more. A higher value than any real picture's does not mean that the picture is what "
-        "the unit is for. Colours and repetition come in part from the way the pictures are made, and position means "
-        "nothing.",
+        tour="What excites a single unit most, beside the real patches that do.",
+        how_to_read="Each picture was made from noise to excite one unit (a channel of a layer) as much as possible. "
+        "Where a unit's real patch shows the same thing, both say what the unit looks for.",
+        do_not_conclude="A unit may look for several things, and one picture shows one of them or a mixture. A higher "
+        "value than any real picture's does not mean that the picture is what the unit is for. Colours and repetition "
+        "come in part from the method, and position means nothing.",
         equation="I* = argmax E_v[mean a_u(v(I)) + mean of its strongest quarter]",
         papers=(papers.ERHAN_2009, papers.OLAH_2017),
     )

@@ -82,6 +82,14 @@ def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
+def share(hits: int, count: int, control: float = 0.0) -> Measured:
+    """A share with its interval, measured from its ``control``: what the share would be if nothing had been learned."""
+    low, high = share_interval(hits, count)
+    largest = max(control, 1 - control)
+    effect, low, high = ((value - control) / largest for value in (hits / count if count else control, low, high))
+    return Measured(f"{hits} of {count}", effect, low, high)
+
+
 def mean_interval(values) -> tuple[float, float, float]:
     """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). One number's interval is infinite."""
     from scipy.special import stdtrit  # most views need no scipy
@@ -114,6 +122,11 @@ def percent(share: float) -> str:
         if float(text) not in (0, 100) or share in (0, 1):
             return f"{text}\u00a0%"
     return f"{100 * share:.2g}\u00a0%"
+
+
+def span(low: float, high: float, form: str = ".2f") -> str:
+    """An interval of other numbers: "−0.04 to 0.28"."""
+    return f"{low:{form}} to {high:{form}}".replace("-", "−")
 
 
 def between(low: float, high: float) -> str:

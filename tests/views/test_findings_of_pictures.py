@@ -1,0 +1,126 @@
+"""What sections of made pictures say they found: on small results where the answer is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cnnviz.views import diversity, feature_inversion, fooling_images, logit_vs_probability, objectives
+from cnnviz.views import unit_visualization as units
+from cnnviz.views.kit.findings import FOUND, NOT, WEAK
+
+CONTEXT = SimpleNamespace(
+    image_set=SimpleNamespace(pictures=[SimpleNamespace(id=f"p{i}", name=f"p{i}") for i in range(30)]),
+    explained="class",
+    kind="softmax",
+)
+
+
+def result(arrays, numbers=None, parameters=None):
+    arrays = {name: np.asarray(values) for name, values in arrays.items()}
+    return SimpleNamespace(arrays=arrays, numbers=numbers or {}, parameters=parameters or {})
+
+
+@pytest.mark.parametrize(
+    ("value", "strength"), [([2.0] * 20, FOUND), ([2.0] * 14 + [0.5] * 6, NOT), ([0.0] * 20, NOT), ([2.0], NOT)]
+)
+def test_units_are_excited_more_by_their_own_picture_than_by_real_ones(value, strength):
+    layer = {"name": "a", "units": 20}
+    made = result({"a/value": value, "a/best": np.ones(len(value))}, {"layers": [layer], "pictures": 9})
+    finding, measured = units.found(made, CONTEXT)
+    assert finding.strength == strength and finding.figure == "a-sheet-0"
+    assert finding.says.startswith(f"In {sum(v > 1 for v in value)} of {len(value)} units")
+    assert list(measured) == [finding.key]
+
+
+def test_dead_units_have_no_times_as_much():
+    made = result({"a/value": [1.0, 2.0], "a/best": [0.0, 0.0]}, {"layers": [{"name": "a"}], "pictures": 9})
+    assert units.found(made, CONTEXT)[0].says.endswith("more than any real picture.")
+
+
+@pytest.mark.parametrize(
+    ("fooled", "noise", "strength"),
+    [(12, 0.0, FOUND), (12, 0.9, NOT), (6, 0.25, NOT), (0, 0.0, NOT), (5, 0.0, WEAK)],
+)
+def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength):
+    made = result(
+        {
+            "found": [1] * fooled + [0] * (12 - fooled),
+            "target": [1] * 12,
+            "noise_changed": np.full((12, 2), noise),
+            "l2": np.arange(12, 0, -1.0),
+            "pictures": np.zeros((12, 2, 2, 1)),
+            "index": np.arange(12),
+        },
+        parameters={"epsilon": 8},
+    )
+    finding, measured = fooling_images.found(made, CONTEXT)
+    assert finding.strength == strength and f"{fooled} of 12" in finding.says and f"{noise:.0%}"[:-1] in finding.control
+    assert measured["fooled within 8 levels"].effect == pytest.approx(fooled / 12 - round(12 * noise) / 12)
+    assert finding.figure == f"p{max(fooled - 1, 0)}"  # the smallest change of those that fooled
+
+
+def inversion(error, flat=40.0):
+    error = np.asarray(error, float)
+    arrays = {"pixel_error": error, "flat_error": np.full(len(error), flat), "index": np.arange(len(error))}
+    return result(arrays, {"layers": [{"name": f"conv{k + 1}"} for k in range(error.shape[1])]})
+
+
+def test_a_layer_whose_copy_is_nearer_than_a_flat_picture_is_found():
+    finding, measured = feature_inversion.found(inversion([[10, 15, 60], [11, 14, 20], [9, 16, 40]]), CONTEXT)
+    assert finding.strength == FOUND and "conv1 are 10 levels off, a flat picture 40." in finding.says
+    assert "conv2 is the deepest layer" in finding.says and finding.figure == "p1"
+    assert measured["pixels from conv1"].effect == pytest.approx(0.75)
+    assert -1 <= measured["pixels from conv3"].low < 0 < measured["pixels from conv3"].high <= 1
+
+
+@pytest.mark.parametrize("error", [[[10, 20]], [[60], [70]], [[10, 20], [100, 20]]])
+def test_one_picture_or_a_worse_copy_shows_nothing(error):
+    finding, _ = feature_inversion.found(inversion(error), CONTEXT)
+    assert finding.strength == NOT and "no difference is sure" in finding.says
+
+
+def test_a_flat_original_divides_by_no_zero():
+    assert feature_inversion.found(inversion([[3.0, 5.0]] * 3, flat=0.0), CONTEXT)[0].strength == NOT
+
+
+@pytest.mark.parametrize(
+    ("wins", "n", "strength"), [(3, 6, NOT), (6, 6, WEAK), (20, 20, FOUND), (0, 20, FOUND), (1, 1, NOT)]
+)
+def test_which_objective_has_the_higher_log_odds(wins, n, strength):
+    odds = np.stack([np.zeros(n), np.where(np.arange(n) < wins, 1.0, -1.0)], 1)
+    (finding, rivals), measured = logit_vs_probability.found(result({"odds": odds, "rivals": -odds}), CONTEXT)
+    assert finding.strength == rivals.strength == strength
+    assert f"in {wins} of {n} classes" in finding.says
+    assert measured["log odds"].effect == pytest.approx(2 * wins / n - 1)
+
+
+@pytest.mark.parametrize(("other", "strength"), [(0.4, FOUND), (0.0, NOT), (-5.0, NOT), (0.05, WEAK)])
+def test_what_objectives_share(other, strength):
+    relative = np.full((5, 5), other) + np.random.default_rng(0).normal(0, 0.01, (5, 5))
+    np.fill_diagonal(relative, 1)
+    finding, measured = objectives.found(result({"relative": relative}), CONTEXT)
+    assert finding.strength == strength
+    assert -1 <= measured[finding.key].low <= measured[finding.key].effect <= measured[finding.key].high <= 1
+
+
+def diverse(alike, units=4, m=3):
+    likeness = np.full((units, m, m), alike) + np.linspace(0, 0.02, units)[:, None, None]
+    return result(
+        {
+            "likeness": likeness,
+            "plain_likeness": np.full((units, m, m), 0.9),
+            "value": np.full((units, m), 2.0),
+            "best": np.linspace(1, 3, units),
+            "unit": np.arange(units),
+        },
+        {"layer": "conv4"},
+    )
+
+
+@pytest.mark.parametrize(("alike", "n", "strength"), [(0.5, 4, FOUND), (0.87, 4, WEAK), (0.9, 4, NOT), (0.2, 1, NOT)])
+def test_pictures_made_to_differ_are_less_alike(alike, n, strength):
+    finding, measured = diversity.found(diverse(alike, n), CONTEXT)
+    assert finding.strength == strength and finding.figure == "conv4-unit-0000"
+    assert ("no sure difference" in finding.says) == (strength == NOT)
+    assert measured["similarity"].high <= 1
