@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jinja2 import Environment
 
 from cnnviz.site.folder import Publication
+from cnnviz.site.walls import wall
 from cnnviz.slug import slug
 from cnnviz.views.kit.section import Figure, Section, Subject
 
@@ -141,11 +142,11 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             after=around[i + 1] if i + 1 < len(around) else None,
             told=[(title, told)],
             rows=side_by_side([(title, told)]),
-            known_anything=bool(told) or bool(words.get("units")),
-            scripts=SCRIPTS,
+            known_anything=bool(told) or bool(words.get("units") or words.get("wall")),
+            scripts=(*SCRIPTS, "wall.js") if kind == "layer" else SCRIPTS,
             unfolded=UNFOLDED,
             answers=facts.get("trial", {}).get("answers", []),
-            **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": []} | words,
+            **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": [], "wall": None} | words,
         )
         site.write(f"{folder}/{address(kind, name, layer)}", html)
 
@@ -154,12 +155,15 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
         name = layer["name"]
         chosen = name in facts["chosen"]
         units = [_link(folder, "unit", str(u), name, f"{u}") for u in range(layer["units"])] if chosen else []
-        own = {subject[2] for subject, told in found.items() if subject[:2] == ("unit", name) and _own(told)}
+        of_units = {subject[2]: told for subject, told in found.items() if subject[:2] == ("unit", name)}
+        hung = wall(units, of_units)
+        tiled = {tile["label"] for tile in hung["tiles"]}
         publish(
             "layer", name, None, name, [], along, i,
             lead=f"{layer['kind']}, {layer['module'] or 'the network itself'}; layer {i + 1} of {len(layers)} shown.",
             facts=[("units", layer["units"]), ("maps", f"{layer['height']} × {layer['width']}")],
-            units=[unit | {"own": unit["label"] in own} for unit in units],
+            wall=hung if tiled else None,
+            units=[unit for unit in units if unit["label"] not in tiled],
         )  # fmt: skip
         trail = [(name, f"{folder}/{address('layer', name)}")]
         beside = [unit | {"label": f"unit {unit['label']}"} for unit in units]
@@ -173,11 +177,6 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
 
 def _known(found: dict[Key, dict], layer: dict) -> bool:
     return ("layer", None, layer["name"]) in found
-
-
-def _own(told: dict[str, Told]) -> bool:
-    """Whether a unit has a figure of its own."""
-    return any(not seen.box for entry in told.values() for seen in entry.figures)
 
 
 def _link(folder: str, kind: str, name: str, layer: str | None = None, label: str = "") -> dict:
@@ -220,12 +219,21 @@ def _shown(entry: dict, room: int) -> dict:
 
 
 def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[str, list[tuple[str, str]]]:
-    """Layers and classes that have pages: kind → [(name, address from the site's root)]."""
+    """Layers and classes that have pages: kind → [(name, address from the site's root)].
+
+    "unit" → [(layer, the folder of its units' pages, their number)].
+    """
     link = linker(folder, facts, found, lambda name: "")
     names = {"layer": [layer["name"] for layer in facts.get("layers", ())], "class": list(facts.get("classes", ()))}
     return {
         kind: [(name, link(Subject(kind, name))) for name in dict.fromkeys(names[kind]) if link(Subject(kind, name))]
         for kind in names
+    } | {
+        "unit": [
+            (layer["name"], f"{folder}/{address('unit', '0', layer['name']).rsplit('/', 1)[0]}/", layer["units"])
+            for layer in facts.get("layers", ())
+            if layer["name"] in facts.get("chosen", ())
+        ]
     }
 
 

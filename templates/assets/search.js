@@ -7,7 +7,8 @@
   button.hidden = false;
   const root = button.dataset.root;
   const MOST = 60;
-  let names = null; // [[name, kind, where, address, lower-case name], …]
+  let names = null; // [[name, kind, where, address, lower-case name, everyday words], …]
+  let units = []; // [[layer, where, folder, number of units], …]
 
   const [dialog, openDialog] = window.cnnvizDialog("search", "Search",
     '<search><label><span class="unseen">Search</span><input type="search" placeholder="Model, technique, layer, class, picture" ' +
@@ -24,7 +25,8 @@
     script.src = `${root}search-index.js`;
     script.addEventListener("load", () => {
       const { where, kinds, entries } = window.cnnvizNames;
-      names = entries.map(([name, kind, place, address]) => [name, kinds[kind], where[place], address, name.toLowerCase()]);
+      names = entries.map(([name, kind, place, address, words = ""]) => [name, kinds[kind], where[place], address, name.toLowerCase(), words]);
+      units = window.cnnvizNames.units.map(([layer, place, ...rest]) => [layer, where[place], ...rest]);
       show();
     });
     script.addEventListener("error", () => (status.textContent = "The list of names is missing."));
@@ -35,15 +37,24 @@
   function find(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (!words.length) return names.filter((entry) => entry[1] === "model" || entry[1] === "technique").slice(0, MOST);
-    const found = [];
+    const found = unit(text).map((entry) => [-1, entry]);
     for (const entry of names) {
-      const full = `${entry[4]} ${entry[1]} ${entry[2].toLowerCase()}`;
+      const full = `${entry[4]} ${entry[1]} ${entry[2].toLowerCase()} ${entry[5]}`;
       if (!words.every((word) => full.includes(word))) continue;
       const start = entry[4].indexOf(words[0]);
       found.push([start === 0 ? 0 : start > 0 && /\W/.test(entry[4][start - 1]) ? 1 : start > 0 ? 2 : 3, entry]);
     }
     found.sort((a, b) => a[0] - b[0] || a[1][0].length - b[1][0].length);
     return found.map((pair) => pair[1]);
+  }
+
+  // "conv5 36", "conv5, unit 36", "unit 36": the units of that number in the layers whose name begins so.
+  function unit(text) {
+    const [, layer, number] = text.toLowerCase().match(/^(.*?)[\s,/:]*(?:(?:unit|neuron)\s*)?(?<=[\s,/:]|^)(\d+)\s*$/) || [];
+    if (number === undefined) return [];
+    return units
+      .filter(([name, , , count]) => name.toLowerCase().startsWith(layer) && Number(number) < count)
+      .map(([name, where, folder]) => [`${name}, unit ${Number(number)}`, "unit", where, `${folder}${Number(number)}.html`]);
   }
 
   function show() {

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from cnnviz.site import compare, picture_pages, search, subjects
+from cnnviz.site import compare, picture_pages, search, subjects, walls
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
 from cnnviz.site.stamp import Stamp, read, text
@@ -193,9 +193,12 @@ def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
     assert {name for name, kind in found if kind == "picture"} == set(names)
     assert {name for name, kind in found if kind == "layer"} == {"conv1", "conv2"}
     assert {name for name, kind in found if kind == "class"} == {"cat", "dog <b>"}
-    for name, kind, _, address in data["entries"]:
+    for name, kind, _, address, *_ in data["entries"]:
         if data["kinds"][kind] in ("picture", "layer", "class"):
             assert (out / address.partition("#")[0]).is_file(), name
+    assert (
+        all((out / folder / f"{count - 1}.html").is_file() for _, _, folder, count in data["units"]) and data["units"]
+    )
     derived = search.script([stamp], [], {"set": names}, derived=True)
     assert not any(name in derived for name in names)
 
@@ -214,3 +217,19 @@ def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
 def test_the_better_of_two_numbers(a, b, better, expected):
     one, two = ({"value": v, "interval": i, "better": better} for v, i in (a, b))
     assert compare.best(one, two) == expected and compare.best(one, None) is None
+
+
+def test_a_wall_hangs_the_units_that_have_a_picture_with_what_is_said_of_them():
+    seen = subjects.Seen(None, "page", "file", "anchor", None, "")
+    told = {
+        "0": {"statistics": subjects.Told("statistics", "S", "p", facts=[("mean", 0.5), ("state", "dead")])},
+        "2": {
+            "other": subjects.Told("other", "O", "p", figures=[seen], facts=[("mean", 0.1), ("same", ["7"])]),
+            "unit_visualization": subjects.Told("unit_visualization", "U", "p", figures=["synthetic"]),
+        },
+        "1": {"other": subjects.Told("other", "O", "p", figures=[seen], facts=[("class", "wolf (3 of 9)")])},
+    }
+    hung = walls.wall([{"href": f"{u}.html", "label": str(u)} for u in range(4)], told)
+    assert hung["columns"] == ["mean"]
+    shown = [(tile["label"], tile["seen"], tile["numbers"], tile["words"]) for tile in hung["tiles"]]
+    assert shown == [("1", seen, [None], ["wolf (3 of 9)"]), ("2", "synthetic", [0.1], [])]

@@ -1,0 +1,42 @@
+"""The wall of a layer's units: a tile for each unit that has a picture, with what sections say of it.
+
+The tiles can be sorted by the numbers and filtered by the words (``wall.js``). Without scripts they stand by number.
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+
+MOST = 1024  # tiles of a wall; the units beyond stand as numbers
+FIRST = ("unit_visualization", "maximal_patches")  # whose picture stands for a unit, if they have one
+
+
+def wall(units: list[dict], found: Mapping[str, Mapping]) -> dict:
+    """``tiles`` and ``columns`` (names of the numbers to sort by).
+
+    units: href and label of each unit's page. found: number of a unit → section id → what the section says of it, see
+    :class:`cnnviz.site.subjects.Told`. A tile: href, label, ``seen`` (the picture), numbers (one for each column, or
+    None) and words.
+    """
+    pictured = [(unit, told) for unit in units if (told := found.get(unit["label"])) and _picture(told)][:MOST]
+    facts = [dict(chain.from_iterable(entry.facts for entry in told.values())) for _, told in pictured]
+    columns = list(dict.fromkeys(column for said in facts for column, value in said.items() if _number(value)))
+    tiles = [
+        unit
+        | {
+            "seen": _picture(told),
+            "numbers": [said[c] if _number(said.get(c)) else None for c in columns],
+            "words": [value for value in said.values() if isinstance(value, str)],
+        }
+        for (unit, told), said in zip(pictured, facts, strict=True)
+    ]
+    return {"tiles": tiles, "columns": columns}
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _picture(told: Mapping):
+    """The figure that stands for a unit: of the first section that has one."""
+    entries = [told[id] for id in FIRST if id in told] + [entry for id, entry in told.items() if id not in FIRST]
+    return next((entry.figures[0] for entry in entries if entry.figures), None)
