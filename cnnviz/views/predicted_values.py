@@ -30,23 +30,23 @@ EQUATION = "R² = 1 − Σ (v − t)² / Σ (t − mean t)²;  MAE = mean |v −
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
     whole = f"the {'query ' if numbers['on'] == 'query' else ''}pictures whose value is known"
-    figures, metrics, keys = [], [], metric_keys([found["name"] for found in numbers["values"]])
-    for place, found in enumerate(numbers["values"]):
-        if found["n"]:
+    figures, metrics, keys = [], [], metric_keys([value["name"] for value in numbers["values"]])
+    for place, value in enumerate(numbers["values"]):
+        if value["n"]:
             figures += [
-                _against(result, context, place, found, whole),
-                _residuals(result, context, place, found, whole),
+                _against(result, context, place, value, whole),
+                _residuals(result, context, place, value, whole),
             ]
-            metrics += _metrics(found, keys[place])
+            metrics += _metrics(value, keys[place])
         else:
-            figures.append(_spread(result, context, place, found))
-    for place, found in enumerate(numbers["values"]):
+            figures.append(_spread(result, context, place, value))
+    for place, value in enumerate(numbers["values"]):
         indices = result.arrays["worst"][place]
-        group = "Furthest off" if len(numbers["values"]) == 1 else f"Furthest off: {found['name']}"
+        group = "Furthest off" if len(numbers["values"]) == 1 else f"Furthest off: {value['name']}"
         figures += _cards(result, context, indices[indices >= 0].tolist(), f"worst-{place}", group)
     probes = result.arrays["probes"][:MOST_PROBES].tolist()
     figures += _cards(result, context, probes, "probes", "Probe pictures")
-    known = any(found["n"] for found in numbers["values"])
+    known = any(value["n"] for value in numbers["values"])
     return {
         "figures": tuple(figures),
         "tables": (_table(numbers["values"], whole),) if known else (),
