@@ -13,8 +13,9 @@ from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import findings, section
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
@@ -22,6 +23,8 @@ from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
 LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
+MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
+DRAWS = 1000  # of random pictures
 LIKE = 6  # number of units with the same best pictures that a unit's page links to
 
 
@@ -29,8 +32,12 @@ def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
     total = sum(layer["units"] for layer in layers)
     dead = sum(int((result.arrays[f"{layer['name']}/max"] <= 0).sum()) for layer in layers)
+    figures = _figures(result, context, total)
+    said, measured = found(result, labels_of(context), {figure.id for figure in figures})
     return {
-        "figures": tuple(_figures(result, context, total)),
+        "findings": (said,),
+        "measured": measured,
+        "figures": tuple(figures),
         "tables": (_layers(result),),
         "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
@@ -39,6 +46,55 @@ def view(result: Result, context: Context) -> dict:
             Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
+
+
+def labels_of(context: Context) -> np.ndarray:
+    """Each picture's class of the set, or −1."""
+    return np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
+
+
+def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding, dict[str, Measured]]:
+    """The layer whose units' best patches most often show one class, beside as many random pictures.
+
+    labels: (pictures,) classes, or −1. shown: ids of the figures; one of a unit of that layer proves it.
+    """
+    measured, candidates, key = {}, [], "patches of one class"
+    for layer in result.numbers["layers"]:
+        units, shares, control = one_class(result.arrays[f"{layer['name']}/image"], labels)
+        if len(units) < 2 or control.mean() == 1:
+            continue
+        gap, low, high = (v / (1 - control.mean()) for v in findings.mean_interval(shares - control))
+        low, high = max(low, -1.0), min(high, 1.0)
+        measured[f"{key}: {layer['name']}"] = Measured(f"{findings.percent(shares.mean())}", gap, low, high)
+        candidates.append((low, layer["name"], units, shares, control))
+    if not candidates:
+        words = "Too few of the best patches have a class: whether units answer to one class cannot be told."
+        return Finding(key, words, findings.NOT), measured
+    _, name, units, shares, control = max(candidates, key=lambda candidate: candidate[0])
+    ids = [f"{slug(name)}-unit-{unit:04d}" for unit in units[np.argsort(-shares, kind="stable")]]
+    share, low, high = findings.mean_interval(shares)
+    strength = findings.strength(*findings.mean_interval(shares - control)[1:], margin=MARGIN)
+    says = f"{name}: {findings.percent(share)} of a unit's best patches show one class."
+    if strength == findings.NOT:
+        says = f"Units are not shown to prefer a class. {says}"
+    finding = Finding(
+        f"{key}: {name}", says, strength, findings.between(max(low, 0.0), min(high, 1.0)),
+        f"{findings.percent(control.mean())}, of as many random pictures", f"{len(units)} units",
+        next((id for id in ids if id in shown), ""),
+    )  # fmt: skip
+    return finding, measured
+
+
+def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the units with two labelled patches or more: their numbers, the share of their patches that the most frequent
+    class has, and the same share of as many random labelled pictures. image: (units, k) pictures, or −1."""
+    label = np.where(image >= 0, labels[image], -1)
+    counts = (label >= 0).sum(1)
+    units, classes = np.flatnonzero(counts > 1), labels.max(initial=-1) + 1
+    shares = np.array([np.bincount(own[own >= 0]).max() / (own >= 0).sum() for own in label[units]])
+    rng, all = np.random.default_rng(0), np.bincount(labels[labels >= 0], minlength=classes)
+    drawn = {n: rng.multivariate_hypergeometric(all, n, DRAWS).max(1).mean() / n for n in np.unique(counts[units])}
+    return units, shares, np.array([drawn[n] for n in counts[units]])
 
 
 def _figures(result: Result, context: Context, total: int) -> list[Figure]:
@@ -90,7 +146,7 @@ def _about(result: Result, context: Context, name: str) -> About:
     """Each unit's strongest value, the most frequent class of its best pictures, and units with the same pictures."""
     image, value = result.arrays[f"{name}/image"], result.arrays[f"{name}/value"]
     pictures = context.image_set.pictures
-    label = np.array([-1 if p.label is None else p.label for p in pictures])
+    label = labels_of(context)
     units, slots = (image >= 0).nonzero()
     has = csr_array((np.ones(len(units), np.int32), (units, image[units, slots])), (len(image), len(pictures)))
     common = (has @ has.T).toarray()  # pictures that two units share
@@ -156,7 +212,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
         f"{seen}."
     )
     if result.arrays[f"{name}/max"][unit] <= 0:
-        caption += " Never above 0 in any picture: these say nothing about what it likes."
+        caption += " Never above 0 in any picture: a ReLU after it would always give 0."
     caption += over_the_edge(outside)
     if classes:
         caption += f" Pictures of: {classes}."
@@ -236,12 +292,11 @@ if __name__ == "__main__":
         title="Maximally activating patches",
         question="Which pieces of real pictures excite each unit most?",
         tour="Which pieces of pictures excite a unit? Textures first, then parts of things.",
-        how_to_read="Look for what a unit's patches have in common: a colour or an edge in early layers, textures in "
-        "the middle, parts of objects in late ones. Each patch is exactly what the winning neuron can see, no pixel "
-        "more, and comes from another picture. Sheets show every unit of a layer; click one to look closely.",
-        do_not_conclude="A handful of the strongest patches shows the tip, not the whole range a unit responds to, and "
-        "only what this image set contains. What they share need not be what the unit computes: nine dogs may be nine "
-        "patches of fur. An orange frame marks a field that hangs over the picture's edge, where padding helped.",
+        how_to_read="Each patch is what one neuron of the unit sees, and comes from another picture. Look for what a "
+        "unit's patches share: a colour, an edge, a texture, a part, or a class.",
+        do_not_conclude="A few strongest patches show only the top of a unit's range, and only what these pictures "
+        "contain. What they share need not be what the unit computes: nine patches of one class may be nine patches of "
+        "its background. An orange frame marks a field that reaches over the picture's edge, where padding takes part.",
         equation="p_i = max over (y, x) of a_u(i, y, x); the k pictures i with the largest p_i",
         papers=(papers.GIRSHICK_2014, papers.ZEILER_2014),
     )

@@ -5,14 +5,17 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section, svg
+from cnnviz.views.kit import colour, findings, section, svg
 from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, embedded, text, ticks_left, upwards
 
+WIDE = 600  # CSS pixels of the first figure
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # width and height of a panel of sorted values in CSS pixels
 STRIP, ROW = 640, 5  # width of a strip, height of a bin
+DEAD, MARGIN = 0.01, 0.05  # shares of dead units and of active neurons that are found to differ beyond this
 STATES = ("lives", "dead", "constant")
 
 STYLE = (
@@ -119,12 +122,55 @@ def view(result: Result, context: Context) -> dict:
     for layer in layers:
         figures += [_sorted(layer, arrays, context), _histogram(layer, arrays, context)]
     silent = any(arrays[f"{layer['name']}/state"].any() for layer in layers)
+    said, measured = found(result)
     return {
+        "findings": said,
+        "measured": measured,
         "figures": tuple(figures),
         "tables": (_layers(layers, arrays), *([_dead_units(result)] if silent else [])),
         "about": tuple(_about(layer["name"], arrays) for layer in layers),
         "metrics": _metrics(layers),
     }
+
+
+def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
+    """How many units are dead, and whether fewer neurons are active in the last layer than in the first."""
+    told = [layer for layer in result.numbers["layers"] if layer["rectified"]]
+    units, dead = (sum(layer[what] for layer in told) for what in ("units", "dead"))
+    if not units:
+        words = "No layer's values are made or read by a ReLU: whether units are dead cannot be told."
+        return (Finding("dead units", words, findings.NOT, figure="depth"),), {}
+    low, high = findings.share_interval(dead, units)
+    says = f"{dead} of {units:,} units are dead: never above 0." if dead else f"None of {units:,} units is dead."
+    said = [
+        Finding("dead units", says, findings.strength(low, high, DEAD), between(low, high), "0, no dead unit",
+                f"{result.numbers['pictures']:,} pictures", "depth")
+    ]  # fmt: skip
+    measured = {"dead units": Measured(f"{dead} dead", dead / units, low, high)}
+    if len(told) > 1:
+        finding, measured[finding.key] = _depth_found(told[0]["name"], told[-1]["name"], result.arrays)
+        said.append(finding)
+    return tuple(sorted(said, key=lambda finding: findings.STRENGTHS.index(finding.strength))), measured
+
+
+def _depth_found(first: str, last: str, arrays: dict) -> tuple[Finding, Measured]:
+    ends = [findings.mean_interval(arrays[f"{name}/active"]) for name in (first, last)]
+    shares = [Measured("", mean, max(low, 0.0), min(high, 1.0)) for mean, low, high in ends]
+    gap, low, high = findings.difference(*shares)
+    strength = findings.strength(*((low, high) if gap > 0 else (-high, -low)), margin=MARGIN)
+    how = "Fewer" if gap > 0 else "More"
+    here, there = (percent(share.effect) for share in shares)
+    says = f"{how} neurons are active with depth: {here} in {first}, {there} in {last}."
+    if strength == findings.NOT:
+        says = f"About as many neurons are active in {last} ({there}) as in {first}."
+    finding = Finding(
+        "active neurons, first less last layer", says, strength,
+        f"{100 * low:+.0f} to {100 * high:+.0f} percentage points apart", f"{here}, in {first}",
+        f"{len(arrays[f'{first}/active'])} and {len(arrays[f'{last}/active'])} units", "depth",
+    )  # fmt: skip
+    return finding, Measured(
+        " and ".join(percent(share.effect) for share in shares), gap, max(low, -1.0), min(high, 1.0)
+    )
 
 
 def _metrics(layers: list[dict]) -> tuple[Metric, ...]:
@@ -204,7 +250,7 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
         said += f"({medians[least]:.0%})"
     total = sum(layer["dead"] for layer in layers)
     return context.drawing(
-        "depth", drawn,
+        "depth", drawn, scale=min(2, WIDE / drawn.width),
         alt=f"Boxes of the share of active neurons for {len(names)} layers in order. {said}. {total} dead units.",
         caption=f"How active units are, layer by layer from input to output. {said}. Box: the middle half of the "
         f"layer's "
@@ -257,10 +303,9 @@ def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
         alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
         f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
         f"{around_zero:.0%} within 0.001 of 0.",
-        caption=f"{name}: which values its units take, a column a unit, sorted by how often they are above 0. Bins "
-        f"are of "
-        f"equal width on a logarithmic scale on both sides of 0; the row at 0 holds what is within 0.001 of it. Over "
-        f"{int(count[0].sum()):,} sampled neurons of each unit.",
+        caption=f"{name}: which values its units take, a column a unit, the most active at the left. The scale is "
+        f"logarithmic on both sides of 0; the row at 0 holds what is within 0.001 of it. {int(count[0].sum()):,} "
+        "neurons of each unit.",
         mapping=f"share of a unit's neurons in a bin: {colours.words}",
         data=f"{name}/histogram", subjects=(Subject("layer", name),), group=name, from_dataset=False,
     )  # fmt: skip
@@ -271,18 +316,13 @@ if __name__ == "__main__":
         view,
         id="unit_statistics",
         title="Unit statistics",
-        question="How active is each unit, and which ones are dead?",
-        tour="How often is each unit awake? Some are dead.",
-        how_to_read="The first figure goes from input to output: in most trained networks units become more selective "
-        "with depth, so fewer neurons are above 0. Then each layer: long tails of a few strong units are usual. In the "
-        "strips a column is one unit; two columns alike are two units that are used alike, and a bright column with "
-        "one "
-        "bin is a unit that never changes. Dead units cost time and memory and do nothing; many of them point to too "
-        "high a learning rate, or to pictures unlike those the network was trained on.",
-        do_not_conclude="Dead means dead on these pictures: others may wake the unit. Values are those that the "
-        "layer's "
-        "own module puts out; where a batch normalisation follows, being below 0 there means nothing. A rarely active "
-        "unit is not a useless one: it may be what tells a rare class.",
+        question="How active is each unit, and are any dead?",
+        tour="How often is each unit active, and are any dead?",
+        how_to_read="A box is a layer's units, from input to output: low means that few neurons are above 0. Below, "
+        "for each layer: its units in order, and a strip in which each column is the histogram of one unit.",
+        do_not_conclude="Dead means dead on these pictures: others may excite the unit. Values are what the layer's "
+        "own module puts out; where a batch normalisation follows, being below 0 means nothing. A rarely active unit "
+        "is not useless: it may answer to a rare class.",
         equation="active_u = mean over pictures and places of [a_u(i, y, x) > 0]",
         papers=(papers.GLOROT_2011,),
     )

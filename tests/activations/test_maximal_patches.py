@@ -14,6 +14,7 @@ from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.views import maximal_patches as drawn
 from cnnviz.views.kit import tiles
 from cnnviz.views.kit.patches import part, patch
@@ -166,3 +167,25 @@ def test_a_class_goes_by_the_networks_first_name_for_it():
         model={"label_to_output": [1, None], "classes": ["goldfish", "tabby, tabby cat"]},
     )
     assert [drawn._called(context, label) for label in (0, 1)] == ["tabby", "chair"]
+
+
+def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not():
+    labels, rng = np.arange(200) % 5, np.random.default_rng(0)
+    image = {
+        "random/image": np.array([rng.choice(200, 9, replace=False) for _ in range(40)]),
+        "one/image": np.array([5 * rng.choice(40, 9, replace=False) + u % 5 for u in range(40)]),
+    }
+
+    def said(names, labels=labels):
+        numbers = {"layers": [{"name": name} for name in names]}
+        return drawn.found(Result(image, "ok", "", numbers, {}, 0, {}), labels, {"one-unit-0007"})
+
+    best, measured = said(["random", "one"])
+    assert best.says == "one: 100\u00a0% of a unit's best patches show one class." and best.strength == "found"
+    assert best.figure == "one-unit-0007" and measured["patches of one class: one"].effect == pytest.approx(1)
+    assert abs(measured["patches of one class: random"].effect) < 0.05
+    none, _ = said(["random"])
+    assert none.strength == "not found" and none.figure == ""
+    for labels in (np.full(200, -1), np.zeros(200, int)):  # no labels; one class only
+        none, measured = said(["random", "one"], labels)
+        assert none.strength == "not found" and not measured and "cannot be told" in none.says

@@ -12,6 +12,7 @@ from cnnviz.activations.unit_statistics import CONSTANT, DEAD, LIVES, states
 from cnnviz.network import loaded, network
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
+from cnnviz.run.result import Result
 from cnnviz.views import unit_statistics as drawn
 from cnnviz.views.kit import colour
 from cnnviz.views.kit.section import Context
@@ -111,3 +112,23 @@ def test_the_strip_puts_zero_between_small_negative_and_positive_values():
     share[0, zero], share[1, zero + 6] = 1, 1
     text, width, height = drawn.strip(share, edges, colour.fixed(0, 1))
     assert text.count(b'class="end"') >= 2 and width == drawn.STRIP + 82 and height == 7 * drawn.ROW + 34
+
+
+def test_what_is_said_of_dead_units_and_of_depth():
+    rng = np.random.default_rng(0)
+    layer = {"units": 50, "dead": 0, "rectified": True}
+    arrays = {"a/active": rng.uniform(0.4, 0.6, 50), "b/active": rng.uniform(0.1, 0.3, 50)}
+
+    def said(*layers):
+        return drawn.found(Result(arrays, "ok", "", {"layers": list(layers), "pictures": 9}, {}, 0, {}))
+
+    (depth, dead), measured = said(layer | {"name": "a"}, layer | {"name": "b"})
+    assert (depth.strength, dead.strength) == ("found", "not found")
+    assert depth.says.startswith("Fewer neurons are active with depth: 5") and dead.says == "None of 100 units is dead."
+    assert measured[depth.key].effect == pytest.approx(arrays["a/active"].mean() - arrays["b/active"].mean())
+    (_, same), _ = said(layer | {"name": "a"}, layer | {"name": "a"})
+    assert same.strength == "not found" and same.says.startswith("About as many")
+    (many,), _ = said(layer | {"name": "a", "dead": 9})
+    assert many.strength == "found" and "9 of 50 units are dead" in many.says
+    (none,), measured = said(layer | {"name": "a", "rectified": False})
+    assert none.strength == "not found" and "cannot be told" in none.says and not measured
