@@ -1,6 +1,7 @@
-"""The config: read, checked against the schema in ``rules/schemas/``, and filled with that schema's defaults.
+"""Reads the config, checks it against the schema in ``rules/schemas/``, and adds that schema's defaults.
 
-What can be checked without torch is checked here, before anything runs: keys, values, paths, names of image sets.
+Everything that can be checked without torch is checked here, before anything runs: keys, values, paths, names of image
+sets.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from cnnviz.run import user_code
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "rules" / "schemas"
 
-# JSON schema takes 32.0 for an integer; code that counts with it does not.
+# JSON schema accepts 32.0 as an integer, but code that counts with it does not.
 _VALIDATOR = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
@@ -34,9 +35,9 @@ _VALIDATOR = extend(
 
 
 def complete(config: dict) -> dict:
-    """A copy of ``config`` with every default filled in. Raises UserError saying what is wrong and what is valid.
+    """A copy of ``config`` with every default. Raises UserError that states what is wrong and what is valid.
 
-    In the answer ``sections`` holds the sections that are on, in the gallery's order, each with all its parameters;
+    ``sections`` of the result holds the sections that are on, in the gallery's order, each with all its parameters;
     ``techniques`` also those that are off, since a section may need what another one computes.
     """
     schema = whole_schema()
@@ -47,9 +48,9 @@ def complete(config: dict) -> dict:
     order = schema["properties"]["sections"]["properties"]
     sections = config.get("sections")
     off = set()
-    if isinstance(sections, list):  # these only
+    if isinstance(sections, list):  # only these
         for name in sections:
-            if name not in list(order):  # it may be unhashable
+            if name not in list(order):  # a name may be unhashable
                 raise unknown("sections", name, order)
         off, config["sections"] = order.keys() - set(sections), {}
     elif isinstance(sections, dict):
@@ -74,7 +75,7 @@ def complete(config: dict) -> dict:
 
 
 def _check_plain(value, path: tuple[str, ...] = ()) -> None:
-    """Raise UserError where a config holds what is no JSON: dates, sets, infinite numbers, other keys than words."""
+    """Raises UserError for values that are not JSON: dates, sets, infinite numbers, keys that are not text."""
     where = ".".join(path) or "the config"
     if len(path) > 20:
         raise UserError(f"{'.'.join(path[:5])}: nested too deeply, or containing itself")
@@ -87,7 +88,7 @@ def _check_plain(value, path: tuple[str, ...] = ()) -> None:
         for i, inner in enumerate(value):
             _check_plain(inner, (*path, str(i)))
     elif isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{where}: {value} is no finite number")
+        raise UserError(f"{where}: {value} is not a finite number")
     elif isinstance(value, int) and abs(value) >= 2**63:
         raise UserError(f"{where}: {quoted(value)} is too large a number; it has to be below 2 ** 63")
     elif not (value is None or isinstance(value, str | int | float)):
@@ -97,7 +98,7 @@ def _check_plain(value, path: tuple[str, ...] = ()) -> None:
 
 
 def _under(config: dict, preset: dict) -> dict:
-    """``config`` with what it leaves out as in ``preset``, whose ``model`` is meant for every model."""
+    """``config`` with missing values from ``preset``, whose ``model`` applies to every model."""
 
     def merge(ours, theirs):
         if not (isinstance(ours, dict) and isinstance(theirs, dict)):
@@ -113,7 +114,7 @@ def _under(config: dict, preset: dict) -> dict:
 
 
 def _limit(config: dict) -> None:
-    """Cap every number of images, probes, classes and units by ``limits``; what is listed by name stays."""
+    """Limits every number of images, probes, classes and units by ``limits``; lists of names are not changed."""
 
     def cap(block: dict, key: str, most: int | None) -> None:
         value = block.get(key)
@@ -133,7 +134,7 @@ def _limit(config: dict) -> None:
 
 @functools.cache
 def whole_schema() -> dict:
-    """The schema of the config as one tree; its sections, which are a file a family, in the gallery's order."""
+    """The schema of the config as one tree, with its sections, a file per family, in the gallery's order."""
     schema = _resolved(*_found("config.schema.yaml", {}))
     sections = schema["properties"]["sections"]
     sections["properties"] = {
@@ -143,7 +144,7 @@ def whole_schema() -> dict:
 
 
 def presets(schema: dict) -> dict:
-    """Preset → what it changes, a config whose ``model`` is meant for every model."""
+    """Preset → its values, a config whose ``model`` applies to every model."""
     properties = schema["properties"]
     sections = {name: block.get("x-presets", {}) for name, block in properties["sections"]["properties"].items()}
     return {
@@ -157,7 +158,7 @@ def presets(schema: dict) -> dict:
 
 
 def _resolved(node, file: dict):
-    """A part of a schema's file with every ``$ref`` replaced by what it names, its neighbours winning over it."""
+    """A part of a schema file with every ``$ref`` replaced by its target; keys beside the ``$ref`` take precedence."""
     if isinstance(node, list):
         return [_resolved(item, file) for item in node]
     if not isinstance(node, dict):
@@ -169,7 +170,7 @@ def _resolved(node, file: dict):
 
 
 def _found(reference: str, file: dict) -> tuple[dict, dict]:
-    """What ``name.yaml#/path`` or ``#/path`` names, and the file that it stands in. file: the one it is named in."""
+    """The target of ``name.yaml#/path`` or ``#/path``, and the file with it. file: the file with the reference."""
     name, _, path = reference.partition("#/")
     found = file = _schema_file(name) if name else file
     for part in path.split("/") if path else ():
@@ -179,7 +180,7 @@ def _found(reference: str, file: dict) -> tuple[dict, dict]:
 
 @functools.cache
 def _schema_file(name: str) -> dict:
-    # libyaml, where PyYAML was built with it, reads the thousand lines ten times as fast
+    # libyaml, if PyYAML has it, reads the thousand lines ten times as fast
     return yaml.load((SCHEMAS / name).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -195,12 +196,12 @@ def _with_defaults(value, schema: dict):
         full[key] = _with_defaults(value[key], schema.get("additionalProperties") or {})
     if "properties" not in schema and not isinstance(schema.get("additionalProperties"), dict):
         return value
-    # keys as the user ordered them where the schema does not: models appear in the gallery as they are listed
+    # keys without an order in the schema keep the user's: models appear in the gallery as listed
     return full if known else {key: full[key] for key in value}
 
 
 def _explain(error: ValidationError, schema: dict) -> str:
-    """One line for people: where, what is wrong, what is valid."""
+    """One line for users: where the error is, what is wrong, what is valid."""
     where = ".".join(str(p) for p in error.absolute_path) or "the config"
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
         valid = list(error.schema.get("properties", {}))
@@ -229,11 +230,11 @@ def _check_image_set(where: str, block: dict) -> None:
         raise UserError(f"{where}: the key 'path' is missing")
     path = exists(f"{where}.path", block["path"])
     if block["kind"] == "folder" and not path.is_dir():
-        raise UserError(f"{where}.path: {path} is a file; kind: folder takes a folder, kind: csv a table")
+        raise UserError(f"{where}.path: {path} is a file; kind: folder needs a folder, kind: csv a table")
     if block["kind"] == "csv" and not path.is_file():
         table = next((p for p in (path / "metadata.csv", path / "metadata.jsonl") if p.is_file()), None)
         words = f"; write path: {table}" if table else ", kind: folder a folder"
-        raise UserError(f"{where}.path: {path} is a folder; kind: csv takes a table{words}")
+        raise UserError(f"{where}.path: {path} is a folder; kind: csv needs a table{words}")
     if block["root"] is not None:
         if block["kind"] != "csv":
             raise UserError(f"{where}.root: for kind: csv only; the path of a folder is its root")
@@ -255,17 +256,17 @@ def _check_image_set(where: str, block: dict) -> None:
         for folder in folders:
             if Path(folder) == Path() or ".." in Path(folder).parts:
                 raise UserError(
-                    f"{where}.roles: {quoted(folder)} is no folder inside {path}; name some of its subfolders"
+                    f"{where}.roles: {quoted(folder)} is not a folder inside {path}; name some of its subfolders"
                 )
             if not exists(f"{where}.roles", f"{path}/{folder}").is_dir():
                 raise UserError(f"{where}.roles: {path}/{folder} is a file; roles are of folders")
         twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
         if twice:
-            raise UserError(f"{where}.roles: {twice[0]} is named twice, or lies inside another of these folders")
+            raise UserError(f"{where}.roles: {twice[0]} is named twice, or is inside another of these folders")
 
 
 def _check_code(where: str, place: str) -> None:
-    """Raise UserError where there is no file or module of ``file.py:function`` or ``module:function``."""
+    """Raises UserError if there is no file or module of ``file.py:function`` or ``module:function``."""
     path = place.rpartition(":")[0]
     if path.endswith(".py"):
         exists(where, path)
@@ -301,9 +302,9 @@ def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
 
 
 def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) -> None:
-    """Pictures of a section's own, by path or as a block with more about them, all become blocks. And who judges them.
+    """Converts a section's own pictures, given by path or as a block, to blocks; and checks its loss network.
 
-    rules: what the schema says of the section's keys.
+    rules: the schema's rules for the section's keys.
     """
 
     def complete(key: str, value: str | dict, rule: dict, ours: bool) -> dict:
@@ -315,7 +316,9 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
 
     for key, rule in rules.items():
         given, of_each = block[key], rule.get("items", {})
-        ours = given == _with_defaults(rule.get("default"), rule)  # they lie with the code, wherever it is run
+        ours = given == _with_defaults(
+            rule.get("default"), rule
+        )  # default pictures are in the code's folder, not in the working directory
         if given is not None and "path" in rule.get("properties", {}):
             block[key] = complete(f"{where}.{key}", given, rule, ours)
         elif isinstance(given, list) and "path" in of_each.get("properties", {}):
@@ -325,7 +328,7 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
 
 
 def model_files(block: dict) -> Iterator[str]:
-    """The local files that a model's config block names, and those that its factory imports."""
+    """The local files in a model's config block, and those that its factory imports."""
     if "factory" in block:
         path = block["factory"].rpartition(":")[0]
         own = [path] if path.endswith(".py") else []
@@ -344,9 +347,9 @@ def model_files(block: dict) -> Iterator[str]:
 
 
 def keep_weights(folder: str | None, fetching: bool = False) -> None:
-    """Have torch and the hub's client, not imported yet, keep published weights in ``folder``, if there is one.
+    """Makes torch and the hub's client, before their import, keep published weights in ``folder``, if one is given.
 
-    Unless they are being fetched, what is not there is then an error, and nothing asks the network.
+    Unless weights are being fetched, missing weights are then an error, and nothing uses the internet.
     """
     if folder:
         os.environ["TORCH_HOME"] = os.path.abspath(f"{folder}/torch")
@@ -355,9 +358,9 @@ def keep_weights(folder: str | None, fetching: bool = False) -> None:
 
 
 def exists(where: str, path: str) -> Path:
-    """``path``, if it is there. Raises UserError naming what its folder holds; ``where`` is the key that names it."""
+    """``path``, if it exists. Raises UserError with its folder's content; ``where`` is the key with this path."""
     found = Path(path)
-    if not os.path.exists(found):  # unlike Path.exists it takes every text, the very long ones too
+    if not os.path.exists(found):  # unlike Path.exists it accepts any text, even very long ones
         parent = found.parent
         while not os.path.exists(parent):
             parent = parent.parent
@@ -369,31 +372,31 @@ def exists(where: str, path: str) -> Path:
 
 
 def _watched(where: str, path: str) -> None:
-    """Raise UserError where Snakemake cannot take ``path`` as a job's input: it has no way to write a brace."""
+    """Raises UserError if Snakemake cannot use ``path`` as a job's input: it cannot escape braces."""
     exists(where, path)
     if "{" in path or "}" in path:
         raise UserError(f"{where}: {quoted(path)} has braces, which Snakemake cannot read in a path; rename it")
 
 
 def read(path: Path):
-    """What the YAML file at ``path`` holds. Raises UserError where it is not to be read as such."""
+    """Content of the YAML file at ``path``. Raises UserError if it cannot be read."""
     try:
         return yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8: {error}") from error
+        raise UserError(f"{path} is not UTF-8 text: {error}") from error
     except RecursionError as error:
         raise UserError(f"{path} is nested too deeply") from error
-    except (yaml.YAMLError, ValueError, KeyError) as error:  # PyYAML lets through what a number or date is made from
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # PyYAML also raises errors of int() and date()
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
 def main() -> None:
-    """Check a config in a tenth of the time Snakemake takes to start; with ``--where`` say where its gallery is."""
+    """Checks a config in a tenth of Snakemake's starting time; with ``--where`` prints the gallery's path."""
     parser = argparse.ArgumentParser(description="Check a config before anything runs.")
     parser.add_argument("config")
-    parser.add_argument("--where", action="store_true", help="say where the gallery is")
+    parser.add_argument("--where", action="store_true", help="print the gallery's path")
     options = parser.parse_args()
     with reporting():
         config = complete(read(exists("the config", options.config)))

@@ -1,7 +1,7 @@
-"""What a run would download, before it: for clusters whose nodes have no network, on one that has.
+"""Downloads what a run needs before it, for clusters whose nodes have no internet connection.
 
-``python -m cnnviz.fetch mine.yaml`` builds each network whose published weights the config names, which leaves
-them in the config's ``cache:``. Jobs then find them there and ask nobody.
+``python -m cnnviz.fetch mine.yaml`` builds each network with published weights, which leaves them in the config's
+``cache:``. Jobs then find them there and use no connection.
 """
 
 import argparse
@@ -11,17 +11,17 @@ from cnnviz.errors import UserError, reporting
 
 
 def published(model: dict) -> bool:
-    """Whether a model's block stands for weights that come from torchvision or the hub."""
+    """Whether a model's weights come from torchvision or the hub."""
     return "factory" not in model and not model["checkpoint"] and model["weights"] != "random"
 
 
 def fetch(config: dict) -> list[str]:
-    """Fetch the weights of a complete config's models; says of which. Raises UserError where one is not to be had."""
+    """Fetches the weights of a complete config's models; returns their names. Raises UserError if one is missing."""
     wanted = {name: block for name, block in config["models"].items() if published(block)}
     if wanted and not config["cache"]:
-        raise UserError(f"cache: name a folder for the weights of {', '.join(wanted)}; without one they are not kept")
+        raise UserError(f"cache: name a folder for the weights of {', '.join(wanted)}; without one they are not stored")
     configs.keep_weights(config["cache"], fetching=True)
-    from cnnviz.network import doors  # only now: the hub's client looks at the environment when it is imported
+    from cnnviz.network import doors  # imported here, since the hub's client reads the environment at its import
 
     for name, block in wanted.items():
         print(f"model {name}: {doors.build(block, name, config['seed']).described}", flush=True)
@@ -36,9 +36,9 @@ def main() -> None:
         config = configs.complete(configs.read(configs.exists("the config", path)))
         fetched = fetch(config)
     print(
-        f"Everything is here: the weights of {', '.join(fetched)} in {config['cache']}"
+        f"All weights are available: {', '.join(fetched)} in {config['cache']}"
         if fetched
-        else "Everything is here: the config names no published weights"
+        else "Nothing to fetch: the config uses no published weights"
     )
 
 

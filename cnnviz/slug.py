@@ -6,10 +6,10 @@ import unicodedata
 
 
 def slug(name: str) -> str:
-    """A file name for ``name``: the name itself where that is one already, else a readable form plus a hash of it.
+    """A file name for ``name``: the name itself if it is valid, else a readable form and a hash of it.
 
-    The slug depends on nothing but the name, so it stays when other names come or go. Characters are ``a-z 0-9 . _ -``,
-    the first one a letter or digit, and it is at most 80 long.
+    The slug depends only on the name, so it does not change with other names. Characters are ``a-z 0-9 . _ -``, the
+    first one a letter or digit, and it has at most 80.
     """
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
         return name

@@ -245,7 +245,7 @@ def test_a_whole_number_is_one(mine, value):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_is_finite(mine, value):
-    assert "no finite number" in outcome(put(mine, ("sections", "tsne"), "perplexity", value))
+    assert "not a finite number" in outcome(put(mine, ("sections", "tsne"), "perplexity", value))
 
 
 @pytest.mark.parametrize("value", [datetime.date(2024, 2, 3), b"x", {1, 2}, {"a": [{2: 3}]}, {"a": b"x"}])

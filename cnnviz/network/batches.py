@@ -1,10 +1,9 @@
-"""Networks that take only some numbers of pictures at a time: one alone, at least two, or always eight.
+"""Networks that take certain batch sizes only: one picture alone, at least two, or always eight.
 
-``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` wants eight, and
-``[self.one(picture) for picture in x.split(1)]`` sends one at a time through its layers. Such a
-network's forward pass is done in parts of a size that it takes, the last one filled up with copies of its last picture.
-Who calls it need not know. Who reads its modules does so by :func:`cnnviz.network.hooks.hook`, which puts the parts
-together.
+``x.squeeze()`` loses a batch of one, ``assert len(x) == 1`` allows no other, ``x.view(8, -1)`` needs eight, and
+``[self.one(picture) for picture in x.split(1)]`` sends one picture at a time through its layers. The forward pass of
+such a network runs in parts of an accepted size. Copies of the last picture fill the last part. Callers need not know
+this. Readers of the network's modules use :func:`cnnviz.network.hooks.hook`, which joins the parts.
 """
 
 import contextlib
@@ -14,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-MANY = 8  # pictures: what a network does with them tells what it does with a batch
-EXACT = (8, 4, 16, 32, 64, 5, 6, 10, 12, 20)  # numbers of pictures that a network may be made for
+MANY = 8  # size of the test batch
+EXACT = (8, 4, 16, 32, 64, 5, 6, 10, 12, 20)  # batch sizes to try
 
 
 class Enough(Exception):
-    """Raised by a hook in a part that is not the last one: all that is asked of this part has been seen."""
+    """Raised by a hook in a part that is not the last one, when all needed outputs of the part are computed."""
 
 
 class Batches:
     """A forward pass in parts of ``least`` to ``most`` pictures (None: any number).
 
-    While it runs: ``at``, (number of the pass, number of the part); ``count``, the pictures of the part that are no
-    copies; ``last``, whether the part is the last one.
+    While it runs: ``at``, (number of the pass, number of the part); ``count``, number of the part's pictures that are
+    not copies; ``last``, whether the part is the last one.
     """
 
     def __init__(self, forward: Callable, least: int, most: int | None):
@@ -35,7 +34,7 @@ class Batches:
         self.at, self.count, self.last = (0, 0), 0, True
 
     def __call__(self, *inputs, **more):
-        """What is given may be several tensors: those with as many rows as the first go into the parts."""
+        """The input may be several tensors: those with as many rows as the first are split into parts."""
         given, structure = tree_flatten((inputs, more))
         size = next(len(value) for value in given if isinstance(value, Tensor) and value.ndim)
         step = self.most or max(1, size)
@@ -61,16 +60,16 @@ class Batches:
 
 
 def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | None]:
-    """Make ``net`` take any number of pictures, where it takes some numbers only: those that it does, least and most.
+    """Makes ``net`` take any number of pictures. Returns the smallest and largest number that it takes by itself.
 
-    pictures: a number → so many of them, (n, c, h, w). A network that takes no number stays as it is; whoever looks at
-    its output says what is wrong.
+    pictures: a number → that many pictures, (n, c, h, w). A network that takes no number is not changed; later checks
+    of its output report the error.
     """
     if isinstance(net.forward, Batches):
         return net.forward.least, net.forward.most
 
     def goes(count: int) -> bool | None:
-        """None where the network put out something else than a row of scores for each picture."""
+        """None if the network's output is not a row of scores for each picture."""
         try:
             with torch.no_grad():
                 scores = net(pictures(count))
@@ -83,14 +82,14 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
         found = (1, None) if goes(2) and not _apart(net, pictures(MANY)) else (1, 1)
     elif goes(2) and goes(3):
         found = (2, None)
-    else:  # what puts out something else for one picture is not asked for 64
+    else:  # a network with another output for one picture is not tried with 64
         found = next(((n, n) for n in EXACT if goes(n)), (1, None)) if one is False else (1, None)
     limit(net, *found)
     return found
 
 
 def _apart(net: nn.Module, x: Tensor) -> bool:
-    """Does the network take so many pictures apart itself, or not take them? Its layers are then read one by one."""
+    """Whether the network splits this batch itself, or does not accept it. Its layers are then read one by one."""
     rows: dict[nn.Module, list[int]] = {}
 
     def count(module, inputs, output):
@@ -101,7 +100,7 @@ def _apart(net: nn.Module, x: Tensor) -> bool:
     try:
         with torch.no_grad():
             net(x)
-    except (Exception, SystemExit):  # it takes fewer
+    except (Exception, SystemExit):  # it takes smaller batches
         return True
     finally:
         for handle in handles:
@@ -110,15 +109,15 @@ def _apart(net: nn.Module, x: Tensor) -> bool:
 
 
 def limit(net: nn.Module, least: int, most: int | None) -> None:
-    """Make ``net`` take batches of any size, where it takes ``least`` to ``most`` pictures by itself."""
+    """Makes ``net`` take batches of any size, if it takes ``least`` to ``most`` pictures by itself."""
     if (least, most) != (1, None) and not isinstance(net.forward, Batches):
         net.forward = Batches(net.forward, least, most)
 
 
 def _together(found: list[tuple]):
-    """What the parts gave, (output, pictures that count, pictures) each, as one output of the same structure.
+    """Joins the outputs of the parts, (output, pictures that count, pictures) each, in the same structure.
 
-    Of tensors with a row for each picture the rows that count, one part after the other; all else is the first part's.
+    For tensors with a row per picture it joins the rows that count; everything else is the first part's.
     """
     flat = [tree_flatten(output) for output, _, _ in found]
     first, structure = flat[0]

@@ -1,6 +1,6 @@
-"""Lists of class names as people have them: a name a line, numbered lines, tables, JSON, YAML, Python's own notation.
+"""Lists of class names in common formats: a name per line, numbered lines, tables, JSON, YAML, Python literals.
 
-:func:`read` gives for each output all its names, the one that is shown last. Nothing in a file is ever executed.
+:func:`read` gives all names of each output; the last one is shown. Nothing in a file is ever executed.
 """
 
 import ast
@@ -19,7 +19,7 @@ FORMS = (
     "a name a line, numbered or not; a table with a column of names; or JSON or YAML: a list, {index: name}, "
     "{index: [id, name]}, {name: index}, or a file with such a part under classes, names, class_to_idx or id2label"
 )
-# Where the usual files keep their names. An index that leads to names comes before names that lead to an index.
+# Keys of names in common files. Index → name comes before name → index.
 _PARTS = (
     *("id2label", "idx_to_class", "index_to_class", "idx2label", "idx_to_label"),
     *("class_to_idx", "class_to_index", "label2id", "label_to_idx", "class_indices"),
@@ -28,7 +28,7 @@ _PARTS = (
 _NAMES = ("name", "names", "class", "classes", "class_name", "classname", "label", "labels", "category", "species")
 _IDS = ("wnid", "id", "synset", "code", "folder")
 _INDICES = ("index", "idx", "id", "class_id", "label_id", "class_index", "class_idx")
-WNID = re.compile(r"n[0-9]{8}")  # of a WordNet noun, as ImageNet names its folders
+WNID = re.compile(r"n[0-9]{8}")  # a WordNet noun's id, as in ImageNet's folder names
 _NUMBER_FIRST = re.compile(r"\W*([0-9]+)[\W_]+(.+)")
 _NUMBER_LAST = re.compile(r"(.+?)[\W_]+([0-9]+)\W*")
 _WNID_FIRST = re.compile(r"(n[0-9]{8})[\s,:;]+(.+)")
@@ -37,7 +37,7 @@ Names = list[str]
 
 
 def read(path: str, where: str) -> list[Names]:
-    """The names of each output, by the list at ``path``. Raises UserError, beginning with ``where``."""
+    """The names of each output, from the list at ``path``. Raises UserError, starting with ``where``."""
     try:
         names = _read(decoded(Path(path).read_bytes()), Path(path).suffix.lower())
     except (
@@ -62,11 +62,11 @@ def read(path: str, where: str) -> list[Names]:
 
 
 def decoded(content: bytes) -> str:
-    """A file's text: UTF-8, UTF-16 with its mark, or as older Windows programs write it."""
+    """A file's text: UTF-8, UTF-16 with a byte order mark, or an older Windows encoding."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
     if b"\0" in content:
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -75,7 +75,7 @@ def decoded(content: bytes) -> str:
 
 def _read(text: str, ending: str) -> list[Names]:
     if ending in (".yaml", ".yml"):
-        return of_data(yaml.load(text, yaml.BaseLoader))  # where `no` and `off` are names like others
+        return of_data(yaml.load(text, yaml.BaseLoader))  # reads `no` and `off` as names
     if ending == ".json":
         return of_data(json.loads(text))
     if text.lstrip()[:1] in ("{", "["):
@@ -90,14 +90,14 @@ def _literal(text: str):
     try:
         return json.loads(text)
     except ValueError:
-        return ast.literal_eval(text.strip())  # a dict as Python prints it
+        return ast.literal_eval(text.strip())  # a printed Python dict
 
 
 # ---------------------------------------------------------------------------------------------------- JSON and the like
 
 
 def of_data(data) -> list[Names]:
-    """From what a JSON or YAML file holds, or a config's own list. Raises ValueError and the like for other forms."""
+    """The names in the data of a JSON or YAML file, or a config's own list. Raises ValueError and others."""
     if isinstance(data, dict):
         keys = {str(key).casefold(): key for key in data}
         part = next((keys[p] for p in _PARTS if isinstance(data.get(keys.get(p)), list | dict)), None)
@@ -109,7 +109,7 @@ def of_data(data) -> list[Names]:
     entries = [_entry(value) for value in data]
     if all(isinstance(value, dict) for value in data):
         indices = [_index(value) for value in data]
-        if None not in indices and len(set(indices)) == len(indices):  # COCO's leave some numbers out
+        if None not in indices and len(set(indices)) == len(indices):  # COCO's numbers have gaps
             return [names for _, names in sorted(zip(indices, entries, strict=True))]
         return entries
     if entries and all(len(names) == 2 for names in entries) and _permuted([names[0] for names in entries]):
@@ -156,7 +156,7 @@ def _of_lines(text: str) -> list[Names]:
         parts = [match.groups() for line in lines if (match := pattern.fullmatch(line))]
         names = [part[1 - number].strip("'\" ,;") for part in parts]
         if len(parts) == len(lines) and len(set(names)) == len(names) and _permuted([part[number] for part in parts]):
-            # the whole line stays as another name: a folder may be called so
+            # the whole line is another name, since a folder may have it
             entries = ([line, *_split(name)] for line, name in zip(lines, names, strict=True))
             return _ordered((part[number], entry) for part, entry in zip(parts, entries, strict=True))
     entries = [_split(line) for line in lines]
@@ -170,7 +170,7 @@ def _split(line: str) -> Names:
 
 
 def _of_table(text: str) -> list[Names]:
-    """From a table with a column of names, and if wanted one of indices and one of ids. [] where it is no table."""
+    """The names in a table with a column of names, and optionally of indices and ids. [] if it is not a table."""
     for delimiter in ",;\t|":
         read = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         rows = [[cell.strip() for cell in row] for row in read if any(cell.strip() for cell in row)]
@@ -206,7 +206,7 @@ def _number(value) -> bool:
 
 
 def _permuted(values: Sequence) -> bool:
-    """Are these the numbers from 0, or from 1, each once?"""
+    """Whether these are the numbers from 0, or from 1, each once."""
     if len(values) < 2 or not all(map(_number, values)):
         return False
     found = sorted(map(int, values))
@@ -214,7 +214,7 @@ def _permuted(values: Sequence) -> bool:
 
 
 def _ordered(pairs: Iterable[tuple[str | int, Names]]) -> list[Names]:
-    """Names by their index, which counts from 0 or from 1; several names of one index are put together."""
+    """Names by their index, which counts from 0 or from 1; several names of one index are joined."""
     found: dict[int, Names] = {}
     for index, names in pairs:
         found[int(index)] = [*names, *found.get(int(index), [])]

@@ -1,8 +1,8 @@
-"""Which output of a network is which class: names of the outputs, and the output of each class of the image set.
+"""Names of the outputs, and the output of each class of the image set.
 
-A class finds its output by its name. Only where no class of the set has the name of an output, numbers and then the
-order count. Where some names fit, the others are other classes or other spellings, and the order would give them wrong
-outputs in silence. No output is given twice. What finds none is listed with the reason.
+A class finds its output by its name. Only if no class of the set has the name of an output, numbers and then the order
+are used. If some names match, the others are other classes or other spellings, and the order would silently give them
+wrong outputs. No output is used twice. Classes without an output are listed with the reason.
 """
 
 import difflib
@@ -16,8 +16,8 @@ from cnnviz.errors import UserError, unknown
 from cnnviz.network import class_lists
 from cnnviz.network.class_lists import WNID
 
-IMAGENET = 1000  # classes of the networks whose outputs are in the order of their WordNet ids
-MOST_REASONS = 10  # classes whose nearest names are looked for
+IMAGENET = 1000  # number of classes of networks with outputs in the order of WordNet ids
+MOST_REASONS = 10  # largest number of classes with a search for similar names
 MOST_NAMES = 5000
 _NO_WNIDS = (
     "it is a WordNet id, and the names of the outputs have none. Write classes: with a list of both, such as "
@@ -27,10 +27,10 @@ _NO_WNIDS = (
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is known of a network's outputs by name.
+    """Names of a network's outputs.
 
-    names: of each output, as shown. every: all names each goes by. offset: so many outputs come first that stand for no
-    class. source: where the names are from: "config", "weights", "set" (the image set's) or "" (numbers).
+    names: of each output, as shown. every: all names of each. offset: number of first outputs that stand for no class.
+    source: source of the names: "config", "weights", "set" (the image set's) or "" (numbers).
     """
 
     names: tuple[str, ...]
@@ -55,10 +55,10 @@ class Matching:
 def of_outputs(
     config: str | Sequence | None, of_set: Sequence[str], outputs: int, published: Sequence[str], how: dict, where: str
 ) -> Outputs:
-    """The names of a network's outputs: listed, from a file, of the published weights, of the image set, or numbers.
+    """The names of a network's outputs: from a list, a file, the published weights, the image set, or numbers.
 
     config: the model's ``classes:``. how: its ``outputs:``. A list as long as all outputs names those before the first
-    class (``offset``), too. Raises UserError where the list has another length.
+    class (``offset``), too. Raises UserError for a list of another length.
     """
     offset, source = how["offset"], "config"
     if config is not None:
@@ -69,7 +69,7 @@ def of_outputs(
         names, source = [[name] for name in of_set], "set"
     else:
         names, source = [[name] for name in _unnamed(outputs - offset, how)], ""
-    if how["kind"] == "segmentation" and (len(names), outputs, offset) == (1, 2, 0):  # what one map tells from the rest
+    if how["kind"] == "segmentation" and (len(names), outputs, offset) == (1, 2, 0):  # the one map's class and the rest
         names = [["background"], *names]
     if len(names) == outputs:
         names, before = names[offset:], names[:offset]
@@ -104,10 +104,12 @@ def _unnamed(count: int, how: dict) -> list[str]:
 
 @functools.lru_cache(1 << 16)
 def plain(name: str) -> str:
-    """A name whatever its case and accents' form, and as folders are often named: ``golden_retriever``."""
-    text = "".join(c for c in name if unicodedata.category(c) != "Cf")  # marks that nobody sees, such as that of order
+    """A name without case, accents' form and the separators of folder names: ``golden_retriever``."""
+    text = "".join(
+        c for c in name if unicodedata.category(c) != "Cf"
+    )  # invisible characters, such as the byte order mark
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(re.sub(r"_|-(?!\s*\d+(\.\d+)?\s*$)|(?<=\w)-", " ", text).split())  # −1 is another class than 1
+    return " ".join(re.sub(r"_|-(?!\s*\d+(\.\d+)?\s*$)|(?<=\w)-", " ", text).split())  # −1 and 1 are different classes
 
 
 def _exact(name: str) -> str:
@@ -115,23 +117,23 @@ def _exact(name: str) -> str:
 
 
 def _joined(name: str) -> str:
-    """Without what separates words: "Jack-o'-lantern", "jack o lantern" and "JackOLantern" are one."""
+    """The name without word separators: "Jack-o'-lantern", "jack o lantern" and "JackOLantern" are equal."""
     return re.sub(r"[\s.'’/]+", "", plain(name))
 
 
 def _core(name: str) -> str:
-    """Without a number or WordNet id in front: ``001.Black_footed_Albatross``, ``n02085620-Chihuahua``."""
+    """The name without a number or WordNet id in front: ``001.Black_footed_Albatross``, ``n02085620-Chihuahua``."""
     return _joined(re.sub(r"^(?:[0-9]+|n[0-9]{8})[\W_]+", "", name) or name)
 
 
 def short(name: str, most: int | None = None) -> str:
-    """The first of several names of one thing, as in "tench, Tinca tinca", at most so many letters of it."""
+    """The first of several names of one class, as in "tench, Tinca tinca", with at most ``most`` letters."""
     name = name.split(",")[0].strip()
     return name if most is None else cut(name, most)
 
 
 def cut(text: str, most: int) -> str:
-    """At most so many letters of a text, the last of them "…" where some are left out."""
+    """At most ``most`` letters of a text; "…" is the last one if some are cut."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -147,9 +149,9 @@ _LEVELS: tuple[tuple[Callable[[str], str], Callable[[str], list[str]]], ...] = (
 
 
 def find(what: str, name: str | int, names: Sequence[str]) -> int:
-    """The output of a class given by one of its names (of several outputs' the first), or by number.
+    """The output of a class, given by one of its names (the first of several outputs), or by number.
 
-    Raises UserError, beginning with ``what``, that lists the valid ones.
+    Raises UserError, starting with ``what``, that lists the valid ones.
     """
     for own, keys in _LEVELS[:4]:
         wanted = own(str(name))
@@ -184,7 +186,7 @@ def match(classes: Sequence[str], outputs: Outputs) -> Matching:
 
 
 def _by_name(classes: Sequence[str], every: Sequence[Sequence[str]]) -> list[int | None]:
-    """Of each class the output that alone has its name; nothing for two classes, or two outputs, of one name."""
+    """The output of each class that alone has its name; None if two classes or two outputs have one name."""
     found: list[int | None] = [None] * len(classes)
     for own, keys in _LEVELS:
         named: dict[str, set[int]] = {}
@@ -202,7 +204,7 @@ def _by_name(classes: Sequence[str], every: Sequence[Sequence[str]]) -> list[int
 
 
 def _shared(classes: Sequence[str], outputs: Outputs) -> bool:
-    """Whether a class has a name of an output, be it one that several classes, or several outputs, have."""
+    """Whether a class has a name of an output, even if several classes or outputs have it."""
     if not outputs.source and len(outputs.names) - outputs.offset != 2:
         return False
     of_outputs = {plain(part) for names in outputs.every for name in names for part in (name, short(name))}
@@ -210,13 +212,13 @@ def _shared(classes: Sequence[str], outputs: Outputs) -> bool:
 
 
 def _value(name: str) -> int | None:
-    """A whole number as labels are written: "7", "007", "-1", and "7.0" of a table with gaps. ① is none."""
+    """An integer in a label's spelling: "7", "007", "-1", and "7.0" of a table with gaps. ① is not one."""
     found = re.fullmatch(r"\s*([+-]?[0-9]+)(?:\.0*)?\s*", name)
     return int(found[1]) if found else None
 
 
 def _by_number(classes: Sequence[str], numbers: list[int], outputs: Outputs) -> Matching:
-    """The output of that number; counted from 1 where the last output's number is one too large; else in order."""
+    """The output of that number; counted from 1 if the largest number equals the number of outputs; else in order."""
     count, offset = len(outputs.names), outputs.offset
     room = count - offset
     if min(numbers) >= 0 and max(numbers) < room:
@@ -232,14 +234,14 @@ def _by_number(classes: Sequence[str], numbers: list[int], outputs: Outputs) -> 
 
 
 def _by_wnid(classes: Sequence[str], outputs: Outputs) -> Matching:
-    """Folders of ImageNet under names without its ids: the order is known where all are there, or where timm is."""
+    """ImageNet folders of WordNet ids for outputs without ids: the order is known if all exist, or with timm."""
     ids = sorted(WNID.match(name)[0] for name in classes)
     if len(set(ids)) < IMAGENET:
         try:
             from timm.data import ImageNetInfo
 
             ids = ImageNetInfo().label_names()
-        except Exception:  # an optional package, in whatever state it is
+        except Exception:  # an optional package, which may be broken
             return Matching((None,) * len(classes), "", tuple((name, _NO_WNIDS) for name in classes))
     place = {id: outputs.offset + i for i, id in enumerate(ids)}
     found = [place.get(WNID.match(name)[0]) for name in classes]
@@ -253,7 +255,7 @@ def _unmatched(classes: Sequence[str], found: Sequence[int | None], outputs: Out
 
 
 def _why(name: str, taken: dict[int, str], outputs: Outputs) -> str:
-    """Why a class has no output, as far as that can be told."""
+    """Why a class has no output, as far as known."""
     if not outputs.source:
         room = len(outputs.names) - outputs.offset
         if _value(name) is not None:
@@ -261,12 +263,12 @@ def _why(name: str, taken: dict[int, str], outputs: Outputs) -> str:
         return "the outputs have no names: list them under classes:"
     called = [i for i, names in enumerate(outputs.every) if plain(name) in [plain(short(n)) for n in names]]
     if len(called) > 1:
-        return f"{len(called)} outputs are called so"
+        return f"{len(called)} outputs have that name"
     if called:
         other = taken.get(called[0])
         return f"its output is that of {other!r}" if other is not None else "another class has the same name"
     if len(outputs.names) > MOST_NAMES:
-        return "no output is called so"
+        return "no output has that name"
     near = {plain(part): part.strip() for names in outputs.every for part in (names[-1], short(names[-1]))}
     close = difflib.get_close_matches(plain(name), near, n=1, cutoff=0.6)
-    return f"no output is called so; the nearest is {near[close[0]]!r}" if close else "no output is called so"
+    return f"no output has that name; the nearest is {near[close[0]]!r}" if close else "no output has that name"

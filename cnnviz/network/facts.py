@@ -1,7 +1,7 @@
-"""What is known of a network without opening it, and what a config chooses of it: layers and the feature vector.
+"""Facts about a network, and the config's choice of layers and feature vector, without opening the network.
 
-``network.json`` holds what follows from the network alone. A change of mind about layers must not make everything
-that uses the network run again, so each job resolves its own choices from there; for the views and pages
+``network.json`` holds facts that follow from the network alone. A change of the chosen layers must not rerun everything
+that uses the network. So each job resolves its own choices from there; for the views and pages
 :mod:`cnnviz.network.model` does it once.
 """
 
@@ -15,7 +15,7 @@ SCHEMA = 1
 UNTRIED = {"batch": [1, None], "channels_last": False, "step": 1, "gradients": ""} | {
     "no_gradient": [],
     "answers": [],
-}  # what is taken for granted of a network that an earlier version looked at, see cnnviz.network.trial
+}  # defaults for files of earlier versions, see cnnviz.network.trial
 
 
 def read(path: str | os.PathLike) -> dict:
@@ -27,7 +27,7 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def find(facts: dict, name: str, key: str = "layer") -> dict:
-    """The layer of a short or dotted name. Raises UserError naming the valid ones, under the config's ``key``."""
+    """The layer of a short or dotted name. Raises UserError with the valid ones, under the config's ``key``."""
     for layer in facts["layers"]:
         if name in (layer["name"], layer["module"]):
             return layer
@@ -35,16 +35,16 @@ def find(facts: dict, name: str, key: str = "layer") -> dict:
 
 
 def chosen(facts: dict, wanted: str | list[str]) -> list[str]:
-    """Short names of the layers to show: those named, or the network's sensible dozen for "default"."""
+    """Short names of the layers to show: the named ones, or about a dozen for "default"."""
     if wanted == "default":
         return facts["default_layers"]
     return [find(facts, name, "layers")["name"] for name in wanted]
 
 
 def feature(facts: dict, wanted: str) -> dict:
-    """The feature vector: where it is (``at``: module, "input" or "output"), its name and its size.
+    """The feature vector: its position (``at``: module, "input" or "output"), its name and its size.
 
-    "auto" is the input of the last linear layer, or else the pooled last convolution; a layer's name is that layer's
+    "auto" is the input of the last linear layer, or else the pooled last convolution. A layer's name is that layer's
     output, averaged over positions.
     """
     if wanted == "auto":

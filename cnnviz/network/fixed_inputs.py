@@ -1,7 +1,7 @@
-"""Networks whose forward takes more than the picture: everything else is fixed by ``inputs:`` of the model's block.
+"""Networks whose forward takes more than the picture: ``inputs:`` of the model's block fixes all other inputs.
 
-A hook on the network adds the fixed values to every call, so everybody else calls ``net(pictures)``. A tensor is given
-without the dimension of the batch and repeated for each picture.
+A hook on the network adds the fixed values to every call, so all other code calls ``net(pictures)``. A tensor is given
+without the batch dimension and repeated for each picture.
 """
 
 import inspect
@@ -21,7 +21,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 class OfModel:
-    """A fixed picture, which has to be prepared as the model's others are: see :func:`prepare`."""
+    """A fixed picture, which is preprocessed like the model's others: see :func:`prepare`."""
 
     def __init__(self, path: str):
         self.path = path
@@ -29,16 +29,16 @@ class OfModel:
 
 
 def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
-    """Have every call of ``net`` also pass what ``given``, the block ``inputs:``, fixes.
+    """Adds the fixed inputs of ``given``, the block ``inputs:``, to every call of ``net``.
 
-    Raises UserError where it does not fit the network's forward.
+    Raises UserError if they do not match the network's forward.
     """
     by_name = given if isinstance(given, dict) else {}
     by_place = given if isinstance(given, list) else []
     values = {name: _value(value, f"{where}: inputs.{name}") for name, value in by_name.items()}
     places = [_value(value, f"{where}: inputs.{i}") for i, value in enumerate(by_place)]
     if sum(value is PICTURE for value in (*values.values(), *places)) > 1:
-        raise UserError(f"{where}: inputs: the picture can stand in one place only")
+        raise UserError(f"{where}: inputs: the picture can be in one place only")
     if by_place and not any(value is PICTURE for value in places):
         places.insert(0, PICTURE)
     if not places and not any(value is PICTURE for value in values.values()):
@@ -63,15 +63,15 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
 
 
 def prepare(net: nn.Module | None, prepared) -> None:
-    """Read the fixed pictures. prepared: a picture → what the network takes of it, (1, c, h, w)."""
-    # not by getattr: a network may answer to any name
+    """Reads the fixed pictures. prepared: a picture → the network input, (1, c, h, w)."""
+    # not by getattr: a network may accept any name
     for fixed in getattr(net, "__dict__", {}).get("fixed_pictures", ()):
         alone = ImageSet({"kind": "folder", "path": ""}, (Picture(fixed.path, fixed.path, None, 0, 0),), (), ())
         fixed.tensor = prepared(alone.pixels(0))
 
 
 def _of(value, picture: Tensor):
-    """A fixed value for as many pictures as there are, on their device."""
+    """A fixed value, repeated for each picture, on the pictures' device."""
     if value is PICTURE:
         return picture
     if isinstance(value, OfModel):
@@ -94,7 +94,7 @@ def _value(given, where: str):
         try:
             return torch.tensor(given, dtype=torch.float32)
         except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: the list is no table of numbers: {error}") from error
+            raise UserError(f"{where}: the list is not a table of numbers: {error}") from error
     return _file(given, where)
 
 
@@ -114,13 +114,13 @@ def _file(path: str, where: str):
             if isinstance(loaded, Tensor):
                 return loaded
             raise ValueError(f"it holds a {type(loaded).__name__}")
-    except Exception as error:  # of a damaged file the readers say many different things
-        raise UserError(f"{where}: {path} is no file with one tensor: {error}") from error
+    except Exception as error:  # the readers raise anything for a damaged file
+        raise UserError(f"{where}: {path} is not a file with one tensor: {error}") from error
     raise UserError(f"{where}: {path} is neither .npy, .pt nor a picture ({', '.join(_PICTURES)})")
 
 
 def _picture_by_name(net: nn.Module, values: dict) -> dict:
-    """{name: PICTURE} where forward takes the picture by a name only, and no other name is left for it; else {}."""
+    """{name: PICTURE} if forward takes the picture only by name and no other name is left for it; else {}."""
     known = _parameters(net)
     if any(p.kind is not p.KEYWORD_ONLY for p in known):
         return {}
@@ -129,7 +129,7 @@ def _picture_by_name(net: nn.Module, values: dict) -> dict:
 
 
 def _check(net: nn.Module, places: Sequence, values: dict, where: str) -> None:
-    """Raise UserError for a name that forward does not have, and for what it needs and nothing gives."""
+    """Raises UserError for a name that forward does not have, and for missing inputs."""
     known = _parameters(net)
     names = [p.name for p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY)]
     if known and not any(p.kind == p.VAR_KEYWORD for p in known):

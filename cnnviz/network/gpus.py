@@ -1,7 +1,7 @@
-"""A GPU for each process of its own: the first that no other job on this machine holds, or wait for one.
+"""Gives each process its own GPU: the first one that no other job on this machine holds, or waits for one.
 
-A job holds a device by a lock on a file of that name, which the kernel lets go when the process ends, however it ends.
-So several jobs spread over several GPUs, and on one they queue. Slurm's choice holds: torch sees no other device.
+A job holds a device by a lock on a file of that name. The kernel releases it when the process ends in any way. So
+several jobs are spread over several GPUs, and queue on one. Slurm's choice is kept: torch sees no other device.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ import torch
 
 from cnnviz.errors import UserError
 
-# On this machine, not among the results, which several machines may share.
+# On this machine, not in the results folder, which several machines may share.
 LOCKS = Path(tempfile.gettempdir(), f"cnnviz-gpus-{os.getuid()}")
 
 
-@functools.cache  # a job that loads two networks has them on one device, and closing a file twice would unlock it
+@functools.cache  # a job with two networks has both on one device, and closing a file twice would unlock it
 def pick_device(wanted: str) -> torch.device:
-    """``cpu``, ``cuda:N``, ``cuda`` or ``auto``, which is the CPU where torch sees no GPU; a GPU is then held.
+    """``cpu``, ``cuda:N``, ``cuda`` or ``auto``, which is the CPU if torch sees no GPU; a GPU is then locked.
 
-    Of several free GPUs it is the one with the most free memory. Raises UserError where no GPU is seen.
+    Of several free GPUs it is the one with the most free memory. Raises UserError if no GPU is visible.
     """
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or wanted == "auto" and not seen:
@@ -33,18 +33,18 @@ def pick_device(wanted: str) -> torch.device:
     if ":" in wanted:
         order = [int(wanted.partition(":")[2])]
         if order[0] >= seen:
-            raise UserError(f"device: {wanted} was asked for, but torch sees {seen} GPUs, counted from 0")
+            raise UserError(f"device: {wanted} is set, but torch sees {seen} GPUs, counted from 0")
     elif not seen:
-        raise UserError("device: cuda was asked for, but torch sees no GPU; use auto or cpu")
+        raise UserError("device: cuda is set, but torch sees no GPU; use auto or cpu")
     else:
         order = sorted(range(seen), key=lambda i: -torch.cuda.mem_get_info(i)[0])
-    # by what they are, not by number: each of two Slurm jobs may see another device as its device 0
+    # by hardware id, not by number: two Slurm jobs may see different devices as device 0
     names = [str(torch.cuda.get_device_properties(i).uuid) for i in order]
     return torch.device("cuda", order[hold(names, LOCKS)])
 
 
 def hold(names: Sequence[str], folder: Path) -> int:
-    """Wait until one of these is free, hold it until this process ends, and say which: its place among ``names``."""
+    """Waits until one of these is free, locks it until this process ends, and returns its index in ``names``."""
     folder.mkdir(parents=True, exist_ok=True)
     said = False
     while True:

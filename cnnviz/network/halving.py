@@ -1,4 +1,4 @@
-"""Work in batches that become smaller where a GPU's memory does not do."""
+"""Processes batches that are halved when a GPU's memory runs out."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ Item, Found = TypeVar("Item"), TypeVar("Found")
 
 
 def in_batches(function: Callable[[Sequence[Item]], Found], items: Sequence[Item], size: int) -> Iterator[Found]:
-    """``function`` of ``size`` items at a time; where the GPU's memory does not do, of half as many from then on."""
+    """``function`` of ``size`` items at a time; after running out of GPU memory, of half as many."""
     done = 0
     while done < len(items):
         try:
@@ -19,7 +19,7 @@ def in_batches(function: Callable[[Sequence[Item]], Found], items: Sequence[Item
             size = min(size, len(items) - done) // 2
             if size == 0:
                 raise
-            logging.warning("out of GPU memory: going on with batches of %d", size)
+            logging.warning("out of GPU memory: continuing with batches of %d", size)
             torch.cuda.empty_cache()
             continue
         done += size

@@ -1,4 +1,4 @@
-"""Reading a network while it runs: context managers over dotted module names that leave nothing behind."""
+"""Reads a network while it runs: context managers over dotted module names that leave no hooks behind."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,18 +16,18 @@ class _Stop(Exception):
 
 
 class Captured(dict):
-    """Module name → what came out of it in the last forward pass (a tensor that no later in-place op changes)."""
+    """Module name → its output in the last forward pass (a tensor that no later in-place operation changes)."""
 
-    stopping = False  # only a pass made by :func:`forward` may end early; others in between run through
+    stopping = False  # only a pass of :func:`forward` may end early; others run in full
 
 
 Maps = Callable[[torch.Tensor], torch.Tensor]
 
 
 def hook(net: nn.Module, name: str, read: Callable[[torch.Tensor], None], *, input: bool = False):
-    """Have ``read`` called with what comes out of a module, or with ``input`` goes in, each time; gives a handle.
+    """Calls ``read`` with a module's output, or with ``input`` its input, in each pass; returns a handle.
 
-    Values of 16 bits come as float32. Where the network takes its pictures in parts (see
+    16-bit values are converted to float32. If the network takes its pictures in parts (see
     :mod:`cnnviz.network.batches`), read is called in the last part, with the rows of all pictures.
     """
     module = net.get_submodule(name)
@@ -42,7 +42,7 @@ def hook(net: nn.Module, name: str, read: Callable[[torch.Tensor], None], *, inp
 
 
 class _Rows:
-    """Puts together what a module gives in the parts of a pass, call by call."""
+    """Joins a module's outputs in the parts of a pass, call by call."""
 
     def __init__(self, parts: Batches, read: Callable[[torch.Tensor], None]):
         self.parts, self.read = parts, read
@@ -66,12 +66,12 @@ class _Rows:
 
 @contextmanager
 def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop: bool = False) -> Iterator[Captured]:
-    """Capture the outputs of ``modules`` (dotted names) of every forward pass made inside the ``with``.
+    """Captures the outputs of ``modules`` (dotted names) in every forward pass inside the ``with``.
 
-    modules: names, or name → what is made of the output, such as Layer.maps (see Model.maps_of).
-    With ``stop`` a forward pass ends, without an error, as soon as the last of them has been computed; call
-    :func:`forward` then, since the network returns nothing. The tensors stay in the autograd graph. Where a module is
-    called several times the last call counts. Hooks are removed also after an exception.
+    modules: names, or name → function of the output, such as Layer.maps (see Model.maps_of). With ``stop`` a forward
+    pass ends, without an error, when the last of them is computed; call :func:`forward` then, since the network returns
+    nothing. The tensors stay in the autograd graph. If a module is called several times, the last call counts. Hooks
+    are also removed after an exception.
     """
     modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, as_it_is)
     captured = Captured()
@@ -88,7 +88,7 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
     seen = set()
 
     def part(name: str):
-        """Of a pass in parts the earlier ones end as soon as the last one does."""
+        """In a pass in parts, the earlier parts end as early as the last one."""
 
         def after(module, inputs, output):
             if captured.stopping and not net.forward.last:
@@ -110,7 +110,7 @@ def capture(net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], *, stop
 
 
 def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
-    """One forward pass of ``x`` inside :func:`capture`; also where it stops early. Clears the last pass's values."""
+    """One forward pass of ``x`` inside :func:`capture`, which may end early. Clears the last pass's values."""
     captured.clear()
     captured.stopping = True
     try:
@@ -122,10 +122,10 @@ def forward(net: nn.Module, x: torch.Tensor, captured: Captured) -> Captured:
 
 
 def taken(inputs: tuple, more: dict) -> torch.Tensor | None:
-    """The tensor that a module was called with, by place or by keyword, as a hook ``with_kwargs`` is told them."""
+    """The tensor that a module was called with, by position or by keyword, from a hook ``with_kwargs``."""
     return next((value for value in (*inputs, *more.values()) if isinstance(value, torch.Tensor)), None)
 
 
 def as_it_is(output: torch.Tensor) -> torch.Tensor:
-    """What is made of an output where nothing is to be made of it."""
+    """The output unchanged."""
     return output

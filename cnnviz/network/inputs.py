@@ -1,7 +1,7 @@
-"""What a network takes: how many channels a picture must have, found by trying; and where it takes none, why not.
+"""Input of a network: the number of channels, found by trying; and advice if no input works.
 
-The first convolution among the modules does not tell. A network may fold its picture, add coordinates to it or repeat
-its grey, and the module made first may be called last.
+The first convolution among the modules does not determine it. A network may fold its picture, add coordinates to it or
+repeat its grey, and the module defined first may be called last.
 """
 
 import contextlib
@@ -18,22 +18,23 @@ from cnnviz.errors import UserError, in_a_line, words_of
 from cnnviz.network import batches
 from cnnviz.network.layers import Call, watched
 
-MOST = 16  # channels that are tried one after the other where nothing tells their number
+MOST = 16  # largest number of channels to try
 SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
-KEYS = ("image", "images", "pixel_values", "img", "x", "input")  # under which a network may want its pictures
-KINDS = "dtype|datatype|scalar type|promoting|should be the same|not implemented for '"  # in what torch says of them
+KEYS = ("image", "images", "pixel_values", "img", "x", "input")  # common argument names
+KINDS = "dtype|datatype|scalar type|promoting|should be the same|not implemented for '"  # in torch's messages
 OTHER_NUMBERS = (
     "the network's forward() makes other numbers than its layers take, which compute in float32 here; leave .half(), "
     ".bfloat16(), .double() and the like out of it, or write .float() after them"
 )
-SECONDS = 3.0  # to look for a size that it takes, so that the message can name one
+SECONDS = 3.0  # seconds to search for an accepted size, for the message
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A pass of one black picture of so many channels. calls: see layers.watched. error: what was raised, if anything.
+    """A pass of one black picture with this number of channels.
 
-    fits: it gave one row of scores. ran: it came to its end, whatever it gave; a UserError is about the outputs.
+    calls: see layers.watched. error: the exception, if any. fits: it gave one row of scores. ran: it finished, with any
+    output; a UserError is about the outputs.
     """
 
     channels: int
@@ -50,7 +51,7 @@ class Trial:
 
     @property
     def numbers(self) -> list[int]:
-        """Those in what was raised: torch says so how many channels a layer takes."""
+        """Numbers in the exception: torch states the number of channels that a layer takes."""
         return list(dict.fromkeys(int(n) for n in re.findall(r"\d{1,9}", words_of(self.error) if self.error else "")))
 
 
@@ -67,10 +68,10 @@ def taken(
     guess: int | None = None,
     pictures: Callable[[], int | None] = lambda: None,
 ) -> Trial:
-    """The first trial that fits: of ``stated`` channels, or of as many as are likely.
+    """The first trial that fits: with ``stated`` channels, or with likely numbers of channels.
 
-    size: (height, width). guess: what the config lets expect. pictures: channels of the image set's pictures, None
-    where that cannot be told. Where none fits, one that ran. Raises UserError, with what to write, where none did.
+    size: (height, width). guess: expected from the config. pictures: channels of the image set's pictures, None if
+    unknown. If none fits, one that ran. Raises UserError, with what to write, if none did.
     """
     trials: list[Trial] = []
 
@@ -88,7 +89,7 @@ def taken(
             if trials[-1].fits:
                 return trials[-1]
     best = max(trials, key=lambda trial: (trial.ran, len(trial.calls))).channels
-    if batches.fit(net, lambda count: torch.rand(count, best, *size)) != (1, None):  # it wants several at a time
+    if batches.fit(net, lambda count: torch.rand(count, best, *size)) != (1, None):  # it needs several at a time
         return attempt(net, best, size)
     ran = next((trial for trial in trials if trial.ran), None)
     if ran is None or ("" in ran.calls and len(ran.calls[""].output) == 2):
@@ -99,7 +100,7 @@ def taken(
 
 
 def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Trial]) -> UserError:
-    """What is said of the trial that came furthest."""
+    """The error of the trial that came furthest."""
     furthest = max(trials, key=lambda trial: len(trial.calls))
     shape = (furthest.channels, *size)
     if furthest.error is None:
@@ -115,7 +116,7 @@ def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Tri
 
 
 def _otherwise(net: nn.Module, size: tuple[int, int], channels: int) -> str:
-    """What to write for a network that takes pictures in another form than (n, channels, height, width); else ""."""
+    """Advice for a network that takes pictures in another form than (n, channels, height, width); else ""."""
     x = torch.zeros(2, channels, *size, device=next((p.device for p in net.parameters()), None))
     forms = [
         ("with the channels last", "x.permute(0, 2, 3, 1)", x.permute(0, 2, 3, 1)),
@@ -142,15 +143,15 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
     if form := _otherwise(net, size, 3 if 3 in [trial.channels for trial in trials] else furthest.channels):
         return form
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):
-        return "Its code asks for a GPU by name; write x.device where it says cuda"
+        return "Its code requires a GPU; replace cuda by x.device"
     if re.search(r"conv[13]d|LSTM|GRU|RNN", words) or any(isinstance(module, nn.Conv3d) for module in net.modules()):
-        return "It seems to be for signals, volumes or films; only networks of pictures can be looked at"
+        return "It seems to be for signals, volumes or videos; only networks of pictures are supported"
     if isinstance(error, TypeError) and "argument" in words:
         return "Give a network whose forward takes a picture alone"
     if not isinstance(error, RuntimeError | ValueError | AssertionError | IndexError | None) or isinstance(
         error, NotImplementedError | RecursionError
     ):
-        return "Mend that in its code"
+        return "Fix that in its code"
     if found := _another(net, size, furthest, trials):
         channels, (height, width) = found
         write = [f"resize: [{height}, {width}]"] * ((height, width) != size)
@@ -161,16 +162,16 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
         return f"Perhaps it takes other numbers beside the picture than inputs: gives it, which are {beside}"
     return (
         "Write what it was trained on, such as preprocess: {resize: [32, 32]}, and input_channels: 4 inside the braces "
-        "where its pictures have other than 1 or 3 channels"
+        "if its pictures have another number of channels than 1 or 3"
     )
 
 
 def _another(
     net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]
 ) -> tuple[int, tuple[int, int]] | None:
-    """(channels, (height, width)) of pictures that the network does take, if some are found soon."""
+    """(channels, (height, width)) of an accepted input, if one is found in time."""
     counts = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2]), 3, 1])
-    rows = furthest.calls[""].output[0] if "" in furthest.calls else 1  # each may be a part of the picture
+    rows = furthest.calls[""].output[0] if "" in furthest.calls else 1  # each row may be a part of the picture
     told = [*furthest.numbers, size[0] * size[1] * furthest.channels // max(1, rows)]
     squares = [(round((n / c) ** 0.5), c, n) for c in counts for n in told]
     sizes = [size, *((side, side) for side, c, n in squares if side * side * c == n and 8 <= side <= 512)]

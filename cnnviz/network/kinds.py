@@ -1,10 +1,10 @@
-"""The four kinds of networks by what they put out. No torch here.
+"""The four kinds of networks by their output. No torch here.
 
-- softmax: one class a picture (``outputs.kind`` softmax or binary); sigmoid: any number of classes.
-- regression: k named values v. Scores are (n, 2k): v, and −v. So "age up" and "age down" are things to explain and to
-  ascend like classes; a value has no probability.
+- softmax: one class per picture (``outputs.kind`` softmax or binary); sigmoid: any number of classes.
+- regression: k named values v. Scores are (n, 2k): v, and −v. So "age up" and "age down" can be explained and ascended
+  like classes; a value has no probability.
 - segmentation: a score for each class and pixel, (n, c, h, w). The score of a class is the mean of its scores over the
-  pixels given to it (those where it is the highest); where none is given to it, the mean over all pixels.
+  pixels predicted as it (those where it is the highest); without such pixels, the mean over all pixels.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ _NOTES = {
     "over the pixels given to it (over all pixels, where none is), and has no probability.",
 }
 
-_THING = {"saliency_segmentation": "Is the thing what the network is most sensitive to?"}  # not trained on labels alone
-_QUESTIONS = {SEGMENTATION: _THING}  # of sections that ask something else of a network that names one class
+_THING = {
+    "saliency_segmentation": "Is the thing what the network is most sensitive to?"
+}  # segmentation networks are not trained on labels alone
+_QUESTIONS = {SEGMENTATION: _THING}  # questions of sections that differ for a network that names one class
 _QUESTIONS[REGRESSION] = _THING | {
     "class_visualization": "What does a picture look like that moves each value up, or down?",
     "grad_cam": "Where in the picture is what moves each value up, and what moves it down?",
@@ -39,12 +41,12 @@ def of(kind: str) -> str:
 
 
 def question(kind: str, section: str, words: str) -> str:
-    """What a section asks of a network of this kind. words: what it asks of one that names a class."""
+    """A section's question for a network of this kind. words: its question for a network that names a class."""
     return _QUESTIONS.get(kind, {}).get(section, words)
 
 
 def note(kind: str, words: str) -> str:
-    """What to add to a section's ``words`` on how to read it where they are about classes, or ""."""
+    """An addition to a section's ``words`` on how to read it if they are about classes, or ""."""
     return _NOTES.get(kind, "") if "class" in words else ""
 
 
@@ -58,7 +60,7 @@ def directions(values: Sequence[str]) -> list[str]:
 
 
 def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int, where: str) -> list[str]:
-    """Names of ``count`` values: those given, else the columns of the table that hold the truth, else numbers."""
+    """Names of ``count`` values: the given ones, else the table's columns with the truth, else numbers."""
     columns = [column for column in columns if column != LABEL]
     if given is None:
         given = columns if len(columns) == count else ["value"] if count == 1 else [f"value {i}" for i in range(count)]
@@ -70,7 +72,7 @@ def named_values(given: Sequence[str] | None, columns: Sequence[str], count: int
 
 
 def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None]:
-    """For each value the place of the column with its truth: of the same name; by place where no name is the same."""
+    """Index of each value's column with its truth: of the same name; by position if no name matches."""
     plain = [column.strip().casefold() for column in columns]
     found = [plain.index(name.strip().casefold()) if name.strip().casefold() in plain else None for name in values]
     if len(columns) == len(values) and all(place is None for place in found):
@@ -79,10 +81,9 @@ def columns_of(values: Sequence[str], columns: Sequence[str]) -> list[int | None
 
 
 def stated(kind: str, output: int, outputs: int, score: float) -> str:
-    """What a network says of one of its outputs, in a caption: "p = 0.93", "value 31.2" or "score 7.1".
+    """A network's value for one of its outputs, in a caption: "p = 0.93", "value 31.2" or "score 7.1".
 
-    score: what :meth:`cnnviz.network.loaded.Model.probabilities` gives. A value is stated as such also where it was
-    lowered.
+    score: from :meth:`cnnviz.network.loaded.Model.probabilities`. A value is also stated as such for a lowered output.
     """
     if kind == REGRESSION:
         return f"value {score if output < outputs // 2 else -score:.3g}"
@@ -90,7 +91,7 @@ def stated(kind: str, output: int, outputs: int, score: float) -> str:
 
 
 def by_pixels(maps):
-    """(n, c, h, w) scores of pixels, a tensor → (n, c) scores of classes: see the module's docstring."""
+    """(n, c, h, w) scores of pixels, a tensor → (n, c) scores of classes, see the module's docstring."""
     given = maps.argmax(1, keepdim=True) == _numbers(maps)
     count = given.sum((2, 3))
     own = (maps * given).sum((2, 3)) / count.clamp(min=1)

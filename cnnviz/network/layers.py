@@ -1,8 +1,8 @@
-"""The places in a network that have a name, and what comes out of them as maps, whatever form the module gives it.
+"""Layers with names, and their outputs as feature maps, for any layout of a module's output.
 
-Found by running the network once: convolutions and linear layers in execution order get short names (``conv1``,
-``fc7``), blocks that hold several of them keep their dotted names. Transformers put out tokens or pictures with their
-channels last; :meth:`Layer.maps` turns both into feature maps.
+They are found by running the network once. Convolutions and linear layers in execution order get short names
+(``conv1``, ``fc7``). Blocks that contain several of them keep their dotted names. Transformers output tokens, or maps
+with channels last; :meth:`Layer.maps` converts both into feature maps.
 """
 
 import math
@@ -17,16 +17,17 @@ from cnnviz.errors import UserError, in_a_line
 from cnnviz.network.hooks import taken
 
 MOST_LAYERS = 12
-MOST_CONVOLUTIONS = 16  # a plain net shows them all (VGG-16 has 13)
+MOST_CONVOLUTIONS = 16  # plain networks show all (VGG-16 has 13)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A place in the network. name: short (``conv1``, ``fc7``); module: dotted; what comes out of it, for one picture:
+    """A layer of the network.
 
-    units, height, width (1 × 1 for a linear layer). kind: ``Conv2d`` or ``Linear``, also where the network has its own
-    classes of them, else the module's class. layout: how the module gives it: "nchw", "nhwc", "tokens" (n, t, units;
-    class tokens first, then places row by row), or "vector".
+    name: short (``conv1``, ``fc7``); module: dotted name. units, height, width: its output for one picture (1 × 1 for a
+    linear layer). kind: ``Conv2d`` or ``Linear``, also for the network's own classes of them, else the module's class.
+    layout: of the module's output: "nchw", "nhwc", "tokens" (n, t, units; class tokens first, then positions row by
+    row), or "vector".
     """
 
     name: str
@@ -38,7 +39,7 @@ class Layer:
     layout: str = "nchw"
 
     def maps(self, output: torch.Tensor) -> torch.Tensor:
-        """The module's output as feature maps (n, units, h, w); class tokens, which have no place, are left out."""
+        """The module's output as feature maps (n, units, h, w), without class tokens, which have no position."""
         match self.layout:
             case "nhwc":
                 return output.permute(0, 3, 1, 2)
@@ -52,9 +53,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Call:
-    """A module's (last) call in a forward pass: its place in the order, and the shapes of its input and output.
+    """A module's (last) call in a forward pass: its index in the order, and the shapes of its input and output.
 
-    aside: in another thread than the pass itself.
+    aside: whether it ran in another thread than the pass.
     """
 
     order: int
@@ -64,9 +65,9 @@ class Call:
 
 
 def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseException | None]:
-    """(module name → its call, in order) in one forward pass of ``x``, and what the network raised, if anything.
+    """(module name → its call, in order) in one forward pass of ``x``, and the network's exception, if any.
 
-    Of modules that give a tensor of real numbers.
+    It lists modules that return a tensor of real numbers.
     """
     calls: dict[str, Call] = {}
     here = threading.get_ident()
@@ -85,7 +86,7 @@ def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseExcep
     try:
         with torch.no_grad():
             net(x)
-    except (Exception, SystemExit) as error:  # whatever a network raises on a picture that it does not take
+    except (Exception, SystemExit) as error:  # networks raise anything for a wrong input
         return calls, error
     finally:
         for handle in handles:
@@ -94,7 +95,7 @@ def watched(net: nn.Module, x: torch.Tensor) -> tuple[dict[str, Call], BaseExcep
 
 
 def trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, Call]:
-    """The calls of :func:`watched`. Raises UserError where the pass fails."""
+    """The calls of :func:`watched`. Raises UserError if the pass fails."""
     calls, error = watched(net, x)
     if isinstance(error, UserError):
         raise error
@@ -106,7 +107,7 @@ def trace(net: nn.Module, x: torch.Tensor, where: str) -> dict[str, Call]:
 
 
 def named(net: nn.Module, calls: dict[str, Call]) -> list[Layer]:
-    """Convolutions and linear layers in execution order with short names; blocks that hold several by dotted name."""
+    """Convolutions and linear layers in execution order with short names; blocks of several of them by dotted name."""
     modules = dict(net.named_modules())
     called = [name for name in calls if name]
     convs = [n for n in called if len(calls[n].output) == 4 and _convolves(modules[n], calls[n].output[1])]
@@ -135,7 +136,7 @@ def named(net: nn.Module, calls: dict[str, Call]) -> list[Layer]:
 
 
 def _convolves(module: nn.Module, units: int) -> bool:
-    """Is it a convolution: torch's, or a class of the network's own with weights (units, channels, h, w)?"""
+    """Whether it is a convolution: torch's, or a class of the network's own with weights (units, channels, h, w)."""
     if isinstance(module, nn.Conv2d | nn.modules.conv._ConvTransposeNd):
         return isinstance(module, nn.Conv2d)
     weights = [p for p in module.parameters(recurse=False) if p.ndim == 4 and len(p) == units and p[0].numel() > 1]
@@ -145,11 +146,11 @@ def _convolves(module: nn.Module, units: int) -> bool:
 def _form(shape: tuple[int, ...], picture: tuple[int, int], grid) -> tuple[str, int, int, int] | None:
     """(layout, units, height, width) of a module's output. picture: (h, w) of the input; grid: of the first maps.
 
-    Channels-last is told from channels-first by which two sides have the picture's proportions.
+    Channels-last is told from channels-first by the two sides with the picture's proportions.
     """
     if len(shape) == 2:
         return "vector", shape[1], 1, 1
-    if len(shape) == 3:  # tokens: a place for each patch, and perhaps class tokens before them
+    if len(shape) == 3:  # tokens: one per patch, perhaps after class tokens
         side = math.isqrt(shape[1])
         for height, width in (grid or (0, 0), (side, side)):
             if 0 < height * width <= shape[1] and shape[1] - height * width < 10:
@@ -165,10 +166,10 @@ def _form(shape: tuple[int, ...], picture: tuple[int, int], grid) -> tuple[str, 
 
 
 def default(layers: list[Layer]) -> list[str]:
-    """Names of the layers to show: all convolutions where they are few; else the blocks and what stands outside them.
+    """Names of the layers to show: all convolutions if they are few; else the blocks and the layers outside them.
 
-    Of nested blocks those count that follow each other: a stage of several alike is shown by its members, a block with
-    one gate inside as itself. Thinned evenly to a dozen.
+    Among nested blocks, consecutive ones are shown: a stage of several similar blocks by its members, a block with one
+    gate inside as itself. The list is thinned evenly to a dozen.
     """
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     blocks = [layer for layer in layers if layer.kind not in ("Conv2d", "Linear")]
@@ -189,7 +190,7 @@ def default(layers: list[Layer]) -> list[str]:
 
 
 def _split(blocks: list[Layer]) -> list[Layer]:
-    """Of nested blocks the outermost, each replaced by those within where two or more of them are of one kind."""
+    """The outermost of nested blocks, each replaced by the blocks inside it if at least two of them have one class."""
     outer = [b for b in blocks if not any(b.module.startswith(f"{o.module}.") for o in blocks)]
     shown = []
     for block in outer:
@@ -201,7 +202,7 @@ def _split(blocks: list[Layer]) -> list[Layer]:
 
 
 def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
-    """The feature vector where the config does not choose: see facts.feature."""
+    """The feature vector if the config does not choose one, see facts.feature."""
     linears = [layer for layer in layers if layer.kind == "Linear"]
     if linears:
         last = linears[-1]
@@ -210,7 +211,9 @@ def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     if not convs:
         return {"at": ["", "output"], "name": "the scores of the classes", "size": outputs}
-    heads = {outputs, 1} if outputs == 2 else {outputs}  # not the one that gives the scores; of yes or no there is one
+    heads = (
+        {outputs, 1} if outputs == 2 else {outputs}
+    )  # not the layer that gives the scores, which has one output for yes or no
     last = [layer for layer in convs if layer.units not in heads][-1:] or convs[-1:]
     blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
     layer = (blocks or last)[0]

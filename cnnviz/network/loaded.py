@@ -1,6 +1,6 @@
-"""From a config block to a frozen network with its layers, its preprocessing, its outputs and its classes.
+"""Loads a frozen network from a config block, with its layers, preprocessing, outputs and classes.
 
-The network itself comes through :mod:`cnnviz.network.doors`, and what is known of it from ``network.json``.
+:mod:`cnnviz.network.doors` builds the network, and ``network.json`` holds facts about it.
 """
 
 import contextlib
@@ -30,15 +30,14 @@ from cnnviz.run.job import Job
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to be looked at: in eval mode, parameters frozen, on its device.
+    """A loaded network: in eval mode, parameters frozen, on its device.
 
-    layers: all that have a name, in execution order. chosen: names of those the report shows. channels: of its input.
-    kind: "softmax" (one class a picture), "sigmoid" (any number of them), "regression" (values, see
-    :mod:`cnnviz.network.kinds`) or "segmentation" (a class for each pixel). outputs: the block of that
-    name, for the scores of pixels.
-    trial: what a few pictures told of how the network takes pictures, see :mod:`cnnviz.network.trial`.
-    feature: (module, "input" or "output") whose flattened value is the feature vector.
-    classes: a name for each output. label_to_output: for each class of the image set its output, or None.
+    layers: all named layers, in execution order. chosen: names of the shown ones. channels: of its input. kind:
+    "softmax" (one class per picture), "sigmoid" (any number of classes), "regression" (values, see
+    :mod:`cnnviz.network.kinds`) or "segmentation" (a class for each pixel). outputs: the config block of that name, for
+    the scores of pixels. trial: how the network takes pictures, see :mod:`cnnviz.network.trial`. feature: (module,
+    "input" or "output") whose flattened value is the feature vector. classes: a name for each output. label_to_output:
+    output of each class of the image set, or None.
     """
 
     id: str
@@ -64,30 +63,30 @@ class Model:
         )
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures in [0, 1], (n, c, h, w) → what the network takes: channel order, range, mean, std. Differentiable.
+        """Pictures in [0, 1], (n, c, h, w) → network input: channel order, range, mean, std. Differentiable.
 
-        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized where x has another size. Contiguous, unless the
-        network is known to take pictures whose channels lie last in memory.
+        c = 3 is RGB. A mean picture (shape (c, h, w)) is resized if x has another size. The result is contiguous,
+        unless the network is known to accept the channels-last memory format.
         """
         z = normalised(self.preprocess, x)
         return z if self.channels_last else z.contiguous()
 
     @property
     def channels_last(self) -> bool:
-        """Whether pictures may lie in memory with their channels last, in which CPUs convolve faster."""
+        """Whether pictures may have the channels-last memory format, in which CPUs convolve faster."""
         return self.trial.get("channels_last", False)
 
     def laid_out(self, z: torch.Tensor) -> torch.Tensor:
-        """Normalised pictures as they lie in memory where the network is fastest."""
+        """Normalised pictures in the memory format in which the network is fastest."""
         return z.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
 
     def fitting(self, side: float) -> int:
-        """The length next to ``side`` pixels that the network's input may have, as far as is known; 1 at least."""
+        """The nearest length to ``side`` pixels that the network's input may have, as far as known; at least 1."""
         step = max(1, self.trial.get("step", 1))
         return max(1, round(side / step)) * step
 
     def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The values that black and white have in the network's input, (1, c, 1 or h, 1 or w) each."""
+        """Values of black and white in the network's input, (1, c, 1 or h, 1 or w) each."""
         black = torch.zeros(1, self.channels, *self.preprocess.size, device=self.device)
         return self.normalise(black), self.normalise(black + 1)
 
@@ -107,9 +106,9 @@ class Model:
         return pixel_scores(selected(kept[-1], self.outputs, where), self.outputs, where)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Of class scores (…, classes): those of one class among all, or of each class by itself.
+        """Probabilities of class scores (…, classes): over all classes, or of each class by itself.
 
-        Where there are no probabilities (regression, segmentation), the scores as they are.
+        If there are no probabilities (regression, segmentation), the scores are returned unchanged.
         """
         if not kinds.has_probabilities(self.kind):
             return logits
@@ -117,21 +116,21 @@ class Model:
 
     @property
     def heads(self) -> int:
-        """How many outputs the network itself has: of values each counts twice among the classes, up and down."""
+        """Number of the network's own outputs; each value counts twice among the classes, up and down."""
         return len(self.classes) // (2 if self.kind == kinds.REGRESSION else 1)
 
     def pictures(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
         """(h, w, c) arrays, uint8 or float32 in [0, 1] → (n, c, h, w) float32 in [0, 1] on the model's device."""
-        if any(a.dtype != np.uint8 for a in arrays):  # a set may mix files of 8 and of 16 bits
+        if any(a.dtype != np.uint8 for a in arrays):  # a set may have both 8-bit and 16-bit files
             arrays = [np.float32(a) / 255 if a.dtype == np.uint8 else a for a in arrays]
         stacked = torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
         n, h, w, c = stacked.shape
-        # One channel lies both first and last; viewed, its strides say first, by which convolutions go.
+        # One channel is both first and last. After view() its strides say first, which convolutions use.
         stacked = stacked.view(n, 1, h, w) if c == 1 else stacked.permute(0, 3, 1, 2)
         return stacked.float() if stacked.is_floating_point() else stacked.float().div_(255)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that short or dotted name. Raises UserError naming the valid ones."""
+        """The layer of that short or dotted name. Raises UserError with the valid names."""
         for layer in self.layers:
             if name in (layer.name, layer.module):
                 return layer
@@ -142,15 +141,16 @@ class Model:
         return self.net.get_submodule(self.layer(name).module)
 
     def maps_of(self, modules: Sequence[str]) -> dict[str, hooks.Maps]:
-        """For :func:`hooks.capture`: dotted names → what makes feature maps (n, units, h, w) of tokens and NHWC.
+        """For :func:`hooks.capture`: dotted names → conversion of tokens and NHWC to feature maps (n, units, h, w).
 
-        Vectors (n, units) stay as they are, and so does what is no layer (the network itself, ``""``).
+        Vectors (n, units) are unchanged, and so are outputs of modules that are not layers (the network itself,
+        ``""``).
         """
         layouts = {layer.module: layer for layer in self.layers if layer.layout != "vector"}
         return {name: layouts[name].maps if name in layouts else hooks.as_it_is for name in modules}
 
     def output(self, name: str) -> int:
-        """The output index of a class given by name (or by the first of several names, or by index)."""
+        """The output index of a class, given by name (or by the first of several names, or by index)."""
         return class_names.find(f"model {self.id}: class", name, self.classes)
 
 
@@ -170,13 +170,11 @@ def _constant(value: np.ndarray, x: torch.Tensor) -> torch.Tensor:
 
 
 def load(job: Job, *, gradients: str = "") -> Model:
-    """The model of a job, from its config block and the ``network.json`` that the model's first job left.
+    """The model of a job, from its config block and the ``network.json`` of the model's first job.
 
-    ``chosen`` and ``feature`` are the config's where the job's block has those keys, else the network's own. Sets
-    torch's threads and global seed.
-
-    gradients: with respect to the picture, of which values the job needs them: "scores", "layers" or none. Raises
-    NotApplicable where the network has none; of layers only those that have them are chosen.
+    ``chosen`` and ``feature`` are the config's if the job's block has those keys, else the network's own. Sets torch's
+    threads and global seed. gradients: the values whose gradients with respect to the picture the job needs: "scores",
+    "layers" or none. Raises NotApplicable if the network has none; only layers with gradients are chosen.
     """
     prepare_torch(job)
     facts = known.read(job.inputs["network"])
@@ -206,7 +204,7 @@ def opened(
     device: torch.device,
     provenance: dict | None = None,
 ) -> Model:
-    """The model of a network, on ``device``, and of its facts; feature, chosen: as :mod:`cnnviz.network.facts` says."""
+    """The model of a network and its facts, on ``device``; feature, chosen: see :mod:`cnnviz.network.facts`."""
     return Model(
         id=facts["id"],
         net=net,
@@ -228,7 +226,7 @@ def opened(
 
 
 def _need_gradients(of: str, chosen: Sequence[str], none: str, provenance: dict) -> None:
-    """Raise NotApplicable where a job needs gradients ``of`` values that have none. none: why the scores have none."""
+    """Raises NotApplicable if a job needs gradients ``of`` values that have none. none: why the scores have none."""
     if none and (of == "scores" or (of == "layers" and not chosen)):
         values = "scores" if of == "scores" else "values of the layers shown here"
         raise NotApplicable(f"{none} This section needs gradients of {values}.", provenance)
@@ -239,5 +237,5 @@ def prepare_torch(job: Job) -> None:
     torch.manual_seed(job.seed)
     torch.backends.cudnn.benchmark = False
     with contextlib.suppress(AttributeError):
-        torch.backends.cuda.matmul.allow_tf32 = False  # what is published stays fp32
+        torch.backends.cuda.matmul.allow_tf32 = False  # published values are float32
         torch.backends.cudnn.allow_tf32 = False

@@ -1,17 +1,17 @@
-"""Which values inside a network depend on some marked pixels, found by running the network on marks.
+"""Finds the values inside a network that depend on marked pixels, by running the network on marks.
 
-A marked number is NaN ("not a number"): it survives every sum, and moving it about keeps it. An integer or a truth
-value cannot be NaN, so its marks are kept beside it. Five kinds of operators are known:
+A marked number is NaN ("not a number"): it survives every sum, and moving it keeps it. An integer or a bool cannot be
+NaN, so its marks are kept beside it. Five kinds of operators are known:
 
-- of single elements (activations, comparisons, arithmetic): a result is marked where any of its operands is;
-- that only ask for a tensor's shape or kind, or write over it, which simply run;
-- that move elements, or add up many: they run, too, since NaN goes through by itself;
-- that read places which other numbers name: they run too, as long as those numbers are not marked;
-- compositions of others, which are taken apart.
+- operators on single elements (activations, comparisons, arithmetic): a result is marked if any operand is;
+- operators that only read a tensor's shape or type, or overwrite it; they simply run;
+- operators that move elements, or sum many; they run, too, since NaN propagates by itself;
+- operators that read positions given by other numbers; they run, too, if those numbers are not marked;
+- compositions of others, which are split.
 
-Every other operator, such as a sort, a deformable convolution, or one of somebody's own, may read a marked number as an
-address, which can crash the process. It gets zeros in place of marks, and all it returns is marked: it may depend on
-anything. So is all that comes after a marked number has left torch, for an ``if``, say.
+Every other operator, such as a sort, a deformable convolution, or a user's own, may read a marked number as an address,
+which can crash the process. It gets zeros instead of marks, and all its results are marked: they may depend on
+anything. So is everything after a marked number has left torch, for an ``if``, for example.
 """
 
 import functools
@@ -32,9 +32,9 @@ def _of(names: str) -> frozenset:
     return frozenset(getattr(aten, name) for name in names.split() if hasattr(aten, name))
 
 
-# Of single elements, and NaN goes through by itself: most of a network, so it is not looked at twice.
+# On single elements, and NaN propagates by itself: most operators of a network, so they need no second check.
 CARRY = _of("add add_ sub sub_ mul mul_ div div_ neg relu relu_ gelu silu silu_ sigmoid sigmoid_ tanh exp clone")
-# Of single elements too, though PyTorch does not say so.
+# On single elements, too, although PyTorch does not declare it.
 ELEMENTS = _of(
     "_to_copy hardswish hardswish_ masked_fill masked_fill_ _prelu_kernel rrelu_with_noise rrelu_with_noise_ "
     "threshold_ native_dropout bernoulli log_sigmoid_forward complex polar"
@@ -70,10 +70,10 @@ LEAVE = _of("_local_scalar_dense is_nonzero equal allclose item")
 
 
 class Marks(TorchDispatchMode):
-    """Runs a network on marks, inside ``with Marks(): net(x)``, where the marked pixels of x are NaN.
+    """Runs a network on marks, inside ``with Marks(): net(x)``; the marked pixels of x are NaN.
 
-    pad_nan: None, or the axis (ROWS, COLUMNS) along which padding is marked, to learn who sees it.
-    refused: the operators that got zeros in place of marks so far. left: whether a mark has left torch.
+    pad_nan: None, or the axis (ROWS, COLUMNS) along which padding is marked, to find neurons that see it. refused: the
+    operators that got zeros instead of marks so far. left: whether a mark has left torch.
     """
 
     @classmethod
@@ -116,7 +116,7 @@ class Marks(TorchDispatchMode):
         return self._refuse(operation, args, kwargs)
 
     def _refuse(self, operation, args, kwargs):
-        """The operator on zeros in place of marks; all of its results are marked."""
+        """Runs the operator on zeros instead of marks; all its results are marked."""
         self.left |= operation.overloadpacket in LEAVE
         self.refused.append(str(operation.overloadpacket).replace(".", "::").removeprefix("aten::"))
         written = _written(operation, args, kwargs)
@@ -138,14 +138,14 @@ class Marks(TorchDispatchMode):
             return target.copy_(source)
         if _can_be_nan(target):
             return target.copy_(torch.where(marks(source), torch.nan, source))
-        self.left |= marked(source)  # the target may be a part of another tensor, whose marks are not known here
+        self.left |= marked(source)  # the target may be a view of another tensor with unknown marks
         return target.copy_(_clean(source))
 
     def _convolution(self, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
-        """Marked where a mark of any channel of the group is under the kernel, else 0; shapes as the real one's.
+        """Marked where a mark of any channel of the group is under the kernel, else 0; shapes as of the real operator.
 
-        Counted with one channel of ones: a hundred times cheaper than the real weights, and safe from fast algorithms
-        that smear NaN.
+        It counts with one channel of ones: a hundred times cheaper than the real weights, and safe from fast algorithms
+        that spread NaN.
         """
         seen = x.unflatten(1, (groups, -1)).sum(2).isnan().float()
         padding = _pair(padding)
@@ -158,24 +158,24 @@ class Marks(TorchDispatchMode):
         seen = torch.where(seen > 0.5, torch.nan, 0.0).to(x.dtype)
         seen = seen.unsqueeze(2).expand(-1, -1, units, -1, -1).flatten(1, 2).contiguous()
         made = [w for w in (weight, bias) if isinstance(w, Tensor) and not isinstance(w, nn.Parameter)]
-        return seen.fill_(torch.nan) if any(map(marked, made)) else seen  # weights made from the picture
+        return seen.fill_(torch.nan) if any(map(marked, made)) else seen  # weights computed from the picture
 
     def _padded(self, kind, args) -> Tensor | None:
-        """A pool or a padding with NaN instead of its zeros along the axis; None for other operators."""
+        """A pool or a padding with NaN instead of zeros along the axis; None for other operators."""
         if kind in (aten.max_pool2d_with_indices, aten.avg_pool2d):
             return _with_places(self._pool(kind, *args))
         if kind not in (aten.constant_pad_nd, aten.reflection_pad2d, aten.replication_pad2d):
             return None
         if not _can_be_nan(args[0]):
             return None
-        # amounts come last side first; six of them pad a picture whose channels are last (Swin)
+        # amounts start with the last dimension; six of them pad channels-last maps (Swin)
         side = 1 - self.axis + (len(args[1]) == 6)
         along = [p if i // 2 == side else 0 for i, p in enumerate(args[1])]
         rest = [0 if i // 2 == side else p for i, p in enumerate(args[1])]
         return F.pad(F.pad(args[0], along, value=torch.nan), rest)
 
     def _pool(self, kind, x, kernel, stride=(), padding=0, *rest):
-        """The pool with its padding along the axis, also what rounding up adds, turned into NaN first."""
+        """The pool with its padding along the axis, including that of rounding up, replaced by NaN first."""
         is_max = kind is aten.max_pool2d_with_indices
         dilation = _pair(rest[0] if is_max and rest else 1)[self.axis]
         ceil = bool(rest[1 if is_max else 0]) if len(rest) > (1 if is_max else 0) else False
@@ -184,7 +184,7 @@ class Marks(TorchDispatchMode):
         room = x.shape[2 + self.axis] + 2 * padding[self.axis] - span
         over = -room % stride[self.axis] if ceil else 0
         if over and room + over >= x.shape[2 + self.axis] + padding[self.axis]:
-            over = 0  # a window that would start beyond the picture is left out
+            over = 0  # a window that starts beyond the picture is omitted
         x = self._pad(x, padding[self.axis], padding[self.axis] + over, torch.nan)
         padding[self.axis] = 0
         return kind(x, kernel, stride, padding, *rest)
@@ -197,14 +197,14 @@ class Marks(TorchDispatchMode):
 
 
 def marks(tensor: Tensor) -> Tensor:
-    """Which elements are marked: bool, in the tensor's shape."""
+    """(bool, in the tensor's shape) the marked elements."""
     if hasattr(tensor, "marked_by"):
         return tensor.marked_by()
     return tensor.isnan() if _can_be_nan(tensor) else torch.zeros_like(tensor, dtype=torch.bool)
 
 
 def marked(tensor: Tensor) -> bool:
-    """Whether any element is marked; weights never are."""
+    """Whether any element is marked. Weights never are."""
     if isinstance(tensor, nn.Parameter):
         return False
     return (_can_be_nan(tensor) or hasattr(tensor, "marked_by")) and bool(marks(tensor).any())
@@ -215,7 +215,7 @@ def _can_be_nan(tensor: Tensor) -> bool:
 
 
 def _mark(tensor: Tensor, where: Tensor) -> Tensor:
-    """Mark elements, in place."""
+    """Marks elements, in place."""
     if _can_be_nan(tensor):
         return tensor.masked_fill_(where, torch.nan)
     tensor.marked_by = lambda: where
@@ -223,7 +223,7 @@ def _mark(tensor: Tensor, where: Tensor) -> Tensor:
 
 
 def _clean(values: Any, written: Sequence[Tensor] = ()) -> Any:
-    """The same arguments with 0 in place of NaN: copies, but for those that the operator writes to."""
+    """The arguments with 0 instead of NaN: copies, except those that the operator writes to."""
     mine = {id(tensor) for tensor in written}
 
     def zeros(tensor: Tensor) -> Tensor:
@@ -247,7 +247,7 @@ def _written(operation, args, kwargs) -> list[Tensor]:
 
 
 def _of_elements(operation, args, kwargs, tensors: list[Tensor]):
-    """Marked where an operand is: also after a comparison, a clamp or ``nan_to_num``, where NaN would be lost."""
+    """Marked where an operand is: also after a comparison, a clamp or ``nan_to_num``, which lose NaN."""
     candidates = [marks(t) for t in tensors if not isinstance(t, nn.Parameter)]
     where = functools.reduce(torch.logical_or, candidates) if candidates else torch.zeros((), dtype=torch.bool)
     if not where.any():
@@ -262,7 +262,7 @@ def _of_elements(operation, args, kwargs, tensors: list[Tensor]):
 
 def _moved(operation, args, kwargs, beside: bool):
     result = operation(*args, **kwargs)
-    if beside:  # the marks of integers and truth values are moved in the same way
+    if beside:  # the marks of integers and bools are moved in the same way
         moved = operation(*tree_map_only(Tensor, marks, args), **tree_map_only(Tensor, marks, kwargs))
         for tensor, where in zip(tree_leaves(result), tree_leaves(moved), strict=True):
             _mark(tensor, where)
@@ -270,7 +270,7 @@ def _moved(operation, args, kwargs, beside: bool):
 
 
 def _with_places(result):
-    """Where a maximum is depends on what it is: integers in the shape of the first result are marked where that is."""
+    """The index of a maximum depends on its value: integers of the first result's shape are marked where it is."""
     if isinstance(result, tuple):
         for other in result[1:]:
             if isinstance(other, Tensor) and not _can_be_nan(other) and other.shape == result[0].shape:
@@ -279,7 +279,7 @@ def _with_places(result):
 
 
 def _address_marked(kind, args) -> bool:
-    """Whether places are named by marked numbers; integers' marks are known to be none by now."""
+    """Whether marked numbers are used as positions; integers' marks are already excluded."""
     return kind in (aten.grid_sampler_2d, aten.grid_sampler_3d) and marked(args[1])
 
 

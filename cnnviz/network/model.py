@@ -1,7 +1,7 @@
-"""The network's facts with layers and feature vector as the config chooses them, for all that never opens the network.
+"""The network's facts with the config's layers and feature vector, for code that never opens the network.
 
-``python -m cnnviz.network.model`` leaves ``model.json``, which views and pages read: ``network.json`` with ``chosen``
-and ``feature`` as configured.
+``python -m cnnviz.network.model`` writes ``model.json``, which views and pages read: ``network.json`` with ``chosen``
+and ``feature`` of the config.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""A model's first job: the network is built, tried on made-up pictures and described, before anything else runs.
+"""A model's first job: builds the network, runs it on synthetic pictures and describes it, before anything else runs.
 
-``python -m cnnviz.network.network`` checks checkpoint, layers and classes, and leaves ``network.json``, the facts that
+``python -m cnnviz.network.network`` checks checkpoint, layers and classes, and writes ``network.json``, the facts that
 follow from the network alone (see :mod:`cnnviz.network.facts`).
 """
 
@@ -52,7 +52,7 @@ def main(job: Job) -> None:
 
 
 def check_scores(facts: dict) -> None:
-    """Raise UserError naming the outputs whose scores are never finite: no section can do without them."""
+    """Raises UserError with the outputs whose scores are never finite: every section needs them."""
     names = facts.get("values", facts["classes"])
     bad = [names[output] for output in facts["trial"]["not_finite"] if output < len(names)]
     why = (
@@ -63,7 +63,7 @@ def check_scores(facts: dict) -> None:
     if bad:
         which = "all" if len(bad) == len(names) else ", ".join(bad[:3]) + (", …" if len(bad) > 3 else "")
         raise UserError(
-            f"model {facts['id']}: {len(bad)} of its {len(names)} outputs ({which}) are finite numbers for no picture; "
+            f"model {facts['id']}: {len(bad)} of its {len(names)} outputs ({which}) are not finite for any picture; "
             f"{why}"
         )
 
@@ -77,12 +77,12 @@ def describe(
     value_columns: Sequence[str] = (),
     picture_size: Sequence[int] | None = None,
 ) -> dict:
-    """The facts of a network that its first job leaves in network.json, but the checkpoint's hash.
+    """The facts of a network that its first job writes to network.json, without the checkpoint's hash.
 
-    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken.
-    value_columns: where the set says the true values, see pictures.rows.truth_columns. picture_size: (height, width) of
-    the set's pictures where all are small and alike; a factory's network is fed with them as they are if it takes them
-    and the config states no size. Raises UserError for what does not fit.
+    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken. value_columns:
+    the set's columns of true values, see pictures.rows.truth_columns. picture_size: (height, width) of the set's
+    pictures if all have one small size. A factory's network gets them unscaled if it accepts that and the config states
+    no size. Raises UserError for everything that does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
@@ -123,7 +123,7 @@ def describe(
 def _taken(
     built: Built, given: dict, where: str, pictures: Callable[[], int | None], picture_size: Sequence[int] | None
 ) -> tuple[inputs.Trial, dict]:
-    """What the network takes, and the preprocessing block with the size at which it does; see :func:`describe`."""
+    """The network's input, and the preprocessing block with its size; see :func:`describe`."""
     net, misfit = built.net, None
     guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
     stated = given.get("input_channels"), guess, pictures
@@ -153,7 +153,7 @@ def _class_facts(config: dict, set_classes: Sequence[str], outputs: int, publish
 
 
 def _value_facts(config: dict, columns: Sequence[str], count: int, set_classes: Sequence[str], where: str) -> dict:
-    """Of a network with ``count`` values: their names, the column with the truth of each or None, and the outputs."""
+    """Facts of a network with ``count`` values: names, each one's column with the truth or None, and outputs."""
     given = config["outputs"]["values"] or config["classes"]
     given = [names[-1] for names in class_lists.read(given, where)] if isinstance(given, str) else given
     values = kinds.named_values(given, columns, count, where)
@@ -168,7 +168,7 @@ def _value_facts(config: dict, columns: Sequence[str], count: int, set_classes: 
 
 
 def _check_finite(net: nn.Module, where: str) -> None:
-    """Raise UserError naming the weights and running statistics that are not finite. (Masks among buffers may be.)"""
+    """Raises UserError with the weights and running statistics that are not finite. (Masks among buffers may be.)"""
     statistics = ((name, b) for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
     bad = [name for name, tensor in (*net.named_parameters(), *statistics) if not tensor.isfinite().all()]
     if bad:
@@ -180,7 +180,7 @@ def _check_finite(net: nn.Module, where: str) -> None:
 
 
 def _count(net: nn.Module, calls: dict[str, layers.Call], given: dict, where: str) -> int:
-    """How many outputs the network has. Raises UserError where it gives no row of scores, or too few for ``offset``."""
+    """Number of the network's outputs. Raises UserError if it gives no row of scores, or too few for ``offset``."""
     if "" not in calls or len(calls[""].output) != 2:
         raise UserError(f"{where}: {_no_scores(net, calls)}")
     outputs = calls[""].output[1]
@@ -192,11 +192,11 @@ def _count(net: nn.Module, calls: dict[str, layers.Call], given: dict, where: st
 
 
 def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
-    """What the network returned for one picture instead of a row of scores."""
+    """Describes the network's output for one picture that is not a row of scores."""
     if "" not in calls and type(net).__call__ is not nn.Module.__call__:
-        return "it has a __call__ of its own, so nothing in it can be watched; call that method forward instead"
+        return "it has its own __call__, which bypasses hooks; name that method forward instead"
     if "" not in calls:
-        return "the network must return class scores (n, classes), not something that is no tensor"
+        return "the network must return class scores (n, classes), and it returns no tensor"
     shape = calls[""].output
     if len(shape) < 2:
         return (
@@ -208,12 +208,12 @@ def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
 
 
 def channels_of(config: dict) -> int | None:
-    """Channels of an image set's first picture; None where it cannot be read."""
+    """Channels of an image set's first picture; None if it cannot be read."""
     try:
         first = listing.rows(config)[0]
         name = first.file or first.name
         pixels = images.ImageSet(config, (images.Picture(name, name, None, 0, 0),), (), ()).pixels(0)
-    except Exception:  # what is wrong with pictures is said where they are listed
+    except Exception:  # errors of pictures are reported with their listing
         return None
     return pixels.shape[2] if isinstance(pixels, np.ndarray) else len(pixels.getbands())
 

@@ -1,9 +1,9 @@
-"""Pickles read without running anything of them: tensors, arrays, containers and numbers are made, and nothing else.
+"""Reads pickles without running anything in them: it makes tensors, arrays, containers and numbers only.
 
-Every class or function that a pickle names (argparse.Namespace, numpy scalars, the parts of a config, a whole network)
-is replaced by an inert ``StandIn`` of that name, so there is no list of trusted classes to keep, and none of them has
-to be installed. ``torch.load(weights_only=True)`` is given stand-ins too; ``Reader`` reads what it does not: pickles
-that torch did not write, newer pickle protocols, subclasses of dict.
+Every class or function that a pickle names (argparse.Namespace, numpy scalars, parts of a config, a whole network) is
+replaced by an inert ``StandIn`` of that name. So no list of trusted classes is needed, and none has to be installed.
+``torch.load(weights_only=True)`` gets stand-ins, too. ``Reader`` reads what it refuses: pickles that torch did not
+write, newer pickle protocols, subclasses of dict.
 """
 
 import io
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-# Stood in for like all others these would do nothing; but the user should know what kind of file that is.
+# Stand-ins of these would do nothing, too, but the user should know about such a file.
 HOSTILE = re.compile(
     r"(os|posix|nt|sys|subprocess|shutil|runpy|importlib|ctypes|socket|pty|webbrowser)\..*"
     r"|builtins\.(eval|exec|compile|open|__import__|breakpoint)"
@@ -25,13 +25,13 @@ _NUMBERS = re.compile(r"[fiuc](1|2|4|8|16)|b1|\?")
 
 
 class Hostile(Exception):
-    """A pickle names a function that no weights need, such as os.system."""
+    """A pickle names a function that weights never need, such as os.system."""
 
 
 class StandIn:
-    """Takes the place of what a class or function of a pickle would make; keeps what it is given and does nothing.
+    """Replaces an object of a class or function of a pickle; stores its arguments and does nothing.
 
-    args: of the call. state: what pickle would set its attributes from. items: what would be put into it.
+    args: of the call. state: the state for its attributes. items: its items.
     """
 
     __slots__ = ("args", "state", "items")
@@ -59,7 +59,7 @@ class StandIn:
 
     @property
     def attributes(self) -> dict:
-        """Name → value, as the object would have them; a subclass of dict has its items here, too."""
+        """Name → value of the object's attributes; for a subclass of dict also its items."""
         state = self.state
         if isinstance(state, tuple) and len(state) == 2:  # (__dict__, __slots__)
             state = {key: value for part in state if isinstance(part, dict) for key, value in part.items()}
@@ -67,7 +67,7 @@ class StandIn:
 
 
 class _Dict:
-    """Stands in for defaultdict, AttributeDict, EasyDict, …: torch's unpickler fills only the exact standard types."""
+    """Stands in for defaultdict, AttributeDict, EasyDict, …: torch's unpickler fills exact standard types only."""
 
     def __new__(cls, *args, **kwargs):
         return OrderedDict()
@@ -79,7 +79,7 @@ class _List:
 
 
 def stand_in(name: str) -> type:
-    """The class that is made instead of the one of that dotted name."""
+    """The stand-in class for that dotted name."""
     if name == "collections.deque":
         return type("_List", (_List,), {})
     if name.lower().endswith("dict") and not name.startswith("torch.nn."):
@@ -88,15 +88,16 @@ def stand_in(name: str) -> type:
 
 
 class Reader(pickle._Unpickler):
-    """Unpickles with stand-ins. (Python's own implementation of pickle: the one in C takes any memory that is asked.)
+    """Unpickles with stand-ins.
 
-    record: the bytes of a storage by its key, in a file of torch.save. Raises Hostile; of damaged pickles anything.
+    It is Python's own implementation of pickle, since the C version allocates any requested memory. record: the bytes
+    of a storage by its key, in a file of torch.save. Raises Hostile, and anything for damaged pickles.
     """
 
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file: io.BufferedIOBase, record: Callable[[str], bytes] | None = None):
-        super().__init__(file, encoding="latin1")  # as Python 2 wrote arrays
+        super().__init__(file, encoding="latin1")  # Python 2's encoding of arrays
         self.record, self.storages, self.named = record, {}, {}
 
     def find_class(self, module: str, name: str):
@@ -118,7 +119,7 @@ class Reader(pickle._Unpickler):
 
     def load_build(self):
         state, made = self.stack.pop(), self.stack[-1]
-        if isinstance(made, StandIn):  # nothing else gets attributes
+        if isinstance(made, StandIn):  # only stand-ins get attributes
             made.state = state
 
     dispatch[pickle.BUILD[0]] = load_build
@@ -129,7 +130,7 @@ def _parameter(data, *_):
 
 
 def _subclass(function, kind, args, state):
-    """Of a subclass of Tensor: the tensor itself, or what stands for one that is spread over processes."""
+    """The tensor of a subclass of Tensor, or the stand-in of a tensor that is spread over processes."""
     if function is _MADE["torch._utils._rebuild_tensor_v2"]:
         return function(*args)
     new = kind(*args)
@@ -152,7 +153,7 @@ _MADE = {
 
 
 def with_arrays(node, done: dict | None = None):
-    """``node`` with tensors in the place of what stands for numpy's arrays, at any depth."""
+    """``node`` with tensors instead of stand-ins of numpy arrays, at any depth."""
     done = {} if done is None else done
     if id(node) in done:
         return done[id(node)]
@@ -175,19 +176,19 @@ def with_arrays(node, done: dict | None = None):
 
 
 def is_part(node) -> bool:
-    """Whether it stands for a tensor that is spread over processes."""
+    """Whether it is the stand-in of a tensor that is spread over processes."""
     return isinstance(node, StandIn) and node.stands_for.rpartition(".")[2] in ("DTensor", "ShardedTensor")
 
 
 def _local(node: StandIn) -> torch.Tensor | None:
-    """The tensor of one process, where that is the whole."""
+    """The tensor of one process, if that is the whole one."""
     local = node.attributes.get("_local_tensor")
     size = node.args[2] if len(node.args) > 2 else None  # class, dtype, size, …
     return local if isinstance(local, torch.Tensor) and tuple(local.shape) == size else None
 
 
 def _array(node: StandIn) -> torch.Tensor | None:
-    """The array that numpy would make; None for what is none, and for arrays of other things than numbers."""
+    """The array of a numpy stand-in; None for other stand-ins, and for arrays that do not hold numbers."""
     if not _ARRAY.fullmatch(node.stands_for):
         return None
     if node.stands_for.endswith("_frombuffer"):
@@ -215,12 +216,12 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def objects(node) -> Iterator:
-    """What numpy's array of objects holds that a pickle has made; nothing for anything else."""
+    """Objects of a pickled numpy object array; nothing for anything else."""
     if isinstance(node, StandIn) and _ARRAY.fullmatch(node.stands_for) and isinstance(node.state, tuple):
         raw = node.state[-1]
         yield from raw if isinstance(raw, list) else ()
 
 
 def protocol_0(text: str) -> bool:
-    """Whether a text is a pickle of the oldest kind, which is written in letters."""
+    """Whether a text is a pickle of protocol 0, which is written in letters."""
     return re.match(r"\([dlt(IFLNSVc]|c[\w.]+\n[\w.]+\n", text) is not None

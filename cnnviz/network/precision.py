@@ -1,4 +1,4 @@
-"""Networks whose weights are no float32: kept as they are where they take float32 pictures so, else made float32."""
+"""Networks with weights that are not float32: kept if the network takes float32 pictures, else converted to float32."""
 
 import contextlib
 from collections.abc import Callable
@@ -10,10 +10,10 @@ LOW = (torch.float16, torch.bfloat16)
 
 
 def settle(net: nn.Module) -> nn.Module:
-    """``net`` itself, made to take float32 pictures, (n, c, h, w).
+    """``net`` itself, changed to take float32 pictures, (n, c, h, w).
 
-    A network that casts what it takes in, ``x.half()`` say, works with its own weights only; one that does not needs
-    float32 ones. Its first pass that succeeds decides.
+    A network that casts its input, ``x.half()`` for example, works with its own weights only; other networks need
+    float32 ones. The first pass that succeeds decides.
     """
     if any(t.dtype != torch.float32 for t in _numbers(net)):
         net.forward = _First(net, net.forward)
@@ -21,19 +21,19 @@ def settle(net: nn.Module) -> nn.Module:
 
 
 def decide(net: nn.Module, x: torch.Tensor) -> None:
-    """Have the network's first pass be this one, of pictures x: in a later one its operators may be stood in for."""
+    """Makes this the network's first pass, with pictures x: in a later one its operators may be replaced."""
     if any(t.dtype != torch.float32 for t in _numbers(net)):
-        with torch.no_grad(), contextlib.suppress(Exception):  # whatever a network raises; the next pass says it
+        with torch.no_grad(), contextlib.suppress(Exception):  # the next pass reports the network's error
             net(x)
 
 
 def full(output):
-    """A tensor of 16 bits as float32, which numpy and the techniques take; all else as it is."""
+    """A 16-bit tensor as float32, for numpy and the techniques; everything else unchanged."""
     return output.float() if isinstance(output, torch.Tensor) and output.dtype in LOW else output
 
 
 class _First:
-    """A forward pass that tries the network's own precision, then float32."""
+    """A forward pass that tries the network's own precision first, then float32."""
 
     def __init__(self, net: nn.Module, forward: Callable):
         self.net, self.forward, self.settled = net, forward, False
@@ -50,7 +50,7 @@ class _First:
                 tensor.data = data.float()
             try:
                 output = self.forward(*inputs, **more)
-            except Exception:  # it is something else: the next pass tries again
+            except Exception:  # another error: the next pass tries again
                 for tensor, data in own:
                     tensor.data = data
                 raise

@@ -1,18 +1,18 @@
 """Receptive fields: exactly which input pixels a neuron can see, as boxes in pixels of the network's input.
 
-Found by probing, not by a formula for known layer types: one row of the input is marked at a time, and the neurons
-whose value turns marked are those that see the row (:mod:`cnnviz.network.marks`). Marks survive where gradients die
-(behind a ReLU, beside the winner of a max-pool), so the answer is exact for any net of convolutions, pools,
-activations, normalisations, sums and concatenations. Columns likewise, each on pictures as thin as the net takes. The
-field of neuron (y, x) is rows[y] × columns[x]. To learn which fields hang over the picture's edge, one more pass pads
-with marks instead of zeros.
+They are found by probing, not by formulas for known layer types. One row of the input is marked at a time, and the
+neurons whose value becomes marked see the row (:mod:`cnnviz.network.marks`). Marks pass where gradients vanish (behind
+a ReLU, beside the maximum of a max-pool). So the result is exact for any network of convolutions, pools, activations,
+normalisations, sums and concatenations. Columns are probed likewise, each on the thinnest pictures that the network
+takes. The field of neuron (y, x) is rows[y] × columns[x]. To find the fields that extend beyond the picture, one more
+pass pads with marks instead of zeros.
 
-What was found is then held against a picture of noise: changing some of its rows must change only neurons that see one
-of them. Where it changes others, thin pictures were too thin, and the layer is probed anew at full width; where that
-does not mend it, or an operator is not known to the marks, neurons may see the whole picture, and ``note`` says why.
+The result is checked with a noise picture: changing some of its rows must change only neurons that see one of them. If
+other neurons change, the thin pictures were too thin, and the layer is probed again at full width. If that does not
+help, or an operator is not known to the marks, neurons may see the whole picture, and ``note`` states why.
 
 Measuring what a neuron sees: Zhou et al. 2015, "Object Detectors Emerge in Deep Scene CNNs". The arithmetic for plain
-nets: Araujo et al. 2019, "Computing Receptive Fields of Convolutional Neural Networks".
+networks: Araujo et al. 2019, "Computing Receptive Fields of Convolutional Neural Networks".
 """
 
 import contextlib
@@ -28,18 +28,17 @@ from cnnviz.network import hooks
 from cnnviz.network.marks import COLUMNS, ROWS, Marks
 
 Maps = Callable[[Tensor], Tensor]
-_ACROSS = 256  # thin pictures a forward pass × their width: more no longer fits the CPU's cache
+_ACROSS = 256  # thin pictures per pass × their width; more does not fit the CPU's cache
 
 
 @dataclass(frozen=True)
 class Field:
     """The receptive fields of a layer's neurons, in pixels of the input, clipped to the picture.
 
-    rows: (h, 2) int32, for each row of neurons the first row of pixels it sees and the one after the last.
-    columns: (w, 2) int32, left and right likewise.
-    rows_cross: (h,) bool, the unclipped field hangs over the upper or lower edge: the neuron sees padding.
-    columns_cross: (w,) bool, over the left or right edge.
-    note: "", or why probing could not find them, so that each is the whole picture.
+    rows: (h, 2) int32, for each row of neurons the first visible row of pixels and the one after the last. columns:
+    (w, 2) int32, left and right likewise. rows_cross: (h,) bool, whether the unclipped field extends beyond the upper
+    or lower edge: the neuron sees padding. columns_cross: (w,) bool, beyond the left or right edge. note: "", or why
+    probing failed, so that each field is the whole picture.
     """
 
     rows: np.ndarray
@@ -50,28 +49,28 @@ class Field:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the field of a neuron that sees no padding; where every one does, of the largest."""
+        """(height, width) of the field of a neuron that sees no padding; if every one does, of the largest field."""
         return _longest(self.rows, self.rows_cross), _longest(self.columns, self.columns_cross)
 
     def box(self, y: int, x: int) -> tuple[int, int, int, int]:
-        """(top, left, bottom, right) of what neuron (y, x) sees: the picture's pixels [top:bottom, left:right]."""
+        """(top, left, bottom, right) of the field of neuron (y, x): the picture's pixels [top:bottom, left:right]."""
         (top, bottom), (left, right) = self.rows[y].tolist(), self.columns[x].tolist()
         return top, left, bottom, right
 
     def crosses(self, y: int, x: int) -> bool:
-        """Whether neuron (y, x) sees padding beside its box."""
+        """Whether neuron (y, x) sees padding outside its box."""
         return bool(self.rows_cross[y] or self.columns_cross[x])
 
 
-@torch.no_grad()  # not inference_mode: there, composite operations would not be split into those that marks know
+@torch.no_grad()  # not inference_mode, which does not split composite operations into those that marks know
 def receptive_fields(
     net: nn.Module, modules: Sequence[str] | Mapping[str, Maps], size: tuple[int, int], channels: int = 3
 ) -> dict[str, Field]:
     """The fields of all neurons of the modules (dotted names) for an input of ``size`` (height, width).
 
-    modules: names, or name → the function that turns the module's output into maps (n, units, h, w), see Layer.maps.
-    A module whose output is (n, units) sees the whole picture, as one neuron at (0, 0). Where a module is called
-    several times the last call counts. The net must be in eval mode. Raises ValueError for a module never called.
+    modules: names, or name → conversion of the module's output to maps (n, units, h, w), see Layer.maps. A module with
+    an output of (n, units) sees the whole picture, as one neuron at (0, 0). If a module is called several times, the
+    last call counts. The network must be in eval mode. Raises ValueError for a module that is never called.
     """
     modules = modules if isinstance(modules, Mapping) else dict.fromkeys(modules, hooks.as_it_is)
     like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
@@ -99,18 +98,18 @@ def _whole(shape: Sequence[int], size: Sequence[int], note: str = "") -> Field:
 
 
 class _Probe:
-    """Finds by marks which pixels the neurons of some modules see.
+    """Finds by marks the pixels that the neurons of some modules see.
 
-    modules: name → its maps. calls: how often each is called in a pass. shapes: (h, w) of the maps. picture: zeros,
+    modules: name → its maps. calls: number of each one's calls in a pass. shapes: (h, w) of the maps. picture: zeros,
     (1, c, height, width).
     """
 
     def __init__(self, net: nn.Module, modules: Mapping[str, Maps], calls: Counter, shapes: dict, picture: Tensor):
         self.net, self.modules, self.calls, self.shapes, self.picture = net, modules, calls, shapes, picture
-        self.refused: dict[str, str] = {}  # module → an operator before it that marks do not go through
+        self.refused: dict[str, str] = {}  # module → an operator before it that marks cannot pass
 
     def fields(self, thin: bool) -> dict[str, Field]:
-        """thin: ask on pictures as thin as the net takes, which is faster."""
+        """thin: whether to probe on the thinnest pictures that the network takes, which is faster."""
         size = self.picture.shape[2:]
         names, failed = self._reached()
         fields = {name: _whole(self.shapes[name], size, failed) for name in self.modules if name not in names}
@@ -118,7 +117,7 @@ class _Probe:
             return fields
         try:
             (rows, rows_cross), (columns, columns_cross) = (self._side(names, axis, thin) for axis in (ROWS, COLUMNS))
-        except Exception as error:  # whatever a net raises on pictures that are not real
+        except Exception as error:  # networks raise anything on synthetic pictures
             return fields | {name: _whole(self.shapes[name], size, _said(error)) for name in names}
         for name in names:
             field = Field(rows[name], columns[name], rows_cross[name], columns_cross[name])
@@ -132,7 +131,7 @@ class _Probe:
         return fields
 
     def _reached(self) -> tuple[list[str], str]:
-        """The modules that a pass on marks comes to, and why it does not come to the others."""
+        """The modules that a pass on marks reaches, and why it does not reach the others."""
         x = self.picture.clone()
         x[:, :, x.shape[2] // 2] = torch.nan
         failed = ""
@@ -149,7 +148,7 @@ class _Probe:
         return reached, failed
 
     def _side(self, names: list[str], axis: int, thin: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """For each module its (h, 2) rows of pixels seen and (h,) whether padding is, or the same for columns."""
+        """(h, 2) visible rows of pixels of each module, and (h,) whether padding is visible; or of columns."""
         with self._outputs(names) as outputs:
             outputs.run(self.picture, Marks(pad_nan=axis))
             cross = {name: seen.any(2 - axis)[0].cpu().numpy() for name, seen in outputs.kept.items()}
@@ -162,8 +161,8 @@ class _Probe:
             for name, hit in self._hits(left, axis, rows, width).items():
                 hits[name][rows] = hit
 
-        # Where every neuron sees the first and the last row there is nothing left to ask: deep layers, and tokens that
-        # attend to all others, would cost most of the time.
+        # If every neuron sees the first and the last row, no more probing is needed: deep layers, and tokens that
+        # attend to all others, would take most of the time.
         ends = sorted({0, length - 1})
         probe(names, ends)
         left = [name for name, hit in hits.items() if not hit[ends].all()]
@@ -173,27 +172,27 @@ class _Probe:
         sides = {}
         for name, hit in hits.items():
             first, last = hit.argmax(0), length - hit[::-1].argmax(0)
-            sees = hit.any(0)  # a neuron whose whole field is padding sees nothing: an empty box
+            sees = hit.any(0)  # a neuron whose whole field is padding has an empty box
             sides[name] = np.stack([first * sees, last * sees], 1).astype(np.int32)
         return sides, cross
 
     def _hits(self, names: list[str], axis: int, rows: list[int], width: int) -> dict[str, np.ndarray]:
-        """Module → (len(rows), h) bool, which of its rows of neurons see each of these rows of a picture of ``width``.
+        """Module → (len(rows), h) bool: whether its rows of neurons see each of these rows of a picture of ``width``.
 
-        axis COLUMNS: the same of columns and height.
+        axis COLUMNS: the same for columns and height.
         """
         step = max(1, _ACROSS // width)
         parts = [rows[start : start + step] for start in range(0, len(rows), step)]
         try:
             found = [self._asked(names, axis, part, width) for part in parts]
-        except Exception:  # a net may take only one picture at a time
+        except Exception:  # a network may take only one picture at a time
             if step == 1:
                 raise
             found = [self._asked(names, axis, [row], width) for row in rows]
         return {name: np.concatenate([hits[name] for hits in found]) for name in names}
 
     def _asked(self, names: list[str], axis: int, rows: list[int], width: int) -> dict[str, np.ndarray]:
-        """The same by one forward pass, a picture for each row."""
+        """The same in one forward pass, with a picture for each row."""
         x = self.picture.narrow(3 - axis, 0, width).repeat(len(rows), 1, 1, 1)
         for picture, row in zip(x, rows, strict=True):
             picture.select(1 + axis, row).fill_(torch.nan)
@@ -203,9 +202,9 @@ class _Probe:
         return {name: seen.any(2 - axis).reshape(len(rows), -1).cpu().numpy() for name, seen in outputs.kept.items()}
 
     def _thinnest(self, names: list[str], axis: int) -> int:
-        """The least width (a power of 2, or the full one) at which the net runs and some rows are seen as at the full.
+        """The smallest width (a power of 2, or the full one) at which the network sees some rows as at full width.
 
-        A net that moves things sideways, or skips columns, may see nothing of a picture that is too thin.
+        A network that moves values sideways, or skips columns, may see nothing of a picture that is too thin.
         """
         length, across = self.picture.shape[2 + axis], self.picture.shape[3 - axis]
         rows = sorted({length // 4, length // 2, (length + 1) // 2})
@@ -216,7 +215,7 @@ class _Probe:
                 found = self._hits(names, axis, rows, width)
                 if all(np.array_equal(found[name], full[name]) for name in names):
                     return width
-            except Exception:  # whatever a net raises on a picture that is too thin for it
+            except Exception:  # networks raise anything for a picture that is too thin
                 pass
             width *= 2
         return across
@@ -227,7 +226,7 @@ class _Probe:
 
 
 def _contradicted(net: nn.Module, modules: Mapping[str, Maps], fields: dict[str, Field], picture: Tensor) -> list[str]:
-    """The modules of which neurons change that, by their fields, see nothing of what was changed in a noise picture."""
+    """Modules with neurons that change in a noise picture although their fields exclude the changed rows."""
     noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0)).to(picture)
     wrong = set()
     with _Outputs(net, modules) as outputs:
@@ -250,18 +249,20 @@ def _contradicted(net: nn.Module, modules: Mapping[str, Maps], fields: dict[str,
                         if (changed & ~((sides[:, 0] < last) & (sides[:, 1] > first))).any():
                             wrong.add(name)
             again = put_out(noise) if wrong else before
-            wrong = {name for name in wrong if torch.equal(again[name], before[name])}  # else it never answers alike
-        except Exception:  # noise is no picture, so a net may refuse it; then nothing is said against the fields
+            wrong = {
+                name for name in wrong if torch.equal(again[name], before[name])
+            }  # otherwise its output is not deterministic
+        except Exception:  # a network may refuse noise; then the fields are not checked
             pass
     return [name for name in modules if name in wrong]
 
 
 class _Outputs:
-    """What some modules put out in the last forward pass.
+    """Outputs of some modules in the last forward pass.
 
-    kept: name → maps (n, units, h, w), or vectors (n, units); of a pass on marks which of them are marked for any unit,
-    (n, h, w) or (n,) bool. calls: name → how often it was called. refused: name → an operator before it that marks do
-    not go through. enough: calls of them all after which a pass ends; 0 for never.
+    kept: name → maps (n, units, h, w), or vectors (n, units); in a pass on marks whether any unit is marked, (n, h, w)
+    or (n,) bool. calls: name → number of calls. refused: name → an operator before it that marks cannot pass. enough:
+    total number of calls after which a pass ends; 0 for never.
     """
 
     def __init__(self, net: nn.Module, modules: Mapping[str, Maps], enough: int = 0):
@@ -285,7 +286,7 @@ class _Outputs:
         self._mode = mode
         with contextlib.suppress(_Deepest), mode or contextlib.nullcontext():
             self._net(x)
-        if mode:  # only outside of it a mark is read as the NaN that it is
+        if mode:  # marks can be read as NaN only outside the mode
             self.kept = {name: sums.isnan() for name, sums in self.kept.items()}
 
     def _keep(self, name: str, maps: Maps):
@@ -312,7 +313,7 @@ class _Deepest(Exception):
 
 
 def _said(error: Exception) -> str:
-    """What a net said of a picture of marks, as a reason."""
+    """A network's error on a picture of marks, as a reason."""
     words = " ".join(str(error).split())
     return f"the network does not run on a probing picture ({type(error).__name__}: {words[:100]})"
 

@@ -1,4 +1,4 @@
-"""Files and folders of weights that are not opened: what they are, and how to convert them where there is a way."""
+"""Refuses files and folders of weights that are not opened: what they are, and how to convert them if possible."""
 
 import codecs
 import shlex
@@ -12,9 +12,9 @@ from cnnviz.network.pickles import protocol_0
 
 OTHER = "cnnviz reads PyTorch networks"
 _FOREIGN = (
-    (b"\x89HDF\r\n", f"is an HDF5 file (of Keras or MATLAB?), no PyTorch state dict; {OTHER}"),
-    (b"GGUF", "is a GGUF file, no PyTorch state dict"),
-    (b"MATLAB 5.0", f"is a MATLAB file, no PyTorch state dict; {OTHER}"),
+    (b"\x89HDF\r\n", f"is an HDF5 file (of Keras or MATLAB?), not a PyTorch state dict; {OTHER}"),
+    (b"GGUF", "is a GGUF file, not a PyTorch state dict"),
+    (b"MATLAB 5.0", f"is a MATLAB file, not a PyTorch state dict; {OTHER}"),
     (b"ftrt", f"is a TensorRT engine, a compiled program; {OTHER}: give the file that it was made from"),
     (b"ptrt", f"is a TensorRT engine, a compiled program; {OTHER}: give the file that it was made from"),
     (b"\x89PNG", "is a picture"),
@@ -22,7 +22,7 @@ _FOREIGN = (
     (b"7z\xbc\xaf", "is a 7z archive: unpack it first"),
     (b"Rar!", "is a RAR archive: unpack it first"),
 )
-# Formats without a sign at their beginning.
+# Formats without a signature at their start.
 _BY_SUFFIX = {
     ".mlmodel": "a Core ML model",
     ".engine": "a TensorRT engine",
@@ -38,7 +38,7 @@ _BY_SUFFIX = {
     ".weights": "a Darknet model",
     ".pte": "an ExecuTorch program",
 }
-_FOLDERS = {  # by a name in them
+_FOLDERS = {  # folders by the name of a file in them
     "saved_model.pb": "a TensorFlow SavedModel",
     "Manifest.json": "a Core ML package",
     "_METADATA": "an Orbax checkpoint of JAX",
@@ -48,7 +48,7 @@ _FOLDERS = {  # by a name in them
 
 
 def foreign(head: bytes, path: str) -> str | None:
-    """What a file that begins like this is instead of a checkpoint, in words."""
+    """What a file with this start is instead of a checkpoint, in words."""
     if not head:
         return "is empty"
     if head.startswith(b"version https://git-lfs"):
@@ -63,7 +63,7 @@ def foreign(head: bytes, path: str) -> str | None:
     if signed or suffix == ".onnx" and head[:1] in (b"\x08", b"\x0a"):
         return _onnx(path)
     if not head.strip(b"\0"):
-        return "begins with nothing but zeros, like a download that was broken off. Copy or download it again"
+        return "starts with zeros only, as after an interrupted download. Copy or download it again"
     if b"\0" not in head:
         try:
             text = codecs.getincrementaldecoder("utf-8")().decode(head).strip()
@@ -74,14 +74,14 @@ def foreign(head: bytes, path: str) -> str | None:
         if text.startswith("<"):
             return "is a web page, not the weights: perhaps the server's error or login page. Download it again"
         if text and '"weight_map"' not in text and not protocol_0(text):
-            return f"is a text that begins {text[:30]!r}, no checkpoint"
+            return f"is a text that starts with {text[:30]!r}, not a checkpoint"
     if suffix in _BY_SUFFIX and head[:4] != b"PK\3\4" and head[:1] != b"\x80":
         return f"is {_BY_SUFFIX[suffix]}; {OTHER}"
     return None
 
 
 def _onnx(path: str) -> str:
-    """What to do about a file of ONNX."""
+    """Advice for an ONNX file."""
     lines = _pasted(
         path,
         "import onnx, torch",
@@ -97,7 +97,7 @@ def _onnx(path: str) -> str:
 
 
 def check_folder(folder: Path, names: list[str], at: str) -> None:
-    """Raise UserError where a folder is known to be of other tools."""
+    """Raises UserError for a folder of another tool."""
     if "zero_to_fp32.py" in names:
         made = f"{folder}.weights"
         raise UserError(
@@ -118,13 +118,13 @@ def refused(why: str, path: str, *lines: str) -> UserError:
 
 
 def _pasted(path: str, *lines: str) -> str:
-    """Lines of Python, on their own, so that they can be pasted, and what to write into the config then."""
+    """Lines of Python in a block of their own, to be pasted, and the config line that follows."""
     written = yaml.safe_dump({"checkpoint": converted(path)}, width=float("inf"), allow_unicode=True).strip()
     return "\n\n" + "\n".join(lines) + f"\n\nThen write  {written}"
 
 
 def converted(path: str) -> str:
-    """The path of the plain state dict that is made of the file at ``path``."""
+    """Path of the plain state dict that is converted from the file at ``path``."""
     return str(Path(path).with_suffix(".weights.pt"))
 
 

@@ -1,16 +1,16 @@
-"""Another backward pass for every ReLU, whatever way a network calls it.
+"""Another backward pass for every ReLU, in whatever way a network calls it.
 
 Guided backpropagation (Springenberg et al. 2015) and the deconvolutional network (Zeiler & Fergus 2014) are the
-gradient with one change: what a ReLU y = max(0, x) sends back for the gradient g that reaches it is
+gradient with one change. A ReLU y = max(0, x) passes an incoming gradient g on as
 
-    gradient     g · [x > 0]
-    deconvnet    g · [g > 0]
-    guided       g · [x > 0] · [g > 0]
+    gradient   g · [x > 0]
+    deconvnet  g · [g > 0]
+    guided     g · [x > 0] · [g > 0]
 
 A mode that sees every torch function (not hooks on modules) applies the rule to modules, to one module used several
-times, to ``F.relu``, ``torch.relu``, ``clamp(min=0)``, ReLU6 and in-place calls alike, also to one whose result is
-discarded. Nothing of the network is touched. Compiled TorchScript and arithmetic such as ``x * (x > 0)`` escape it;
-:func:`leftover` notices those, and gates and smooth activations, by what the network does without its ReLUs.
+times, to ``F.relu``, ``torch.relu``, ``clamp(min=0)``, ReLU6 and in-place calls, also if the result is discarded. The
+network is not changed. The mode does not see compiled TorchScript and arithmetic such as ``x * (x > 0)``.
+:func:`leftover` detects those, and gates and smooth activations, by the network's behaviour without its ReLUs.
 """
 
 import math
@@ -25,7 +25,7 @@ RULES = (GRADIENT, DECONVNET, GUIDED)
 
 
 class _Rectify(torch.autograd.Function):
-    """min(max(x, 0), high) with a rule for its backward pass; in place where asked."""
+    """min(max(x, 0), high) with a rule for its backward pass; optionally in place."""
 
     @staticmethod
     def forward(ctx, x: Tensor, high: float, rule: str, in_place: bool) -> Tensor:
@@ -50,8 +50,8 @@ class _Rectify(torch.autograd.Function):
 class ReluRule(TorchFunctionMode):
     """``with ReluRule("guided") as rule: …``: forward passes inside get that backward pass at each ReLU.
 
-    sites: the number of calls that were given the rule in all forward passes inside. Where it stays 0 the network has
-    no ReLU that can be seen, and what a backward pass gives is the plain gradient.
+    sites: number of calls with the rule in all forward passes inside. If it is 0 the network has no visible ReLU, and a
+    backward pass gives the plain gradient.
     """
 
     def __init__(self, rule: str):
@@ -71,12 +71,12 @@ class ReluRule(TorchFunctionMode):
 
     def _apply(self, x: Tensor, high: float, in_place: bool) -> Tensor:
         if in_place and x.is_leaf and x.requires_grad:
-            in_place = False  # autograd forbids it, as it does without us; the caller uses the result
+            in_place = False  # autograd forbids it, as without this mode; the caller uses the result
         return _Rectify.apply(x, high, self.rule, in_place)
 
 
 class _Linear(ReluRule):
-    """The network without its ReLUs, and with means instead of maxima: affine, if nothing else bends."""
+    """The network without its ReLUs, and with means instead of maxima: affine, if nothing else is nonlinear."""
 
     def __init__(self):
         super().__init__(GRADIENT)
@@ -98,11 +98,11 @@ class _Linear(ReluRule):
 
 @torch.no_grad()
 def leftover(net: nn.Module, x: Tensor) -> float:
-    """How far the network bends apart from its ReLUs and maxima: 0 for one that is affine without them, about 1 else.
+    """Nonlinearity of the network apart from its ReLUs and maxima: 0 if it is affine without them, else about 1.
 
-    x: normalised pictures, (n, c, h, w). A network whose ReLUs are all seen is affine without them (convolutions,
-    batch norm, sums, means), f((a + b) / 2) = (f(a) + f(b)) / 2; what is measured is the relative error of that for
-    two pictures made of noise like x. Gates, GELU, SiLU, softmax attention, TorchScript and ``x * (x > 0)`` bend.
+    x: normalised pictures, (n, c, h, w). A network whose ReLUs are all visible is affine without them (convolutions,
+    batch norm, sums, means): f((a + b) / 2) = (f(a) + f(b)) / 2. The result is the relative error of this for two
+    pictures of noise like x. Gates, GELU, SiLU, softmax attention, TorchScript and ``x * (x > 0)`` are nonlinear.
     """
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(x[:1].shape, generator=generator, dtype=torch.float64).to(x) * x.std() for _ in range(2))
@@ -114,7 +114,7 @@ def leftover(net: nn.Module, x: Tensor) -> float:
 
 
 def _rectifier(function, args: tuple, kwargs: dict) -> tuple[Tensor, float, bool] | None:
-    """(x, upper end, in place) where a call is max(x, 0), or that cut off above; else None."""
+    """(x, upper end, in place) if a call is max(x, 0), with or without an upper limit; else None."""
     x = args[0] if args else kwargs.get("input")
     if not isinstance(x, Tensor) or not x.is_floating_point():
         return None

@@ -1,18 +1,18 @@
-"""Weights that lie in several files: which files these are, without opening weights (and without torch)."""
+"""Weights in several files: their paths, without opening weights (and without torch)."""
 
 import json
 import os
 from pathlib import Path
 
-# In a folder of Hugging Face, in the order in which they are looked for.
+# Names in a Hugging Face folder, in the order of the search.
 HUB = ("model.safetensors.index.json", "pytorch_model.bin.index.json", "model.safetensors", "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".npz", ".th", ".tar", ".pdparams")
 
 
 def parts(path: str) -> list[str]:
-    """The files that hold the weights at ``path``: itself, or those of a folder, or of an index of shards."""
+    """The files with the weights at ``path``: itself, or those of a folder, or of an index of shards."""
     place = Path(path)
-    if os.path.isdir(path):  # unlike Path.is_dir it takes every text, the very long ones too
+    if os.path.isdir(path):  # unlike Path.is_dir it accepts any text, even very long ones
         chosen = next((place / name for name in HUB if (place / name).is_file()), None)
         return parts(str(chosen)) if chosen else sorted(_inside(path))
     if place.name.endswith(".index.json"):
@@ -27,7 +27,7 @@ def parts(path: str) -> list[str]:
 def _inside(folder: str) -> list[str]:
     """The files of weights in a folder: all of torch.distributed's, and of an unpacked file of torch.save.
 
-    A folder that is given by mistake may hold anything, even the whole disk, so nothing else is looked through.
+    A folder that is given by mistake may hold anything, even the whole disk. So nothing else is searched.
     """
     try:
         with os.scandir(folder) as entries:

@@ -1,18 +1,25 @@
-"""A few pictures sent through a network before anything else, to learn what may be asked of it.
+"""Runs a few pictures through a network before anything else, to learn how it can be used.
 
-Not what a network says of pictures is of interest here, but how it takes them: how many at a time, in which layout of
-memory and of which sizes; whether its scores are the same each time, and the same alone as beside other pictures; and
-whether they have a gradient. The pictures are noise and a ramp of grey, always the same ones. What they change in the
-network (running statistics, counters) and in the state of random generators is put back.
+The predictions do not matter here, only how the network takes pictures: batch sizes, memory formats and input sizes;
+whether its scores are deterministic, and independent of the other pictures of the batch; and whether they have a
+gradient. The pictures are noise and a ramp of grey, always the same ones. Changes of the network (running statistics,
+counters) and of random generators are undone.
 
-What was found is ``trial`` in network.json:
-batch: [least, most] pictures at a time, most null where any number goes; see :mod:`cnnviz.network.batches`.
-channels_last: whether it takes that layout of memory, in which CPUs are faster, and gives the same scores.
-step: its input's sides may be other multiples of so many pixels; 0: no size but its own was taken.
+The result is ``trial`` in network.json:
+
+batch: [smallest, largest] batch size, largest null for any size; see :mod:`cnnviz.network.batches`.
+
+channels_last: whether it accepts that memory format, in which CPUs are faster, and gives the same scores.
+
+step: its input's sides may be other multiples of this number of pixels; 0: it accepted no size but its own.
+
 gradients: "", or why the scores have no gradient with respect to the picture, in words.
+
 no_gradient: names of the layers whose values have none either.
-answers: sentences about scores that are not the same each time, or depend on the other pictures of a batch.
-not_finite: outputs whose scores are finite numbers for none of the trial's pictures.
+
+answers: sentences about scores that are not deterministic, or depend on the other pictures of a batch.
+
+not_finite: outputs whose scores are not finite for any of the trial's pictures.
 """
 
 import contextlib
@@ -31,20 +38,20 @@ from cnnviz.network import batches
 from cnnviz.network.hooks import capture
 from cnnviz.network.layers import Call, Layer, watched
 
-Feed = Callable[[Tensor], Tensor]  # pictures in [0, 1], (n, c, h, w) → what the network takes
+Feed = Callable[[Tensor], Tensor]  # pictures in [0, 1], (n, c, h, w) → network input
 
 STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
-SMALLER = 0.55  # of the own size: where other sizes are tried
-TRIES = 10  # of a network that draws random numbers, or asks the system or the clock for some
-FEW = 3  # of any other
+SMALLER = 0.55  # other sizes are tried at this share of the network's own
+TRIES = 10  # passes of a network that draws random numbers, or reads the system's or the clock
+FEW = 3  # passes of any other
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-CHANCE = re.compile(  # functions of Python and torch that give another number each time
+CHANCE = re.compile(  # functions of Python and torch with varying results
     "urandom|getrandbits|(time|monotonic|perf_counter)(_ns)?|now|seed|random_?|rand(n|int)?(_like)?|randperm|multinomial|"
     "poisson|(normal|bernoulli)_?|(uniform|exponential|geometric|log_normal|cauchy)_"
 )
-SAME = 1e-4  # relative difference of scores that the same numbers may have
-FLAT = 0.01  # of the scores' own size: the least that they are taken to lie apart, as float32 rounds by a millionth
-ALIKE = 0.03  # … and that a batch may make: kernels of bfloat16 differ by nearly as much
+SAME = 1e-4  # largest relative difference of equal scores
+FLAT = 0.01  # smallest assumed spread of scores, relative to their size, since float32 rounds by a millionth
+ALIKE = 0.03  # the same for the effect of a batch: bfloat16 kernels differ by nearly as much
 NOT_TWICE = (
     "The network does not give the same picture the same scores twice: they differ {}. Something random is at work "
     "in forward(), such as dropout that is not turned off, noise or a random crop, or else a counter or the clock. "
@@ -78,7 +85,7 @@ def pictures(count: int, channels: int, size: tuple[int, int]) -> Tensor:
 
 @contextlib.contextmanager
 def undisturbed(net: nn.Module) -> Iterator[None]:
-    """Put back afterwards what forward passes change: buffers of the network, and where random generators stand."""
+    """Restores afterwards what forward passes change: buffers of the network, and states of random generators."""
     kept = [(buffer, buffer.clone()) for buffer in net.buffers()]
     numbers, state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):
@@ -100,11 +107,11 @@ def by_picture(
 ) -> dict[str, Call]:
     """The calls of modules that give a row for each picture: not one for each part of it, and nothing inside vmap().
 
-    ``net`` then takes any number of pictures. Raises UserError where a module is called in a thread of its own: several
-    run in any order, and what stands in for an operation, such as a ReLU, does so in one thread only.
+    ``net`` then takes any number of pictures. Raises UserError if a module is called in its own thread: threads run in
+    any order, and a replaced operation, such as a ReLU, is replaced in one thread only.
     """
     least, most = batches.fit(net, lambda count: feed(pictures(count, channels, size)).contiguous())
-    rows = max(least, min(batches.MANY, most or batches.MANY))  # that a module sees of many pictures
+    rows = max(least, min(batches.MANY, most or batches.MANY))  # rows of a module for many pictures
     of_many, _ = watched(net, feed(pictures(batches.MANY, channels, size)).contiguous())
     if any(call.aside for call in (*calls.values(), *of_many.values())):
         raise UserError(f"{where}: {THREADS}")
@@ -113,7 +120,7 @@ def by_picture(
 
 
 def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer]) -> dict:
-    """What the module's docstring lists. layers: all that have a name. Call :func:`by_picture` before."""
+    """The dict in the module's docstring. layers: all named layers. Call :func:`by_picture` before."""
     batch = (net.forward.least, net.forward.most) if isinstance(net.forward, batches.Batches) else (1, None)
     with torch.no_grad():
         x = feed(pictures(2, channels, size)).contiguous()
@@ -134,9 +141,9 @@ def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], laye
 
 
 def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
-    """Asked of two pictures, and of one with gradients: convolutions choose the layout of what they put out by that."""
+    """Tested with two pictures, and with one with gradients: convolutions choose their output's format by that."""
     z = x.contiguous(memory_format=torch.channels_last)
-    with contextlib.suppress(Exception):  # view() on memory that is not contiguous
+    with contextlib.suppress(Exception):  # view() fails on memory that is not contiguous
         with torch.enable_grad():
             one = net(z[:1].clone().requires_grad_()).detach()
         return max(difference(net(z), scores), difference(one, scores[:1])) <= SAME
@@ -144,9 +151,9 @@ def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference of scores a and b (n, classes), as a share of how far those of b lie apart.
+    """The largest difference of scores a and b (n, classes), relative to the spread of those of b.
 
-    Scores that are infinite or NaN in both do not count. Those nearly all the same lie ``FLAT`` of their size apart.
+    Scores that are infinite or NaN in both do not count. The spread is at least ``FLAT`` of the scores' size.
     """
     finite = b.isfinite()
     if a.shape != b.shape or not torch.equal(a.isfinite(), finite):
@@ -166,10 +173,10 @@ def _up_to(off: float) -> str:
 
 
 def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str]:
-    """What is to be said of scores that differ: those of pictures x (2, c, h, w), once more, and of the first alone.
+    """Sentences about scores that differ: those of pictures x (2, c, h, w), repeated, and of the first picture alone.
 
-    What acts in half of the passes is missed 1 time in 2000 where its numbers are drawn or asked for as
-    :func:`_chance` sees, else 1 time in 16; what acts less often, more often.
+    An effect in half of the passes is missed 1 time in 2000 if its numbers are drawn as :func:`_chance` detects, else 1
+    time in 16; rarer effects are missed more often.
     """
     before = _generators()
     with _chance(net) as asked:
@@ -184,9 +191,9 @@ def _answers(net: nn.Module, x: Tensor, scores: Tensor, one: Tensor) -> list[str
 
 @contextlib.contextmanager
 def _chance(net: nn.Module) -> Iterator[list[str]]:
-    """What asks for a number: generators among the network's attributes, and calls of ``CHANCE`` while it runs.
+    """Sources of random numbers: generators among the network's attributes, and calls of ``CHANCE`` while it runs.
 
-    numpy's generators are not seen when called.
+    Calls of numpy's generators are not detected.
     """
     asked = [name for module in net.modules() for name, value in vars(module).items() if isinstance(value, GENERATORS)]
 
@@ -208,13 +215,13 @@ def _generators() -> tuple:
 
 
 def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer]) -> tuple[str, list[str]]:
-    """Why the scores have no gradient with respect to a picture, "" where they have; and the layers that have none."""
+    """Why the scores have no gradient with respect to a picture, or ""; and the layers without a gradient."""
     x = x[:1].detach().clone().requires_grad_()
     everywhere = [layer.name for layer in layers]
     with torch.enable_grad(), capture(net, [layer.module for layer in layers]) as captured:
         try:
             own = net(x)
-        except Exception as error:  # whatever a network raises when gradients are asked for
+        except Exception as error:  # networks raise anything when gradients are computed
             return FAILS.format(in_a_line(error)), everywhere
         values = {layer.name: captured[layer.module] for layer in layers if layer.module in captured}
         reached = [name for name, value in values.items() if value.requires_grad]
@@ -227,7 +234,7 @@ def _gradients(net: nn.Module, x: Tensor, scores: Tensor, layers: Sequence[Layer
 
 
 def _why_none(net: nn.Module, own: Tensor, x: Tensor, scores: Tensor, reached: Sequence[str]) -> str:
-    """Why the scores ``own`` of x have no gradient, "" where they have. reached: layers whose values may have one."""
+    """Why the scores ``own`` of x have no gradient, "" if they have one. reached: layers whose values may have one."""
     ends = f"gradients end after {reached[-1]}" if reached else "gradients end before the first layer"
     if not own.requires_grad:
         return ends
@@ -245,7 +252,7 @@ def _why_none(net: nn.Module, own: Tensor, x: Tensor, scores: Tensor, reached: S
 
 
 def _slope(values: Tensor, x: Tensor) -> Tensor | None:
-    """The gradient of some sum of the values with respect to x; None where they do not depend on it."""
+    """The gradient of a weighted sum of the values with respect to x; None if they do not depend on it."""
     weights = torch.rand(values.shape, generator=torch.Generator().manual_seed(0)).to(values)
     return torch.autograd.grad((values * weights).sum(), x, retain_graph=True, allow_unused=True)[0]
 
@@ -258,7 +265,7 @@ def _moves(values: Tensor, x: Tensor) -> bool:
 
 
 def _elsewhere(net: nn.Module, x: Tensor) -> bool:
-    """Whether weaker pictures have a gradient: where the scores are saturated, it may be 0 by rounding."""
+    """Whether weaker pictures have a gradient: with saturated scores it may be rounded to 0."""
     for share in (0.1, 0.01):
         weaker = (share * x.detach()).requires_grad_()
         if _moves(net(weaker), weaker):
@@ -267,9 +274,9 @@ def _elsewhere(net: nn.Module, x: Tensor) -> bool:
 
 
 def _step(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], classes: int) -> int:
-    """The smallest of STEPS by which pictures may be smaller: of four multiples of it in a row, each gives scores.
+    """The smallest of STEPS by which pictures may be smaller: four consecutive multiples of it must give scores.
 
-    One alone would not tell: where sides have to be odd, or 1 more than a multiple of 4, it may happen to fit.
+    One alone is not enough: if sides must be odd, or a multiple of 4 plus 1, it may fit by chance.
     """
     for step in STEPS:
         if any(side % step for side in size):

@@ -1,6 +1,6 @@
-"""The units of a layer on the pictures of the image set: the patches that excite each most, and which units to show.
+"""The units of a layer: the image patches with the largest activations of each, and the units to show.
 
-Reads what the forward pass kept (:mod:`cnnviz.activations.forward`), so it needs no network.
+It reads the result of the forward pass (:mod:`cnnviz.activations.forward`) and needs no network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,18 @@ ORDERS = ("selective", "strongest", "index")
 
 
 def of_layer(forward: Result, name: str) -> Arrays:
-    """A layer's arrays of the forward pass, its name gone."""
+    """A layer's arrays of the forward pass, without the layer's name in the keys."""
     return {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
 
 
 def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None = None) -> Arrays:
-    """The ``k`` strongest neurons of each unit (None: all that were kept), strongest first, at most one a picture.
+    """The ``k`` strongest neurons of each unit (None: all that were kept), strongest first, at most one per picture.
 
-    Those whose field lies inside the picture come first. Neurons that see nothing but padding are left out. kept: a
-    layer's arrays of the forward pass. size: (height, width) of the network's input.
-
-    image (units, k) int32, or −1 for none; value (units, k) float32, 0 for none; position (units, k, 2) int32, y and x;
-    box (units, k, 4) int32, top, left, bottom, right of its field in pixels of the network's input, half open;
-    border (units, k) bool: the field hangs over the picture's edge, and is not all of the picture.
+    Those with a field inside the picture come first. Neurons that see only padding are left out. kept: a layer's arrays
+    of the forward pass. size: (height, width) of the network's input. Returns image (units, k) int32, or −1 for none;
+    value (units, k) float32, 0 for none; position (units, k, 2) int32, y and x; box (units, k, 4) int32, top, left,
+    bottom, right of its field in pixels of the network's input, half open; border (units, k) bool: whether the field
+    extends beyond the picture and is not all of the picture.
     """
     picked = _neurons(kept, k)
     box = boxes(picked["position"], kept["rows"], kept["columns"])
@@ -37,7 +36,7 @@ def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None =
 
 
 def selective(kept: Mapping[str, np.ndarray], count: int | None = None) -> np.ndarray:
-    """The ``count`` most selective units of a layer, or all, in the order of :func:`choose`. kept: as in patches."""
+    """The ``count`` most selective units of a layer, or all, in the order of :func:`choose`. kept: see patches."""
     value, peak = _neurons(kept)["value"], kept["peak"]
     return choose("selective", len(peak) if count is None else count, value, peak)
 
@@ -54,8 +53,8 @@ def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.nd
     """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
 
     index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
-    values over ``peak``, so by how much more than a usual picture excites it; a unit that only one picture excites, or
-    none, does not come first.
+    values divided by ``peak``, so by the activation relative to a typical picture. A unit that only one picture
+    activates, or none, does not come first.
     """
     count = min(count, len(value))
     weakest = value.min(1)
@@ -69,9 +68,9 @@ def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.nd
 
 
 def fill(inside: Arrays, everywhere: Arrays, k: int) -> Arrays:
-    """The first k of ``inside``, then of ``everywhere`` what shows other pictures.
+    """The first k of ``inside``, then those of ``everywhere`` with other pictures.
 
-    Both hold, and this returns, image, value (units, k) and position (units, k, 2); image is −1 where there is none.
+    Both hold, and this returns, image, value (units, k) and position (units, k, 2); image is −1 for none.
     """
     image = np.concatenate([inside["image"], everywhere["image"]], 1)
     first = inside["image"].shape[1]
@@ -100,7 +99,7 @@ def boxes(position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
 
 
 def seeing(image: np.ndarray, position: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """``image`` (units, k), but −1 for neurons that see nothing but padding; a unit that has no others keeps them."""
+    """``image`` (units, k), with −1 for neurons that see only padding; a unit without others keeps them."""
     top, left, bottom, right = np.moveaxis(boxes(position, rows, columns), -1, 0)
     sees = (top < bottom) & (left < right)
     return np.where(sees | ~sees.any(1, keepdims=True), image, -1)

@@ -1,7 +1,7 @@
-"""What a file of weights holds, whatever its kind, without running anything of it; or in words why it is not opened.
+"""Content of a weights file of any kind, read without running anything in it; or the reason why it is not opened.
 
 ``content`` opens torch.save's files (old and new), safetensors (also in shards), pickles and archives of numpy arrays,
-one such file inside a zip, tar or compressed file, and the folders that Hugging Face and torch.distributed leave.
+one such file inside a zip, tar or compressed file, and the folders of Hugging Face and torch.distributed.
 """
 
 import bz2
@@ -27,14 +27,14 @@ from cnnviz.network.pickles import HOSTILE, Hostile, Reader, as_tensor, objects,
 from cnnviz.network.refusals import OTHER, check_folder, converted, damaged, first_line, foreign, refused, some
 from cnnviz.network.shards import HUB, SUFFIXES, parts
 
-_OLD_FORMAT = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # torch.save's magic number before it wrote zip archives
+_OLD_FORMAT = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # magic number of torch.save's old format, before zip archives
 _PACKED = {b"\x1f\x8b": (gzip.open, "gzip"), b"BZh": (bz2.open, "bzip2"), b"\xfd7zXZ": (lzma.open, "xz")}
-# In folders of training runs, beside the weights.
+# Other files in folders of training runs.
 _BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args", "sampler")
 
 
 def chosen(path: str, at: str) -> str:
-    """Of a folder of weights the file that is to be read; of torch.distributed's folders, and of a file, itself."""
+    """The file to read in a folder of weights; for torch.distributed's folders, and for a file, itself."""
     place = Path(path)
     if not place.is_dir():
         return path
@@ -58,10 +58,10 @@ def chosen(path: str, at: str) -> str:
 
 
 def content(path: str, at: str):
-    """What the file at ``path`` holds, or a folder that ``chosen`` left: containers, numbers, tensors, stand-ins.
+    """Content of the file at ``path``, or of a folder from ``chosen``: containers, numbers, tensors, stand-ins.
 
-    Arrays of numpy are tensors then. at: whose file it is, for messages. Raises UserError that says what the file seems
-    to be, and where there is a way to convert it, the lines that do.
+    numpy arrays are converted to tensors. at: the file's config key, for messages. Raises UserError that states what
+    the file seems to be and, if possible, the lines that convert it.
     """
     try:
         if Path(path).is_dir():
@@ -71,14 +71,14 @@ def content(path: str, at: str):
             return with_arrays(_opened(file, path, at))
     except Hostile as error:
         raise UserError(
-            f"{at} would run {error} when opened the usual way, which no weights need. It was not opened; do not "
+            f"{at} would run {error} when unpickled, which weights never need. It was not opened; do not "
             "open it elsewhere unless you know who made it"
         ) from None
     except OSError as error:
         raise UserError(f"{at} cannot be opened: {error.strerror or error}") from error
     except UserError:
         raise
-    except Exception as error:  # arrays whose bytes do not suffice for their shape, and what else damage does
+    except Exception as error:  # arrays with too few bytes for their shape, and other damage
         raise damaged(at, error) from error
 
 
@@ -86,7 +86,7 @@ def content(path: str, at: str):
 
 
 def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
-    """What an open file holds. path: its name. inside: it was in an archive, and is not on the disk."""
+    """Content of an open file. path: its name. inside: whether it is in an archive, and not on the disk."""
     head = file.read(4096)
     file.seek(0)
     if not inside and (archive := _archive(file, head)):
@@ -110,7 +110,7 @@ def _opened(file: BinaryIO, path: str, at: str, inside: bool = False):
         raise refused(why, path, "import torch", load, f"torch.save(content, {converted(path)!r})")
     if head[:1] in (b"\x80", b"}", b"]") or protocol_0(head.decode("latin1")):  # newer pickles, and older ones
         return _pickle(file, path, at)
-    raise damaged(at, ValueError("its beginning is of no known kind"))
+    raise damaged(at, ValueError("its start is of no known format"))
 
 
 def _zip(file: BinaryIO, path: str, at: str, inside: bool):
@@ -136,18 +136,18 @@ def _zip(file: BinaryIO, path: str, at: str, inside: bool):
         return _npz(file, at)
     if _member(names, "data.pkl"):
         file.seek(0)
-        # torch.load goes by that suffix, and we by the content
+        # torch.load reads the suffix, we read the content
         return _torch_load(file, path, at, file if inside or path.endswith(".safetensors") else path)
     raise UserError(f"{at} is a zip archive without weights ({some(names, 2)}); if they are inside, unpack it")
 
 
 def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
-    """What torch.save left. source: the path, where the file can be mapped into memory; else the open file."""
+    """Content of a torch.save file. source: the path, if the file can be memory-mapped; else the open file."""
     zipped = _OLD_FORMAT not in file.read(32)
     file.seek(0)
     try:
         named = _named(file, zipped)
-    except Exception as error:  # whatever a damaged pickle makes pickletools and zipfile raise
+    except Exception as error:  # pickletools and zipfile raise anything for a damaged pickle
         raise damaged(at, error) from error
     hostile = [name for name in named if HOSTILE.fullmatch(name)]
     if hostile:
@@ -155,11 +155,13 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
     stand_ins = [(stand_in(name), name) for name in named]
     file.seek(0)
     try:
-        if zipped and any(name.endswith(("DTensor", "ShardedTensor")) for name in named):  # torch would want a group
+        if zipped and any(
+            name.endswith(("DTensor", "ShardedTensor")) for name in named
+        ):  # torch would need a process group
             return _zip_pickle(file)
         with torch.serialization.safe_globals(stand_ins):
             return torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, str))
-    except Exception as error:  # whatever a damaged file makes torch raise
+    except Exception as error:  # torch raises anything for a damaged file
         if zipped:
             try:
                 return _zip_pickle(file)
@@ -169,7 +171,7 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
                 raise damaged(at, error) from error
         if not isinstance(error, pickle.UnpicklingError):
             raise damaged(at, error) from error
-        # models and parts of some in the old format
+        # models, and parts of models, in the old format
         why = f"{at} holds more than plain data, or is damaged"
         if any(name.startswith("torch.nn.modules.") for name in named):
             why = f"{at} holds a whole pickled model or parts of one (class {_class_of(named)})"
@@ -180,7 +182,7 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
 
 
 def _zip_pickle(file: BinaryIO):
-    """What torch's own reader of plain data refuses: newer protocols, subclasses of containers, parts of tensors."""
+    """Content that torch's own reader refuses: newer protocols, subclasses of containers, parts of tensors."""
     with zipfile.ZipFile(file) as archive:
         pickled = _member(archive.namelist(), "data.pkl")
         top = pickled.removesuffix("data.pkl")
@@ -188,16 +190,16 @@ def _zip_pickle(file: BinaryIO):
 
 
 def _pickle(file: BinaryIO, path: str, at: str):
-    """What Python's pickle left: networks of detectron2 and of PaddlePaddle, arrays of other tools."""
+    """Content of a Python pickle: networks of detectron2 and of PaddlePaddle, arrays of other tools."""
     reader = Reader(file)
     try:
         return reader.load()
     except Hostile:
         raise
-    except Exception as error:  # whatever a damaged pickle makes the reader raise
+    except Exception as error:  # the reader raises anything for a damaged pickle
         if any(name.startswith("joblib.") for name in reader.named):
             load = f"content = joblib.load({path!r})"
-            why = f"{at} is of joblib, and opening one can run code, so cnnviz does not open it"
+            why = f"{at} is a joblib file, and opening one can run code, so cnnviz does not open it"
             raise refused(
                 why, path, "import joblib, torch", load, f"torch.save(content, {converted(path)!r})"
             ) from error
@@ -209,16 +211,16 @@ def _safetensors(file: BinaryIO, at: str):
 
     try:
         return load_file(file.name) if isinstance(getattr(file, "name", None), str) else load(file.read())
-    except Exception as error:  # safetensors has its own exception classes, and lets others through
+    except Exception as error:  # safetensors has its own exception classes, and also raises others
         raise damaged(at, error) from error
 
 
 def _shards(index: Path, at: str):
-    """Of an index of Hugging Face: all tensors of the files that it names, which lie beside it."""
+    """All tensors of the files in a Hugging Face index, which are beside it."""
     state = {}
     for name in parts(str(index))[1:]:
         if not Path(name).is_file():
-            raise UserError(f"{at} is an index; {name}, which it names, is not there")
+            raise UserError(f"{at} is an index; its file {name} is missing")
         made = content(name, f"{at}, {Path(name).name}")
         state |= made if isinstance(made, dict) else {}
     return state
@@ -229,13 +231,13 @@ def _npz(file: BinaryIO, at: str):
     try:
         with np.load(file, allow_pickle=False) as arrays:
             made = {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # arrays of objects, or a damaged file
+    except Exception as error:  # object arrays, or a damaged file
         raise UserError(f"{at} is a NumPy archive (.npz) with more than numbers ({first_line(error)})") from error
     return {name: as_tensor(array) for name, array in made.items() if array.dtype.kind in "fiubc"}
 
 
 def _npy(file: BinaryIO, at: str):
-    """A NumPy array; of objects, as numpy.save makes it of a dict, what is in it."""
+    """A NumPy array; for an object array, as numpy.save makes it of a dict, its content."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -247,11 +249,11 @@ def _npy(file: BinaryIO, at: str):
         raise damaged(f"{at}, a NumPy array,", error) from error
     if len(held) == 1:
         return held[0]
-    raise UserError(f"{at} is a NumPy array, no state dict")
+    raise UserError(f"{at} is a NumPy array, not a state dict")
 
 
 def _named(file: BinaryIO, zipped: bool) -> list[str]:
-    """Dotted names of all classes and functions that a ``torch.save`` file asks for, in order, read without running."""
+    """Dotted names of all classes and functions that a ``torch.save`` file uses, in order, read without running."""
     found = {}
 
     def note(stream) -> None:
@@ -265,7 +267,7 @@ def _named(file: BinaryIO, zipped: bool) -> list[str]:
         with zipfile.ZipFile(file) as archive:
             note(archive.read(_member(archive.namelist(), "data.pkl")))
     else:
-        for _ in range(4):  # the old format: magic number, protocol, system, and then what was saved
+        for _ in range(4):  # the old format: magic number, protocol, system, and then the saved object
             note(file)
     return list(found)
 
@@ -275,7 +277,7 @@ def _member(names: Iterable[str], wanted: str) -> str | None:
 
 
 def _class_of(named: Iterable[str]) -> str:
-    """The likeliest class of a pickled model: the first that a file names and that is the user's own."""
+    """The likeliest class of a pickled model: the first one in the file that is the user's own."""
     own = [n for n in named if not n.startswith(("torch.", "collections.", "builtins.", "numpy.", "argparse."))]
     return next(iter(own or [n for n in named if n.startswith("torch.nn.modules.")]))
 
@@ -284,7 +286,7 @@ def _class_of(named: Iterable[str]) -> str:
 
 
 def _archive(file: BinaryIO, head: bytes) -> dict | None:
-    """Name → a function that reads it, where the file is a tar, a compressed file, or a zip of other files."""
+    """Name → a function that reads it, if the file is a tar, a compressed file, or a zip of other files."""
     packed = next((opener for start, (opener, _) in _PACKED.items() if head.startswith(start)), None)
     if packed or head[257:262] == b"ustar":
         try:
@@ -326,7 +328,7 @@ def _looks_like_weights(name: str) -> bool:
 
 
 def _only_member(archive: dict, head: bytes, path: str, at: str):
-    """What the one file of weights in an archive holds."""
+    """Content of the only file of weights in an archive."""
     names = [name for name in archive if not name or _looks_like_weights(name)]
     if len(names) != 1:
         held = f"files of weights: {some(names, 6)}" if names else f"no file of weights ({some(archive, 3)})"
@@ -341,12 +343,12 @@ def _only_member(archive: dict, head: bytes, path: str, at: str):
         return _opened(io.BytesIO(made), inner, at, inside=True)
     except UserError as error:
         raise UserError(
-            f"{at} is packed, and what is in it ({inner}) is not read from there. Unpack it first"
+            f"{at} is an archive, and its content ({inner}) cannot be read from it. Unpack it first"
         ) from error
 
 
 def _unpacked(folder: Path, at: str):
-    """What a file of torch.save holds that a browser has unpacked."""
+    """Content of a torch.save file that a browser has unpacked."""
     try:
         with open(folder / "data.pkl", "rb") as file:
             return Reader(file, lambda key: (folder / "data" / Path(key).name).read_bytes()).load()
@@ -357,7 +359,7 @@ def _unpacked(folder: Path, at: str):
 
 
 def _distributed(folder: Path, at: str) -> dict:
-    """The tensors of a checkpoint of torch.distributed (FSDP), put together from what each process wrote."""
+    """The tensors of a torch.distributed checkpoint (FSDP), joined from the parts of all processes."""
     try:
         with open(folder / ".metadata", "rb") as file:
             known = Reader(file).load().attributes
@@ -380,18 +382,18 @@ def _distributed(folder: Path, at: str) -> dict:
         return state
     except Hostile:
         raise
-    except Exception as error:  # of another version, with compressed parts, or damaged
+    except Exception as error:  # another version, compressed parts, or a damaged file
         made = converted(str(folder))
         lines = (
             "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
             f"dcp_to_torch_save({str(folder)!r}, {made!r})",
         )
-        why = f"{at} is a folder of torch.distributed that cnnviz cannot put together ({first_line(error)})"
+        why = f"{at} is a folder of torch.distributed that cnnviz cannot join ({first_line(error)})"
         raise refused(why, str(folder), *lines) from error
 
 
 def _slice(folder: Path, stored: dict) -> torch.Tensor:
-    """One part of a tensor: a file of torch.save inside of a file."""
+    """One part of a tensor: a file of torch.save inside a file."""
     if stored.get("transform_descriptors"):
         raise ValueError("its parts are compressed")
     with open(folder / Path(stored["relative_path"]).name, "rb") as file:

@@ -44,7 +44,7 @@ FILES = {
     if p.parent.name not in ("views", "ascent", "site", "check", "demo", "network", "pictures", "run")
 }
 MEMORY = 16 << 30  # bytes of address space, so that a network that requests too much harms nothing else
-UNFORESEEN = "It came about"  # in the message of an error that no code expects
+UNFORESEEN = "It was raised"  # in the message of an error that no code expects
 SECONDS = 60  # CPU seconds of one job
 
 

@@ -342,7 +342,7 @@ def test_nothing_of_a_file_is_ever_run(tmp_path, saved, state, new, where, how):
         with contextlib.suppress(UserError):  # replaced by a stub, so that the weights are read if that suffices
             loads(path, state)
     else:
-        assert "which no weights need" in refused(path)
+        assert "which weights never need" in refused(path)
     assert not marker.exists() and "antigravity" not in sys.modules
 
 
@@ -359,8 +359,8 @@ def test_the_allowed_names_of_a_file_are_forgotten_after_it(saved, state):
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "web page"),
-        (b'{"error": "no such file"}', "text that begins"),
-        ("naïve notes, no weights".encode(), "text that begins"),
+        (b'{"error": "no such file"}', "text that starts"),
+        ("naïve notes, no weights".encode(), "text that starts"),
         (b"\x1f\x8b\x08" + bytes(20), "gzip"),
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "HDF5"),
         (b"\x93NUMPY\x01\x00" + bytes(20), "NumPy array"),

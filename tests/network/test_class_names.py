@@ -177,7 +177,7 @@ def test_a_name_in_any_usual_spelling_finds_its_output(name, output):
 def test_if_one_name_matches_the_order_is_not_used():
     found = match(["blue", "green", "red", "yellow"], listed("yelow", "red", "green", "blue"))
     assert found.outputs == (3, 2, 1, None) and found.way == "name"
-    assert found.unmatched == (("yellow", "no output is called so; the nearest is 'yelow'"),)
+    assert found.unmatched == (("yellow", "no output has that name; the nearest is 'yelow'"),)
     found = match(["airplane", "car", "cat"], listed("aeroplane", "automobile", "cat"))
     assert found.outputs == (None, None, 2) and "'aeroplane'" in found.unmatched[0][1]
 
@@ -205,7 +205,7 @@ def test_no_output_is_used_twice():
     found = match(["Cat", "cat", "CAT"], listed("cat", "dog", "eel"))
     assert found.outputs == (None, 0, None) and "that of 'cat'" in found.unmatched[0][1]
     assert match(["1", "01", "2"], listed("0", "1", "2", "3", source="")).outputs == (1, None, 2)
-    assert "2 outputs are called so" in match(["crane", "gar"], listed("crane", "crane", "gar")).unmatched[0][1]
+    assert "2 outputs have that name" in match(["crane", "gar"], listed("crane", "crane", "gar")).unmatched[0][1]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_the_other_picture_is_prepared_as_the_first(model):
         ("Metadata", {"meta": [1]}, "there is no 'meta'. Did you mean 'metadata'"),
         ("Metadata", {"metadata": "absent.npy"}, "does not exist"),
         ("Metadata", {"metadata": {"zeros": 3}}, r"neither \{zeros: \[sizes\]\} nor"),
-        ("Metadata", {"metadata": [[1, 2], [3]]}, "no table of numbers"),
+        ("Metadata", {"metadata": [[1, 2], [3]]}, "not a table of numbers"),
         ("Metadata", {"image": "picture", "metadata": "picture"}, "one place only"),
     ],
 )

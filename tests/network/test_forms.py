@@ -437,8 +437,8 @@ def casting(kind, first=False):
         (lambda: LeNet(4), (50, 50), r"resize: \[28, 28\]\}$"),
         (lambda: OnPixels(1, 28), (16, 16), r"28 × 28 pixels and 1 channel; .*\[28, 28\], input_channels: 1\}$"),
         (lambda: OnPixels(3, 10), (20, 20), r"4 rows of scores for one picture.*resize: \[10, 10\]\}$"),
-        (Clip, (16, 16), "signals, volumes or films"),
-        (Asks, (16, 16), "write x.device"),
+        (Clip, (16, 16), "signals, volumes or videos"),
+        (Asks, (16, 16), "by x.device"),
         (Leaves, (16, 16), "SystemExit: not today"),
         *(
             (casting(kind), (16, 16), r"float32 here; leave \.half\(\), .* or write \.float\(\)")

@@ -91,8 +91,8 @@ def test_ctrl_c_is_no_traceback(capsys):
 def test_a_page_shows_the_sentence_and_not_the_traceback(tmp_path):
     log = tmp_path / "a.log"
     log.write_text(
-        "Traceback (most recent call last):\n  File x\nKeyError: 3\nerror: KeyError: 3. It came about in x\n"
+        "Traceback (most recent call last):\n  File x\nKeyError: 3\nerror: KeyError: 3. It was raised in x\n"
     )
-    assert log_end(log) == "error: KeyError: 3. It came about in x"
+    assert log_end(log) == "error: KeyError: 3. It was raised in x"
     log.write_text("one\ntwo\n")
     assert log_end(log) == "one\ntwo"
