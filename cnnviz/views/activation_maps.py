@@ -8,12 +8,14 @@ from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, findings, section
 from cnnviz.views.kit.colour import Mapping
+from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are enlarged by whole factors or reduced
 ACROSS = 912  # approximate width of a sheet of tiles in pixels
+MARGIN = 0.05  # a correlation is found to differ from the mirrored picture's beyond this
 BESIDE = 227  # width of the picture in pixels
 
 
@@ -86,7 +88,10 @@ def view(result: Result, context: Context) -> dict:
                 _figure(context, layer, p, maps, beside, picture, said, order, mapping, show.get("units", 64),
                         arrays[f"{layer['name']}/mean"][p])
             )  # fmt: skip
+    finding, measured = found(result, [context.image_set.pictures[i].id for i in arrays["index"]])
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(figures),
         "metrics": (
             Metric("pictures", len(arrays["index"])),
@@ -94,6 +99,58 @@ def view(result: Result, context: Context) -> dict:
             Metric("neurons_not_above_0", float(np.mean(negative)), "share"),
         ),
     }
+
+
+def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]:
+    """Up to which layer maps keep the picture's layout. ids: of the pictures shown.
+
+    The control is the same picture mirrored: it has the same brightness and edges, in other places.
+    """
+    layers, measured = [], {}
+    for layer in result.numbers["layers"]:
+        pairs = np.array([follows(restored(result.arrays, layer["name"], p), picture)
+                          for p, picture in enumerate(result.arrays["pictures"])])  # fmt: skip
+        own, mirrored = pairs.mean((0, 2))
+        gap, low, high = findings.mean_interval((pairs[:, 0] - pairs[:, 1]).mean(0))
+        low, high = max(low, -1.0), min(high, 1.0)
+        measured[f"layout in {layer['name']}"] = Measured(f"{own:.2f}, mirrored {mirrored:.2f}", gap, low, high)
+        best = int((pairs[:, 0] - pairs[:, 1]).mean(1).argmax())
+        layers.append((findings.strength(low, high, MARGIN), layer["name"], pairs, best))
+    kept = [layer for layer in layers if layer[0] == findings.FOUND]
+    strength, name, pairs, best = (kept or layers)[-1 if kept else 0]
+    own, mirrored = pairs.mean((0, 2))
+    says = f"Maps keep the picture's layout up to {name}: their correlation with it is {own:.2f}."
+    if not kept:
+        says = f"Maps are not shown to keep the picture's layout: in {name} their correlation with it is {own:.2f}."
+    gap = measured[f"layout in {name}"]
+    finding = Finding(
+        f"layout in {name}", says, strength, f"{gap.low:+.2f} to {gap.high:+.2f} apart",
+        f"{mirrored:.2f}, with the picture mirrored", f"{pairs.shape[2]} units, {_count(len(pairs))}",
+        f"{slug(name)}-{ids[best]}",
+    )  # fmt: skip
+    return finding, measured
+
+
+def follows(maps: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """How each map (units, h, w) correlates with the picture's brightness or edges, the larger of both, without sign;
+    below it the same with the picture mirrored: (2, units). 0 where a map or the picture is flat."""
+    grey = picture.mean(-1)
+    edges = np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else grey
+    size = maps.shape[:0:-1]
+    seen = np.stack(
+        [Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BOX) for part in (grey, edges)]
+    )
+    found = []
+    for shown in (seen, seen[:, :, ::-1]):
+        a, b = (part.reshape(len(part), -1) for part in (maps, shown))
+        a, b = (part - part.mean(1, keepdims=True) for part in (a, b))
+        a, b = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9) for part in (a, b))
+        found.append(np.abs(a @ b.T).max(1))
+    return np.array(found)
+
+
+def _count(pictures: int) -> str:
+    return f"{pictures} picture{'s' if pictures > 1 else ''}"
 
 
 def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, order, how, most, mean) -> Figure:
@@ -112,18 +169,16 @@ def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, 
         else f"the {len(units)} brightest of {len(maps)} units"
     )  # fmt: skip
     pixels = sheet(beside, np.stack(tiles))
-    reads = _around(layer)
     return context.picture(
         f"{slug(name)}-{picture.id}",
         pixels,
         alt=f"{picture.name} at the left of {len(units)} grey maps of {name}, {which}. "
         f"{f'{flat} of them black all over. ' if flat else ''}Unit {brightest} is the brightest.",
-        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name}"
-        f"{said}. {reads} In reading order, "
+        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name}{said}; "
         + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
-        + f"; the largest mean has unit {brightest}."
-        + (f" Black all over: {flat}; nothing here speaks to them." if flat else ""),
-        mapping=f"grey, {words}",
+        + f". Unit {brightest} has the largest mean."
+        + (f" {flat} {'is' if flat == 1 else 'are'} black all over." if flat else ""),
+        mapping=f"grey, {words}. {_around(layer)}",
         data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
         subjects=(Subject("image", picture.name), Subject("layer", name)),
         group=f"{picture.name.rsplit('/', 1)[-1]}",
@@ -151,16 +206,13 @@ if __name__ == "__main__":
         view,
         id="activation_maps",
         title="Activation maps",
-        question="What does every unit of a layer answer to one picture?",
-        tour="What does each unit say of a picture, and where?",
-        how_to_read="At the left the picture as the network sees it; each grey tile is one unit's answer to it, bright "
-        "where the unit answers strongly, in the same places as in the picture. Early layers keep its layout: edges, "
-        "colours, textures light up. Deeper down maps get coarse and sparse, and single bright spots say that a part "
-        "was found. Compare a unit over pictures, and with its maximal patches.",
+        question="What does each unit of a layer answer to a picture?",
+        tour="What does each unit answer to a picture, and where?",
+        how_to_read="At the left the picture; each grey tile is one unit's answer to it, bright where the unit answers "
+        "strongly, at the same places. A tile black all over: nothing in this picture excites the unit.",
         do_not_conclude="A bright spot on an object is not yet a detector for it: look at several pictures. A dark "
-        "tile "
-        "says that nothing in this picture speaks to the unit, not that it is dead; see the unit statistics for that. "
-        "A layer's tiles share one range, so weak units look black beside strong ones; layers do not share it.",
+        "tile does not mean a dead unit: see the unit statistics. A layer's tiles share one range, so weak units look "
+        "black beside strong ones.",
         equation="A_u(y, x) = a_u(i, y, x)",
         papers=(papers.YOSINSKI_2015, papers.ZEILER_2014),
     )

@@ -98,3 +98,25 @@ def test_layers_without_maps_are_not_applicable(done):
     job = done[0]
     perform(activation_maps.main, type(job)(**vars(job) | {"model": job.model | {"layers": ["fc1"]}}))
     assert result.read(job.outputs["result"]).status == "not_applicable"
+
+
+def test_maps_that_keep_the_pictures_layout_are_found_and_others_are_not():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    grey = pictures.mean(-1)[:, None]
+
+    def said(**layers):
+        arrays = {"pictures": pictures}
+        for name, maps in layers.items():
+            levels, low, high = zip(*map(quantised, maps.astype(np.float32)), strict=True)
+            arrays |= {f"{name}/levels": np.array(levels), f"{name}/low": np.array(low), f"{name}/high": np.array(high)}
+        numbers = {"layers": [{"name": name} for name in layers]}
+        return drawn.found(result.Result(arrays, "ok", "", numbers, {}, 0, {}), ["a", "b"])
+
+    kept, lost = grey + rng.normal(0, 20, (2, 9, 8, 8)), rng.normal(size=(2, 9, 8, 8))
+    finding, measured = said(first=kept, second=kept, third=lost)
+    assert finding.strength == "found" and "up to second" in finding.says and finding.figure in ("second-a", "second-b")
+    assert measured["layout in first"].low > 0.3 and abs(measured["layout in third"].effect) < 0.1
+    assert said(third=lost)[0].strength == "not found"
+    assert said(flat=np.zeros((2, 9, 8, 8)))[0].strength == "not found"
+    assert said(one=kept[:, :1])[0].strength == "not found"  # of one unit nothing can be told
