@@ -23,13 +23,14 @@ check: $(VENV)/.report  ## Check CONFIG before a long run: pictures, preprocessi
 fetch: $(VENV)/.slurm  ## Download packages and published weights of CONFIG, on a login node, so that no job needs the internet
 	@$(BIN)/python -m cnnviz.fetch $(CONFIG)
 
-test: $(VENV)/.test  ## Run all tests and style checks
+test: $(VENV)/.test  ## Run the tests and style checks; SLOW=1 runs the slow tests too, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
+	$(if $(SLOW),,@echo "Not run: the slow tests, of a real Slurm. CI runs them, and so does 'make test SLOW=1'.")
 
 train: $(VENV)/.report  ## Train the demo's two networks again (6 CPU-minutes)
 	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors

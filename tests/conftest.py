@@ -18,6 +18,18 @@ from tests.checkout import Finished, Photographed
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
+# With pytest-xdist a file runs in one worker. Those of half a minute and more start first, so that no worker is left
+# with one of them at the end while the others wait.
+LONG = (
+    *("test_slurm", "test_incremental", "test_architectures", "test_faults", "test_strangers", "test_published"),
+    *("test_workflow", "test_publish_run", "test_networks", "test_budgets", "test_techniques", "test_new_method"),
+    *("test_fetch", "test_gpus"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 def pytest_addoption(parser):
     parser.addoption("--hostile-all", action="store_true", help="all of what tests/hostile makes, not a part of it")

@@ -32,6 +32,8 @@ NET = {
 }
 CONFIG = {"threads": 1, "image_sets": {"drawn": {"kind": "demo", "count": 24}}, "models": {"one": NET}}
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory) -> Iterator[Path]:

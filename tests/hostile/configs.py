@@ -21,7 +21,7 @@ from PIL import Image
 
 from cnnviz import config
 
-SCHEMA = config._schema()
+SCHEMA = config.whole_schema()
 NETS = """
 from torch import nn
 
