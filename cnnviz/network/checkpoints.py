@@ -1,10 +1,10 @@
-"""Weights out of a checkpoint file, whatever a training script made of it.
+"""Reads weights from any training script's checkpoint file.
 
-``read`` finds the state dict in what ``weight_files.py`` makes of a file (bare or in the usual wrappers).
-:mod:`cnnviz.network.fitting` loads it into a network.
+``read`` finds the state dict in the content that ``weight_files.py`` reads (bare or in common wrappers). ``fitting.py``
+loads it into a network.
 
-Nothing of a file is ever executed. A pickled model is recognised by what stands in for its class, and refused with the
-lines that convert it.
+Nothing in a file is ever executed. A pickled model is recognised by its class's placeholder, and refused with the lines
+that convert it.
 """
 
 import os
@@ -21,7 +21,7 @@ from cnnviz.network.name_matching import AVERAGED
 from cnnviz.network.pickles import StandIn, is_part
 from cnnviz.network.refusals import converted, first_line, refused, some
 
-# Where weights are kept in a checkpoint; the first name that is there wins, and plain weights win over averaged ones.
+# Keys of weights in a checkpoint, in the order of preference; plain weights come before averaged ones.
 WRAPPERS = (
     *("state_dict", "model_state_dict", "model_state", "model_dict", "model", "net_state_dict", "net"),
     *("network_state_dict", "network", "module", "weights", "params", "parameters", "student", "backbone", "encoder"),
@@ -32,18 +32,18 @@ _PARAMETERS = {"weight", "bias", "running_mean", "running_var", "num_batches_tra
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """state: name → tensor on the CPU, floating point as float32. described: where they are from, in a few words."""
+    """state: name → tensor on the CPU, floating point as float32. described: their source, in a few words."""
 
     state: dict[str, torch.Tensor]
     described: str
 
 
 def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
-    """The weights in the file at ``path``, without running anything of it.
+    """The weights in the file at ``path``, read without running anything in it.
 
-    key: dotted path to the weights in the file (``model_ema``, ``teacher.backbone``); None takes the first of WRAPPERS
-    that is there, else the only candidate, else averaged weights. where: whose file it is, for messages.
-    Raises UserError that says what the file seems to be.
+    key: dotted path to the weights in the file (``model_ema``, ``teacher.backbone``); None takes the first existing one
+    of WRAPPERS, else the only candidate, else averaged weights. where: the file's config key, for messages. Raises
+    UserError that states what the file seems to be.
     """
     at = f"{where}: checkpoint {path}"
     path = weight_files.chosen(path, at)
@@ -54,7 +54,7 @@ def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
         raise UserError(_of_one_process(at, spread.rpartition(".")[2], path))
     try:
         state = {name: _plain(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
-    except Exception as error:  # a damaged file can hold tensors that torch makes but cannot copy
+    except Exception as error:  # a damaged file can hold tensors that torch cannot copy
         raise UserError(f"{at} holds tensors that cannot be used: {first_line(error)}") from error
 
     facts = [chosen] if chosen else []
@@ -72,8 +72,8 @@ def read(path: str, where: str, key: str | int | None = None) -> Checkpoint:
 class _Found:
     """A state dict or a pickled model in a file's content.
 
-    steps: names of the keys, places and attributes that lead to it. access: the same as Python. loose: it is an
-    attribute of an object, such as arguments, where weights are seldom kept.
+    steps: names of the keys, indices and attributes that lead to it. access: the same in Python. loose: whether it is
+    in an attribute of an object, such as arguments, where weights are rare.
     """
 
     steps: tuple[str, ...]
@@ -94,7 +94,7 @@ class _Found:
 
     @property
     def rank(self) -> tuple:
-        """Plain weights before averaged ones, then WRAPPERS' order on each level; unknown names last."""
+        """Sort key: plain weights before averaged ones, then WRAPPERS' order on each level, unknown names last."""
         steps = [step.lower() for step in self.steps]
         places = [WRAPPERS.index(step) if step in WRAPPERS else len(WRAPPERS) for step in steps]
         return any(AVERAGED.search(step) for step in steps), self.loose, places
@@ -103,8 +103,8 @@ class _Found:
 def _walk(node, steps: tuple[str, ...] = (), access: str = "", loose: bool = False) -> Iterator[_Found]:
     """Every state dict and every pickled model in a file's content.
 
-    A dict with tensors is a state dict, unless there is one inside of it; so is a list of (name, tensor). Optimizers'
-    and losses' states are left out.
+    A dict with tensors is a state dict, unless it contains one; so is a list of (name, tensor). States of optimizers
+    and losses are left out.
     """
     if isinstance(node, StandIn) and "_parameters" in node.attributes:
         yield _Found(steps, access, node, loose)
@@ -137,7 +137,7 @@ def _is_weight(value) -> bool:
 
 
 def _pairs(node):
-    """A list of (name, tensor), such as ``list(net.named_parameters())``, as the dict that it stands for."""
+    """A list of (name, tensor), such as ``list(net.named_parameters())``, as a dict."""
     pairs = isinstance(node, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in node)
     return dict(node) if pairs and all(isinstance(k, str) and _is_weight(v) for k, v in node) else node
 
@@ -149,7 +149,7 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
     if key is not None:
         chosen = key if key in found else None
         for name, f in sorted(states.items(), key=lambda s: s[1].rank) if chosen is None else ():
-            start = key.removeprefix(f"{name}.") + "."  # a part of a state dict: those names that begin so
+            start = key.removeprefix(f"{name}.") + "."  # a part of a state dict: the names with this prefix
             part = {k.removeprefix(start): v for k, v in f.node.items() if isinstance(k, str) and k.startswith(start)}
             if part:
                 return key, part, []
@@ -160,12 +160,12 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
         order = sorted(states or found, key=lambda name: found[name].rank)
         chosen = order[0]
         equals = [name for name in order if found[name].rank == found[chosen].rank]
-        named = [name for name in equals if found[name].of_layers]  # the others are metrics, histories, …
+        named = [name for name in equals if found[name].of_layers]  # others are metrics, histories, …
         chosen, equals = (named[0], named) if named else (chosen, equals)
         if len(equals) > 1 and not AVERAGED.search(chosen):
             raise UserError(f"{at} holds weights of several networks; choose with checkpoint_key: {some(equals, 12)}")
     elif isinstance(content, list | tuple) and len(content) > 1 and all(isinstance(t, torch.Tensor) for t in content):
-        return "", {str(i): tensor for i, tensor in enumerate(content)}, []  # fit tells whether they are in order
+        return "", {str(i): tensor for i, tensor in enumerate(content)}, []  # fit checks their order
     else:
         kind = content.stands_for if isinstance(content, StandIn) else type(content).__name__
         held = f" with {some(map(str, content), 8)}" if isinstance(content, dict) and content else ""
@@ -180,7 +180,7 @@ def _choose(content, key: str | None, path: str, at: str) -> tuple[str, dict, li
 
 
 def _joined(found: list[_Found]) -> list[_Found]:
-    """State dicts of one module each, as nested dicts hold them, put together to one."""
+    """State dicts of single modules in nested dicts, joined into one."""
     if len(found) < 2 or not all(isinstance(f.node, dict) and set(f.node) <= _PARAMETERS and f.steps for f in found):
         return found
     top = next((f.steps[0] for f in found if all(g.steps[0] == f.steps[0] and len(g.steps) > 1 for g in found)), None)
@@ -190,7 +190,7 @@ def _joined(found: list[_Found]) -> list[_Found]:
 
 
 def _pickled_model(at: str, path: str, found: _Found) -> UserError:
-    """What to do about a whole network in a pickle of torch's, or of Python's."""
+    """Error for a whole network in a pickle of torch's, or of Python's."""
     with open(path, "rb") if Path(path).is_file() else open(os.devnull, "rb") as file:
         plain = file.read(2)[:1] == b"\x80"
     how = f"torch.load({path!r}, map_location='cpu', weights_only=False)"
@@ -205,14 +205,14 @@ def _pickled_model(at: str, path: str, found: _Found) -> UserError:
 
 
 def _of_one_process(at: str, kind: str, path: str) -> str:
-    """What to do about a file that one process of several has written."""
+    """Error for a file that one of several processes wrote."""
     return (
         f"{at} holds one process's part of the weights ({kind}). In the training script, in all processes, write whole "
         "ones, net being the network:\n\n"
         "from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict\n"
         "whole = StateDictOptions(full_state_dict=True, cpu_offload=True)\n"
         f"torch.save(get_model_state_dict(net, options=whole), {converted(path)!r})\n\n"
-        "In a folder of torch.distributed.checkpoint they are put together; give that as checkpoint, if there is one"
+        "A folder of torch.distributed.checkpoint is read as a whole; give that as checkpoint, if there is one"
     )
 
 

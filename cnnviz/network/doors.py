@@ -1,9 +1,9 @@
-"""The doors of a network: torchvision or timm by name, or a Python factory, each with a checkpoint if wanted.
+"""Builds a network: torchvision or timm by name, or a Python factory, each with an optional checkpoint.
 
-The only file that imports torchvision and timm, and only for networks that come from them.
+This is the only module that imports torchvision and timm, and only for networks that come from them.
 
-Whatever a network returns, everybody else sees class scores (n, classes): a hook on the network picks them out of a
-tuple or dict, turns probabilities back into scores, and gives a single yes-or-no output z two columns, (−z/2, z/2),
+Networks return different things; all other code sees class scores (n, classes). A hook on the network selects them from
+a tuple or dict, converts probabilities into scores, and gives a single yes-or-no output z two columns, (−z/2, z/2),
 whose softmax is (1 − σ(z), σ(z)).
 """
 
@@ -23,10 +23,10 @@ from cnnviz.run import user_code
 
 @dataclass(frozen=True)
 class Built:
-    """A network as its door gives it: frozen, in eval mode, returning class scores.
+    """A built network: frozen, in eval mode, returning class scores.
 
-    described: what it is, in words. preprocess: what its authors do to pictures, as far as the door knows. classes:
-    names of its outputs, likewise.
+    described: what it is, in words. preprocess: the authors' preprocessing, as far as known. classes: names of its
+    outputs, likewise.
     """
 
     net: nn.Module
@@ -36,7 +36,7 @@ class Built:
 
 
 def build(config: dict, id: str, seed: int) -> Built:
-    """The network of a model's config block. Raises UserError saying what is wrong and what is valid."""
+    """The network of a model's config block. Raises UserError that states what is wrong and what is valid."""
     where = f"model {id}"
     path = config["checkpoint"]
     checkpoint = checkpoints.read(path, where, config["checkpoint_key"]) if path else None
@@ -72,7 +72,7 @@ def build(config: dict, id: str, seed: int) -> Built:
 
 
 def _own_copy(module: nn.Module, given: tuple) -> tuple:
-    """Pictures of its own for a network that normalises or masks them in place: those given are used again."""
+    """Copies the input for a network that changes it in place, since callers use it again."""
     return tuple(value.clone() if isinstance(value, torch.Tensor) else value for value in given)
 
 
@@ -89,7 +89,7 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
     if name in of_pixels:
         if config["outputs"]["kind"] != kinds.SEGMENTATION:
             raise UserError(f"{where}: {name} gives a class to each pixel; write  outputs: {{kind: segmentation}}")
-        arguments.setdefault("weights_backbone", None)  # else torchvision downloads some
+        arguments.setdefault("weights_backbone", None)  # otherwise torchvision downloads some
         if state is not None and any(key.startswith("aux_classifier.") for key in state):
             arguments.setdefault("aux_loss", True)
     if name in ("googlenet", "inception_v3"):
@@ -103,9 +103,9 @@ def _torchvision(config: dict, where: str, state: dict | None) -> Built:
         except OSError as error:
             raise UserError(
                 f"{where}: torchvision could not fetch the weights {weights} ({error}); "
-                "run `make fetch` where there is a network, give a local file as checkpoint, or weights: random"
+                "run `make fetch` with an internet connection, give a local file as checkpoint, or weights: random"
             ) from error
-        except Exception as error:  # whatever a network raises on arguments that it does not take
+        except Exception as error:  # networks raise anything for wrong arguments
             raise UserError(f"{where}: torchvision could not make {name}: {in_a_line(error)}") from error
         authors, classes = _torchvision_preprocess(chosen), tuple(chosen.meta["categories"])
         return Built(net, f"torchvision's {name}, weights {weights}", authors, classes)
@@ -122,7 +122,7 @@ def _torchvision_preprocess(weights) -> dict:
     how = weights.transforms()
     side = how.resize_size[0]
     return {
-        "resize": side if hasattr(how, "crop_size") else [side, side],  # for segmentation the whole picture counts
+        "resize": side if hasattr(how, "crop_size") else [side, side],  # segmentation uses the whole picture
         "crop": how.crop_size[0] if hasattr(how, "crop_size") else None,
         "interpolation": how.interpolation.value,
         "mean": list(how.mean),
@@ -134,7 +134,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
     try:
         import timm
     except ImportError:
-        raise UserError(f"{where}: timm: is a package of its own; install it (pip install timm)") from None
+        raise UserError(f"{where}: timm: is a separate package; install it (pip install timm)") from None
     name, weights = config["timm"], config["weights"]
     if not timm.is_model(name):
         raise unknown(f"{where}: timm", name, timm.list_models())
@@ -146,7 +146,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
         net = _fitting(lambda **more: timm.create_model(name, pretrained=fetch, **arguments | more), arguments, state)
     except UserError:
         raise
-    except Exception as error:  # the hub's client has a dozen kinds of errors
+    except Exception as error:  # the hub's client has a dozen error classes
         raise UserError(f"{where}: timm could not make {name}: {in_a_line(error)}") from error
     changed = _adapted(net, config, state, "timm.create_model", where)
     how = timm.data.resolve_data_config({}, model=net)
@@ -168,7 +168,7 @@ def _factory(config: dict, where: str, state: dict | None) -> Built:
             made = function
         elif not callable(function):
             raise UserError(
-                f"{where} {place} is no function but {type(function).__name__}; name one that returns the network"
+                f"{where} {place} is not a function but {type(function).__name__}; name one that returns the network"
             )
         else:
             with user_code.guarded(place, where):
@@ -182,7 +182,7 @@ def _file_of(place: str) -> str:
 
 
 def _called(function, place: str, arguments: dict, state: dict | None, where: str):
-    """What the user's function returns. Raises UserError where ``arguments`` are not those it takes."""
+    """Return value of the user's function. Raises UserError if ``arguments`` do not match its parameters."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # not written in Python
@@ -205,9 +205,9 @@ _DOORS = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}
 
 
 def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
-    """``make(…)`` with as many classes as a checkpoint's last layer has, and without auxiliary heads it does not have.
+    """``make(…)`` with the number of classes of a checkpoint's last layer, and without auxiliary heads that it lacks.
 
-    What ``arguments`` states is left as it is.
+    Values in ``arguments`` are not changed.
     """
     if state is None:
         return make()
@@ -222,17 +222,17 @@ def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
 
 
 def _shapes(make) -> dict[str, tuple[int, ...]]:
-    """Name → shape in the network that ``make()`` makes."""
+    """Name → shape in the network of ``make()``."""
     try:
         with torch.device("meta"):  # shapes without weights
             like = make()
-    except Exception:  # a constructor that reads values of its tensors
+    except Exception:  # the constructor reads values of its tensors
         like = make()
     return {name: tuple(tensor.shape) for name, tensor in like.state_dict().items()}
 
 
 def _adapted(net: nn.Module, config: dict, state: dict | None, source: str, where: str) -> str:
-    """Give ``net`` the head and first convolution that the checkpoint has, if others; what was changed, in words."""
+    """Gives ``net`` the checkpoint's head and first convolution if they differ; returns the changes, in words."""
     if state is None:
         return ""
     named = [repr(config.get("torchvision") or config.get("timm"))]
@@ -242,7 +242,7 @@ def _adapted(net: nn.Module, config: dict, state: dict | None, source: str, wher
 
 
 def _sibling(config: dict, state: dict) -> str | None:
-    """The network of torchvision of the same family that the checkpoint is of, if there is one."""
+    """The torchvision network of the same family that the checkpoint fits, or None."""
     if "torchvision" not in config:
         return None
     import torchvision.models as zoo
@@ -255,7 +255,7 @@ def _sibling(config: dict, state: dict) -> str | None:
 
 
 def _scores(outputs: dict, where: str):
-    """The hook that turns what the network returns into class scores (n, classes); see also :mod:`network.kinds`."""
+    """The hook that converts the network's output into class scores (n, classes); see also :mod:`network.kinds`."""
 
     def hook(module, given, output):
         output = selected(output, outputs, where)
@@ -274,10 +274,10 @@ def _scores(outputs: dict, where: str):
 
 
 def selected(output, outputs: dict, where: str):
-    """The part of what a network returns that ``outputs.select`` names."""
+    """The part of a network's output that ``outputs.select`` names."""
     select = outputs["select"]
     if select is None and outputs["kind"] == kinds.SEGMENTATION and isinstance(output, dict) and "out" in output:
-        select = "out"  # as torchvision's return it
+        select = "out"  # torchvision's key
     if select is None:
         return output if isinstance(output, torch.Tensor) else _only_tensor(output, where)
     for step in str(select).split("."):
@@ -286,7 +286,7 @@ def selected(output, outputs: dict, where: str):
 
 
 def _only_tensor(output, where: str, inside: str = "") -> torch.Tensor:
-    """The one tensor in what a network returns. Raises UserError that says what there is where it is not alone.
+    """The only tensor in a network's output. Raises UserError that lists the contents if there is not exactly one.
 
     inside: the selector that led there, and a dot.
     """
@@ -315,18 +315,18 @@ def _only_tensor(output, where: str, inside: str = "") -> torch.Tensor:
 
 
 def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
-    """What a segmentation network returns → scores (n, classes, h, w); one map is a yes-or-no for each pixel."""
+    """A segmentation network's output → scores (n, classes, h, w); a single map is a yes-or-no for each pixel."""
     if not output.is_floating_point():
         raise UserError(
             f"{where}: the network returns whole numbers, the class of each pixel; the scores that they come from are "
-            "needed. Which part holds them says outputs.select"
+            "needed. outputs.select says which part holds them"
         )
     if output.ndim == 3:
         output = output[:, None]
     if output.ndim != 4:
         raise UserError(
             f"{where}: kind: segmentation is for networks that return (n, classes, height, width), not "
-            f"{tuple(output.shape)}; which part holds it says outputs.select"
+            f"{tuple(output.shape)}; outputs.select says which part holds them"
         )
     single = output.shape[1] == 1
     if outputs["returns"] == "probabilities":
@@ -335,7 +335,7 @@ def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tenso
 
 
 def _values(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
-    """(n,) or (n, k) numbers → (n, 2k): the values, ``scale`` times the number plus ``shift``, and their negatives."""
+    """(n,) or (n, k) numbers → (n, 2k): the values, ``scale`` × number + ``shift``, and their negatives."""
     output = output.reshape(-1, 1) if output.ndim < 2 else output
     if output.ndim != 2:
         raise UserError(f"{where}: kind: regression is for networks that return (n, values), not {tuple(output.shape)}")
@@ -343,7 +343,7 @@ def _values(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
         if (given := outputs.get(key)) is not None:
             if isinstance(given, list) and len(given) != output.shape[1]:
                 raise UserError(
-                    f"{where}: outputs.{key} lists {len(given)} numbers, the network puts out {output.shape[1]}"
+                    f"{where}: outputs.{key} lists {len(given)} numbers, the network outputs {output.shape[1]}"
                 )
             output = change(output, torch.tensor(given, dtype=output.dtype, device=output.device))
     return torch.cat([output, -output], 1)
@@ -354,7 +354,7 @@ def _classes(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
     if output.ndim == 1 and kind == "binary":
         output = output[:, None]
     if outputs["returns"] == "probabilities":
-        output = output.float()  # those of 16 bits round to 1 too early
+        output = output.float()  # 16-bit values round to 1 too early
         single = kind == "sigmoid" or output.shape[1:] == (1,)
         output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
     if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
@@ -377,7 +377,7 @@ def _part(output, step: str, where: str):
     if isinstance(output, list | tuple) and step.lstrip("-").isdigit():
         if -len(output) <= int(step) < len(output):
             return output[int(step)]
-        raise UserError(f"{where}: outputs.select: {step}, but the network returns {len(output)} things")
+        raise UserError(f"{where}: outputs.select: {step}, but the network returns {len(output)} items")
     if hasattr(output, step) and not isinstance(output, torch.Tensor):
         return getattr(output, step)
     fields = [f"{i}" for i in range(len(output))] if isinstance(output, list | tuple) else []

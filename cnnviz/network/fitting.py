@@ -1,4 +1,4 @@
-"""Weights into a network, or in words why they do not fit it."""
+"""Loads weights into a network, or states in words why they do not fit."""
 
 import difflib
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _LISTED = 4
 
 
 def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
-    """Load ``state`` into ``net``; what was passed over on the way, in words ("" where nothing was).
+    """Loads ``state`` into ``net``; returns the skipped names, in words ("" if there are none).
 
-    Prefixes that either side has and the other lacks are bridged (``module.``, ``model._orig_mod.``, …): the pair is
-    taken under which most names agree. What is outside of it, counters and unused auxiliary heads are passed over.
-    Raises UserError that lists what is missing (with the nearest names in the file), of another shape, or too much.
+    Prefixes that only one side has (``module.``, ``model._orig_mod.``, …) are removed: the pair with the most matching
+    names is used. Other names, counters and unused auxiliary heads are skipped. Raises UserError that lists missing
+    tensors (with the nearest names in the file), wrong shapes, and superfluous tensors.
     """
     own = {name: tensor for name, tensor in net.state_dict().items() if isinstance(tensor, torch.Tensor)}
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -45,7 +45,7 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
         missing, extra = own.keys() - weights.keys(), weights.keys() - own.keys()
     else:
         try:
-            missing, extra = net.load_state_dict(weights, strict=False)  # modules mend names of older versions in here
+            missing, extra = net.load_state_dict(weights, strict=False)  # modules convert names of older versions here
         except RuntimeError as error:
             reason = "\n".join(str(error).splitlines()[:_LISTED])
             raise UserError(f"{where}: the checkpoint does not fit the network: {reason}") from error
@@ -81,7 +81,7 @@ def _misfit(
         near = difflib.get_close_matches(name, alike, n=1, cutoff=0)
         lines.append(
             f"  {name} {own[name]}"
-            + (f"; of that shape the file has {near[0]}" if near else "; of that shape nothing is left in the file")
+            + (f"; of that shape the file has {near[0]}" if near else "; the file has no other tensor of that shape")
         )
     if wrong:
         lines.append(f"{len(wrong)} of another shape:")
@@ -94,7 +94,7 @@ def _misfit(
 
 
 def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong: list[str]) -> str:
-    """The usual reason for such a misfit, and what to write instead."""
+    """The common reason for such a misfit, and what to write instead."""
     tops = {name: below(name, match.wrapper) for name in (*own, *missing, *extra)}
     classes = classes_in(state, own)
     if not own.keys() & match.inside.keys():
@@ -127,7 +127,7 @@ def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong:
     if wrong and not missing and not extra and 3 * len(wrong) > len(own):
         return "Most layers are narrower or wider: it looks like a variant of another width."
     if 3 * (len(wrong) + len(missing)) > len(own) or len(extra) > len(own) / 2:
-        return "Too much differs for a replaced layer or two: it looks like another variant of the architecture."
+        return "More differs than one or two replaced layers: it looks like another variant of the architecture."
     return (
         "Was the network changed before it was trained, its head or its first layer? Then build it by a factory that "
         "changes it in the same way:  factory: mynets.py:build"
@@ -135,6 +135,6 @@ def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong:
 
 
 def _equal(state: Mapping[str, torch.Tensor], one: str, other: str) -> bool:
-    """Whether the weights under two prefixes are the same, as those of a module that is registered twice are."""
+    """Whether the weights under two prefixes are equal, as for a module that is registered twice."""
     pairs = [(value, state.get(other + name[len(one) :])) for name, value in state.items() if name.startswith(one)]
     return all(torch.equal(a, b) for a, b in pairs if b is not None)

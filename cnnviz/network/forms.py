@@ -1,7 +1,7 @@
-"""The forms in which people have a network: wrapped, compiled, scripted, beside its transforms, or no network at all.
+"""Unwraps networks in common forms: wrapped, compiled, scripted, beside their transforms; or reports what it is.
 
-:func:`of_factory` finds the network in what a factory returned, :func:`unwrapped` takes off what was put around it, and
-:func:`settled` makes of it a frozen float32 network of plain layers. What cannot be looked into is refused in words.
+:func:`of_factory` finds the network in a factory's return value, :func:`unwrapped` removes wrappers, and
+:func:`settled` makes a frozen float32 network of plain layers. A network that cannot be inspected is refused in words.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ REBUILD = (
     "Give a factory that returns the Python network it was made from. Its weights can come along as checkpoint: FILE, "
     "saved by torch.save(net.state_dict(), FILE)"
 )
-_AROUND = ("DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule")  # of torch
+_AROUND = ("DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule")  # torch's wrappers
 
 
 def of_factory(made, what: str) -> nn.Module:
-    """The network in what a factory returned: itself, or the only one with weights in a tuple, list or dict.
+    """The network in a factory's return value: itself, or the only one with weights in a tuple, list or dict.
 
-    what: the factory, for messages. Raises UserError that says what came instead, and what to return.
+    what: the factory, for messages. Raises UserError that states what was returned, and what to return.
     """
     if isinstance(made, nn.Module):
         return made
@@ -40,16 +40,16 @@ def of_factory(made, what: str) -> nn.Module:
 
 
 def _instead(made, nets: list) -> str:
-    """What was returned instead of a network, and what to do about it."""
+    """What was returned instead of a network, and the remedy."""
     name = type(made).__name__
     if made is None:
         return "None, not a torch.nn.Module. Does it end with `return net`?"
     if len(nets) > 1:
-        return f"{len(nets)} networks. Return one torch.nn.Module, the one to look at"
+        return f"{len(nets)} networks. Return one torch.nn.Module, the one to visualise"
     if isinstance(made, type):
         return f"the class {made.__name__}, not a torch.nn.Module. Return {made.__name__}(…), a network of that class"
     if type(made).__module__.startswith("torch.export"):
-        return f"{name}, a program of torch.export, into which nothing can look. {REBUILD}"
+        return f"{name}, a program of torch.export, which cannot be inspected. {REBUILD}"
     if isinstance(made, dict) and made and all(isinstance(value, torch.Tensor) for value in made.values()):
         return (
             "a state dict: weights without a network. Return the network, and name the file of weights as checkpoint:"
@@ -58,18 +58,18 @@ def _instead(made, nets: list) -> str:
         return f"{name} {str(made)[:80]!r}, not a torch.nn.Module. A file of weights belongs to checkpoint:"
     if inspect.isawaitable(made) or inspect.isgenerator(made) or inspect.isasyncgen(made):
         with contextlib.suppress(Exception):
-            made.close()  # else Python warns that nobody waited for it
+            made.close()  # otherwise Python warns about a coroutine that was never awaited
         return f"a {name}, not a torch.nn.Module. Write it as a plain function, without async and yield"
     inside = [key for key, value in getattr(made, "__dict__", {}).items() if isinstance(value, nn.Module)]
     if inside:
         return f"{name}, not a torch.nn.Module. Its attribute {inside[0]} is one: return that"
-    return f"{name}, not a torch.nn.Module. Only networks of PyTorch can be looked at"
+    return f"{name}, not a torch.nn.Module. Only PyTorch networks can be visualised"
 
 
 def unwrapped(net: nn.Module, where: str) -> nn.Module:
-    """``net`` without what stands around it: torch.compile, DataParallel, an average of weights.
+    """``net`` without wrappers: torch.compile, DataParallel, averaged weights.
 
-    Raises UserError for what has no layers that can be watched, or no gradients.
+    Raises UserError for networks without layers that can be watched, or without gradients.
     """
     while (inner := _inside(net)) is not None:
         net = inner
@@ -77,23 +77,23 @@ def unwrapped(net: nn.Module, where: str) -> nn.Module:
         type(node.target).__name__ == "OpOverload" for node in net.graph.nodes
     )
     if exported or type(net).__module__.startswith("torch.export"):
-        raise UserError(f"{where}: the network is a program of torch.export, into which nothing can look. {REBUILD}")
+        raise UserError(f"{where}: the network is a program of torch.export, which cannot be inspected. {REBUILD}")
     for name, module in net.named_modules():
         part, home = f"the network's part {name}" if name else "the network", type(module).__module__
         if name and isinstance(module, torch.jit.ScriptModule):
             raise UserError(
-                f"{where}: {part} is TorchScript, into which nothing can look; put the Python module that it was made "
-                "from in its place, without torch.jit.script() or torch.jit.trace()"
+                f"{where}: {part} is TorchScript, which cannot be inspected; use the Python module that it was made "
+                "from, without torch.jit.script() or torch.jit.trace()"
             )
         if isinstance(module, torch.jit.ScriptModule):
-            raise UserError(f"{where}: {part} is TorchScript (torch.jit), into which nothing can look. {REBUILD}")
+            raise UserError(f"{where}: {part} is TorchScript (torch.jit), which cannot be inspected. {REBUILD}")
         if home.startswith("torch.ao.nn") and ".quantized" in home:
             raise UserError(f"{where}: {part} is quantised, so it has no gradients. {REBUILD}")
     return net
 
 
 def _inside(net: nn.Module) -> nn.Module | None:
-    """The network that a wrapper of torch's has inside; None where ``net`` is none."""
+    """The network inside a torch wrapper; None if ``net`` is not a wrapper."""
     kind = type(net)
     if kind.__name__ not in _AROUND or kind.__module__.split(".")[0] != "torch":
         return None
@@ -102,7 +102,7 @@ def _inside(net: nn.Module) -> nn.Module | None:
 
 @contextlib.contextmanager
 def torch_as_it_was() -> Iterator[None]:
-    """Whatever the code inside sets for all of torch (threads, gradients, default kinds) is put back after it."""
+    """Restores all global settings of torch (threads, gradients, default types) after the code inside."""
     threads, kind = torch.get_num_threads(), torch.get_default_dtype()
     try:
         with torch.enable_grad():
@@ -121,16 +121,16 @@ def given_sizes(
     state: Mapping[str, torch.Tensor] | None,
     where: str,
 ) -> nn.Module:
-    """``net``, whose lazy layers, if it has any, have learnt their sizes from a black picture; and off the meta device.
+    """``net`` with its lazy layers, if any, initialised by a black picture; and off the meta device.
 
-    again: makes the network once more. size: (height, width). stated: the picture's channels; None tries those that are
-    likely, and with a checkpoint's ``state`` takes those under which it fits. Raises UserError where none do.
+    again: makes the network again. size: (height, width). stated: the picture's channels; None tries likely numbers,
+    and with a checkpoint's ``state`` takes the first that fits. Raises UserError if none works.
     """
     if any(parameter.is_meta for parameter in net.parameters()):
         beside = {name for name, buffer in net.named_buffers() if buffer.is_meta} - net.state_dict().keys()
         if state is None or beside:
-            raise UserError(f"{where}: the network is on the device meta, so it has no weights. Build it on the CPU")
-        net.to_empty(device="cpu")  # all of it comes from the checkpoint
+            raise UserError(f"{where}: the network is on the meta device, so it has no weights. Build it on the CPU")
+        net.to_empty(device="cpu")  # the checkpoint has all values
     if not any(nn.parameter.is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
         return net
     first = None
@@ -156,18 +156,19 @@ def given_sizes(
 
 
 def settled(net: nn.Module) -> nn.Module:
-    """``net`` on the CPU, taking float32, in eval mode, frozen, not compiled; its weights are those it computes with.
+    """``net`` on the CPU, with float32 input, in eval mode, frozen, not compiled, with plain weights.
 
-    Whatever the network's own methods make of ``eval()``, ``float()`` and the like. Call it when all weights are in.
+    It does not rely on the network's own versions of ``eval()``, ``float()`` and similar methods. Call it after all
+    weights are loaded.
     """
     if "torch._dynamo" in sys.modules:
-        torch.compiler.set_stance("force_eager")  # no hook reaches into what is compiled
+        torch.compiler.set_stance("force_eager")  # hooks do not work in compiled code
     for module in net.modules():
         module._compiled_call_impl = None
         for name, child in [*module.named_children()]:
             while (inner := _inside(child)) is not None:
                 setattr(module, name, child := inner)
-    with contextlib.suppress(Exception):  # some need more arguments, and some are another thing of the same name
+    with contextlib.suppress(Exception):  # some need more arguments, and some are other methods of the same name
         net.eval()
     for module in net.modules():
         module.training = False
@@ -178,8 +179,8 @@ def settled(net: nn.Module) -> nn.Module:
 
 
 def _fold(module: nn.Module) -> None:
-    """Spectral and weight norm, pruning and other parametrisations become the weights that they give."""
-    with contextlib.suppress(Exception):  # what cannot be removed computes the weights anew in each pass
+    """Replaces spectral and weight norm, pruning and other parametrisations by their resulting weights."""
+    with contextlib.suppress(Exception):  # otherwise the weights are computed in each pass
         if parametrize.is_parametrized(module):
             for name in [*module.parametrizations]:
                 parametrize.remove_parametrizations(module, name, leave_parametrized=True)
@@ -194,7 +195,7 @@ def _fold(module: nn.Module) -> None:
 
 
 def _plain_tensors(net: nn.Module) -> None:
-    """Parameters and buffers on the CPU, without gradients and not made in inference mode."""
+    """Moves parameters and buffers to the CPU, without gradients and not made in inference mode."""
 
     def plain(tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.to("cpu")
@@ -212,7 +213,7 @@ def _plain_tensors(net: nn.Module) -> None:
 
 
 def _take_positional(net: nn.Module) -> None:
-    """Have a network that takes its picture by keyword only take it as the first argument, too."""
+    """Makes a network that takes its picture by keyword only take it as the first argument, too."""
     try:
         parameters = inspect.signature(net.forward).parameters.values()
     except (TypeError, ValueError):  # not written in Python

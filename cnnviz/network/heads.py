@@ -1,7 +1,7 @@
-"""A known network whose head or first convolution was replaced before it was trained: what replaced it, by the shapes.
+"""A known network with a replaced head or first convolution: finds the replacement by the file's shapes.
 
-A file of weights says how large each layer is, but neither a convolution's stride nor what stands between two layers
-(an activation, a dropout). Where what it says is enough, ``adapt`` makes the network so; else it says how to build it.
+A file of weights states each layer's size, but not a convolution's stride or the modules between two layers (an
+activation, a dropout). If the shapes suffice, ``adapt`` changes the network; else it says how to build it.
 """
 
 import re
@@ -17,10 +17,11 @@ from cnnviz.network import name_matching
 
 @dataclass(frozen=True)
 class Change:
-    """path: the name of a module that is another one. module: that one; None where the file does not say all of it.
+    """A replaced module.
 
-    source: Python that makes it. words: what is other. doubt: what the file does not say, as a comment in the source.
-    names: the file's name → the network's, as far as they differ. outputs: of a head, how many numbers it gives.
+    path: its name. module: the new one; None if the file does not determine it. source: Python code that makes it.
+    words: the difference. doubt: what the file does not state, as a comment in the source. names: the file's name → the
+    network's, if they differ. outputs: number of a head's outputs.
     """
 
     path: str
@@ -35,11 +36,11 @@ class Change:
 def adapt(
     net: nn.Module, state: dict[str, torch.Tensor], source: str, where: str, classes: int | None = None
 ) -> list[Change]:
-    """Put another head or first convolution into ``net``, where ``state`` needs it; what was changed.
+    """Replaces the head or first convolution of ``net`` if ``state`` needs it; returns the changes.
 
     Names in ``state`` are changed to the network's, too. source: a line of Python that makes ``net``, for the message.
-    classes: how many the config states; a head of another number is left as it is. Raises UserError with a factory to
-    write where the shapes do not tell how the network is built.
+    classes: the config's number; a head of another number is not changed. Raises UserError with a factory to write if
+    the shapes do not determine the network.
     """
     changes = _changes(net, state, classes)
     if any(change.module is None for change in changes):
@@ -51,7 +52,7 @@ def adapt(
 
 
 def _changes(net: nn.Module, state: dict[str, torch.Tensor], classes: int | None) -> list[Change]:
-    """What tells ``state`` from ``net``, if these are its first convolution and its head alone; else nothing."""
+    """Differences of ``state`` to ``net``, if only the first convolution and the head differ; else none."""
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items() if _counts(name)}
     inside, outside, prefix = name_matching.named(state, own)
     inside = {name: original for name, original in inside.items() if name in own or not name_matching.is_beside(name)}
@@ -82,7 +83,7 @@ def _counts(name: str) -> bool:
 
 
 def _stem(path: str, conv: nn.Conv2d, found: dict[str, tuple]) -> Change | None:
-    """found: name below ``path`` → shape in the file."""
+    """found: name after ``path`` → shape in the file."""
     shape, bias = found.get("weight", ()), "bias" in found
     if len(shape) != 4 or found.keys() - {"weight", "bias"}:
         return _deep_stem(path, found)
@@ -104,7 +105,7 @@ def _stem(path: str, conv: nn.Conv2d, found: dict[str, tuple]) -> Change | None:
 
 
 def _deep_stem(path: str, found: dict[str, tuple]) -> Change | None:
-    """Several layers instead of the first convolution; the file does not say enough of them to build them."""
+    """Several layers instead of the first convolution; the file does not determine them."""
     layers = _layers(found)
     if layers is None or not any(kind == "Conv2d" for _, kind, _, _ in layers):
         return None
@@ -113,7 +114,7 @@ def _deep_stem(path: str, found: dict[str, tuple]) -> Change | None:
 
 
 def _short(pair):
-    """(3, 3) as 3."""
+    """(3, 3) → 3."""
     return pair[0] if isinstance(pair, tuple) and len(set(pair)) == 1 else pair
 
 
@@ -121,13 +122,13 @@ def _short(pair):
 
 
 def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, outside, prefix, state) -> Change | None:
-    """The module that all names of ``other`` lie in, as far down as possible, made of what the file has there."""
+    """The deepest module with all names of ``other``, built from the file's shapes."""
     parts = path.split(".")
     places = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     place = next((p for p in places if all(name.startswith(f"{p}.") for name in other)), None)
     there = {n: inside[n] for n in theirs if place and n.startswith(f"{place}.")}
     cut = len(place or "") + 1
-    if not there:  # the head goes by another name, inside or outside of the rest
+    if not there:  # the head has another name, inside or outside the rest
         aside = {n: inside[n] for n in other if n in theirs} | {n: n for n in outside if _counts(n)}
         tops = {n.split(".")[0] for n in aside if not name_matching.is_beside(n) and not n.lower().startswith("proj")}
         place = next((p for p in places if all(n.startswith(f"{p}.") or n in aside for n in other)), None)
@@ -157,7 +158,7 @@ def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, ou
 
 
 def _layers(found: dict[str, tuple]) -> list[tuple[str, str, tuple, dict]] | None:
-    """(name, class in torch.nn, sizes, other arguments) of each layer that these names and shapes are of."""
+    """(name, class in torch.nn, sizes, other arguments) of each layer with these names and shapes."""
     grouped: dict[str, dict[str, tuple]] = {}
     for name, shape in found.items():
         layer, _, last = name.rpartition(".")
@@ -179,7 +180,7 @@ def _layers(found: dict[str, tuple]) -> list[tuple[str, str, tuple, dict]] | Non
 
 
 def _chained(layers, width: int) -> bool:
-    """Whether each layer takes what the one before gives, the first ``width`` numbers."""
+    """Whether each layer's input size is the output size of the one before, the first one's ``width``."""
     for _, kind, sizes, _ in layers:
         if kind == "Conv2d" or sizes[0] != width:
             return False
@@ -188,15 +189,15 @@ def _chained(layers, width: int) -> bool:
 
 
 def _pools(module: nn.Module) -> bool:
-    """Whether it does more than the layers and activations of a head do, such as averaging over the picture."""
+    """Whether it does more than the layers and activations of a head, such as averaging over the picture."""
     return any(re.search("pool|conv", type(part).__name__, re.IGNORECASE) for part in module.modules())
 
 
 def _sequence(layers, before: tuple[nn.Module, ...]) -> tuple[str, str]:
-    """Python that makes these layers under their names, and what about it the file does not say.
+    """Python code that makes these layers under their names, and what the file does not state about them.
 
-    Numbers tell how many modules without weights stand between two layers, not which. Those before the first layer
-    change no answer: a dropout, a flattening.
+    Numbers in names tell how many modules without weights are between two layers, not which. Modules before the first
+    layer, a dropout or a flattening, do not affect the output.
     """
     if "Conv2d" in [kind for _, kind, _, _ in layers]:
         layers = [(n, "BatchNorm2d" if kind == "BatchNorm1d" else kind, s, m) for n, kind, s, m in layers]
@@ -207,16 +208,16 @@ def _sequence(layers, before: tuple[nn.Module, ...]) -> tuple[str, str]:
         return (inner, "") if "Conv2d" not in layers[0][1] else (inner, "stride?")
     if not all(name.isdigit() for name in names):
         named = ", ".join(f"({name!r}, {source})" for name, source in zip(names, made, strict=True))
-        return f"nn.Sequential(OrderedDict([{named}]))", "what else stands between these? The file does not say"
+        return f"nn.Sequential(OrderedDict([{named}]))", "what else is between these? The file does not say"
     steps, doubt = [], ""
     for name, source in zip(map(int, names), made, strict=True):
         gap = name - len(steps)
         if gap and steps:
-            doubt = "the file does not say what stands between the layers"
+            doubt = "the file does not say what is between the layers"
         usual = ["nn.ReLU()", "nn.Dropout()"] if steps else ["nn.Flatten(1)", "nn.Dropout()"]
         steps += (usual + ["nn.Identity()"] * gap)[:gap] + [source]
     if "nn.Conv2d" in "".join(made):
-        doubt = "the file says neither the strides nor what stands between the layers"
+        doubt = "the file says neither the strides nor what is between the layers"
     return f"nn.Sequential({', '.join(steps)})", doubt
 
 
@@ -239,7 +240,7 @@ def _factory(changes: Iterable[Change], source: str) -> str:
     words = " and ".join(change.words for change in changes)
     return (
         f"the checkpoint's network has {words}, and the file does not say all that is needed to build it. Build it by "
-        "a factory as your training script did: write these lines into a file, say mynets.py, and put right what has a "
+        "a factory as your training script did: write these lines into a file, say mynets.py, and correct what has a "
         "comment:\n\n" + "\n".join(lines) + "\n\n"
-        f"Then write  factory: mynets.py:build  in the place of  {package}: and under preprocess: what your script does"
+        f"Then write  factory: mynets.py:build  instead of  {package}: and under preprocess: what your script does"
     )

@@ -1,4 +1,4 @@
-"""How the names of a file's weights belong to a network's, whose prefixes may be others."""
+"""Matches the names of a file's weights to a network's, which may have other prefixes."""
 
 import re
 from collections import Counter
@@ -9,19 +9,19 @@ import torch
 
 AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|averaged?|shadow|teacher|target|momentum|k)([._]|$)")
 BESIDE = re.compile(r"loss|criterion|metric|accuracy|teacher|ema_|aux", re.IGNORECASE)
-# Parts of names that torch.compile and its kin put anywhere, and the two that torchvision's old DenseNet files have.
+# Parts of names that torch.compile and similar wrappers insert, and two of torchvision's old DenseNet files.
 _INSERTED = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
-# Counters that averaging, profilers and batch norm leave among the weights, and that no answer depends on.
+# Counters of averaging, profilers and batch norm among the weights, which do not affect the output.
 COUNTERS = ("n_averaged", "total_ops", "total_params", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
 class Match:
-    """How the names of a file belong to a network's: without prefix in the file, without wrapper in the network.
+    """Match between the names of a file and a network's: without the file's prefix and the network's wrapper.
 
-    inside: the network's name (or what it would be) → the file's, for all that have the prefix. outside: other names.
-    rivals: prefixes under which as much agrees, none of them of averages or the like.
+    inside: the network's name (or what it would be) → the file's, for all names with the prefix. outside: other names.
+    rivals: prefixes with equally many matches, none of them of averages or the like.
     """
 
     prefix: str
@@ -32,7 +32,7 @@ class Match:
 
 
 def match_names(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, ...]]) -> Match:
-    """Of all pairs of prefixes the one under which most names agree; among equals plain weights, then equal shapes."""
+    """The pair of prefixes with the most matching names; for ties plain weights, then equal shapes."""
     cleaned = {clean(name): name for name in state}
     ours = {clean(name): name for name in own}
     theirs = _in_order(state, own) or _of_children(cleaned, state, own) or cleaned
@@ -67,7 +67,7 @@ def match_names(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple[int, 
 
 
 def _in_order(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]) -> dict | None:
-    """The tensors of a bare list under the network's names, where they are its parameters and buffers in order."""
+    """The tensors of a bare list under the network's names, if they are its parameters and buffers in order."""
     if list(state) != [str(i) for i in range(len(state))]:
         return None
     counted = [name for name in own if not name.endswith(COUNTERS)]
@@ -80,9 +80,9 @@ def _in_order(state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]) -> di
 def _of_children(
     cleaned: Mapping[str, str], state: Mapping[str, torch.Tensor], own: Mapping[str, tuple]
 ) -> dict | None:
-    """Names of ``nn.Sequential(*net.children())``, numbers for the first parts, as the network's own.
+    """Names of ``nn.Sequential(*net.children())``, with numbers as first parts, under the network's own names.
 
-    Only where names and shapes of all of them agree in this order, and they are most of the network.
+    Only if names and shapes of all of them match in this order, and they are most of the network.
     """
     tops: dict[str, dict] = {}
     for name, shape in own.items():
@@ -113,7 +113,7 @@ def _of_children(
 
 
 def clean(name: str) -> str:
-    """The name without what torch.compile and its kin have put into it."""
+    """The name without the parts that torch.compile and similar wrappers insert."""
     return _OLD_DENSENET.sub(r"\1", _INSERTED.sub("", name))
 
 
@@ -124,17 +124,17 @@ def _starts(name: str) -> list[str]:
 
 
 def below(name: str, wrapper: str) -> str:
-    """The first part of a name below the network's wrapper."""
+    """The first part of a name after the network's wrapper."""
     return clean(name).removeprefix(wrapper).split(".")[0]
 
 
 def is_beside(name: str) -> bool:
-    """Whether a name is of a loss, a metric, an average, an auxiliary head or the like."""
+    """Whether a name belongs to a loss, a metric, an average, an auxiliary head or similar."""
     return bool(BESIDE.search(name) or AVERAGED.search(name))
 
 
 def fits(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether ``state`` is of the network with these shapes, but for the number of classes."""
+    """Whether ``state`` belongs to the network with these shapes, except for the number of classes."""
     inside = {name: tuple(state[o].shape) for name, o in match_names(state, reference).inside.items()}
     mine, theirs = ({n for n in names if not n.endswith(COUNTERS)} for names in (reference, inside))
     equal = all(tuple(reference[name]) == inside[name] for name in mine & theirs)
@@ -144,17 +144,18 @@ def fits(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, .
 def named(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> tuple[dict, list[str], str]:
     """(the network's name → the file's, names of the file that belong to no part of it, the file's prefix).
 
-    reference: name → shape in the network. A name that it has not is there, too, as it would be in the network.
+    reference: name → shape in the network. A name that the network lacks is included, too, as it would be in the
+    network.
     """
     match = match_names(state, reference)
     return match.inside, match.outside, match.prefix
 
 
 def classes_in(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> int | None:
-    """The number of classes of ``state``, where that is all that tells it from the network with these shapes.
+    """The number of classes of ``state``, if it is the only difference to the network with these shapes.
 
-    reference: name → shape in the same network with its default number of classes. None where no shape differs, or
-    where the difference is another one than the length of the last layers.
+    reference: name → shape in the same network with its default number of classes. Returns None if no shape differs, or
+    if something else than the length of the last layers differs.
     """
     match = match_names(state, reference)
     both = reference.keys() & match.inside.keys()
@@ -167,9 +168,9 @@ def classes_in(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[
 
 
 def lacks(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]], heads: str = "aux") -> bool:
-    """Whether the network has modules whose names begin like ``heads`` (in any case), and ``state`` has none of them.
+    """Whether the network has modules whose names start with ``heads`` (in any case) and ``state`` has none of them.
 
-    GoogLeNet's and Inception's auxiliary classifiers (``aux1``, ``AuxLogits``), which many files leave out.
+    These are GoogLeNet's and Inception's auxiliary classifiers (``aux1``, ``AuxLogits``), which many files lack.
     """
     match = match_names(state, reference)
 

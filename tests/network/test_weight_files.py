@@ -258,7 +258,7 @@ def test_lines_that_convert_a_file_work_as_they_are_printed(path, state, capsys)
     [
         (torch.optim.SGD(net().parameters(), 0.1).state_dict(), "the state of an optimizer"),
         (nn.Sequential(nn.LazyConv2d(3, 3)).state_dict(), "lazy layers"),
-        ([torch.ones(2), torch.ones(3)], "of that shape nothing is left in the file"),
+        ([torch.ones(2), torch.ones(3)], "the file has no other tensor of that shape"),
         ([{"a.weight": torch.ones(2)}, {"a.weight": torch.ones(2)}], "choose with checkpoint_key: 0, 1"),
     ],
     ids=["optimizer", "lazy", "tensors of another network", "two networks"],

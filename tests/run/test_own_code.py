@@ -196,7 +196,7 @@ def test_whatever_holds_a_network_is_read_and_leaves_the_process_as_it_was(write
         ("later", "a coroutine.* plain function"),
         ("learner", "returned Learner.* attribute model is one"),
         ("deep", r"needs a value for depth; write arguments: \{depth: …\}"),
-        ("seven", "is no function but int; name one"),
+        ("seven", "is not a function but int; name one"),
         ("stops", r"Stop: enough \(net.py, line \d+\)"),
         ("leaves", "SystemExit: usage"),
         ("digs", "RecursionError"),
