@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from cnnviz.site.environment import about, share
+from cnnviz.site.environment import about, number, share
 from cnnviz.site.ranking import differences
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.slug import slug
@@ -50,19 +50,26 @@ def _section(a: Entry | None, b: Entry | None) -> dict:
         found = [named.get(name) for named in measures]
         rows.append(
             {"name": name, "better": next(m["better"] for m in found if m), "metrics": found, "best": best(*found)}
+            | {"gap": gap(*found)}
         )
     return {"id": one.id, "title": one.title, "entries": [a, b], "measures": rows}
 
 
 def best(a: dict | None, b: dict | None) -> int | None:
-    """0 or 1, the better of two metrics; None if one is missing, or if neither is better or the intervals overlap."""
-    if not (a and b) or not a["better"] or a["value"] == b["value"]:
+    """0 or 1, the better of two metrics; None if one is missing or has no interval, or if their intervals overlap."""
+    if not (a and b) or not a["better"] or not (a["interval"] and b["interval"]):
         return None
-    if (
-        a["interval"]
-        and b["interval"]
-        and a["interval"][0] <= b["interval"][1]
-        and b["interval"][0] <= a["interval"][1]
-    ):
+    if a["interval"][0] <= b["interval"][1] and b["interval"][0] <= a["interval"][1]:
         return None
     return int((b["value"] > a["value"]) == (a["better"] == "higher"))
+
+
+def gap(a: dict | None, b: dict | None) -> str:
+    """How much larger the second of two metrics is, in its unit; "" if one is missing or they are equal."""
+    if not (a and b) or a["value"] == b["value"]:
+        return ""
+    apart = b["value"] - a["value"]
+    if a["unit"] == "share":
+        return f"{100 * apart:+.1f}\u00a0points"
+    sign = "+" if apart > 0 else "−"
+    return f"{sign}{number(abs(apart))} {a['unit']}".rstrip()

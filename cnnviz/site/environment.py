@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cnnviz.site import edition
+from cnnviz.slug import slug
 from cnnviz.views.kit.findings import percent
 from cnnviz.views.kit.section import fit
 
@@ -105,6 +106,7 @@ def environment(publish: str = edition.EVERYTHING) -> Environment:
         "words": words,
         "share": share,
         "percent": percent,
+        "slug": slug,
         "measure": measure,
         "plain": plain,
         "formula": formula,

@@ -7,6 +7,7 @@ the index needs to know about the model.
 """
 
 import argparse
+import csv
 import io
 import json
 import zipfile
@@ -213,6 +214,11 @@ def publish_section(
     _publish_figures(site, folder, part)
     found = ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
     shown = _shown(part, credit, found)
+    tables = [_table(table) for table in section.tables] if section else []
+    if page.globals["publish"] != edition.DERIVED:
+        for table in tables:
+            table["file"] = f"../data/{slug(part.id)}-{slug(table['id'])}.csv"
+            site.write(f"{folder}/data/{table['file'].rsplit('/', 1)[-1]}", _csv(table))
     html = page.get_template("section.html").render(
         part=part,
         section=section,
@@ -222,7 +228,7 @@ def publish_section(
         found=found,
         lead=shown[0] if shown else None,
         groups=_groups(shown[1:]),
-        tables=[_table(t) for t in section.tables] if section else [],
+        tables=tables,
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
@@ -410,7 +416,13 @@ def _table(table) -> dict:
         all(isinstance(row[i], int | float | None) for row in table.rows) and bool(table.rows)
         for i in range(len(table.columns))
     ]
-    return asdict(table) | {"numeric": numeric, "anchor": f"table-{slug(table.id)}"}
+    return asdict(table) | {"numeric": numeric, "anchor": f"table-{slug(table.id)}", "file": ""}
+
+
+def _csv(table: dict) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([table["columns"], *table["rows"]])
+    return stream.getvalue()
 
 
 def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:

@@ -206,8 +206,8 @@ def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
 @pytest.mark.parametrize(
     ("a", "b", "better", "expected"),
     [
-        ((1, None), (2, None), "higher", 1),
-        ((1, None), (2, None), "lower", 0),
+        ((1, None), (2, None), "higher", None),
+        ((1, [0, 1.5]), (2, [1.8, 3]), "lower", 0),
         ((1, None), (2, None), "", None),
         ((1, None), (1, None), "higher", None),
         ((1, [0, 1.9]), (2, [1.8, 3]), "higher", None),
