@@ -217,8 +217,8 @@ def publish_section(
     tables = [_table(table) for table in section.tables] if section else []
     if page.globals["publish"] != edition.DERIVED:
         for table in tables:
-            table["file"] = f"../data/{slug(part.id)}-{slug(table['id'])}.csv"
-            site.write(f"{folder}/data/{table['file'].rsplit('/', 1)[-1]}", _csv(table))
+            table["file"] = f"../data/{slug(part.id)}/{slug(table['id'])}.csv"
+            site.write(f"{folder}/{table['file'].removeprefix('../')}", _csv(table))
     html = page.get_template("section.html").render(
         part=part,
         section=section,

@@ -190,7 +190,7 @@ def test_keyboard_alone(page, site):
     press(page, ".strip a[href*=encoder]")
     page.wait_for_url("**/layers/**")
     assert kind(page) == "layer"
-    press(page, "#units a")
+    press(page, "#wall a")
     page.wait_for_url("**/units/**/0.html")
     press(page, ".figure a.picture")
     dialog = page.locator("dialog.lightbox")
