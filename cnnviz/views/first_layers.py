@@ -21,7 +21,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import section
 from cnnviz.views.kit.filters import GAP, as_what, drawn, tiles
 from cnnviz.views.kit.section import Context, Section, Table
-from cnnviz.views.kit.svg import Drawing, embedded, on_plate, text
+from cnnviz.views.kit.svg import Drawing, document, embedded, text
 from cnnviz.views.kit.tiles import montage
 
 ID = "first_layers"
@@ -29,7 +29,7 @@ MOST, COLUMNS = 64, 8  # largest number of filters per model, and per row
 WIDTH = 664  # width of the figure: two panels fit side by side, and labels are readable on a narrow screen
 ZOOM = (2, 4)  # CSS pixels per weight
 SPACE, LABELS, LETTER = 28, 54, 11
-STYLE = "text{font-size:16px;fill:#333}.name{font-weight:600;font-size:18px;fill:#111}"
+STYLE = "text{font-size:16px}.name{font-weight:600;font-size:18px}"
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _drawn(panels: list[Panel]) -> tuple[Drawing, int]:
         ]
         tallest, across = max(tallest, LABELS + h), max(across, x + room)
         x += room + SPACE
-    return on_plate(across, y + tallest, parts, STYLE), zoom
+    return document(across, y + tallest, parts, style=STYLE), zoom
 
 
 def main() -> None:

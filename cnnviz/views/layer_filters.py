@@ -9,7 +9,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import colour, section
 from cnnviz.views.kit.filters import GAP, found
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
-from cnnviz.views.kit.svg import Drawing, embedded, on_plate, text, upwards
+from cnnviz.views.kit.svg import Drawing, document, embedded, text, upwards
 from cnnviz.views.kit.tiles import montage
 
 SIDE = 720  # approximate side of a sheet in CSS pixels
@@ -193,7 +193,7 @@ def _drawn(pictures: np.ndarray, layout: Sheet) -> Drawing:
         x = LEFT + (i * (w + gap) + w / 2) * scale + FONT / 3
         parts.append(upwards(layout.across[i], "", f"{x:.1f}", TOP - 6))
     parts += [text(layout.down, x=2, y=TOP - 6), text(layout.along, x=LEFT, y=FONT)]
-    return on_plate(width, height, parts, f"text{{font-size:{FONT}px;fill:#222}}")
+    return document(width, height, parts, style=f"text{{font-size:{FONT}px}}")
 
 
 def _every(pitch: float) -> int:

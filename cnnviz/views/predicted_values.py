@@ -8,7 +8,7 @@ from cnnviz.views.kit import cards, findings
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_left, upwards
+from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_below, ticks_left, upwards
 
 MOST_DOTS = 3000
 MOST_PROBES = 60
@@ -182,10 +182,7 @@ def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tupl
     parts = [
         f'<rect class="plate" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>',
         f'<path class="line" stroke-dasharray="4 3" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>',
-        *(
-            text(number(tick), f"small {anchor}".strip(), x=f"{to_x(tick):.0f}", y=bottom + 17)
-            for tick, anchor in zip(to_x.ticks(3), ("", "middle", "end"), strict=True)
-        ),
+        *ticks_below(to_x, bottom + 17, number),
         *ticks_left(to_y, LEFT - 6, number),
         f'<g class="right" fill-opacity=".55">{dots}</g>',
         text(cut(across, 44), "small middle", x=LEFT + SIDE / 2, y=bottom + 36),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnviz.views.kit.svg import Axis, Drawing, on_plate, text, ticks_left, upwards
+from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_left, upwards
 
 WIDTH, HEIGHT = 560, 240
 DECADES = 5
@@ -10,7 +10,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
 # Okabe and Ito's colours that are visible on white and near-black, for readers with any colour vision.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
-STYLE = "text{font-size:11px;fill:#333}.axis{stroke:#888;fill:none}.curve{fill:none;stroke-width:1.6}"
+STYLE = "text{font-size:11px}.axis{stroke:#888;fill:none}.curve{fill:none;stroke-width:1.6}"
 
 
 def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: bool = False) -> Drawing:
@@ -43,7 +43,7 @@ def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: b
         *(_line(i, x(np.arange(steps)), heights[i]) for i in range(len(names))),
         *(_name(i, name, right, ends[i]) for i, name in enumerate(names)),
     ]
-    return on_plate(WIDTH, HEIGHT, parts, STYLE)
+    return document(WIDTH, HEIGHT, parts, style=STYLE)
 
 
 def _stroke(i: int) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -33,25 +34,16 @@ class Drawing(NamedTuple):
 def document(
     width: int, height: int, parts: Sequence[str], *, style: str = "", dark: str = "", ground: bool = True
 ) -> Drawing:
-    """Elements on a background of the reader's scheme.
+    """Elements on a background of the reader's scheme, light or dark.
 
     style: rules beside those that all drawings share; dark: those for the dark scheme. ground: False where ``parts``
     bring one.
     """
     own = f'<rect class="ground" width="{width}" height="{height}" rx="4"/>' if ground else ""
     dark = f"@media(prefers-color-scheme:dark){{{DARK}{dark}}}"
-    return _written(width, height, f"{STYLE}{style}{dark}", [own, *parts])
-
-
-def on_plate(width: int, height: int, parts: Sequence[str], style: str = "") -> Drawing:
-    """Elements on the page's own plate, which is light in both schemes."""
-    return _written(width, height, STYLE + style, parts)
-
-
-def _written(width: int, height: int, style: str, parts: Sequence[str]) -> Drawing:
     content = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f"<style>{style}</style>{''.join(parts)}</svg>"
+        f"<style>{STYLE}{style}{dark}</style>{own}{''.join(parts)}</svg>"
     )
     return Drawing(content.encode(), width, height)
 
@@ -118,7 +110,16 @@ class Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self, count: int) -> list[float]:
-        return np.linspace(self.low, self.high, count).tolist()
+        """Round numbers on the axis, about ``count`` of them and at least two: multiples of 1, 2 or 5 × 10ⁿ."""
+        if self.high == self.low:
+            return [self.low]
+        largest = 10.0 ** math.ceil(math.log10(abs(self.high - self.low)))
+        for step in (largest * part / 10**n for n in range(3) for part in (1, 0.5, 0.2)):
+            first, last = sorted((self.low / step, self.high / step))
+            found = [i * step for i in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
+            if len(found) >= max(2, count - 1):
+                break
+        return found
 
 
 Say = Callable[[float], object]
