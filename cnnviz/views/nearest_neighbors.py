@@ -7,9 +7,12 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import section, svg
+from cnnviz.views.kit.findings import NOT, Finding, Measured, between, mean_interval, percent, strength
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, embedded, text
 
+MARGIN = 0.05  # a difference of shares is found beyond this
+MOST_COMPARED = 20  # classes that other models can be compared in
 TILE = 96  # side of a neighbour in CSS pixels
 SHARP = 2  # largest number of picture pixels per CSS pixel
 GAP, EDGE, TOP = 10, 14, 28
@@ -76,10 +79,11 @@ def figure(result: Result, context: Context, q: int) -> Figure:
     drawn = row_picture(
         context, query, {"nearest in feature space": found["feature"], "nearest in pixels": found["pixel"]}
     )
-    counts, listed = {}, {}
+    counts, listed, ends = {}, {}, {}
     for space, neighbors in found.items():
         counts[space] = sum(relation(context, query, int(i)) == "same" for i in neighbors)
         distances = result.arrays[f"{space}_distances"][q]
+        ends[space] = f"{distances[0]:.3g} to {distances[-1]:.3g}"
         listed[space] = ", ".join(
             f"{_named(context, int(i))} {d:.3g}" for i, d in zip(neighbors, distances, strict=True)
         )
@@ -94,8 +98,8 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
     return context.drawing(
         f"query-{picture.id}", drawn, alt=alt,
-        caption=f"{picture.name}: {agree}{_whence(result)}Feature space, by distance: {listed['feature']}. Pixels: "
-        f"{listed['pixel']}.",
+        caption=f"{picture.name}: {agree}{_whence(result)}Distances in features: {ends['feature']}; in pixels: "
+        f"{ends['pixel']}.",
         mapping="pixels are the pictures'; "
         + (
             "blue solid frame with a tick: same class, orange dashed frame with a cross: another class"
@@ -133,11 +137,70 @@ def view(result: Result, context: Context) -> dict:
         columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
         tables.append(Table("agreement", caption, columns, (whole, *order)))
     metrics.append(Metric("near_in_both", numbers["shared"], "share"))
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(figure(result, context, q) for q in range(len(arrays["queries"]))),
         "tables": tuple(tables),
         "metrics": tuple(metrics),
     }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How many neighbours are of a picture's class, in features and in pixels; without classes, how many both share."""
+    arrays, k = result.arrays, result.numbers["k"]
+    asked, chance = len(arrays["sample"]), float(arrays["chance"].mean()) if len(arrays["chance"]) else 0.0
+    pictures, key = context.image_set.pictures, "neighbours of the same class"
+    if not asked:
+        return _shared(result, context), {}
+    own, pixels = (arrays[f"{space}_agreement"].astype(float) for space in ("feature", "pixel"))
+    labels = np.array([pictures[i].label for i in arrays["sample"]])
+    rows = {key: np.ones(asked, bool)}
+    if len(classes := np.unique(labels)) <= MOST_COMPARED:
+        rows |= {f"neighbours of {short(context.image_set.classes[c])}": labels == c for c in classes}
+    measured = {}
+    for name, here in rows.items():
+        gap, low, high = mean_interval((own - pixels)[here])
+        said = f"{percent(own[here].mean())}, in pixels {percent(pixels[here].mean())}"
+        measured[name] = Measured(said, gap, max(low, -1.0), min(high, 1.0))
+    share, low, high = mean_interval(own)
+    finding = Finding(
+        key, f"{percent(share)} of a picture's {k} nearest are of its class.",
+        strength(measured[key].low, measured[key].high, MARGIN), between(max(low, 0.0), min(high, 1.0)),
+        f"{percent(pixels.mean())} in pixels, {percent(chance)} by chance", f"{asked:,} {_asked(result)}",
+        _apart(result, context),
+    )  # fmt: skip
+    return finding, measured
+
+
+def _shared(result: Result, context: Context) -> Finding:
+    """What can be said without classes: whether the features' neighbours are those of the pixels."""
+    both = zip(*(result.arrays[f"{space}_neighbors"] for space in ("feature", "pixel")), strict=True)
+    k, others = result.numbers["k"], result.numbers["reference"]
+    shares = [len(np.intersect1d(a, b)) / k for a, b in both]
+    if not shares:
+        return Finding("neighbours in both", "No picture was asked about: nothing can be told.", NOT)
+    share, low, high = mean_interval(shares)
+    low, high = max(low, 0.0), min(high, 1.0)
+    says = f"Of a picture's {k} nearest in features, {percent(share)} are also nearest in pixels."
+    control = f"{percent(min(1.0, k / others))} by chance, 100\u00a0% if the features were the pixels"
+    return Finding(
+        "neighbours in both", says, strength(1 - high, 1 - low, 0.5), between(low, high), control,
+        f"{len(shares)} pictures without classes", _apart(result, context),
+    )  # fmt: skip
+
+
+def _apart(result: Result, context: Context) -> str:
+    """Id of the figure in which the features' neighbours are most often of the query's class and the pixels' least."""
+    rows = zip(*(result.arrays[name] for name in ("queries", "feature_neighbors", "pixel_neighbors")), strict=True)
+    gaps = [
+        (sum(relation(context, int(q), int(i)) == "same" for i in near)
+         - sum(relation(context, int(q), int(i)) == "same" for i in pixels), int(q))
+        for q, near, pixels in rows
+    ]  # fmt: skip
+    best = max(gaps, key=lambda gap: gap[0], default=None)
+    return f"query-{context.image_set.pictures[best[1]].id}" if best else ""
 
 
 def _whence(result: Result) -> str:
@@ -192,17 +255,14 @@ if __name__ == "__main__":
         view,
         id="nearest_neighbors",
         title="Nearest neighbours",
-        question="What does the network find alike, and is that more than alike pixels?",
+        question="What does the network find alike, beyond alike pixels?",
         tour="Which pictures are alike to it? Not those whose pixels are.",
-        how_to_read="Left the query; above, the pictures whose feature vectors are nearest to its own; below, those "
-        "whose "
-        "pixels are (at 32 × 32). Pixels find pictures of like colour and layout. Where the upper row shows the same "
-        "thing in "
-        "other poses, lights and places, the network has learnt to look past the pixels.",
-        do_not_conclude="Neighbours of the query's class do not prove that its features are about the object: they may "
-        "share a background. Nor is a neighbour of another class a mistake: it may be alike in what the classes do "
-        "not name. "
-        "Distances of two networks, or of features and pixels, cannot be compared.",
+        how_to_read="Left a picture; above, the pictures whose features are nearest to its own; below, those whose "
+        "pixels (at 32 × 32) are. The same thing above, in other poses and places: the network looks past the pixels.",
+        do_not_conclude="Neighbours of the same class do not prove that features are about the object: they may share "
+        "a background. Untrained networks, too, can find more of the class than pixels do. A neighbour of another "
+        "class is no mistake: it may be alike in what the classes do not name. Distances of two networks cannot be "
+        "compared.",
         equation="d(i, j) = ‖φ(xᵢ) − φ(xⱼ)‖₂, with φ the features, or the pixels",
         papers=(papers.KRIZHEVSKY_2012,),
     )

@@ -1,13 +1,19 @@
 """PCA as a scatter plot of pictures, and the variance that each component explains."""
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import scatter, section
+from cnnviz.views.kit import findings, scatter, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.scatter import SIZE, document, plate
 from cnnviz.views.kit.section import Context, Table
 from cnnviz.views.kit.svg import Drawing, text
+
+SAMPLE = 2000  # pictures whose neighbours are counted, at most
+NEAREST = 10
+MARGIN = 0.05  # a difference of shares is found beyond this
 
 
 def view(result: Result, context: Context) -> dict:
@@ -16,8 +22,7 @@ def view(result: Result, context: Context) -> dict:
     dimensions, feature = result.numbers["dimensions"], result.numbers["feature"]
     axes = tuple(f"component {i + 1}: {explained[i]:.1%} of the variance" for i in (0, 1))
     teach = (
-        f"Features: {feature}, {dimensions} numbers a picture. Distances here are a part of the true ones: only "
-        f"{running[1]:.0%} of the variance lies in this plane, so what overlaps here may still be apart."
+        f"Features: {feature}, {dimensions} numbers a picture; {running[1]:.0%} of their variance lies in this plane."
     )
     fitted = result.numbers["fitted"]
     if fitted < len(result.arrays["map"]):
@@ -38,11 +43,57 @@ def view(result: Result, context: Context) -> dict:
     metrics = [section.Metric("variance_in_the_map", float(running[1]), "share")]
     if half <= len(explained):
         metrics.append(section.Metric("components_for_half_the_variance", half))
+    labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
+    finding, measured = found(result, labels, context.thumbnails)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": (*scatter.figures(result.arrays["map"], "PCA map", context, teach, axes), bars),
         "tables": (Table("explained", "Variance explained", ("component", "its share", "all up to it"), rows),),
         "metrics": tuple(metrics),
     }
+
+
+def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
+    """How many of a picture's nearest in the plane are of its class, beside the plane of the pixels' own components.
+
+    labels: (n,) classes, or −1.
+    """
+    key, counts = "same class in the plane", np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
+    known = np.flatnonzero((labels >= 0) & (counts[labels] > 1))
+    if len(known) < 3:
+        words = "Too few pictures have a class: whether the plane parts classes cannot be told."
+        return Finding(key, words, findings.NOT, figure="pictures"), {}
+    if len(known) > SAMPLE:
+        known = np.sort(np.random.default_rng(0).choice(known, SAMPLE, replace=False))
+    own, pixels = (
+        same_class(plane, labels[known]) for plane in (result.arrays["map"][known], pixel_plane(thumbnails[known]))
+    )
+    gap, low, high = findings.mean_interval(own - pixels)
+    low, high = max(low, -1.0), min(high, 1.0)
+    share, *ends = findings.mean_interval(own)
+    chance = ((np.bincount(labels[known])[labels[known]] - 1) / (len(known) - 1)).mean()
+    finding = Finding(
+        key, f"In this plane, {percent(share)} of a picture's {min(NEAREST, len(known) - 1)} nearest are of its class.",
+        findings.strength(low, high, MARGIN), between(max(ends[0], 0.0), min(ends[1], 1.0)),
+        f"{percent(pixels.mean())} in the plane of the pixels, {percent(chance)} by chance", f"{len(known):,} pictures",
+        "scatter",
+    )  # fmt: skip
+    return finding, {key: Measured(f"{percent(share)}, in pixels {percent(pixels.mean())}", gap, low, high)}
+
+
+def same_class(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Share of each place's nearest ones (n, 2) that have its label."""
+    _, near = KDTree(places).query(places, min(NEAREST + 1, len(places)))
+    other = near != np.arange(len(places))[:, None]  # of equal places, the place itself need not be the first
+    return ((labels[near] == labels[:, None]) & other).sum(1) / other.sum(1)
+
+
+def pixel_plane(thumbnails: np.ndarray) -> np.ndarray:
+    """(n, 64, 64, 3) → the first two principal components of the pictures at 8 × 8 pixels, (n, 2)."""
+    small = np.asarray(thumbnails).reshape(-1, 8, 8, 8, 8, 3).mean((2, 4)).reshape(len(thumbnails), -1)
+    small -= small.mean(0)
+    return small @ np.linalg.eigh(small.T @ small)[1][:, -2:]
 
 
 def _bars(explained: np.ndarray) -> Drawing:
@@ -67,15 +118,13 @@ if __name__ == "__main__":
         view,
         id="pca",
         title="Features in two dimensions: PCA",
-        question="Along which directions do the network's features vary most, and do they part the classes?",
-        tour="Its features in two dimensions: a straight shadow of a large space.",
-        how_to_read="Each dot is a picture, placed by its coordinates along the two directions in which the feature "
-        "vectors vary most. This is a shadow of the feature space: straight, with all distances shrunk alike, so "
-        "what is far "
-        "apart here is far apart in the features.",
+        question="Do the main directions of the features part the classes?",
+        tour="Its features in two dimensions: the plane in which they vary most.",
+        how_to_read="Each dot is a picture, placed along the two directions in which the features vary most. "
+        "What is far apart here is far apart in the features; what is close here need not be close there.",
         do_not_conclude="That two classes overlap here does not mean that the network confuses them: they may part "
-        "along a "
-        "third direction. The directions are those of variance, not of importance to the classifier.",
+        "along a third direction. The directions are those of variance, not of importance to the classifier. Untrained "
+        "networks, too, can part classes better than pixels do.",
         equation="X = centred features, XᵀX v = λ v; map = X (v₁ v₂); explained = λ / Σλ",
         papers=(papers.PEARSON_1901,),
     )

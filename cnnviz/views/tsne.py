@@ -1,10 +1,14 @@
 """The t-SNE map: dots by class, each class alone, and the pictures at their positions."""
 
+import numpy as np
+
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import scatter, section
+from cnnviz.views.kit import findings, scatter, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Metric, Table
 
+MARGIN = 0.05  # a difference of shares is found beyond this
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 
 
@@ -13,9 +17,8 @@ def view(result: Result, context: Context) -> dict:
     n = len(result.arrays["map"])
     teach = (
         f"Features: {numbers['feature']}, {numbers['dimensions']} numbers a picture, of which "
-        f"{numbers['components']} principal "
-        f"components ({numbers['kept_variance']:.0%} of the variance) were embedded, at perplexity "
-        f"{numbers['perplexity']:.3g}. Look for islands: pictures the network finds alike."
+        f"{numbers['components']} principal components ({numbers['kept_variance']:.0%} of the variance) were embedded "
+        f"at perplexity {numbers['perplexity']:.3g}."
     )
     if context.image_set.classes:
         teach += " Dots of one class inside another's island are worth opening."
@@ -29,17 +32,42 @@ def view(result: Result, context: Context) -> dict:
         rows = [(SPACES[s].capitalize(), f"{votes[s]:.1%}") for s in SPACES]
         rows.append(("Always the largest class", f"{numbers['largest_class']:.1%}"))
         caption = (
-            "How often the class that most of a picture's 10 nearest have is its own. The map keeps what the "
-            "features know as "
-            "far as its figure is near theirs; what is above the pixels' figure the network has learnt."
+            "How often the class that most of a picture's 10 nearest have is its own. The map keeps what the features "
+            "tell as far as its number is near theirs. An untrained network, too, can be above the pixels."
         )
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
+    labels = [p.label for p in context.image_set.pictures if p.label is not None]
+    finding, measured = found(result, np.bincount(np.array(labels, int)))
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": scatter.figures(result.arrays["map"], "t-SNE map", context, teach),
         "tables": tables,
         "metrics": tuple(metrics),
         "widget": "map",
     }
+
+
+def found(result: Result, counts: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
+    """How often a picture's neighbours on the map name its class, beside those in pixels. counts: pictures a class."""
+    votes, key = result.numbers["votes"], "classes on the map"
+    if not votes:
+        words = "Too few pictures have a class: whether the islands are classes cannot be told."
+        return Finding(key, words, findings.NOT, figure="pictures"), {}
+    asked = min(int(counts[counts > 1].sum()), result.parameters["sample"])  # as the job asked
+    known = {
+        space: Measured("", votes[space], *findings.share_interval(round(votes[space] * asked), asked))
+        for space in ("map", "pixels")
+    }
+    gap, low, high = findings.difference(known["map"], known["pixels"])
+    finding = Finding(
+        key, f"On the map, a picture's 10 nearest name its class in {percent(votes['map'])} of cases.",
+        findings.strength(low, high, MARGIN), between(known["map"].low, known["map"].high),
+        f"{percent(votes['pixels'])} in pixels, {percent(result.numbers['largest_class'])} always the largest class",
+        f"{asked:,} pictures", "scatter",
+    )  # fmt: skip
+    said = f"{percent(votes['map'])}, in pixels {percent(votes['pixels'])}"
+    return finding, {key: Measured(said, gap, max(low, -1.0), min(high, 1.0))}
 
 
 if __name__ == "__main__":
@@ -48,14 +76,12 @@ if __name__ == "__main__":
         id="tsne",
         title="Map of the pictures: t-SNE",
         question="Which pictures does the network find alike?",
-        tour="The same bent, so that neighbours stay neighbours.",
-        how_to_read="Each dot is a picture; pictures with like features lie close together. Trustworthiness says how "
-        "far "
-        "the neighbours in the map are neighbours in the features: 1 is all of them, 0.5 is chance.",
-        do_not_conclude="Only closeness counts. Distances between islands, their sizes and their density mean nothing: "
-        "t-SNE evens them out. The axes have no meaning. Another seed or perplexity gives another, as good, map; "
-        "islands can "
-        "even appear in pure noise at low perplexity.",
+        tour="A map of all pictures on which neighbours in the features stay neighbours.",
+        how_to_read="Each dot is a picture; pictures with like features lie close together. An island of one class: "
+        "the network finds its pictures alike.",
+        do_not_conclude="Only closeness counts. Distances between islands, their sizes and their density mean nothing, "
+        "and the axes have no meaning. Another seed or perplexity gives another map. Islands can even appear in pure "
+        "noise at low perplexity, and untrained networks, too, can part classes better than pixels do.",
         equation="min KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij), q_ij ∝ 1 / (1 + ‖y_i − y_j‖²)",
         papers=(papers.VAN_DER_MAATEN_2008, papers.POLICAR_2024),
     )

@@ -7,9 +7,11 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, findings, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric
 
+MARGIN = 0.05  # a difference is found beyond this
 CELL = 64  # side of a picture at the finest level in pixels: a whole thumbnail
 TILE = 512  # side of a tile in pixels; a whole number of cells at every level
 OVERVIEW = 1280  # largest side of the still pictures in pixels
@@ -88,13 +90,8 @@ def seam_picture(right: np.ndarray, down: np.ndarray, grid: np.ndarray, thumbnai
     """
     rows, columns = grid.shape
     cell = max(4, OVERVIEW // max(rows, columns))
-    sums, counts = np.zeros(grid.shape), np.zeros(grid.shape)
-    for values, a, b in ((right, np.s_[:, :-1], np.s_[:, 1:]), (down, np.s_[:-1], np.s_[1:])):
-        for side in (a, b):
-            sums[side] += np.nan_to_num(values)
-            counts[side] += np.isfinite(values)
     if cell < 12:
-        squares = mapping(sums / np.maximum(counts, 1))
+        squares = mapping(np.nan_to_num(_of_each(right, down)))
         squares[grid < 0] = 0
         return squares.repeat(cell, 0).repeat(cell, 1)
     line = max(2, cell // 7)
@@ -119,7 +116,11 @@ def view(result: Result, context: Context) -> dict:
     grid = holders(result.arrays["cells"], numbers["columns"], numbers["rows"])
     for z, x, y, pixels in tiles(context.thumbnails, grid):
         context.file(f"tiles/{z}/{x}_{y}.webp", _webp(pixels, 80))
+    labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
+    finding, measured = found(result, grid, labels)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": (_overview(result, context, grid), _seams(result, context, grid)),
         "metrics": (
             Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
@@ -127,6 +128,58 @@ def view(result: Result, context: Context) -> dict:
         ),
         "widget": "map",
     }
+
+
+def found(result: Result, grid: np.ndarray, labels: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
+    """How many of a picture's neighbours on the grid are of its class; without classes, how far apart they are.
+
+    grid: the picture in each cell, or −1. labels: (pictures,) classes, or −1.
+    """
+    apart, distance = "distance of neighbours", result.numbers["mean_random"]
+    near, measured = _of_each(result.arrays["right"], result.arrays["down"]) / max(distance, 1e-30), {}
+    near = near[np.isfinite(near)]
+    ratio, low, high = findings.mean_interval(near) if len(near) and distance else (1.0, 1.0, 1.0)
+    low, high = max(low, 0.0), min(high, 2.0)
+    measured[apart] = Measured(f"{ratio:.2f} of random", max(-1.0, 1 - ratio), max(-1.0, 1 - high), 1 - low)
+    shares, chance = _same(grid, labels)
+    if not len(shares):
+        says = f"Neighbours on the grid are {ratio:.2f} times as far apart in the features as random pictures."
+        sure = findings.strength(1 - high, 1 - low, MARGIN)
+        basis = f"{len(near):,} pictures without classes"
+        return Finding(apart, says, sure, f"{low:.2f} to {high:.2f}", "1, random pictures", basis, "overview"), measured
+    share, low, high = findings.mean_interval(shares)
+    low, high, key = max(low, 0.0), min(high, 1.0), "same class on the grid"
+    measured[key] = Measured(percent(share), share - chance, low - chance, high - chance)
+    finding = Finding(
+        key, f"On the grid, {percent(share)} of a picture's neighbours are of its class.",
+        findings.strength(low - chance, high - chance, MARGIN), between(low, high), f"{percent(chance)} by chance",
+        f"{len(shares):,} pictures", "overview",
+    )  # fmt: skip
+    return finding, measured
+
+
+def _of_each(right: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """The mean over each cell's borders, (rows, columns), of values at borders to the right and below; NaN of none."""
+    rows, columns = down.shape[0] + 1, right.shape[1] + 1
+    sums, counts = np.zeros((2, rows, columns))
+    for values, a, b in ((right, np.s_[:, :-1], np.s_[:, 1:]), (down, np.s_[:-1], np.s_[1:])):
+        for side in (a, b):
+            sums[side] += np.nan_to_num(values)
+            counts[side] += np.isfinite(values)
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+
+
+def _same(grid: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Share of each picture's neighbours that have its class, and its mean in a random order. Only pictures whose class
+    another one has count, and the share of those with no neighbour is not defined."""
+    counts = np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
+    known = np.where((labels >= 0) & (counts[labels] > 1), labels, -1)
+    own = np.where(grid >= 0, known[grid], -1)
+    pairs = [(own[a], own[b]) for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))]
+    shares = _of_each(*(np.where((a >= 0) & (b >= 0), a == b, np.nan) for a, b in pairs))
+    listed = known[known >= 0]
+    chance = float((counts[listed] - 1).mean() / (len(listed) - 1)) if len(listed) else 0.0
+    return shares[np.isfinite(shares)], chance
 
 
 def _ratio(numbers: dict) -> float:
@@ -148,9 +201,7 @@ def _overview(result: Result, context: Context, grid: np.ndarray) -> Figure:
         *_shown(still),
         alt=f"{n} pictures as small squares in {columns} columns and {rows} rows, like ones beside one another.",
         caption=f"All {n} pictures, each once, in {columns} × {rows} cells{empties}. Each lies near its place in the "
-        f"t-SNE map, on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}. "
-        "Right is right and top is top as in the map. Borders between regions are what the network tells apart; "
-        "gradual changes what it does not.",
+        f"t-SNE map, on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}.",
         mapping="pixels are the pictures', as thumbnails",
         data="cells",
         subjects=(),
@@ -172,10 +223,9 @@ def _seams(result: Result, context: Context, grid: np.ndarray) -> Figure:
         *_shown(drawn),
         alt=f"The same grid of {columns} by {rows} cells: dark lines where neighbours are alike in the features, "
         "bright ones where not.",
-        caption="The true feature distance across each border of two cells. Dark regions are safe to read as alike; "
-        "a bright line is a seam: a grid must put something next to everything, and here it put strangers side by "
-        f"side. Neighbours are on average {numbers['mean_seam']:.3g} apart, random pictures "
-        f"{numbers['mean_random']:.3g} (a ratio of {_ratio(numbers):.2f}).",
+        caption="The distance of the features across each border of two cells. Dark regions are alike; a bright line "
+        f"is a seam between unlike pictures. Neighbours are on average {numbers['mean_seam']:.3g} apart, random "
+        f"pictures {numbers['mean_random']:.3g} (a ratio of {_ratio(numbers):.2f}).",
         mapping=f"{mapping.words}; "
         + ("the pictures are in dim grey" if drawn.shape[1] >= 12 * columns else "each cell: the mean of its borders"),
         data="right",
@@ -203,16 +253,13 @@ if __name__ == "__main__":
         view,
         id="tsne_grid",
         title="All pictures in one grid",
-        question="What does the whole image set look like, in the network's order?",
+        question="What do all pictures look like, in the network's order?",
         tour="All pictures on one map, like ones together.",
-        how_to_read="Every picture has a cell of its own near its place in the t-SNE map, so that neighbours are "
-        "pictures the "
-        "network finds alike. Zoom out for regions, in for single pictures. Then look at the seams: they show which "
-        "borders "
-        "are real.",
+        how_to_read="Every picture has a cell of its own near its place in the t-SNE map, so most neighbours are "
+        "pictures that the network finds alike. The seams, in the second picture, show which borders are real.",
         do_not_conclude="Not all neighbours are alike: the grid has no gaps, so islands of the map are pushed "
-        "together, and "
-        "pictures move to fill the corners. Distances in the grid mean less than in the map, and those mean little.",
+        "together, and pictures move to fill the corners. Distances in the grid mean less than in the map, and those "
+        "mean little.",
         equation="min over assignments c of Σ_i ‖p_i − c_i‖²; seam(i, j) = ‖φ(x_i) − φ(x_j)‖",
         papers=(papers.VAN_DER_MAATEN_2008, papers.JONKER_1987),
     )

@@ -12,6 +12,7 @@ from cnnviz.features.nearest_neighbors import agreement, chance
 from cnnviz.features.neighbors import majority, nearest, pixels
 from cnnviz.features.vectors import unusable
 from cnnviz.pictures import images
+from cnnviz.run import result
 from cnnviz.views import nearest_neighbors as view
 
 
@@ -234,3 +235,21 @@ def test_a_class_of_one_picture_is_not_measured():
     pictures = [images.Picture(f"p{i}", f"p{i}", label, 1, 1) for i, label in enumerate([0, 1, 1, 2, None])]
     image_set = images.ImageSet({}, tuple(pictures), ("a", "b", "c"), ())
     assert neighbors.labels_of(image_set).tolist() == [-1, 1, 1, -1, -1]
+
+
+def test_what_is_said_of_neighbours_of_the_same_class(case, unlabelled):
+    context, rng = case.context(), np.random.default_rng(0)
+    arrays = {"sample": np.arange(60), "chance": np.full(60, 0.3), "queries": np.array([0, 1]),
+              "feature_agreement": rng.choice([0.8, 1], 60), "pixel_agreement": rng.choice([0.2, 0.4], 60),
+              "feature_neighbors": np.array([[1, 2], [2, 3]]),
+              "pixel_neighbors": np.array([[5, 6], [2, 3]])}  # fmt: skip
+    numbers = {"k": 2, "reference": 60, "pictures": 60}
+    finding, measured = view.found(result.Result(arrays, "ok", "", numbers, {}, 0, {}), context)
+    assert finding.strength == "found" and "30\u00a0% by chance" in finding.control
+    gap = (arrays["feature_agreement"] - arrays["pixel_agreement"]).mean()
+    assert measured["neighbours of the same class"].effect == pytest.approx(gap)
+    same = arrays | {"pixel_agreement": arrays["feature_agreement"]}
+    assert view.found(result.Result(same, "ok", "", numbers, {}, 0, {}), context)[0].strength == "not found"
+    none = arrays | {"sample": np.empty(0, int), "chance": np.empty(0)}
+    finding, measured = view.found(result.Result(none, "ok", "", numbers, {}, 0, {}), unlabelled.context())
+    assert "50\u00a0% are also nearest in pixels" in finding.says and not measured and finding.strength == "not found"

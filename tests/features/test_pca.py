@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from cnnviz.features import pca as technique
 from cnnviz.features import vectors
 from cnnviz.features.vectors import principal_components
+from cnnviz.run import result
 from cnnviz.views import pca as view
 from cnnviz.views.kit import scatter
 
@@ -119,3 +120,29 @@ def test_picture_scatter_hides_nothing():
     area = (sheet[..., 3] > 0).sum() / 400
     assert 20 < count < 300
     assert 0.55 * count < area <= count  # corners may overlap, never more than a quarter of each side
+
+
+def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
+    rng, labels = np.random.default_rng(0), np.arange(120) % 3
+    places = rng.normal(size=(120, 2)) + 20 * labels[:, None]
+    thumbnails = rng.integers(0, 256, (120, 64, 64, 3), dtype=np.uint8)
+
+    def said(places, labels):
+        return view.found(result.Result({"map": places}, "ok", "", {}, {}, 0, {}), labels, thumbnails)
+
+    finding, measured = said(places, labels)
+    assert finding.strength == "found" and "100\u00a0% of a picture's 10 nearest" in finding.says
+    assert measured["same class in the plane"].effect == pytest.approx(1 - 0.33, abs=0.1)  # pixels are noise
+    assert said(rng.permutation(places), labels)[0].strength == "not found"
+    for few in (np.full(120, -1), np.arange(120)):  # no labels; no two of a class
+        finding, measured = said(places, few)
+        assert finding.strength == "not found" and not measured
+    assert view.same_class(np.zeros((4, 2)), np.array([0, 0, 1, 1])) == pytest.approx(1 / 3)  # equal places
+
+
+def test_the_pixels_plane_is_that_of_their_first_components():
+    thumbnails = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), dtype=np.uint8)
+    small = thumbnails.reshape(50, 8, 8, 8, 8, 3).mean((2, 4)).reshape(50, -1)
+    scores, _, _ = principal_components(small.astype(np.float32), 2)
+    plane = view.pixel_plane(thumbnails)[:, ::-1]
+    assert np.abs(plane) == pytest.approx(np.abs(scores), rel=1e-3, abs=0.1)  # but for the sign

@@ -10,6 +10,7 @@ from cnnviz.features import tsne as technique
 from cnnviz.features.neighbors import nearest
 from cnnviz.features.pca import principal_components
 from cnnviz.features.tsne import embed, usable_perplexity, vote_accuracy
+from cnnviz.run import result
 from cnnviz.views import tsne as view
 
 
@@ -98,3 +99,15 @@ def test_without_classes(unlabelled):
     assert made.numbers["votes"] == {} and made.numbers["perplexity"] == 13
     shown = view.view(made, unlabelled.context())
     assert [f.id for f in shown["figures"]] == ["pictures", "scatter"] and "lowered" in shown["figures"][1].caption
+
+
+def test_what_is_said_of_classes_on_the_map():
+    numbers = {"votes": {"map": 0.9, "features": 0.95, "pixels": 0.2}, "largest_class": 0.1}
+    made = result.Result({}, "ok", "", numbers, {"sample": 300}, 0, {})
+    finding, measured = view.found(made, np.array([100, 100, 1]))
+    assert finding.strength == "found" and finding.basis == "200 pictures" and "20\u00a0% in pixels" in finding.control
+    assert measured["classes on the map"].effect == pytest.approx(0.7)
+    numbers["votes"]["map"] = 0.2
+    assert view.found(made, np.array([100, 100, 1]))[0].strength == "not found"
+    numbers["votes"] = {}
+    assert "cannot be told" in view.found(made, np.bincount(np.empty(0, int)))[0].says

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from cnnviz.features import tsne
 from cnnviz.features import tsne_grid as technique
 from cnnviz.features.tsne_grid import assign, cost, costs, places, seams, shape
+from cnnviz.run import result
 from cnnviz.views import tsne_grid as view
 
 
@@ -148,3 +149,21 @@ def test_no_map_no_grid(case):
     case.run(tsne)
     made = case.run(technique)
     assert made.status == "not_applicable" and "not finite" in made.reason
+
+
+def test_what_is_said_of_neighbours_on_the_grid():
+    grid, rng = np.arange(100).reshape(10, 10), np.random.default_rng(0)
+    near = {"right": rng.uniform(1, 2, (10, 9)), "down": rng.uniform(1, 2, (9, 10))}
+    made = result.Result(near, "ok", "", {"mean_random": 6.0}, {}, 0, {})
+    halves = (np.arange(100) % 10 >= 5).astype(int)  # the left half of the grid and the right one
+    finding, measured = view.found(made, grid, halves)
+    shares = [1.0] * 80 + [2 / 3] * 4 + [3 / 4] * 16  # beside the border: corners of the grid, and the others
+    assert finding.strength == "found" and measured["same class on the grid"].effect == pytest.approx(
+        np.mean(shares) - 49 / 99
+    )
+    assert measured["distance of neighbours"].effect == pytest.approx(0.75, abs=0.03)
+    assert view.found(made, grid, rng.permutation(halves))[0].strength == "not found"
+    finding, measured = view.found(made, grid, np.full(100, -1))
+    assert finding.strength == "found" and "times as far apart" in finding.says and len(measured) == 1
+    flat = result.Result(near, "ok", "", {"mean_random": 0.0}, {}, 0, {})
+    assert view.found(flat, grid, np.full(100, -1))[0].strength == "not found"

@@ -192,8 +192,8 @@ def _each(map: np.ndarray, labels: np.ndarray, what: str, context: Context) -> F
         "each-class",
         each_class(map, labels, names),
         alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
-        caption="The same map once a class. One tight island: the network has one idea of the class. Several: it sees "
-        "several kinds. Dots strewn over other classes' islands are pictures it takes for those.",
+        caption="The same map once a class. One island: its pictures lie together. Several islands, or dots on another "
+        "class's island, are worth opening.",
         mapping=f"{WHERE}; orange: the class, grey: all other pictures",
         data="map",
         subjects=tuple(Subject("class", names[c]) for c in classes),
