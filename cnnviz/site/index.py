@@ -61,7 +61,7 @@ def render(
         indices = {name: credits.read(path, config.get("terms", {}).get(name)) for name, path in (images or {}).items()}
         gaps = missing.words(models, compared, indices, publish)
         gaps["count"] = missing.count(gaps)
-        front = page.get_template("index.html")
+        front, tours = page.get_template("index.html"), tour.tours(models)
         site.write(
             "index.html",
             front.render(
@@ -72,6 +72,7 @@ def render(
                 pairs=_pairs(models),
                 lead=ranking.lead(models),
                 chapters=tour.chapters(models),
+                tours=tours,
                 gaps=gaps["count"],
             ),
         )
@@ -83,6 +84,7 @@ def render(
         site.write(".nojekyll", "")  # so GitHub Pages serves the files unchanged
         pictures = {name: [p["name"] for p in found.get("pictures", ())] for name, found in indices.items()}
         site.write("search-index.js", search.script(models, techniques, pictures, publish == edition.DERIVED))
+        site.write("tours.js", tour.script(tours))
         site.write("timings.js", timings.script(timings.read(benchmarks)))
         for asset in sorted((TEMPLATES / "assets").iterdir()):
             if asset.is_file() and not asset.name.startswith("."):

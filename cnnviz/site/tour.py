@@ -1,7 +1,9 @@
-"""A tour of the gallery for first-time visitors, in the order of a lecture on the subject.
+"""The front page's chapters, in the order of a lecture on the subject, and guided tours of a few stops each.
 
 The sentence of a stop is the ``tour`` of the section's view.
 """
+
+import json
 
 from cnnviz.site import ranking
 from cnnviz.site.stamp import Entry, Stamp
@@ -32,6 +34,65 @@ CHAPTERS = {
     ],
     "What is kept of a picture": ["feature_inversion", "deepdream", "texture_synthesis", "style_transfer"],
 }
+
+# title → for whom it is, its sections
+TOURS = {
+    "A first look": (
+        "The best pictures of each kind, in five minutes.",
+        [
+            "first_layer_filters",
+            "maximal_patches",
+            "class_visualization",
+            "occlusion",
+            "nearest_neighbors",
+            "deepdream",
+        ],
+    ),
+    "Can it be trusted?": (
+        "For a report: what it gets wrong, and why.",
+        ["predictions", "bias_probe", "occlusion", "attribution_check", "fooling_images"],
+    ),
+    "For a class": (
+        "The order of a lecture, from the pixels to the classes and back.",
+        [
+            "first_layer_filters",
+            "layer_filters",
+            "activation_maps",
+            "maximal_patches",
+            "tsne_grid",
+            "class_visualization",
+            "feature_inversion",
+            "style_transfer",
+        ],
+    ),
+}
+
+
+def tours(models: list[Stamp]) -> list[dict]:
+    """The guided tours: id, title, words, and stops (title, page, thumbnail), each of the first model that has it.
+
+    A tour of one stop is left out.
+    """
+    shown: dict[str, Entry] = {}
+    for model in models:
+        for entry in model.sections:
+            if entry.status == "ok":
+                shown.setdefault(entry.id, entry)
+    found = []
+    for number, (title, (words, ids)) in enumerate(TOURS.items()):
+        entries = [shown[id] for id in ids if id in shown]
+        stops = [{"title": e.title, "page": e.page, "thumbnail": e.thumbnail} for e in entries]
+        found.append({"id": number, "title": title, "words": words, "stops": stops})
+    return [tour for tour in found if len(tour["stops"]) > 1]
+
+
+def script(found: list[dict]) -> str:
+    """The tours as a classic script, for ``tour.js`` on the pages of their stops."""
+    kept = {
+        tour["id"]: {"title": tour["title"], "stops": [[stop["title"], stop["page"]] for stop in tour["stops"]]}
+        for tour in found
+    }
+    return f"window.cnnvizTours = {json.dumps(kept)};\n"
 
 
 def chapters(models: list[Stamp]) -> list[dict]:

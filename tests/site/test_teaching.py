@@ -1,5 +1,6 @@
 """Every section has its texts, equation and paper, and its place in the tour."""
 
+import json
 import runpy
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_chapter_leads_to_its_strongest_finding():
     models = [Stamp("a", "A", sections=first), Stamp("b", "B", sections=[entry("pca"), entry("lime")])]
     shown = [(c["model"], c["section"], c["says"]) for c in tour.chapters(models)]
     assert shown == [("B", "pca", "See pca."), ("A", "saliency", "strong")]
+
+
+def test_tours_lead_from_stop_to_stop_of_what_is_there(words):
+    assert {id for _, ids in tour.TOURS.values() for id in ids} <= set(words)
+    assert all(5 <= len(ids) <= 8 for _, ids in tour.TOURS.values())
+    (only,) = tour.tours([model(predictions="ok", bias_probe="missing", occlusion="ok")])
+    assert [stop["page"] for stop in only["stops"]] == ["predictions.html", "occlusion.html"]
+    data = json.loads(tour.script([only]).removeprefix("window.cnnvizTours = ").removesuffix(";\n"))
+    assert data[str(only["id"])]["stops"] == [["predictions", "predictions.html"], ["occlusion", "occlusion.html"]]
 
 
 @pytest.mark.parametrize("id", SECTIONS)
