@@ -12,7 +12,8 @@ network takes pictures of one size only, each octave is enlarged to that size.
 
 The result holds, for n photos of different sizes and l layers: ``photo_I`` (h, w, c) uint8 and ``dream_I`` (l, h, w, c)
 uint8 for each photo I; ``octaves`` (k, h, w, c) uint8: dreams of the first photo on the deepest layer but one with 1 …
-k octaves; ``before``, ``after`` (n, l): the mean of f² for the published 8-bit photo and dream; ``rises`` (n, l, k, 2):
+k octaves; ``before``, ``after`` (n, l): the mean of f² for the published 8-bit photo and dream; ``across`` (n, l, l):
+that of every layer (last) in every layer's dream, of which ``after`` is the diagonal; ``rises`` (n, l, k, 2):
 before and after the steps of each octave, without a shift. Numbers: ``layers``, ``octave_layer``, and for each photo
 ``names`` and ``index`` into the image set, or −1.
 """
@@ -111,8 +112,14 @@ def dream(
 
 def excitement(model: Model, x: Tensor, place: Place, own_size: bool = False) -> np.ndarray:
     """The mean of f² over units and positions of pictures (n, c, h, w): (n,)."""
+    return responses(model, x, [place], own_size)[:, 0]
+
+
+def responses(model: Model, x: Tensor, shown: Sequence[Place], own_size: bool = False) -> np.ndarray:
+    """The same in several layers, by one forward pass: (n, layers)."""
     x = resize(x, model.preprocess.size) if own_size else x
-    return layer(place.module, as_seen(place)).value(read(model, x, [place.module])).cpu().numpy()
+    outputs = read(model, x, [place.module for place in shown])
+    return np.stack([layer(p.module, as_seen(p)).value(outputs).cpu().numpy() for p in shown], 1)
 
 
 def photo(model: Model, picture: Image.Image | np.ndarray, long: int | None) -> np.ndarray:
@@ -172,24 +179,26 @@ def main(job: Job) -> None:
         )
 
     arrays: dict[str, np.ndarray] = {}
-    rises, judged = [], []
+    rises, before, across = [], [], []
     for i, file in enumerate(files):
         x = model.pictures([photo(model, file, long)])
         made = [dreamt(i, x, place, p["octaves"]) for place in shown]
         arrays[f"photo_{i}"] = to_bytes(x)[0]
         arrays[f"dream_{i}"] = np.concatenate([to_bytes(d) for d, _ in made])
         rises.append([rise for _, rise in made])
-        for place, one in zip(shown, arrays[f"dream_{i}"], strict=True):
-            both = (model.pictures([a]) for a in (arrays[f"photo_{i}"], one))
-            judged.append([excitement(model, b, place, not free)[0] for b in both])
+        judged = [responses(model, model.pictures([a]), shown, not free)[0] for a in arrays[f"dream_{i}"]]
+        across.append(np.stack(judged))
+        before.append(responses(model, model.pictures([arrays[f"photo_{i}"]]), shown, not free)[0])
         if i == 0:
             at = shown[max(len(shown) - 2, 0)]
             fewer = [to_bytes(dreamt(0, x, at, octaves)[0]) for octaves in range(1, p["octaves"])]
             last = arrays["dream_0"][shown.index(at)][None]
             arrays["octaves"] = np.concatenate([*fewer, last])
-    judged = np.array(judged).reshape(len(files), len(shown), 2)
+    across = np.array(across).reshape(len(files), len(shown), len(shown))
+    after = np.diagonal(across, axis1=1, axis2=2)
     job.write(
-        arrays | {"before": judged[..., 0], "after": judged[..., 1], "rises": _filled(rises)},
+        arrays
+        | {"before": np.array(before).reshape(after.shape), "after": after, "across": across, "rises": _filled(rises)},
         numbers={
             "layers": [place.name for place in shown],
             "octave_layer": at.name,

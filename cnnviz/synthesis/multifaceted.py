@@ -22,7 +22,9 @@ The result holds, for n facets, class by class and within a class by descending 
 pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1 for none;
 ``scores`` (n, steps) float32: the first term in the brackets before each step, 0 if the score is reached; ``logits``,
 ``probabilities``, ``ranks`` (n,) of the 8-bit picture; ``own`` (n,) int32: the facet of the class whose centre is
-nearest to that picture's features.
+nearest to that picture's features. ``stability`` (classes, 2, REPEATS): how far facets stay the same if a class is
+clustered again, see :func:`stability`: of its features, and of a normal distribution of the same spread. NaN if it has
+one facet only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +35,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -52,6 +55,7 @@ from cnnviz.run.job import Job, run
 COMPONENTS = 50
 NEAREST = 15  # a facet starts from the mean of this many pictures
 SHOWN = 5
+REPEATS, KEPT, ENOUGH = 5, 0.8, 1000  # repeated clusterings, each of this share of the pictures, of at most so many
 FEWEST = 10  # smallest number of pictures of a class with facets
 A_FACET, LEAST = 5, 3  # smallest number of pictures of a facet, on average and of each
 # For each round: side as a share of the input size, η and λ in units of the picture, σ in half sides.
@@ -99,6 +103,25 @@ def cluster(features: np.ndarray, members: np.ndarray, k: int, seed: int) -> Clu
         found = KMeans(k, n_init=10, random_state=seed).fit(points)
     order = np.argsort(-np.bincount(found.labels_, minlength=k), kind="stable")
     return Clusters(members, np.argsort(order)[found.labels_], points, found.cluster_centers_[order], pca.transform)
+
+
+def stability(points: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Adjusted Rand index (1: the same, 0: as by chance) of k-means on all points and on random parts: (2, REPEATS).
+
+    The second row is the control, points without groups: normally distributed, with the spread of each component.
+    """
+    found = np.full((2, REPEATS), np.nan)
+    if k < 2:
+        return found
+    generator = np.random.default_rng(seed)
+    part = min(max(k, round(KEPT * len(points))), ENOUGH)
+    for row, values in enumerate((points, generator.normal(0, points.std(0), points.shape))):
+        whole = KMeans(k, n_init=10, random_state=seed % 2**32).fit(values).labels_
+        for i in range(REPEATS):
+            some = generator.choice(len(values), part, replace=False)
+            again = KMeans(k, n_init=10, random_state=(seed + i + 1) % 2**32).fit(values[some]).labels_
+            found[row, i] = adjusted_rand_score(whole[some], again)
+    return found
 
 
 def largest_classes(
@@ -235,11 +258,13 @@ def main(job: Job) -> None:
         raise NotApplicable(
             f"Facets are clusters of a class's pictures, and no class has {FEWEST} of them in this set."
         )
-    facets, clusters = [], {}
+    facets, clusters, stable = [], {}, []
     with threadpool_limits(job.threads):
         for target, members in classes.items():
             k = max(1, min(p["facets"], len(members) // A_FACET))
-            clusters[target] = cluster(features, members, k, job.seed_for("clusters", model.classes[target]))
+            seed = job.seed_for("clusters", model.classes[target])
+            clusters[target] = cluster(features, members, k, seed)
+            stable.append(stability(clusters[target].points, len(clusters[target].centres), seed))
             facets += [(target, facet) for facet in range(len(clusters[target].centres))]
 
     def batch(some: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
@@ -281,6 +306,7 @@ def main(job: Job) -> None:
         "geometry": geometry,
         "fewest": FEWEST,
     }
+    arrays["stability"] = np.stack(stable)
     return job.write(arrays, numbers=numbers, provenance=model.provenance)
 
 

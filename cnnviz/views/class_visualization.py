@@ -1,23 +1,26 @@
 """Class visualisations: a picture per class, stages of some, and the network's output for them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from cnnviz.network.class_names import short
-from cnnviz.network.kinds import has_probabilities
+from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers, published_settings
-from cnnviz.views.kit import curves, section
+from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import montage
+from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage
 
-SHOWN_SIZE = 227  # smallest width of a picture in CSS pixels
-SMALL = 160  # width of a picture in a row, in CSS pixels
+SHOWN_SIZE = 227  # CSS pixels a picture, at least
+SMALL = 160  # CSS pixels a picture in a row of several
 STRIPS = 4
-OVERVIEW = 12
+OVERVIEW, ACROSS = 12, 6
 CURVES = 6
-ALONE = 100  # up to this many classes have a figure each; beyond, SHEET share one
-SHEET = 25
-LEVELS = "the picture itself: levels 0 … 255 are what was optimised"
+ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
+SHEET = 24
+MARGIN = 0.25  # more classes than by chance, as a share of the rest
 COURSE = "How a picture comes about"
 
 
@@ -29,39 +32,69 @@ def view(result: Result, context: Context) -> dict:
         _scores(result, context),
     ]
     tables = [_verdicts(result, context)]
+    said, measured = found(result, context)
     if "settings" in result.numbers:
         figures += published_settings.figures(result, context)
         tables += published_settings.tables(result, context)
-    return {"figures": tuple(figures), "tables": tuple(tables), "metrics": _metrics(result, context)}
+        more, also = published_settings.found(result, context)
+        said, measured = said + more, measured | also
+    return {
+        "findings": said,
+        "measured": measured,
+        "figures": tuple(figures),
+        "tables": tuple(tables),
+        "metrics": _metrics(result, context),
+    }
+
+
+def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
+    """How many pictures are named as their class, beside what chance would give; of values, how many moved."""
+    n, outputs = len(result.arrays["targets"]), len(context.model["classes"])
+    if context.kind == REGRESSION:
+        scores = result.arrays["scores"]
+        key, control, hits = "values moved", 0.5, int((scores[:, -1] > scores[:, 0]).sum())
+        says, against = f"{hits} of {n} pictures move their value as asked.", "half, by chance"
+    else:
+        key, control, hits = "named as their class", 1 / outputs, int((result.arrays["ranks"] == 1).sum())
+        says = f"{hits} of {n} pictures are named as the class that they were made for."
+        against = f"1 of {outputs} by chance, as for the noise they start from"
+    measured = findings.share(hits, n, control)
+    finding = Finding(
+        key,
+        says,
+        findings.strength(measured.low, measured.high, MARGIN),
+        between(*findings.share_interval(hits, n)),
+        against,
+        figure="overview",
+    )
+    return (finding,), {key: measured}
 
 
 def _names(result: Result) -> list[str]:
     return [short(name) for name in result.numbers["classes"]]
 
 
-def _subjects(result: Result, some: range) -> tuple[Subject, ...]:
+def _subjects(result: Result, some: Iterable[int]) -> tuple[Subject, ...]:
     return tuple(Subject("class", result.numbers["classes"][i]) for i in some)
 
 
-def _crisp(pictures: np.ndarray) -> bool:
-    """Whether the pictures are so small that lossy compression would be visible."""
-    return pictures.shape[-2] < SHOWN_SIZE // 2
-
-
 def _overview(result: Result, context: Context) -> Figure:
-    """The first few pictures in one figure."""
-    pictures, names = context.rgb(result.arrays["pictures"]), _names(result)[:OVERVIEW]
-    return context.picture(
+    """The pictures of the most probable classes, or of the first values."""
+    pictures, names = context.rgb(result.arrays["pictures"]), _names(result)
+    likely, p = has_probabilities(context.kind), result.arrays["probabilities"]
+    some = np.lexsort([-result.arrays["logits"], -p])[:OVERVIEW] if likely else np.arange(len(names))[:OVERVIEW]
+    few = (
+        f", the {'most probable' if likely else 'first'} {len(some)} of {len(names)}" if len(some) < len(names) else ""
+    )
+    return context.drawing(
         "overview",
-        montage(pictures[: len(names)], 4),
-        alt=f"Synthetic pictures in rows of four: {', '.join(names)}.",
-        caption=f"In reading order: {', '.join(names)}. Each was made from grey noise, step by "
-        "step, to raise its score; below they stand one by one.",
-        mapping=LEVELS,
+        panels.sheet([(names[i], pictures[i]) for i in some], across=ACROSS),
+        alt=f"Synthetic pictures in rows of {ACROSS}: {', '.join(names[i] for i in some)}.",
+        caption=f"Made from grey noise, step by step, so that the score of one {context.explained} rises{few}.",
+        mapping=EXACT,
         data="pictures",
-        subjects=_subjects(result, range(len(names))),
-        scale=SMALL / pictures.shape[2],
-        lossless=_crisp(pictures),
+        subjects=_subjects(result, some),
+        scale=1.5,
         from_dataset=False,
     )
 
@@ -82,27 +115,30 @@ def _alone(result: Result, context: Context, pictures: np.ndarray, i: int) -> Fi
         montage(pictures[i : i + 1], 1),
         alt=f"Synthetic picture for {name}, made from noise.",
         caption=f"{name}: {_verdict(result, context, i)}.",
-        mapping=LEVELS,
+        mapping="the picture itself",
         data="pictures",
-        subjects=_subjects(result, range(i, i + 1)),
+        subjects=_subjects(result, [i]),
         scale=max(1.0, SHOWN_SIZE / pictures.shape[2]),
-        lossless=_crisp(pictures),
         group=f"A picture a {context.explained}",
         from_dataset=False,
     )
 
 
 def _sheet(result: Result, context: Context, pictures: np.ndarray, some: range) -> Figure:
-    names, probabilities = _names(result), result.arrays["probabilities"]
+    names, p = _names(result), result.arrays["probabilities"]
     return context.picture(
         f"classes-{some.start}",
-        montage(pictures[some], 5),
-        alt=f"Synthetic pictures in rows of five: {', '.join(names[i] for i in some)}.",
-        caption="In reading order: " + ", ".join(f"{names[i]} ({probabilities[i]:.2g})" for i in some),
-        mapping=LEVELS,
+        labelled([fitted(pictures[i], SMALL) for i in some], [f"{names[i][:18]} {p[i]:.2g}" for i in some]),
+        alt=f"Synthetic pictures in rows of six: {', '.join(names[i] for i in some)}.",
+        caption=f"{names[some[0]]} to {names[some[-1]]}, over each picture its {context.explained} and what the "
+        f"network says of it{', as a probability' if has_probabilities(context.kind) else ''}.",
+        mapping=EXACT,
         data="pictures",
-        subjects=_subjects(result, some),
-        lossless=_crisp(pictures),
+        subjects=tuple(
+            Subject("class", result.numbers["classes"][i], box=box)
+            for i, box in zip(some, boxes(len(some), SMALL, SMALL), strict=True)
+        ),
+        lossless=False,
         group=f"A picture a {context.explained}",
         from_dataset=False,
     )
@@ -119,13 +155,12 @@ def _steps(result: Result, context: Context, i: int) -> Figure:
         f"steps-{result.arrays['targets'][i]}",
         montage(stages, len(steps)),
         alt=f"{len(steps)} stages of the picture for {name}, from grey noise to its final form.",
-        caption=f"{name} after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps. Large shapes come "
-        "first, detail later.",
-        mapping=LEVELS,
+        caption=f"{name} after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps.",
+        mapping=EXACT,
         data="snapshots",
-        subjects=_subjects(result, range(i, i + 1)),
+        subjects=_subjects(result, [i]),
         scale=SMALL / stages.shape[2],
-        lossless=_crisp(stages),
+        lossless=stages.shape[2] < SHOWN_SIZE // 2,
         group=COURSE,
         from_dataset=False,
     )
@@ -140,8 +175,8 @@ def _scores(result: Result, context: Context) -> Figure:
         curves.lines(drawn, across="step", up="score of the view"),
         alt=f"Score against step for {len(drawn)} pictures: from {scores[:, 0].mean():.1f} on average to "
         f"{scores[:, -1].mean():.1f}, with ups and downs from step to step.",
-        caption="The score that is ascended, at each step under that step's random view; hence the ups and downs. "
-        "Larger views follow from half-way on.",
+        caption="The score that is raised, at each step under that step's random view: hence the ups and downs. Larger "
+        "views follow from half-way on.",
         mapping=f"linear axes; {scores.min():.3g} … {scores.max():.3g}",
         data="scores",
         subjects=_subjects(result, range(len(scores))),
@@ -154,7 +189,7 @@ def _verdict(result: Result, context: Context, i: int) -> str:
     """The network's output for a picture, for its caption."""
     logit, p, rank = (result.arrays[key][i] for key in ("logits", "probabilities", "ranks"))
     fallback = result.numbers["classes"][i] in result.numbers["fallback"]
-    beside = "; ascended before the last ReLU, where the class score was flat" if fallback else ""
+    beside = "; raised before the last ReLU, where the class score was flat" if fallback else ""
     if not has_probabilities(context.kind):
         return context.says(result.arrays["targets"][i], p) + beside
     place = "its highest score" if rank == 1 else f"rank {rank} of its scores"
@@ -174,7 +209,7 @@ def _verdicts(result: Result, context: Context) -> Table:
     else:
         columns = (context.explained, "what the network says")
         rows = ((name, context.says(*said)) for name, *said in zip(names, targets, probabilities, strict=True))
-    caption = "What the network says of each picture as published (8 bits a channel, upright, whole)."
+    caption = "What the network says of each picture (8 bits a channel, upright, whole)."
     return Table("verdicts", caption, columns, tuple(rows))
 
 
@@ -182,7 +217,7 @@ def _metrics(result: Result, context: Context) -> tuple[Metric, ...]:
     if not has_probabilities(context.kind):
         return ()
     return (
-        Metric("won_by_their_class", float(np.mean(result.arrays["ranks"] == 1)), "share", "higher"),
+        Metric("named_as_their_class", float(np.mean(result.arrays["ranks"] == 1)), "share", "higher"),
         Metric("median_probability", float(np.median(result.arrays["probabilities"])), "", "higher"),
     )
 
@@ -193,15 +228,13 @@ if __name__ == "__main__":
         id="class_visualization",
         title="Class visualisation",
         question="What does the network think each class looks like?",
-        tour="Climb the score of a class from noise: what does the network think it looks like?",
-        how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. "
-        "What turns up again and again (a beak, stripes, wheels) is what the score is made of; what is missing, the "
-        "network does not need. Things that mostly occur with the object show too: water around a flamingo, say.",
-        do_not_conclude="This is one of many pictures that the class likes, not a typical photograph, and a "
-        "probability near 1 proves little: noise can reach it. Several copies of an object are no sign of "
-        "counting. Regularisation chose smooth, photograph-like colours; scores without it are higher. The step of the "
-        "published settings is measured by each picture's own gradient, not in their authors' units, and may be a "
-        "share of their number.",
+        tour="From noise to a high score: what does the network think a class looks like?",
+        how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. What "
+        "turns up again and again is what the score is made of, background included.",
+        do_not_conclude="This is one of many pictures with a high score, not a typical photograph: noise can reach a "
+        "probability near 1. Several copies of an object are no sign of counting. Smooth, photograph-like colours come "
+        "from the regularisation. A published setting's step follows each picture's own gradient, not its authors' "
+        "units.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
         papers=(papers.SIMONYAN_2014, papers.YOSINSKI_2015, papers.OLAH_2017, papers.ODENA_2016),
     )

@@ -5,10 +5,12 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import findings, section
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import montage
+from cnnviz.views.kit.tiles import EXACT, montage
 
+MARGIN = np.log(2)  # twice as much as in other layers' dreams
 GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
 
 
@@ -17,15 +19,59 @@ def view(result: Result, context: Context) -> dict:
     figures = [_dreams(result, context, i) for i in range(len(result.numbers["names"]))]
     if len(result.arrays["octaves"]) > 1:
         figures.append(_octaves(result, context))
-    rise = np.nanmean(after / np.where(before > 0, before, np.nan), axis=0) if len(before) else np.zeros(1)
+    own = _rises(result)[:, np.eye(len(result.numbers["layers"]), dtype=bool)]
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(figures),
         "tables": (_responses(result),),
         "metrics": (
             Metric("dreams_that_rose", float(np.mean(after > before)), "share", "higher"),
-            Metric("mean_rise", float(np.nanmean(rise)), "times"),
+            Metric("mean_rise", float(np.nanmean(own)) if np.isfinite(own).any() else 0.0, "times"),
         ),
     }
+
+
+def _rises(result: Result) -> np.ndarray:
+    """How many times as strongly as to the photo each layer (last) responds to each layer's dream: (n, l, l).
+
+    NaN where a layer does not respond to the photo, or not to a dream.
+    """
+    before, across = result.arrays["before"][:, None], result.arrays["across"]
+    return np.divide(across, before, out=np.full(across.shape, np.nan), where=(before > 0) & (across > 0))
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """How much more a layer's response rises in its own dream than in dreams on other layers."""
+    logs = np.log(_rises(result))
+    own = np.diagonal(logs, axis1=1, axis2=2)
+    apart = ~np.eye(logs.shape[1], dtype=bool)
+    others = np.where(apart, logs, 0).sum(1) / max(1, logs.shape[1] - 1)
+    pairs = np.isfinite(own - others) & (logs.shape[1] > 1)
+    key = "rise in a layer's own dream"
+    if not pairs.any():
+        says = "Whether a dream is its layer's own cannot be told: there is no other layer to compare."
+        return Finding(key, says, findings.NOT, figure=_id(result, 0)), {}
+    gain, low, high = findings.mean_interval((own - others)[pairs])
+    times, elsewhere = (float(np.exp(values[pairs].mean())) for values in (own, others))
+    best = int(np.where(pairs, own - others, -np.inf).max(1).argmax())
+    finding = Finding(
+        key,
+        f"A layer's response grows {times:.1f} times in its own dream, {elsewhere:.1f} times in those of other layers.",
+        findings.strength(low, high, MARGIN),
+        f"{span(*np.exp((low, min(high, 99))), '.2g')} times as much",
+        "the same layer in dreams on other layers",
+        f"{pairs.sum()} dreams of {len(own)} photo{'s' if len(own) > 1 else ''}",
+        figure=_id(result, best),
+    )
+    return finding, {
+        key: Measured(f"{times:.1f} and {elsewhere:.1f} times", *np.tanh((gain / 2, low / 2, high / 2)).tolist())
+    }
+
+
+def _id(result: Result, i: int) -> str:
+    return slug(result.numbers["names"][i])
 
 
 def _given(result: Result, i: int) -> dict:
@@ -40,7 +86,7 @@ def _row(result: Result, context: Context, id: str, pictures: np.ndarray, i: int
     return context.picture(
         id,
         made,
-        mapping="the pictures themselves: levels 0 … 255",
+        mapping=EXACT,
         scale=min(WIDEST / made.shape[1], 3.0),
         lossless=made.shape[0] < 128,
         from_dataset=result.numbers["index"][i] >= 0 or not _given(result, i)["licence"],
@@ -50,7 +96,7 @@ def _row(result: Result, context: Context, id: str, pictures: np.ndarray, i: int
 
 def _dreams(result: Result, context: Context, i: int) -> Figure:
     """A photo, and its dream on each layer."""
-    arrays, numbers, parameters = result.arrays, result.numbers, result.parameters
+    arrays, numbers = result.arrays, result.numbers
     name, layers, credit = numbers["names"][i], numbers["layers"], _given(result, i)["credit"]
     image = (Subject("image", name),) if numbers["index"][i] >= 0 else ()
     responses = zip(layers, arrays["before"][i], arrays["after"][i], strict=True)
@@ -58,16 +104,15 @@ def _dreams(result: Result, context: Context, i: int) -> Figure:
     return _row(
         result,
         context,
-        slug(name),
+        _id(result, i),
         np.concatenate([arrays[f"photo_{i}"][None], arrays[f"dream_{i}"]]),
         i,
         alt=f"{name}, and {len(layers)} dreams of it, on {', '.join(layers)}.",
-        caption=f"{name}, then dreamt on {', '.join(layers)}: {parameters['octaves']} octaves of "
-        f"{parameters['steps']} steps that change a pixel by {parameters['step']:g} levels on average. The layer's "
-        f"mean squared response rose: {rises}." + (f" Photo: {credit}." if credit else ""),
+        caption=f"{name}, then its dreams on {', '.join(layers)}. The layer's mean squared response rose: {rises}."
+        + (f" Photo: {credit}." if credit else ""),
         data=f"dream_{i}",
         subjects=(*image, *(Subject("layer", at) for at in layers)),
-        group="A row a photo",
+        group="Each photo",
     )
 
 
@@ -81,9 +126,8 @@ def _octaves(result: Result, context: Context) -> Figure:
         result.arrays["octaves"],
         0,
         alt=f"{name} dreamt on {at} with 1 to {count} octaves.",
-        caption=f"{name} dreamt on {at} with {', '.join(map(str, range(1, count)))} and {count} octaves. "
-        f"With one, all things have the size of the layer's own field of view; each further octave starts "
-        f"{result.parameters['octave_scale']:g} times smaller, and what is drawn there grows larger.",
+        caption=f"{name} dreamt on {at} with {', '.join(map(str, range(1, count)))} and {count} octaves. Each further "
+        f"octave starts {result.parameters['octave_scale']:g} times smaller, and what is drawn there grows larger.",
         data="octaves",
         subjects=(Subject("layer", at),),
         group="Octaves",
@@ -96,7 +140,7 @@ def _responses(result: Result) -> Table:
     note = " The network takes one size only, so it sees each octave enlarged to that." if numbers["own_size"] else ""
     return Table(
         "responses",
-        "Mean squared response of the layer to the photo and to the dream, both as published (8 bits)." + note,
+        "Mean squared response of the layer to the photo and to the dream (8 bits a channel)." + note,
         ("photo", "layer", "photo's", "dream's"),
         tuple(
             (name, at, float(f"{before[i, k]:.4g}"), float(f"{after[i, k]:.4g}"))
@@ -112,14 +156,13 @@ if __name__ == "__main__":
         view,
         id="deepdream",
         title="DeepDream",
-        question="What does each layer see in a photo if it may have its way?",
-        tour="More of whatever it sees.",
-        how_to_read="The photo is changed so that whatever a layer responds to becomes stronger, as if one said of a "
-        "cloud “it looks a bit like a dog” and drew the dog. Early layers draw strokes and dots, later ones "
-        "eyes, fur, wheels, towers: what they have become sensitive to by training.",
-        do_not_conclude="What appears is what the layer answers to most easily, not what it thinks the photo shows; "
-        "a net trained on many kinds of dogs dreams of dogs everywhere. How large things become is set by the octaves, "
-        "and how garish by the number of steps.",
+        question="What does each layer see in a photo?",
+        tour="A photo with more of whatever a layer sees in it.",
+        how_to_read="The photo is changed so that whatever a layer responds to becomes stronger. From left: the photo, "
+        "then its dream on each layer, earlier layers first.",
+        do_not_conclude="What appears is what the layer responds to most easily, not what it takes the photo for. A "
+        "net trained on many dogs dreams of dogs. How large things become depends on the octaves, and how garish on "
+        "the number of steps.",
         equation="I* = argmax Σ f(I)²,  step · g / mean |g|",
         papers=(papers.MORDVINTSEV_2015,),
     )

@@ -5,12 +5,14 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import section
+from cnnviz.views.kit import findings, section
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import fitted
+from cnnviz.views.kit.tiles import EXACT, fitted
 
 SIDE, SMALL, GAP = 168, 53, 4
 REAL = 5
+MARGIN = 0.1  # of the adjusted Rand index, which is 1 at most
 
 
 def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
@@ -27,16 +29,45 @@ def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np
 def view(result: Result, context: Context) -> dict:
     arrays = result.arrays
     real = context.as_seen(result, arrays["nearest"].flat)
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": tuple(_class(result, context, target, name, real) for target, name in _targets(result).items()),
         "tables": (_facets(result),),
         "metrics": (
             Metric("facets", len(arrays["facet"])),
             Metric("facets_nearest_to_their_own_cluster", float(np.mean(arrays["own"] == arrays["facet"])), "share",
                    "higher"),
-            Metric("won_by_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
+            Metric("named_as_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
         ),
     }  # fmt: skip
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """Whether a class's facets stay the same when it is clustered again, beside features without groups."""
+    targets, stable = list(_targets(result)), np.asarray(result.arrays["stability"]).mean(2)  # class, real or control
+    several = np.isfinite(stable).all(1)
+    key = "stability of facets"
+    if not several.any():
+        says = "No class has pictures enough for more than one facet."
+        return Finding(key, says, findings.NOT, figure=f"class-{targets[0]}"), {}
+    best = int(np.where(several, stable[:, 0] - stable[:, 1], -np.inf).argmax())
+    (own, control), n = stable[several].mean(0), int(several.sum())
+    gain, low, high = findings.mean_interval(stable[several, 0] - stable[several, 1])
+    low, high = max(-1.0, low), min(1.0, high)
+    strength = findings.strength(low, high, MARGIN)
+    finding = Finding(
+        key,
+        f"Facets are {'not surely ' if strength == findings.NOT else ''}more stable than groups cut out of one cloud: "
+        f"clustered again they agree by {own:.2f} and {control:.2f}.",
+        strength,
+        f"difference {span(low, high)}",
+        "a normal distribution with the spread of the features, which has no groups",
+        f"{n} class{'es' if n > 1 else ''}, adjusted Rand index, 1 is the same",
+        figure=f"class-{targets[best]}",
+    )
+    return finding, {key: Measured(f"{own:.2f} and {control:.2f}", gain, low, high)}
 
 
 def _targets(result: Result) -> dict[int, str]:
@@ -62,9 +93,8 @@ def _class(result: Result, context: Context, target: int, name: str, real: dict[
         "pictures.",
         caption=f"{short(name)}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of "
         f"{result.numbers['pictures'][name]} pictures (with {', '.join(map(str, arrays['size'][facets]))} of them). "
-        f"The network gives the synthetic pictures p = {chance}. Under each: first the mean of the real pictures it "
-        "starts from, then the real pictures nearest to the middle of its cluster.",
-        mapping="synthetic: levels 0 … 255 are what was optimised; below: means and pixels of real pictures",
+        f"Under each, first the mean it starts from, then the real pictures nearest to it. p = {chance}.",
+        mapping=f"synthetic: {EXACT}; below: means and pixels of real pictures",
         data="pictures, starts, nearest",
         subjects=(Subject("class", name), *(Subject("image", n) for n in shown)),
         lossless=False,
@@ -75,7 +105,7 @@ def _facets(result: Result) -> Table:
     arrays, names = result.arrays, _targets(result)
     return Table(
         "facets",
-        f"What the network says of each picture as published. Classes with fewer than "
+        f"What the network says of each picture (8 bits a channel). Classes with fewer than "
         f"{result.numbers['fewest']} pictures have no facets.",
         ("class", "facet", "pictures", "logit", "probability", "rank", "nearest to its own cluster"),
         tuple(
@@ -98,12 +128,10 @@ if __name__ == "__main__":
         view,
         id="multifaceted",
         title="Multifaceted visualisation",
-        question="Which different looks has a class for the network?",
+        question="How many kinds of pictures does the network see in a class?",
         tour="One class, its several kinds.",
-        how_to_read="A class's pictures were sorted into groups, its facets, by what the network makes of them just "
-        "before it decides. Each facet has one synthetic picture, grown from the blurred mean of its real pictures. "
-        "Compare the columns: what differs (the colour, the place, the view) is what the network still keeps "
-        "apart within the class.",
+        how_to_read="A class's pictures were sorted into groups, its facets, by the network's features. Each column is "
+        "a facet: a synthetic picture over real ones. What differs between columns may be a kind of its own.",
         do_not_conclude="k-means finds groups also where there are none, and their number was set, not found. The "
         "synthetic picture owes its position and colours to the real pictures it starts from. A facet that nobody can "
         "name may be one of backgrounds or of brightness.",

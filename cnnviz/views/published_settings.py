@@ -1,18 +1,22 @@
 """Class visualisation as published: settings, starts and learning rates, and the grid in the gradients."""
 
+from math import gcd
+
 import numpy as np
 
 from cnnviz.network.class_names import short
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
-from cnnviz.views.kit import colour, panels
+from cnnviz.views.kit import colour, findings, panels
+from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
+from cnnviz.views.kit.tiles import EXACT
 
 ACROSS = 4  # pictures per row
 CROP = 32  # side of the shown part of the gradient in pixels, enlarged 4 ×
 STAGES = ("0", "4", "48", "the last")
 SPEEDS = ("too low", "right", "too high")
-LEVELS = "the pictures themselves: levels 0 … 255 are what was optimised"
+DRAWS = 1000  # of random frequencies, beside those of the grid
 COURSE = "Where it starts, and how fast it goes"
 
 
@@ -38,6 +42,54 @@ def tables(result: Result, context: Context) -> tuple[Table, Table]:
     return what, _verdicts(result, context)
 
 
+def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
+    """The strongest grid in the gradients, beside random frequencies of the same spectrum."""
+    peaks = {int(stride): values["peak"] for stride, values in result.numbers["strides"].items()}
+    spectrum, tail = result.arrays["grid/spectrum"], 0.025 / max(1, len(peaks))
+    chance = {stride: random_peaks(spectrum, stride, max(peaks), tail) for stride in peaks if peaks[stride] > 0}
+    chance = {stride: ends for stride, ends in chance.items() if ends}
+    if not chance:
+        return (), {}
+    stride = max(chance, key=lambda stride: peaks[stride] / chance[stride][1])
+    peak, (lower, upper) = peaks[stride], chance[stride]
+    low, high = peak - upper, peak - lower
+    typical = (lower + upper) / 2
+    effect, least, largest = ((peak - c) / (peak + c) for c in (typical, upper, lower))
+    finding = Finding(
+        "grid in the gradients",
+        f"The gradients repeat every {stride} pixels, which leaves a grid: its peak is {peak:.1f} times the median."
+        if peak > upper
+        else f"No grid shows in the gradients: the peak at {stride} pixels is {peak:.1f} times the median.",
+        findings.strength(low, high, margin=upper),
+        control=f"random frequencies reach {span(lower, upper, '.1f')} times",
+        figure="grid",
+    )
+    return (finding,), {finding.key: Measured(f"{peak:.1f} times the median", effect, least, largest)}
+
+
+def random_peaks(spectrum: np.ndarray, stride: int, period: int, tail: float) -> tuple[float, float] | None:
+    """Range of the largest amplitude over the median, at as many random frequencies as a grid of this stride has.
+
+    spectrum, and which frequencies count: as in the grid's own peak. Left out are those of any stride up to ``period``
+    and their neighbours, which share in them. tail: the share of random results on either side of
+    the range. None where too few frequencies are left.
+    """
+    down, right = (np.arange(side) - side // 2 for side in spectrum.shape)
+    cycles = np.hypot(down[:, None] / spectrum.shape[0], right / spectrum.shape[1])
+    fine = cycles >= 1 / stride / 4
+    steps = [max(1, side // period) for side in spectrum.shape]
+    near = [
+        np.abs((places + step // 2) % step - step // 2) <= 1 for places, step in zip((down, right), steps, strict=True)
+    ]
+    values = spectrum[fine & ~(near[0][:, None] & near[1])]
+    typical = float(np.median(spectrum[fine])) if fine.any() else 0.0
+    at = sum(gcd(i, j, stride) == 1 for i in range(stride) for j in range(stride))
+    if len(values) < at or typical <= 0:
+        return None
+    drawn = np.random.default_rng(0).choice(values, (DRAWS, at)).max(1) / typical
+    return tuple(float(v) for v in np.quantile(drawn, [tail, 1 - tail]))
+
+
 def _class(result: Result, i: int = 0) -> tuple[str, Subject]:
     """Short name and page of one of the classes; starts, rates and the grid are about the first."""
     name = result.numbers["settings_classes"][i]
@@ -55,17 +107,17 @@ def _settings(result: Result, context: Context, i: int) -> Figure:
     settings, (name, subject) = result.numbers["settings"], _class(result, i)
     ends = context.rgb(result.arrays["settings/stages"][i, :, -1])
     won = int((result.arrays["settings/ranks"][i] == 1).sum())
-    taken = f"{'The network takes all' if won == len(settings) else f'It takes {won}'} of them for that class. "
+    taken = f"The network's highest score is that class in {won} of {len(settings)}. "
     return _drawing(
         result,
         context,
         f"settings-{result.arrays['settings/targets'][i]}",
         [(s["name"], end) for s, end in zip(settings, ends, strict=True)],
-        alt=f"Seven pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
-        caption=f"{name} under the published settings, in reading order from plain ascent to random views. "
+        alt=f"{len(settings)} pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
+        caption=f"{name} under the published settings. "
         + ("" if context.kind == REGRESSION else taken)
-        + "The section's tables say what is done in each, and what the network says of it.",
-        mapping=LEVELS,
+        + "The tables below say what each setting does.",
+        mapping=EXACT,
         data="settings/stages",
         subjects=(subject,),
         group="The published settings",
@@ -83,9 +135,8 @@ def _stages(result: Result, context: Context) -> Figure:
         "settings-stages",
         _in_rows([(s["name"], s["steps"]) for s in settings], stages),
         alt=f"Four stages of the picture for {name} under each of {len(settings)} settings, a setting a row.",
-        caption=f"{name} after 0, 4, 48 and the last step, a setting a row; the number is the step. The first "
-        "two start from plain grey, Yosinski's four from grey and a little noise, the last from a random spectrum.",
-        mapping=LEVELS,
+        caption=f"{name} after 0, 4, 48 and the last step, a setting a row; the number is the step.",
+        mapping=EXACT,
         data="settings/stages",
         subjects=(subject,),
         group="The published settings",
@@ -112,17 +163,17 @@ def _starts(result: Result, context: Context) -> Figure:
     stages = context.rgb(result.arrays["starts/stages"])
     places = ["from grey", "from noise", *("from a photograph" for _ in photograph)]
     steps = [f"{step if step.isdigit() else _blur_steps(result)} steps" for step in STAGES[1:]]
-    ends = (f"{place}: in the end {_verdict(result, context, 'starts', (k,))}" for k, place in enumerate(places))
+    ends = (f"{place}: {_verdict(result, context, 'starts', (k,))}" for k, place in enumerate(places))
     return _drawing(
         result,
         context,
         "starts",
         [tile for place, row in zip(places, stages, strict=True) for tile in zip((place, *steps), row, strict=True)],
         alt=f"Stages of the picture for {name} {', '.join(places)}, a start a row.",
-        caption=f"Where an ascent starts, under the setting “blur”: {name} {'; '.join(ends)}"
-        + (f". The photograph is {photograph[0]}." if photograph else ".")
-        + f" What is left of the start shows how much of a picture is the start's and not the {context.explained}'s.",
-        mapping=LEVELS,
+        caption=f"{name} from several starts, under the setting “blur”: {'; '.join(ends)}."
+        + (f" The photograph is {photograph[0]}." if photograph else "")
+        + " What is left of a start is not the network's.",
+        mapping=EXACT,
         data="starts/stages",
         subjects=(subject,),
         group=COURSE,
@@ -134,17 +185,16 @@ def _rates(result: Result, context: Context) -> Figure:
     name, subject = _class(result)
     stages, steps = context.rgb(result.arrays["rates/stages"]), _blur_steps(result)
     rates = [f"{speed}: {rate:g}" for speed, rate in zip(SPEEDS, result.numbers["rates"], strict=True)]
-    ends = (f"{speed}: in the end {_verdict(result, context, 'rates', (k,))}" for k, speed in enumerate(SPEEDS))
+    ends = (f"{speed}: {_verdict(result, context, 'rates', (k,))}" for k, speed in enumerate(SPEEDS))
     return _drawing(
         result,
         context,
         "rates",
         _in_rows([(rate, steps) for rate in rates], stages),
         alt=f"Stages of the picture for {name} with a low, a right and a high learning rate, a rate a row.",
-        caption=f"Learning rates, under the setting “blur” from the same noise, {name}; the rate is how far an "
-        "average pixel moves in a step, of 1 from black to white, and then comes the step. "
-        f"{'; '.join(ends)}. Too low, and nothing is drawn in time; too high, and each step overshoots.",
-        mapping=LEVELS,
+        caption=f"{name} with three learning rates, under the setting “blur” from the same noise. The rate is how far "
+        f"an average pixel moves in a step, of 1 from black to white. {'; '.join(ends)}.",
+        mapping=EXACT,
         data="rates/stages",
         subjects=(subject,),
         group=COURSE,
@@ -172,7 +222,7 @@ def _verdicts(result: Result, context: Context) -> Table:
     says = ("logit", "probability", "rank") if likely else ("what the network says",)
     return Table(
         "settings-verdicts",
-        "What the network says of the pictures under the published settings, and how far they are from grey (root mean "
+        "What the network says of the pictures under the published settings, and their distance from grey (root mean "
         "square, levels of 255).",
         (context.explained, "setting", *says, "distance"),
         tuple(
@@ -199,11 +249,7 @@ def _grid(result: Result, context: Context) -> Figure:
     decades = np.log10(np.maximum(spectrum, 1e-9 * typical) / typical)
     level = colour.fixed(0, 1.5, colour.POSITIVE)
     peaks = [values["peak"] for values in strides.values()]
-    found = "; ".join(
-        f"period {stride}: peak {values['peak']:.1f} × the median, the best-served pixels get "
-        f"{values['uneven']:.2f} × the gradient of the worst-served"
-        for stride, values in strides.items()
-    )
+    said = "; ".join(f"every {stride} pixels {values['peak']:.1f}" for stride, values in strides.items())
     return _drawing(
         result,
         context,
@@ -216,14 +262,9 @@ def _grid(result: Result, context: Context) -> Figure:
         ],
         alt="The middle of a class score's gradient and of a picture made by it, the mean size of gradients, and its "
         f"spectrum, whose peak at the first layers' stride is {next(iter(peaks), 0):.1f} times the median.",
-        caption=f"The grid in the gradients. Left: the gradient of the score of {name} at grey and noise, mean over "
-        f"the colours, the middle {CROP} pixels; the picture without a regulariser, which sums such gradients, at the "
-        "same place; the mean length of the gradient at each pixel over classes and noises; the amplitudes of that, "
-        "frequency 0 in the middle and half a cycle a pixel at the edge. A convolution with stride s looks at some "
-        "pixels through more windows than at others, and max-pooling passes a gradient to one pixel of a window only, "
-        "so the gradient's size repeats each s pixels: points at 1/s of a cycle from the middle (1/2 is the edge). "
-        f"In this network, {found or 'no layer strides'}. Without a grid a peak is about 3, and the ratio about 1. "
-        "Blur, and a view shifted at random each step, take it out.",
+        caption=f"Left: the gradient of the score of {name}; the picture without a regulariser; the mean size of the "
+        "gradients, all in the middle; and the spectrum of that size, frequency 0 in the middle. Strides and pooling "
+        f"pass more gradient to some pixels. Peak over the median: {said or 'no layer strides'}.",
         mapping=f"gradient: {signed.words}; size: {large.words}; spectrum: log₁₀ of the amplitude over the median one, "
         f"{level.words}",
         data="grid/spectrum",

@@ -11,7 +11,7 @@ from cnnviz.ascent.objective_functions import takes
 from cnnviz.errors import UserError
 from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
-from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, sizes
+from cnnviz.synthesis.deepdream import dream, excitement, opened, photo, places, responses, sizes
 
 SETTINGS = {"octaves": 3, "scale": 1.4, "step": 1.5 / 255, "shift": 4, "seed": 5}
 
@@ -59,6 +59,14 @@ def test_the_layer_responds_more_in_every_octave_and_to_the_published_bytes(chan
         assert len(rises) == 3 and (rises[:, 1] > rises[:, 0]).all()
         published = model.pictures(list(to_bytes(found)))
         assert excitement(model, published, place) > 1.2 * excitement(model, x, place)
+
+
+def test_responses_of_several_layers_are_those_of_each_by_itself():
+    model, x = small(), picture()
+    shown = places(model, ["conv1", "conv2"])
+    together = responses(model, x, shown)
+    assert together.shape == (1, 2) and (together > 0).all()
+    assert np.array_equal(together, np.stack([excitement(model, x, place) for place in shown], 1))
 
 
 def test_without_steps_the_photo_comes_back_exactly():

@@ -12,6 +12,7 @@ from cnnviz.synthesis.multifaceted import (
     features_of,
     largest_classes,
     middle,
+    stability,
 )
 from cnnviz.synthesis.multifaceted import draw as grow
 
@@ -72,6 +73,15 @@ def test_planted_clusters_are_found_the_largest_first():
     assert nearest.tolist() == (np.flatnonzero(planted == 2)[np.argsort(distance)[:4]]).tolist()
     again = cluster(features, np.arange(60), 3, 7)
     assert (again.facet == found.facet).all() and (again.centres == found.centres).all()
+
+
+def test_planted_clusters_are_stable_and_those_of_one_cloud_are_not():
+    rng = np.random.default_rng(0)
+    points = np.repeat(rng.normal(0, 10, (3, 8)), 20, 0) + rng.normal(0, 1, (60, 8))
+    real, control = stability(points, 3, 5)
+    assert (real == 1).all() and control.mean() < 0.9
+    assert np.isnan(stability(points, 1, 5)).all()
+    assert np.array_equal(stability(points, 3, 5), [real, control])
 
 
 def test_no_cluster_is_a_single_picture():

@@ -5,12 +5,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnviz.views import diversity, feature_inversion, fooling_images, logit_vs_probability, objectives
+from cnnviz.views import (
+    class_visualization,
+    deepdream,
+    diversity,
+    feature_inversion,
+    fooling_images,
+    logit_vs_probability,
+    multifaceted,
+    objectives,
+    published_settings,
+)
 from cnnviz.views import unit_visualization as units
 from cnnviz.views.kit.findings import FOUND, NOT, WEAK
 
 CONTEXT = SimpleNamespace(
     image_set=SimpleNamespace(pictures=[SimpleNamespace(id=f"p{i}", name=f"p{i}") for i in range(30)]),
+    model={"classes": [f"c{i}" for i in range(10)]},
     explained="class",
     kind="softmax",
 )
@@ -124,3 +135,91 @@ def test_pictures_made_to_differ_are_less_alike(alike, n, strength):
     assert finding.strength == strength and finding.figure == "conv4-unit-0000"
     assert ("no sure difference" in finding.says) == (strength == NOT)
     assert measured["similarity"].high <= 1
+
+
+@pytest.mark.parametrize(("won", "n", "strength"), [(12, 12, FOUND), (3, 12, NOT), (4, 12, WEAK), (0, 1, NOT)])
+def test_pictures_of_classes_are_named_as_their_class_more_often_than_by_chance(won, n, strength):
+    ranks = np.where(np.arange(n) < won, 1, 2)
+    (finding,), measured = class_visualization.found(result({"targets": np.arange(n), "ranks": ranks}), CONTEXT)
+    assert finding.strength == strength and f"{won} of {n} pictures" in finding.says and "1 of 10" in finding.control
+    assert measured[finding.key].effect == pytest.approx((won / n - 0.1) / 0.9)
+
+
+def test_pictures_of_values_move_them():
+    values = SimpleNamespace(model={"classes": ["age up", "age down"]}, kind="regression")
+    made = result({"targets": [0, 1], "ranks": [1, 1], "scores": [[0, 5.0], [0, -1.0]]})
+    (finding,), _ = class_visualization.found(made, values)
+    assert finding.strength == NOT and "1 of 2 pictures move their value" in finding.says
+
+
+def spectrum(peak, side=64):
+    """Amplitudes of noise, with a peak at half a cycle a pixel: the grid of a stride of 2."""
+    amplitudes = np.abs(np.fft.fftshift(np.fft.fft2(np.random.default_rng(3).normal(size=(side, side)))))
+    amplitudes[0, 0] = peak * np.median(amplitudes)
+    return amplitudes
+
+
+@pytest.mark.parametrize(("peak", "strength"), [(20.0, FOUND), (5.0, WEAK), (2.0, NOT)])
+def test_a_grid_in_the_gradients_stands_out_of_random_frequencies(peak, strength):
+    made = result({"grid/spectrum": spectrum(peak)}, {"strides": {"2": {"peak": peak, "uneven": 1.0}}})
+    (finding,), measured = published_settings.found(made, CONTEXT)
+    assert finding.strength == strength and finding.figure == "grid"
+    assert ("No grid" in finding.says) == (strength == NOT)
+    assert -1 <= measured[finding.key].low <= measured[finding.key].effect <= measured[finding.key].high <= 1
+
+
+@pytest.mark.parametrize("strides", [{}, {"2": {"peak": 0.0, "uneven": 1.0}}, {"16": {"peak": 9.0, "uneven": 1.0}}])
+def test_nothing_is_said_of_a_grid_where_no_layer_strides_or_the_spectrum_is_too_small(strides):
+    assert published_settings.found(result({"grid/spectrum": np.zeros((16, 16))}, {"strides": strides}), CONTEXT) == (
+        (),
+        {},
+    )
+
+
+def dreams(own, other, photos=4, layers=3):
+    across = np.full((photos, layers, layers), other) * (1 + np.arange(photos)[:, None, None] / 50)
+    across[:, np.arange(layers), np.arange(layers)] = own
+    numbers = {"layers": [f"conv{k}" for k in range(layers)], "names": [f"p{i}" for i in range(photos)]}
+    return result({"before": np.ones((photos, layers)), "across": across}, numbers)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "strength"), [(9.0, 2.0, FOUND), (3.0, 2.0, WEAK), (2.0, 2.0, NOT), (1.0, 3.0, NOT)]
+)
+def test_a_layer_grows_most_in_its_own_dream(own, other, strength):
+    finding, measured = deepdream.found(dreams(own, other), CONTEXT)
+    assert finding.strength == strength and f"grows {own:.1f} times" in finding.says and finding.figure == "p0"
+    mean = other * np.exp(np.log(1 + np.arange(4) / 50).mean())
+    assert measured[finding.key].effect == pytest.approx((own - mean) / (own + mean))
+
+
+def test_one_layer_or_silent_ones_have_nothing_to_compare():
+    silent = dreams(0.0, 0.0)
+    silent.arrays["before"][:] = 0
+    for made in (dreams(5.0, 2.0, layers=1), silent):
+        finding, measured = deepdream.found(made, CONTEXT)
+        assert finding.strength == NOT and not measured and "cannot be told" in finding.says
+    assert deepdream.found(dreams(5.0, 2.0, photos=1), CONTEXT)[0].figure == "p0"
+
+
+def facets(real, control, classes=4):
+    near = np.linspace(0, 0.02, classes)[:, None]
+    stable = np.stack([real - near, np.full((classes, 1), control)], 1).repeat(5, 2)
+    names = [f"c{i}" for i in range(classes)]
+    return result({"stability": stable, "target": np.arange(classes)}, {"classes": names})
+
+
+@pytest.mark.parametrize(
+    ("real", "control", "n", "strength"),
+    [(0.9, 0.5, 4, FOUND), (0.6, 0.5, 4, WEAK), (0.7, 0.7, 4, NOT), (0.9, 0.1, 1, NOT)],
+)
+def test_facets_are_more_stable_than_groups_of_one_cloud(real, control, n, strength):
+    finding, measured = multifaceted.found(facets(real, control, n), CONTEXT)
+    assert finding.strength == strength and finding.figure == "class-0"
+    assert ("not surely" in finding.says) == (strength == NOT)
+    assert -1 <= measured[finding.key].low <= measured[finding.key].high <= 1
+
+
+def test_a_class_of_one_facet_has_no_stability():
+    finding, measured = multifaceted.found(facets(np.nan, np.nan), CONTEXT)
+    assert finding.strength == NOT and not measured
