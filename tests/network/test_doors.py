@@ -79,7 +79,7 @@ def test_a_selector_finds_the_scores(block, form, select):
     ("form", "select", "said"),
     [
         ("dict", "head", "'heads'"),
-        ("tuple", 4, "returns 2 things"),
+        ("tuple", 4, "returns 2 items"),
         ("object", "logit", "outputs.select"),
         ("tuple", None, r"tuple of 0 \(1, 3, 8, 8\), 1 \(1, 3\).*outputs: \{select: 1\}"),
         ("flat", None, "squeeze"),

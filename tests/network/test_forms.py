@@ -187,12 +187,12 @@ def exported():
         (lambda: torch.jit.trace(Net().eval(), torch.zeros(1, 3, 16, 16)), r"TorchScript.*state_dict\(\)"),
         (
             lambda: Around(torch.jit.script(Net().eval())),
-            r"part inner is TorchScript.*; put the Python module [^.]*, without torch.jit",
+            r"part inner is TorchScript.*; use the Python module [^.]*, without torch.jit",
         ),
         (exported, r"torch.export.*state_dict\(\)"),
         (lambda: exported().module(), r"torch.export.*state_dict\(\)"),
         (quantised, "part fc is quantised"),
-        (on_meta, "device meta, so it has no weights"),
+        (on_meta, "meta device, so it has no weights"),
     ],
 )
 def test_what_cannot_be_looked_into_says_what_it_is_and_what_to_give(opened, make, said):
