@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cnnviz.config import complete
+
 COUNTS = 2_000, 20_000
 FACTORY = """
 from torch import nn
@@ -49,19 +51,17 @@ def peak(count: int) -> float:
         classes = [str(i) for i in range(10)]
         facts = {"schema": 2, "classes": classes, "pictures": listed, "skipped": []}
         (folder / "images.json").write_text(json.dumps(facts))
+        net = {"factory": f"{folder}/factory.py:net", "preprocess": {"mean": 0.5, "std": 0.25, "crop": 64}}
+        given = {"image_sets": {"set": {"kind": "folder", "path": name}}, "models": {"net": net}}
+        config = complete(given)
         job = {
             "model_id": "net",
             "section": "forward",
-            "model": {
-                "factory": f"{folder}/factory.py:net", "arguments": {}, "title": None, "weights": "random",
-                "checkpoint": None, "layers": "default", "feature_layer": "auto", "classes": None,
-                "preprocess": {"channels": "RGB", "range": 1, "mean": 0.5, "std": 0.25, "resize": None, "crop": 64,
-                               "interpolation": "bilinear"},
-            },
-            "image_set": {"kind": "folder", "path": str(folder)},
-            "parameters": {"checkpoint": "", "set_classes": [str(i) for i in range(10)], "batch": 32, "top": 9},
+            "model": config["models"]["net"],
+            "image_set": config["image_sets"]["set"],
+            "parameters": {"checkpoint": "", "set_classes": classes, "batch": 32, "top": 9},
             "seed": 0,
-        }  # fmt: skip
+        }
         common = [
             "--job",
             json.dumps(job),
