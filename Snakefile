@@ -47,12 +47,15 @@ localrules:
 
 # Allows one run at a time. A missing file that is made again with the same bytes reruns nothing else.
 onstart:
+    import compileall
     from cnnviz.run.alone import claim
     from cnnviz.run.lost import make_first
 
     if workflow.execution_settings.lock and not claim(RESULTS):  # with --nolock this is a part of another run
         sys.exit(f"error: another run is using {RESULTS}. Wait for its end, or set other results: in the config")
     make_first(workflow)
+    # Each job is a process: without bytecode, also where Python itself may not write it, each compiles what it imports.
+    compileall.compile_dir(f"{workflow.basedir}/cnnviz", quiet=2)
 
 
 # Renders the existing results and lists the missing ones with the end of their logs. The next run makes only these.

@@ -1,5 +1,6 @@
 # The config, the paths of files, and the triggers of reruns.
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -54,6 +55,7 @@ except UserError as error:
 TERMS = {name: {key: block.pop(key) for key in ("credit", "licence")} for name, block in config["image_sets"].items()}
 RESULTS = config["results"]
 keep_weights(config["cache"])  # sets an environment variable, which jobs inherit
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # this too: threads that spin while they wait take the other jobs' cores
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
 LOG = f"{RESULTS}/logs/{{model}}"

@@ -43,6 +43,20 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     assert left.provenance["device"] == "cpu" and left.provenance["code"] and left.provenance["checkpoint"]
 
 
+def test_jobs_find_bytecode_and_their_threads_wait_without_spinning(checkout):
+    assert list((checkout.folder / "cnnviz/run/__pycache__").glob("job.*.pyc"))
+    net = checkout.folder / "net.py"
+    text = net.read_text()
+    net.write_text("import os\nraise ValueError('they wait: ' + os.environ['OMP_WAIT_POLICY'])")
+    checkout.configure(results="results-threads")
+    try:
+        done = checkout.snakemake("--", "results-threads/models/tiny/network.json")
+    finally:
+        net.write_text(text)
+        checkout.configure()
+    assert "they wait: PASSIVE" in done.stdout + done.stderr
+
+
 def test_the_pass_over_the_pictures_in_shards_leaves_the_same_bytes(checkout):
     left = [f"models/tiny/forward/{name}" for name in ("result.npz", "features.npy", "logits.npy")]
     checkout.configure(forward_shards=2, results="results-sharded")  # of 36 pictures, 32 at a time
