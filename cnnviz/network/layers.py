@@ -206,7 +206,7 @@ def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
     linears = [layer for layer in layers if layer.kind == "Linear"]
     if linears:
         last = linears[-1]
-        name = f"{linears[-2].name}, as {last.name} takes it in" if len(linears) > 1 else f"the input of {last.name}"
+        name = f"{linears[-2].name}, as {last.name} reads it" if len(linears) > 1 else f"the input of {last.name}"
         return {"at": [last.module, "input"], "name": name, "size": math.prod(calls[last.module].input[1:])}
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     if not convs:

@@ -96,11 +96,11 @@ def found(result: Result, context: Context) -> dict:
         return _ranked(result)
     said, measured = _accurate(result)
     sure, gap = _sure(result, context)
-    confused = _confused(result, context)
+    confused, most = _confused(result, context)
     order = (confused, said) if confused.caution else (said, confused)
     return {
         "findings": (*order, *([sure] if sure.strength == findings.FOUND else [])),
-        "measured": {said.key: measured, sure.key: gap} | _recalls(result, context),
+        "measured": {said.key: measured, confused.key: most, sure.key: gap} | _recalls(result, context),
     }
 
 
@@ -144,29 +144,31 @@ def _recalls(result: Result, context: Context) -> dict[str, Measured]:
     return recalls
 
 
-def _confused(result: Result, context: Context) -> Finding:
+def _confused(result: Result, context: Context) -> tuple[Finding, Measured]:
     """The class that is most often taken for another one, as a share of its pictures."""
     arrays, classes = result.arrays, context.model["classes"]
     totals, key = arrays["class_pictures"], "largest confusion"
     off = [row for row in arrays["confusion"].tolist() if row[0] != row[1] and totals[row[0]]]
     total, count = result.numbers["labelled"], len(np.flatnonzero(totals))
     if not off:
-        return Finding(key, "No picture is taken for another class.", findings.NOT, basis=f"{total:,} pictures")
+        none = Finding(key, "No picture is taken for another class.", findings.NOT, basis=f"{total:,} pictures")
+        return none, Measured("none", 0.0, 0.0, findings.share_interval(0, total)[1])
     pairs = max(1, count * (len(classes) - 1))
     truth, said, n = max(off, key=lambda row: findings.share_interval(row[2], int(totals[row[0]]))[0])
     own, evenly = int(totals[truth]), sum(row[2] for row in off) / total / max(1, len(classes) - 1)
     low, high = findings.share_interval(n, own, pairs)
     strength = findings.strength(low - evenly, high - evenly, MARGIN)
     recall = float(arrays["class_top1"][truth])
-    says = f"Takes {findings.percent(n / own)} of {short(classes[truth])} pictures for {short(classes[said])}."
+    pair = f"{findings.percent(n / own)} of {short(classes[truth])} pictures for {short(classes[said])}"
+    says = f"Takes {pair}."
     if strength == findings.NOT:
-        says = f"No two classes are confused more often than others. The largest share: {says[0].lower()}{says[1:]}"
-    return Finding(
+        says = f"No two classes are confused more often than others. The largest share: takes {pair}."
+    finding = Finding(
         key, says, strength, between(low, high),
-        f"{findings.percent(evenly)}, were mistakes spread evenly",
-        f"{own} pictures; the largest of {pairs:,} pairs", "confusion",
-        caution=strength == findings.FOUND and recall < result.numbers["top1"] - FAR,
+        f"{findings.percent(evenly)}, were mistakes spread evenly", f"{own} pictures; the largest of {pairs:,} pairs",
+        "confusion", caution=strength == findings.FOUND and recall < result.numbers["top1"] - FAR,
     )  # fmt: skip
+    return finding, Measured(pair, n / own - evenly, low - evenly, high - evenly)
 
 
 def _sure(result: Result, context: Context) -> tuple[Finding, Measured]:

@@ -198,7 +198,7 @@ def _make_model(folder: Path, id: str, title: str, seed: int) -> None:
             for i, (n, k, u, s) in enumerate(layers)
         ],
         "chosen": ["conv1", "conv5"],
-        "feature": {"at": ["features.6", "output"], "name": "fc7, as fc8 takes it in", "size": 4096},
+        "feature": {"at": ["features.6", "output"], "name": "fc7, as fc8 reads it", "size": 4096},
         "classes": ["cat", "dog", NASTY, "eel", "fox", "gnu"], "label_to_output": [0, 1, 2], "torch": "2.15.0",
     }  # fmt: skip
     folder.mkdir(parents=True)
