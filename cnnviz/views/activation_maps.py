@@ -96,7 +96,7 @@ def view(result: Result, context: Context) -> dict:
         "metrics": (
             Metric("pictures", len(arrays["index"])),
             Metric("layers", len(numbers["layers"])),
-            Metric("neurons_not_above_0", float(np.mean(negative)), "share"),
+            Metric("values_at_or_below_0", float(np.mean(negative)), "share"),
         ),
     }
 

@@ -43,7 +43,7 @@ def view(result: Result, context: Context) -> dict:
         "metrics": (
             Metric("units", total),
             Metric("units_never_active", dead / total, "share", "lower"),
-            Metric("border_patches", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
+            Metric("patches_over_the_edge", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }
 

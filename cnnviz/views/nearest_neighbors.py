@@ -136,7 +136,7 @@ def view(result: Result, context: Context) -> dict:
         )
         columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
         tables.append(Table("agreement", caption, columns, (whole, *order)))
-    metrics.append(Metric("near_in_both", numbers["shared"], "share"))
+    metrics.append(Metric("neighbours_shared_by_both", numbers["shared"], "share"))
     finding, measured = found(result, context)
     return {
         "findings": (finding,),

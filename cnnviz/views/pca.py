@@ -40,7 +40,7 @@ def view(result: Result, context: Context) -> dict:
     steps = [i for i in (1, 2, 3, 5, 10, 20, 50, 100) if i <= len(explained)]
     rows = tuple((i, f"{explained[i - 1]:.2%}", f"{running[i - 1]:.1%}") for i in steps)
     half = int(np.searchsorted(running, 0.5)) + 1
-    metrics = [section.Metric("variance_in_the_map", float(running[1]), "share")]
+    metrics = [section.Metric("variance_in_the_plane", float(running[1]), "share")]
     if half <= len(explained):
         metrics.append(section.Metric("components_for_half_the_variance", half))
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])

@@ -9,6 +9,7 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Metric, Table
 
 MARGIN = 0.05  # a difference of shares is found beyond this
+WHERE = {"features": "in_features", "map": "on_the_map", "pixels": "in_pixels"}
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 
 
@@ -28,7 +29,9 @@ def view(result: Result, context: Context) -> dict:
     tables = ()
     votes = numbers["votes"]
     if votes:
-        metrics += [Metric(f"10_nearest_accuracy_{s}", votes[s], "share", "higher") for s in SPACES]
+        metrics += [
+            Metric(f"class_named_by_10_nearest_{where}", votes[s], "share", "higher") for s, where in WHERE.items()
+        ]
         rows = [(SPACES[s].capitalize(), f"{votes[s]:.1%}") for s in SPACES]
         rows.append(("Always the largest class", f"{numbers['largest_class']:.1%}"))
         caption = (

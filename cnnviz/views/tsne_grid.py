@@ -123,8 +123,8 @@ def view(result: Result, context: Context) -> dict:
         "measured": measured,
         "figures": (_overview(result, context, grid), _seams(result, context, grid)),
         "metrics": (
-            Metric("mean_displacement", numbers["mean_displacement"], "cells", "lower"),
-            Metric("neighbour_to_random_distance", _ratio(numbers), "", "lower"),
+            Metric("mean_distance_from_the_map", numbers["mean_displacement"], "cells", "lower"),
+            Metric("distance_of_neighbours_over_random", _ratio(numbers), "", "lower"),
         ),
         "widget": "map",
     }
