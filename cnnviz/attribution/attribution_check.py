@@ -29,15 +29,16 @@ reason}].
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import PREDICTED, Method
+from cnnviz.attribution.random_weights import cascade
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.loaded import Model
@@ -136,67 +137,6 @@ def batched(model: Model, target: int, most: int = 64) -> Callable[[Tensor], Ten
         return torch.cat([model.probabilities(model.logits(part))[:, target] for part in x.split(most)])
 
     return probability
-
-
-# ------------------------------------------------------------------------------------------------------ randomisation
-
-
-def layers_from_the_top(net: nn.Module, x: Tensor) -> list[str]:
-    """Dotted names of the modules with parameters of their own, in reverse order of execution. x: any network input."""
-    called: list[str] = []
-    own = [(name, m) for name, m in net.named_modules() if next(m.parameters(recurse=False), None) is not None]
-    handles = [
-        module.register_forward_pre_hook(lambda m, i, name=name: called.append(name) if name not in called else None)
-        for name, module in own
-    ]
-    try:
-        with torch.no_grad():
-            net(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    never = [name for name, _ in own if name not in called]
-    return [*called[::-1], *never]
-
-
-@torch.no_grad()
-def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
-    """Draws new random values for a module's own parameters, in place and of the same scale.
-
-    Weights are drawn from a normal distribution with mean 0 and the old root mean square. Vectors (biases, scales) are
-    shuffled. seed: name of a parameter → its seed.
-    """
-    for name, old in module.named_parameters(recurse=False):
-        generator = torch.Generator().manual_seed(seed(name))
-        if old.ndim > 1:
-            new = (
-                torch.randn(old.shape, generator=generator, dtype=torch.float32)
-                * old.float().square().mean().sqrt().cpu()
-            )
-        else:
-            new = old.flatten().cpu()[torch.randperm(old.numel(), generator=generator)].reshape(old.shape)
-        old.copy_(new)
-
-
-def cascade(model: Model, x: Tensor, blocks: int, seed: Callable[..., int]) -> Iterator[tuple[str, Model]]:
-    """Redraws the model's layers from the top down to the first, in about ``blocks`` steps.
-
-    Yields (lowest redrawn layer, model). It is the model itself, since not every network can be copied. Its weights are
-    restored at the end.
-    """
-    names = layers_from_the_top(model.net, model.normalise(x))
-    short = {layer.module: layer.name for layer in model.layers}
-    kept, done = [(parameter, parameter.clone()) for parameter in model.net.parameters()], 0
-    try:
-        for cut in np.unique(np.rint(np.linspace(1, len(names), blocks)).astype(int)):
-            for name in names[done:cut]:
-                redraw(model.net.get_submodule(name), lambda parameter, name=name: seed("weights", name, parameter))
-            done = cut
-            yield short.get(names[cut - 1], names[cut - 1] or "the network's own"), model
-    finally:
-        with torch.no_grad():
-            for parameter, before in kept:
-                parameter.copy_(before)
 
 
 # ------------------------------------------------------------------------------------------------------ verdicts

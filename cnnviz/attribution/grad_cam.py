@@ -177,8 +177,8 @@ def cam(model: Model, x: Tensor, targets: Tensor) -> Tensor:
     means = found.maps.mean((1, 2))
     if not (passed and _alike(passed[-1][0], means) and _alike(passed[-1][1], found.logits[: model.heads])):
         raise NotApplicable(
-            "CAM is for networks whose scores are one linear layer of the means of their last maps, and this one ends "
-            "in another way."
+            "CAM is computed for networks whose scores are one fully connected layer of the means of their last maps. "
+            "No such layer gives the scores here."
         )
     weight = full(torch.cat([head.weight, -head.weight])[targets])  # regression: half the outputs are −value
     return torch.einsum("tk,khw->thw", weight, found.maps)

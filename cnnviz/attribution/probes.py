@@ -13,10 +13,13 @@ A technique's file lists its methods in ``METHODS``, and its job is ``run(partia
 files find them there (attribution_check compares them all), so a new method needs no other registration.
 
 The result holds, for n pictures and at most t classes: ``pictures`` (n, h, w, c) uint8 or float32, after resize and
-crop; ``index`` (n,) into the image set; ``label`` (n,), the correct output or −1; ``targets`` (n, t) outputs, −1 for
-none; ``logits``, ``probabilities`` (n, t) of them, NaN for none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0
-if there is no target. Numbers: ``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed, caveat}]
-and ``not_applicable``, {name: reason} of the methods that do not apply.
+crop; ``masks`` (n, h, w) bool, the object, empty if it is unknown; ``index`` (n,) into the image set; ``label`` (n,),
+the correct output or −1; ``targets`` (n, t) outputs, −1 for none; ``logits``, ``probabilities`` (n, t) of them, NaN for
+none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0 if there is no target. For each method with ``control`` also
+``random/NAME`` (n, h, w) float16, the map of the first target by the network with random weights, divided by its
+largest magnitude; and ``kept/NAME`` (n,), its rank correlation with the trained network's map, of magnitudes. Numbers:
+``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed, caveat}] and ``not_applicable``, {name:
+reason} of the methods that do not apply.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +29,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnviz.attribution import map_scores, random_weights
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import images, label_maps
+from cnnviz.pictures.masks import as_seen
 from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
@@ -43,13 +48,15 @@ class Method:
     """maps: see the module's docstring. signed: the map has both signs; else it is ≥ 0, larger is more.
 
     caveat: (model, x) → what a reader must know of this method on this network, or "". one_sided: the map shows only
-    the evidence for an output, so the map of "age down" does not follow from that of "age up".
+    the evidence for an output, so the map of "age down" does not follow from that of "age up". control: the maps are
+    also computed with random weights; False for a method that runs the network many times.
     """
 
     maps: Callable[[loaded.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
     signed: bool = False
     caveat: Callable[[loaded.Model, Tensor], str] = lambda model, x: ""
     one_sided: bool = False
+    control: bool = True
 
 
 def targets(
@@ -129,7 +136,39 @@ def attribute(
     except NotApplicable as reason:
         return job.write({}, not_applicable=str(reason), provenance=model.provenance)
     more, others = beside(model)
-    return job.write(arrays | more, numbers=numbers | others, provenance=model.provenance)
+    random = _with_random_weights(job, model, methods, arrays)
+    return job.write(arrays | random | more, numbers=numbers | others, provenance=model.provenance)
+
+
+def _with_random_weights(job: Job, model: loaded.Model, methods: dict[str, Method], arrays: dict) -> dict:
+    """Arrays ``random/NAME`` and ``kept/NAME`` of the module's docstring, of the methods that are computed again.
+
+    The random numbers of a method are those of its first map, so only the weights differ.
+    """
+    image_set = images.read(job.inputs["images"], job.image_set)
+    ids = [image_set.pictures[index].id for index in arrays["index"]]
+    made = {}
+    with random_weights.everywhere(model.net, job.seed_for) as any_weights:
+        for name, method in methods.items():
+            if not (any_weights and method.control and f"maps/{name}" in arrays):
+                continue
+            try:
+                maps = [_again(job, model, name, method, arrays, i, id) for i, id in enumerate(ids)]
+            except NotApplicable:
+                continue
+            first = arrays[f"maps/{name}"][:, 0]
+            made[f"random/{name}"] = np.stack([m / max(m.max(), -m.min(), 1e-30) for m in maps]).astype(np.float16)
+            kept = [map_scores.rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(maps, first, strict=True)]
+            made[f"kept/{name}"] = np.array(kept)
+    return made
+
+
+def _again(job: Job, model: loaded.Model, name: str, method: Method, arrays: dict, i: int, id: str) -> np.ndarray:
+    """The map (h, w) of picture i's first target, with the weights that the network has now."""
+    generator = torch.Generator().manual_seed(job.seed_for(name, id))
+    at = torch.tensor(arrays["targets"][i, :1], device=model.device)
+    map = method.maps(model, model.pictures([arrays["pictures"][i]]), at, job.parameters, generator)[0]
+    return np.nan_to_num(map.detach().float().cpu().numpy(), posinf=0, neginf=0)
 
 
 def _stacked(name: str, values: list, most: int) -> np.ndarray:
@@ -146,7 +185,7 @@ def _explained(job: Job, model: loaded.Model, methods: dict[str, Method]) -> Lef
     image_set = images.read(job.inputs["images"], job.image_set)
     probes = image_set.probes(job.model["probes"])
     most = 0
-    found: dict[str, list] = {name: [] for name in ("pictures", "label", "targets", "logits", "probabilities")}
+    found: dict[str, list] = {name: [] for name in ("pictures", "masks", "label", "targets", "logits", "probabilities")}
     found |= {f"maps/{name}": [] for name in methods}
     kinds, caveats, not_applicable = [], {}, {}
     arrays = image_set.arrays(model.preprocess.geometry, probes, job.threads)
@@ -174,6 +213,9 @@ def _explained(job: Job, model: loaded.Model, methods: dict[str, Method]) -> Lef
             if name not in caveats:
                 caveats[name] = method.caveat(model, x)
         found["pictures"].append(picture)
+        # the masks of a segmentation network give each pixel's class, not an object
+        mask = None if model.kind == SEGMENTATION else as_seen(image_set, i, model.preprocess.geometry)
+        found["masks"].append(np.zeros(picture.shape[:2], bool) if mask is None else mask.pixels)
         found["label"].append(right[0] if right else -1)
         found["targets"].append(np.array(outputs))
         found["logits"].append(scores[at].cpu().numpy())

@@ -16,18 +16,20 @@ Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), from a bl
 
     M = Σ over channels of (x − x') · ∫₀¹ ∂ S_c(x' + a (x − x')) / ∂ x da
 
-S_c is the logit of the class. Pictures are in [0, 1], RGB if they have three channels. :mod:`cnnviz.attribution.probes`
-lists what the result holds.
-"""
+whose sum over pixels is S_c(x) − S_c(x'). The steps of the sum are tripled until at most 1 % of that is missing.
 
-from functools import partial
+S_c is the logit of the class. Pictures are in [0, 1], RGB if they have three channels. :mod:`cnnviz.attribution.probes`
+lists what the result holds, beside ``black`` (classes,): the logits of a black picture.
+"""
 
 import torch
 
 from cnnviz.attribution.gradients import Score, gradient, repeated, saliency
-from cnnviz.attribution.probes import Method, attribute
+from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.network.loaded import Model
-from cnnviz.run.job import run
+from cnnviz.run.job import Job, run
+
+MISSING, MOST = 0.01, 27  # share of S(x) − S(black) that may lack; how often the steps may be multiplied
 
 
 def smoothgrad(
@@ -58,16 +60,40 @@ def gradient_x_input(net: Score, z: torch.Tensor, target: torch.Tensor) -> torch
     return (gradient(net, z, target) * z).sum(1)
 
 
-def integrated_gradients(logits: Score, x: torch.Tensor, target: torch.Tensor, *, steps: int, black: float = 0.0):
-    """Signed maps (n, h, w). Their sum over pixels tends to S(x) − S(black) as steps grow. x, target (n, …) as in
-    gradient.
+def integrated_gradients(
+    logits: Score,
+    x: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    steps: int,
+    black: float = 0.0,
+    missing: float = MISSING,
+    batch: int = 32,
+) -> torch.Tensor:
+    """Signed maps (n, h, w). Their sum over pixels is S(x) − S(black), of which a share of at most ``missing`` lacks.
 
-    The integral runs along the straight line from a black picture, by the midpoint rule.
+    The integral runs along the straight line from a black picture, by the midpoint rule. ``steps`` are tripled, so that
+    the midpoints so far are among the next ones, up to ``MOST`` times as many. x, target: (n, …) as in gradient.
     """
-    total = torch.zeros_like(x)
-    for k in range(steps):
-        total += gradient(logits, black + (x - black) * ((k + 0.5) / steps), target)
-    return ((x - black) * total / steps).sum(1)
+    with torch.no_grad():
+        scores, start = (logits(p).gather(1, target[:, None])[:, 0] for p in (x, torch.full_like(x, black)))
+    maps = []
+    for one, output, owed in zip(x, target, scores - start, strict=True):
+
+        def total(at: torch.Tensor, one=one, output=output) -> torch.Tensor:
+            paths = (black + (one - black) * part[:, None, None, None] for part in at.to(one).split(batch))
+            return sum(gradient(logits, path, output.expand(len(path))).sum(0) for path in paths)
+
+        n = steps
+        summed = total((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+        map = ((one - black) * summed / n).sum(0)
+        while (map.sum() - owed).abs() > missing * owed.abs() and n < MOST * steps:
+            n *= 3
+            thirds = torch.arange(n, dtype=torch.float64)
+            summed = summed + total((thirds[thirds % 3 != 1] + 0.5) / n)
+            map = ((one - black) * summed / n).sum(0)
+        maps.append(map)
+    return torch.stack(maps)
 
 
 def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters: dict, generator: torch.Generator):
@@ -90,7 +116,15 @@ METHODS = {
     ),
 }
 
-main = partial(attribute, methods=METHODS)
+
+def main(job: Job) -> None:
+    def beside(model: Model) -> Left:
+        with torch.no_grad():
+            scores = model.logits(torch.zeros(1, model.channels, *model.preprocess.size, device=model.device))[0]
+        return {"black": scores.float().cpu().numpy()}, {}
+
+    attribute(job, METHODS, beside)
+
 
 if __name__ == "__main__":
     run(main)

@@ -6,11 +6,10 @@ from cnnviz.views import papers
 from cnnviz.views.kit import projections, section
 
 WARNING = (
-    "Of the picture only the places where max-pools found their maxima enter; the rest is the network's weights. So "
-    "of a late unit much is a grid of small edges, whatever the patch shows, and a network without max-pools draws "
-    "the same for every picture. Both this and guided backpropagation partly restore the picture instead of "
-    "explaining a class (Nie et al. 2018), and class scores come back nearly alike for all classes, or not at all. "
-    "Colours are directions of change, not the colours of things."
+    "Only the places of max-pooled maxima come from the picture; the rest is the network's weights. A late unit "
+    "gives a grid of small edges, and a network without max-pooling draws the same for every picture. Deconvnet "
+    "partly restores the picture and hardly explains a class (Nie et al. 2018). Colours are directions of "
+    "change."
 )
 
 if __name__ == "__main__":
@@ -18,12 +17,10 @@ if __name__ == "__main__":
         partial(projections.view, do_not_conclude=WARNING),
         id="deconvnet",
         title="Deconvnet",
-        question="What in its favourite patches does each unit respond to, by a deconvolutional network?",
+        question="What in its strongest patches does each unit respond to?",
         tour="What of a patch did a unit respond to?",
-        how_to_read="On the left of each figure are a unit's strongest patches from real pictures; on the right, "
-        "place for place, the neuron that won is run backwards to the pixels. Grey is 0. Look for the "
-        "part that repeats: an edge, an eye, a letter. What stays grey plays no part. The last group does "
-        "the same with the class scores of the probe pictures.",
+        how_to_read="Left, a unit's strongest patches; right, what the network run backwards makes of each. Grey plays "
+        "no part; look for what repeats. Compare the classes of a picture before you believe any.",
         do_not_conclude=WARNING,
         equation="at y = max(0, x) the gradient g goes back as g · [g > 0]",
         papers=(papers.ZEILER_2014, papers.SIMONYAN_2014, papers.NIE_2018),

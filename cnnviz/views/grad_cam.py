@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, explained, section
 from cnnviz.views.kit.attributions import sheet
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.projections import classes_of, coloured, range_words
@@ -16,15 +17,23 @@ TITLES = {
     "cam": "CAM over the picture (red for, blue against)",
 }
 WORDS = {
-    "how_to_read": "Each row is a class. Bright places are where the last maps hold evidence for it; the heat is as "
-    "coarse as these maps, and drawn smoothly. Compare the rows: where two classes light up different things, the "
-    "network tells them apart by these. Guided Grad-CAM keeps those of guided backpropagation's lines "
-    "that are in the heat.",
-    "do_not_conclude": "The heat is coarse: its edge is not the object's edge, and each position of the last maps sees "
-    "far more of the picture than the spot that is drawn for it. It says where, not what. All that speaks against the "
-    "class is left out. The fine lines of Guided Grad-CAM come from a method that draws outlines of nearly everything; "
-    "only their place is Grad-CAM's.",
+    "how_to_read": "Each row is a class; bright places hold evidence for it. If two classes light up different "
+    "places, the network tells them apart by these.",
+    "do_not_conclude": "The heat is coarse: each position sees far more than its spot. It leaves out what speaks "
+    "against the class. The fine lines of Guided Grad-CAM come from a method that draws nearly all outlines.",
 }
+NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM map", "cam": "the CAM map"}
+
+
+def found(result: Result, context: Context, methods: list[str]) -> dict:
+    """Findings and lead figure: how much of Grad-CAM's map lies on the object, and whether it depends on the class."""
+    said, measured = explained.found(result, {"grad_cam": NAMES["grad_cam"]}, explained.LEAD)
+    others = {name: title for name, title in NAMES.items() if name in methods and name != "grad_cam"}
+    measured |= explained.found(result, others, explained.LEAD)[1] if others else {}
+    of_class = context.kind != REGRESSION and explained.of_class(result, context, "grad_cam", NAMES["grad_cam"])
+    if of_class:
+        said, measured = [*said, of_class[0]], measured | {of_class[0].key: of_class[1]}
+    return {"findings": tuple(said), "measured": measured}
 
 
 def view(result: Result, context: Context) -> dict:
@@ -37,14 +46,18 @@ def view(result: Result, context: Context) -> dict:
     caveats = [f"{TITLES[m['name']]}: {m['caveat']}" for m in numbers["methods"] if m["caveat"]]
     cold = arrays["maps/grad_cam"].max((2, 3))[arrays["targets"] >= 0] == 0
     return {
-        "figures": tuple(_figure(result, context, i, methods) for i in range(len(arrays["index"]))),
+        **found(result, context, methods),
+        "figures": (
+            explained.lead(result, context, "grad_cam", "Grad-CAM"),
+            *(_figure(result, context, i, methods) for i in range(len(arrays["index"]))),
+        ),
         "metrics": (
             Metric("probes", len(arrays["index"])),
             Metric("heat_maps_empty", float(cold.mean()), "share", "lower"),
         ),
-        "how_to_read": f"{WORDS['how_to_read']} Here the maps are those of {layer['name']}, {layer['height']} × "
-        f"{layer['width']} positions. {' '.join(left_out)}".strip(),
-        "do_not_conclude": " ".join([WORDS["do_not_conclude"], *caveats]),
+        "how_to_read": f"{WORDS['how_to_read']} Maps of {layer['name']}, {layer['height']} × "
+        f"{layer['width']} positions.",
+        "do_not_conclude": " ".join([WORDS["do_not_conclude"], *caveats, *left_out]),
     }
 
 

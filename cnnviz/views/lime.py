@@ -6,7 +6,8 @@ from skimage.segmentation import find_boundaries
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, section
+from cnnviz.views.kit import attributions, colour, explained, findings, section
+from cnnviz.views.kit.findings import Finding, Measured, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
 FOR, AGAINST = "blue-green", "brown"
@@ -76,6 +77,26 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     return tuple(made)
 
 
+def fit(result: Result) -> tuple[Finding, Measured]:
+    """How much of the network's answers to half-hidden pictures the superpixels explain, on held-out pictures."""
+    fits = np.array([fits[0] for fits in result.numbers["r2"]])
+    mean, low, high = findings.mean_interval(fits)
+    enough = findings.strength(low, high, LOW_FIT)
+    words = {findings.FOUND: "can be believed", findings.WEAK: "explain a part only"}
+    bounds = f"{max(low, -1):.2f} to {min(high, 1):.2f}" if len(fits) > 1 else ""
+    said = Finding(
+        "LIME's fit",
+        f"LIME's patches {words.get(enough, 'are not shown to explain anything')}: their sum predicts "
+        f"{percent(max(0.0, mean))} of how the score varies.",
+        enough,
+        f"R² {bounds}" if bounds else "",
+        "noise, which no sum can predict: 0 %",
+        f"{len(fits)} pictures; each fifth of the {result.parameters['samples']} samples held out in turn",
+        explained.LEAD,
+    )
+    return said, Measured(f"R² {mean:.2f}", max(-1.0, mean), max(-1.0, low), min(1.0, high))
+
+
 def view(result: Result, context: Context) -> dict:
     fits = [r2 for fits in result.numbers["r2"] for r2 in fits[:1]]
     rounded = result.numbers["precision"].count("bfloat16")
@@ -85,7 +106,15 @@ def view(result: Result, context: Context) -> dict:
         Metric("poor_fits", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
         Metric("scored_in_bfloat16", rounded),
     )
-    return {"figures": figures(result, context), "metrics": metrics}
+    said, measured = explained.found(result, {"lime": "the LIME map"}, explained.LEAD)
+    good, share = fit(result)
+    shown = (explained.lead(result, context, "lime", "LIME"), *figures(result, context))
+    return {
+        "findings": (*said, good),
+        "measured": measured | {good.key: share},
+        "figures": shown,
+        "metrics": metrics,
+    }
 
 
 if __name__ == "__main__":
@@ -95,15 +124,11 @@ if __name__ == "__main__":
         title="LIME",
         question="Which parts of the picture speak for a class, and which against it?",
         tour="Pieces of the picture that speak for a class, and against it.",
-        how_to_read="The picture is cut into patches of like colour, and the network is asked about many copies of it "
-        f"in which a random half of them is hidden. {FOR.capitalize()} patches make the class more probable where they "
-        f"are shown, {AGAINST} ones less. The last picture shows those that speak most for the class. R² says "
-        "how much of what the network does to those copies is a plain sum over patches: near 1, the colours tell the "
-        "story; near 0, they do not.",
-        do_not_conclude="The colours describe the network on half-hidden copies, which look like nothing it was "
-        "trained on. A patch is hidden by its mean colour (or grey, see the parameters): snow remains white. "
-        "With other patches, another filling or other random copies the weakest ones change sign. Where the "
-        "probability hardly changes, near 0 or 1, there are colours as well: see the range that they stand for.",
+        how_to_read="The network sees copies of the picture in which a random half of the patches is hidden. Patches "
+        "for the class raise its probability where they are shown; believe them only if R² is near 1.",
+        do_not_conclude="The colours describe the network on half-hidden copies, unlike anything it was trained on. A "
+        "patch is hidden by its mean colour (or grey): snow remains white. With other patches, filling or copies the "
+        "weakest change sign. If the probability hardly changes there are colours as well: see their range.",
         equation="β = arg min Σᵢ √exp(−dᵢ²/0.25²) (p_c(xᵢ) − β₀ − zᵢ·β)² + |β|²,  dᵢ = 1 − cos(zᵢ, 1)",
         papers=(papers.RIBEIRO_2016, papers.ACHANTA_2012),
     )

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cnnviz.network.kinds import REGRESSION, has_probabilities
+from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, section
+from cnnviz.views.kit import attributions, explained, section
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
-TITLES = {"occlusion": "what hiding a part costs (red: the score falls, blue: it rises)"}
+TITLES = {"occlusion": "how much the score falls without a part"}
 
 
 def view(result: Result, context: Context) -> dict:
@@ -18,23 +18,22 @@ def view(result: Result, context: Context) -> dict:
     likely = has_probabilities(context.kind)
     unit = "share" if used["score"] == "probability" and likely else ""
     measure = used["score"] if likely else "score"
-    shared = (
-        "Each row is a value, and has its own range of colours, given below:"
-        if context.kind == REGRESSION
-        else "Each row is a class, and the rows of a picture share one range of colours, given below it:"
-    )
+    said, measured = explained.found(result, {"occlusion": "the occlusion map"}, explained.LEAD)
     return {
-        "figures": (*attributions.figures(result, context, TITLES), _mask(result, context, rows, columns)),
+        "figures": (
+            explained.lead(result, context, "occlusion", "occlusion"),
+            *attributions.figures(result, context, TITLES),
+            _mask(result, context, rows, columns),
+        ),
         "metrics": (
             Metric("probes", len(arrays["index"])),
             Metric("masks_a_picture", len(rows) * len(columns)),
             Metric("largest_fall_median", float(np.median(falls)), unit),
         ),
-        "how_to_read": f"A square of {used['window']} × {used['window']} pixels in one colour, {_colour(used)}, hides "
-        f"a part of the picture, at {len(rows)} × {len(columns)} places {used['stride']} pixels apart; the last figure "
-        f"shows it. Each pixel of a map has the fall of the class's {measure}, on average over the squares that "
-        "hide the pixel. Red: the network needs what is there; blue: it is surer of the class without it; white: "
-        f"nothing changes. {shared} where its ends are near 0, no single square matters, however strong the colours.",
+        "findings": tuple(said),
+        "measured": measured,
+        "how_to_read": f"A square of {used['window']} × {used['window']} pixels hides one part after another. Red: "
+        f"without this part the {measure} falls, so the network needs it; blue: it rises; white: nothing changes.",
     }
 
 
@@ -66,8 +65,9 @@ def _mask(result: Result, context: Context, rows: range, columns: range) -> Figu
         f"mask--{picture.id}",
         attributions.sheet([panels], max(1, 192 // seen.shape[0])),
         alt=f"{picture.name} three times, each with a plain square over another part.",
-        caption=f"The square as the network sees it, on {picture.name}: at its first place, about where the first map "
-        "of this picture is highest, and at its last place.",
+        caption=f"The square as the network sees it, on {picture.name}: at its first place, about where the map is "
+        f"highest, and at its last place; {len(rows)} × {len(columns)} places, {used['stride']} pixels apart. Its "
+        f"colour: {_colour(used)}.",
         mapping="pixels as they are",
         data="pictures[0]",
         subjects=(Subject("image", picture.name),),
@@ -79,15 +79,14 @@ if __name__ == "__main__":
         view,
         id="occlusion",
         title="Occlusion",
-        question="Which parts of the picture must be seen for the class to be recognised?",
+        question="Which parts of the picture must be seen to recognise the class?",
         tour="Cover a part of a picture: where does it stop recognising the thing?",
-        how_to_read="A square hides one part after another. Where the class score falls without a part, the map is "
-        "red; where it rises, blue.",
-        do_not_conclude="The map is about this square, not about the part. A plain square is an unnatural thing to "
-        "see: the network may be put off by its edges, or take it for something; on a ground of its own colour it "
-        "hides nothing. Where two parts say the same, hiding one of them costs nothing, though the network uses both. "
-        "What is much smaller than the square is blurred to its size. Another size or colour gives another map. A "
-        "probability near 1 hardly falls even where the evidence does; the logit (score: logit) shows that.",
+        how_to_read="A square hides one part after another. Red: without this part the class score falls; blue: it "
+        "rises.",
+        do_not_conclude="A plain square is unnatural: its edges may disturb the network, and on a background of its "
+        "own colour it hides nothing. If two parts say the same, hiding one costs nothing. Small things are blurred to "
+        "the square's size; another size or colour gives another map. A probability near 1 hardly falls: see the logit "
+        "(score: logit).",
         equation="M(p) = mean over masks w that cover p of S_c(x) − S_c(x under w)",
         papers=(papers.ZEILER_2014, papers.NAKANDALA_2019),
     )

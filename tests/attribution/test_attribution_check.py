@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cnnviz.attribution import attribution_check as check
-from cnnviz.attribution import map_scores
+from cnnviz.attribution import map_scores, random_weights
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.network import network
 from cnnviz.pictures import images, listing
@@ -66,19 +66,24 @@ class Odd(nn.Module):
 
 
 def test_layers_are_found_in_the_order_they_run():
-    assert check.layers_from_the_top(Odd().eval(), torch.rand(1, 3, 9, 9)) == ["last", "norm", "first", "unused"]
+    assert random_weights.layers_from_the_top(Odd().eval(), torch.rand(1, 3, 9, 9)) == [
+        "last",
+        "norm",
+        "first",
+        "unused",
+    ]
 
 
 def test_redrawn_weights_are_as_large_and_unlike_and_repeat():
     layer = nn.Conv2d(8, 64, 5)
     nn.init.normal_(layer.weight, std=0.3)
     before = {name: p.detach().clone() for name, p in layer.named_parameters()}
-    check.redraw(layer, lambda name: len(name))
+    random_weights.redraw(layer, lambda name: len(name))
     after = {name: p.detach().clone() for name, p in layer.named_parameters()}
     assert float(after["weight"].std()) == pytest.approx(0.3, rel=0.03)
     assert abs(np.corrcoef(before["weight"].flatten(), after["weight"].flatten())[0, 1]) < 0.05
     assert sorted(after["bias"].tolist()) == sorted(before["bias"].tolist())
-    check.redraw(layer, lambda name: len(name))
+    random_weights.redraw(layer, lambda name: len(name))
     torch.testing.assert_close(layer.bias.sort().values, before["bias"].sort().values)
 
 
@@ -89,7 +94,7 @@ def test_a_network_that_cannot_be_copied_is_redrawn_from_the_top_and_put_back():
     model = SimpleNamespace(net=net, layers=(), normalise=lambda x: x)
     changed = [
         sum(not torch.equal(p, before[name]) for name, p in net.named_parameters())
-        for _ in check.cascade(model, torch.rand(1, 3, 9, 9), 3, lambda *what: len("".join(what)))
+        for _ in random_weights.cascade(model, torch.rand(1, 3, 9, 9), 3, lambda *what: len("".join(what)))
     ]
     assert changed == sorted(changed) and 0 < changed[0] < changed[-1]
     assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())

@@ -221,9 +221,10 @@ def test_a_job_leaves_out_what_does_not_apply_and_says_so(activation, make_job, 
     for scale in ("class", "picture"):
         show = {"scale": scale, "alpha": 0.6, "colours": "magma", "percentile": 99.5}
         section = drawn.view(left, Context({"classes": classes}, show, image_set, None, {}))
-        assert len(section["figures"]) == 2 and "CAM is left out" in section["how_to_read"]
-        assert ("Guided Grad-CAM is left out" in section["how_to_read"]) == (activation == "SiLU")
-        ranges = section["figures"][0].mapping.split("; ")[0].count("…")
+        assert len(section["figures"]) == 3 and "CAM is left out" in section["do_not_conclude"]
+        assert section["figures"][0].id == "lead" and section["findings"]
+        assert ("Guided Grad-CAM is left out" in section["do_not_conclude"]) == (activation == "SiLU")
+        ranges = section["figures"][1].mapping.split("; ")[0].count("…")
         assert ranges == (1 if scale == "picture" else len(left.numbers["kinds"][0]))
         left.arrays["maps/grad_cam"][1] = 0
         cold = drawn._figure(left, Context({"classes": classes}, show, image_set, None, {}), 1, ["grad_cam"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from lime import lime_image
 from sklearn.linear_model import Ridge
-from sklearn.metrics import pairwise_distances
+from sklearn.metrics import pairwise_distances, r2_score
 from torch import nn
 
 from cnnviz.attribution import lime
@@ -86,7 +86,19 @@ def test_equals_lime_written_out(model, x):
     for t, y in enumerate(np.float64(scores).T):
         line = Ridge(alpha=1).fit(shown, y, weights)
         np.testing.assert_allclose(found.coefficients[t], line.coef_, rtol=1e-4, atol=1e-7)
-        assert found.r2[t] == pytest.approx(line.score(shown, y, weights), abs=1e-4)
+        held = [np.arange(200) % 5 == k for k in range(5)]
+        guess = np.empty(200)
+        for out in held:
+            guess[out] = Ridge(alpha=1).fit(shown[~out], y[~out], weights[~out]).predict(shown[out])
+        assert found.r2[t] == pytest.approx(r2_score(y, guess, sample_weight=weights), abs=1e-4)
+
+
+def test_a_fit_of_noise_explains_nothing_that_was_held_out():
+    rng = np.random.default_rng(0)
+    shown, noise = rng.random((300, 60)) < 0.5, rng.random((300, 2))
+    coefficients, r2 = lime.local_fit(shown, noise)
+    assert (r2 < 0.05).all() and coefficients.shape == (2, 60)
+    assert (lime.local_fit(shown, shown @ rng.random((60, 2)))[1] > 0.95).all()
 
 
 def test_equals_the_lime_package(model, x):
@@ -172,7 +184,7 @@ def test_a_picture_s_map_does_not_depend_on_the_others(make_job, tmp_path, index
     for i, r2 in enumerate(left[0].numbers["r2"]):
         painted = many["coefficients"][i][:, many["segments"][i]]
         np.testing.assert_array_equal(painted, many["maps/lime"][i])
-        assert (many["targets"][i] >= 0).sum() == len(r2) and all(0 <= value <= 1 for value in r2)
+        assert (many["targets"][i] >= 0).sum() == len(r2) and all(value <= 1 for value in r2)
     assert left[0].numbers["methods"] == [{"name": "lime", "signed": True, "caveat": ""}]
 
 
@@ -213,3 +225,17 @@ def test_bfloat16_is_not_used_if_slow_wrong_or_impossible(model, x, monkeypatch)
             return self.line(z.mean((2, 3)) @ torch.eye(3))
 
     assert lime.network(as_model(Mixing(), mean=np.float32(0), std=np.float32(1)), x, "auto")[1] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("fits", "strength"), [([0.8, 0.82, 0.79], "found"), ([0.3, 0.6, 0.45], "weakly found"), ([-0.1], "not found")]
+)
+def test_the_finding_is_how_well_the_patches_predict(fits, strength):
+    from types import SimpleNamespace
+
+    from cnnviz.views import lime as view
+
+    left = SimpleNamespace(numbers={"r2": [[fit, 0.9] for fit in fits]}, parameters={"samples": 300})
+    said, measured = view.fit(left)
+    assert said.strength == strength and measured.effect == pytest.approx(np.mean(fits))
+    assert "noise" in said.control and (len(fits) == 1) == (said.interval == "")

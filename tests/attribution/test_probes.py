@@ -66,7 +66,7 @@ def test_the_result_of_a_job(job):
         asked.append((targets.tolist(), torch.rand(1, generator=generator).item()))
         return targets[:, None, None] * torch.ones(len(targets), *x.shape[2:])
 
-    attribute(job, {"first": Method(maps), "second": Method(maps, signed=True)})
+    attribute(job, {"first": Method(maps, control=False), "second": Method(maps, signed=True, control=False)})
     left = result.read(job.outputs["result"])
     a = left.arrays
     assert a["pictures"].shape == (3, 16, 16, 3) and a["maps/first"].shape == (3, *a["targets"].shape[1:], 16, 16)
@@ -80,7 +80,7 @@ def test_the_result_of_a_job(job):
     assert len(set(drawn)) == len(drawn)  # every picture and method has its own random numbers
     again = list(asked)
     asked.clear()
-    attribute(job, {"first": Method(maps), "second": Method(maps, signed=True)})
+    attribute(job, {"first": Method(maps, control=False), "second": Method(maps, signed=True, control=False)})
     assert asked == again
     json.dumps(left.numbers)
 
@@ -113,3 +113,27 @@ def test_the_others_are_shown_without_it_and_what_is_left_besides(job):
     assert [m["name"] for m in left.numbers["methods"]] == ["fits"]
     assert left.numbers["not_applicable"] == {"late": "no ReLU"}
     assert left.arrays["more"].tolist() == [0, 1, 2] and left.numbers["layer"] == "net"
+
+
+def test_maps_with_random_weights_are_the_control(job):
+    """A map of the picture alone stays, one of the network's weights changes, and the weights are put back."""
+
+    def brightness(model, x, targets, parameters, generator):
+        return x.mean(1).expand(len(targets), -1, -1)
+
+    def sees(model, x, targets, parameters, generator):
+        weights.append(next(model.net.parameters()).clone())
+        return torch.nn.functional.conv2d(x, weights[-1][:1], padding=1)[:, 0].expand(len(targets), -1, -1)
+
+    weights = []
+    methods = {"picture": Method(brightness), "network": Method(sees, signed=True)}
+    attribute(job, methods | {"slow": Method(brightness, control=False)}, beside=lambda model: ({}, {"net": model.id}))
+    a = result.read(job.outputs["result"]).arrays
+    assert {name for name in a if "random/" in name} == {"random/picture", "random/network"}
+    assert a["kept/picture"] == pytest.approx(1) and (a["kept/network"] < 0.9).all()
+    assert np.abs(a["random/network"].astype(float)).max((1, 2)) == pytest.approx(1)
+    assert a["masks"].shape == (3, 16, 16) and a["masks"].any((1, 2)).all()  # the demo knows its objects
+    assert torch.equal(weights[0], weights[2]) and not torch.allclose(weights[2], weights[3])
+    assert torch.equal(weights[3], weights[5])
+    attribute(job, methods)
+    assert torch.equal(weights[6], weights[0]) and torch.equal(weights[9], weights[3])

@@ -100,8 +100,31 @@ def test_integrated_gradients_equals_captum_and_adds_up(net, x):
     from captum.attr import IntegratedGradients
 
     net, x = net.double(), x.double()
-    made = integrated_gradients(net, x, TARGET, steps=64)
+    made = integrated_gradients(net, x, TARGET, steps=64, missing=1)
     expected = IntegratedGradients(net).attribute(x, target=TARGET, n_steps=64, method="riemann_middle").sum(1)
     torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-12)
     owed = (net(x) - net(torch.zeros_like(x))).gather(1, TARGET[:, None])[:, 0]
     torch.testing.assert_close(integrated_gradients(net, x, TARGET, steps=400).sum((1, 2)), owed, rtol=1e-3, atol=1e-4)
+
+
+def test_integrated_gradients_takes_steps_until_little_is_missing(net, x):
+    net, x = net.double(), x.double()
+    owed = (net(x) - net(torch.zeros_like(x))).gather(1, TARGET[:, None])[:, 0]
+    made = integrated_gradients(net, x, TARGET, steps=8)
+    assert ((made.sum((1, 2)) - owed).abs() <= 0.01 * owed.abs()).all()
+    assert (
+        (integrated_gradients(net, x, TARGET, steps=8, missing=1).sum((1, 2)) - owed).abs() > 0.01 * owed.abs()
+    ).any()
+    fine = [integrated_gradients(net, x, TARGET, steps=n, missing=m) for n, m in ((54, 1), (2, 0))]
+    torch.testing.assert_close(*fine)  # tripled thrice, the midpoints are those of 54 steps
+
+
+def test_what_is_missing_from_the_sum_is_stated():
+    from types import SimpleNamespace
+
+    from cnnviz.views import saliency as view
+
+    arrays = {"targets": np.array([[0, 1], [1, -1]]), "logits": np.array([[3.0, 5.0], [2.0, np.nan]])}
+    arrays |= {"black": np.array([1.0, 0.0]), "maps/integrated_gradients": np.zeros((2, 2, 2, 2))}
+    arrays["maps/integrated_gradients"][:, :, 0, 0] = [[1.9, 5.0], [1.0, 7.0]]
+    assert view.missing(SimpleNamespace(arrays=arrays)) == pytest.approx([0.05, 0, 0.5])

@@ -4,9 +4,10 @@ from math import ceil
 
 import numpy as np
 
+from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views.kit import colour
+from cnnviz.views.kit import colour, explained
 from cnnviz.views.kit.attributions import because, sheet
 from cnnviz.views.kit.patches import over_the_edge, patches_that_excite, unprobed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
@@ -41,8 +42,16 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     deep = [made for made in figures.values() if made][-2:-1] or [made for made in figures.values() if made]
     notes = (do_not_conclude, method["caveat"], left_out, unprobed(layers).strip())
     nothing = result.arrays["largest"][result.arrays["targets"] >= 0] == 0
+    name, title = method["name"], TITLES.get(method["name"], method["name"])
+    said, measured = found(result, context, name, f"the {title} map")
     return {
-        "figures": (*(figure for made in figures.values() for figure in made), *classes),
+        "findings": said,
+        "measured": measured,
+        "figures": (
+            explained.lead(result, context, name, title),
+            *(figure for made in figures.values() for figure in made),
+            *classes,
+        ),
         "cover": deep[0][0].id if deep else "",
         "metrics": (
             Metric("units", sum(len(made) for made in figures.values())),
@@ -50,6 +59,18 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
         ),
         "do_not_conclude": " ".join(filter(None, notes)),
     }
+
+
+TITLES = {"guided_backprop": "guided backpropagation", "deconvnet": "deconvnet"}
+
+
+def found(result: Result, context: Context, name: str, title: str) -> tuple[tuple, dict]:
+    """Whether the map depends on the class, and how much of it lies on the object."""
+    said, measured = explained.found(result, {name: title}, explained.LEAD)
+    of_class = context.kind != REGRESSION and explained.of_class(result, context, name, title, "classes--")
+    if of_class:
+        said, measured = [of_class[0], *said], measured | {of_class[0].key: of_class[1]}
+    return tuple(said), measured
 
 
 def coloured(shares: np.ndarray, percentile: float, show: int | list[int] | None) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""What is said of maps whose place is known: on the object, beside it, the same for each class, one picture only."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cnnviz.views.kit import explained
+
+SIDE, N = 8, 6
+
+
+def stored(name: str = "m", signed: bool = False, **arrays):
+    """Six pictures, each with an object of its own place: 2 × 2 pixels, 1/16 of the picture. maps: on the objects."""
+    masks = np.zeros((N, SIDE, SIDE), bool)
+    for i in range(N):
+        masks[i, i : i + 2, i : i + 2] = True
+    made = {"masks": masks, "label": np.zeros(N, int), "targets": np.tile([0, 1], (N, 1))}
+    made |= {f"maps/{name}": np.stack([masks, masks], 1).astype(np.float32), "index": np.arange(N)}
+    made |= {"probabilities": np.full((N, 2), 0.5), f"random/{name}": np.ones((N, SIDE, SIDE), np.float16)}
+    return SimpleNamespace(arrays=made | arrays, numbers={"methods": [{"name": name, "signed": signed}]})
+
+
+def context():
+    pictures = [SimpleNamespace(name=f"{i}.png", id=f"p{i}") for i in range(N)]
+    return SimpleNamespace(image_set=SimpleNamespace(pictures=pictures))
+
+
+def test_a_map_on_the_object_is_found_beside_its_controls():
+    (said,), measured = explained.found(stored(), {"m": "the map"}, "lead")
+    assert said.says == "100\u00a0% of the map lies on the object, which fills 6.2\u00a0% of the picture.".replace(
+        "6.2", "6"
+    )
+    assert said.strength == "found" and "random weights: 6\u00a0%" in said.control
+    shares = explained.on_object(stored(), "m")
+    # of the four pixels of an object one lies on each neighbour's; there are five other pictures
+    assert shares["other"] == pytest.approx([(1 if i in (0, 5) else 2) / 4 / 5 for i in range(N)])
+    assert measured[said.key].effect == pytest.approx(1 - max(shares["other"].mean(), 1 / 16))
+
+
+@pytest.mark.parametrize("map", [np.ones((N, 2, SIDE, SIDE)), np.zeros((N, 2, SIDE, SIDE))])
+def test_an_even_map_and_an_empty_one_are_not_found(map):
+    (said,), measured = explained.found(stored(**{"maps/m": map.astype(np.float32)}), {"m": "the map"}, "lead")
+    assert said.strength == "not found" and measured[said.key].effect == pytest.approx(0, abs=1e-6)
+
+
+def test_only_the_positive_part_of_a_map_counts():
+    maps = stored().arrays["maps/m"]
+    maps = np.where(maps > 0, maps, -100)
+    assert explained.found(stored(**{"maps/m": maps}), {"m": "the map"}, "lead")[0][0].strength == "found"
+
+
+def test_the_method_that_is_clearest_on_the_object_speaks():
+    both = stored()
+    both.arrays["maps/even"] = np.ones_like(both.arrays["maps/m"])
+    (said,), measured = explained.found(both, {"even": "even map", "m": "the map"}, "lead")
+    assert said.key == "the map on the object" and len(measured) == 2
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"masks": np.zeros((N, SIDE, SIDE), bool)},
+        {"masks": np.ones((N, SIDE, SIDE), bool)},
+        {"label": np.array([0, 1, 1, 1, 1, 1])},  # one picture is named rightly
+    ],
+)
+def test_without_objects_random_weights_speak_or_it_cannot_be_told(arrays):
+    (said,), measured = explained.found(stored(**arrays), {"m": "the map"}, "lead")
+    assert "cannot be told" in said.says and said.strength == "not found" and not measured
+    kept = np.array([0.1, 0.2, 0.1, 0.0, 0.1, 0.2])
+    for values, strength in ((kept, "found"), (1 - kept, "weakly found"), (np.ones(N), "not found")):
+        (said,), measured = explained.found(stored(**arrays, **{"kept/m": values}), {"m": "the map"}, "lead")
+        assert said.strength == strength and measured[said.key].effect == pytest.approx(1 - values.mean())
+
+
+def test_whether_maps_depend_on_the_class():
+    same, rng = stored(), np.random.default_rng(0)
+    said, measured = explained.of_class(same, context(), "m", "the map", "classes--")
+    assert said.strength == "not found" and "hardly depends" in said.says and measured.effect == pytest.approx(0)
+    assert said.figure == "classes--p0"
+    other = stored(**{"maps/m": rng.random((N, 2, SIDE, SIDE)) ** 8})
+    said, measured = explained.of_class(other, context(), "m", "the map")
+    assert said.strength == "found" and measured.low > 0.1
+    assert explained.of_class(stored(targets=np.tile([0, -1], (N, 1))), context(), "m", "the map") is None
+    assert explained.of_class(stored(**{"maps/m": np.zeros((N, 1, SIDE, SIDE))}), context(), "m", "the map") is None
+
+
+def test_the_border_of_an_object_is_drawn_around_it():
+    pixels, mask = np.full((SIDE, SIDE, 3), 100, np.uint8), np.zeros((SIDE, SIDE), bool)
+    assert (explained.ringed(pixels, mask) == 100).all()
+    mask[2:5, 2:5] = True
+    drawn = explained.ringed(pixels, mask)[..., 0]
+    assert drawn.shape == (256, 256) and set(np.unique(drawn)) == {0, 100, 255}
+    assert (drawn[70:150, 70:150] == 100).all() and (drawn[:60] == 100).all() and drawn[64, 100] == 255
