@@ -164,7 +164,7 @@ def lbfgs(history: int = 20) -> Optimiser:
 
 
 class Stepper:
-    """What an ascent needs of a torch.optim.Optimizer, which imports torch's compiler: two seconds of each job."""
+    """The part of torch.optim.Optimizer that an ascent needs; that class imports torch's compiler, which takes 2 s."""
 
     def __init__(self, variable: Tensor, **words):
         self.variable, self.words, self.state = variable, words, {}
@@ -177,7 +177,7 @@ class Stepper:
             self.move(self.variable, self.variable.grad, loss, self.param_groups[0]["lr"])
 
     def move(self, p: Tensor, g: Tensor, loss: Tensor, rate: float) -> None:
-        """Change the variable p in place by its gradient g."""
+        """Changes the variable p in place by its gradient g."""
         raise NotImplementedError
 
 

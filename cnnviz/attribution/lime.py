@@ -107,7 +107,7 @@ def network(model: Model, x: torch.Tensor, precision: str) -> tuple[nn.Module, s
         with torch.inference_mode():
             z = model.normalise(x)
             there, here = (model.probabilities(scores.float()) for scores in (net(z.bfloat16()), model.net(z)))
-    except Exception:  # whatever a network raises in another precision
+    except Exception:  # networks raise anything in another precision
         return model.net, "float32"
     return (net, "bfloat16") if (there - here).abs().max() <= CLOSE else (model.net, "float32")
 

@@ -250,7 +250,7 @@ def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> t
                 arrays = [tried.preprocess.geometry(seen.sample.pixels(seen.places[i])) for i in rows]
             found = errors(seen, tried, arrays, [seen.places[i] for i in rows])
             return found if np.isfinite(found).all() else None
-        except Exception:  # whatever a network raises on pictures of a size that it does not take
+        except Exception:  # networks raise anything for a wrong input size
             return None
 
     ranked, tried = [], 0

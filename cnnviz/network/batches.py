@@ -29,7 +29,7 @@ class Batches:
     """
 
     def __init__(self, forward: Callable, least: int, most: int | None):
-        self.forward = self.__wrapped__ = forward  # whoever asks for its arguments is told forward's
+        self.forward = self.__wrapped__ = forward  # so that inspect finds forward's arguments
         self.least, self.most = least, most
         self.at, self.count, self.last = (0, 0), 0, True
 
@@ -73,7 +73,7 @@ def fit(net: nn.Module, pictures: Callable[[int], Tensor]) -> tuple[int, int | N
         try:
             with torch.no_grad():
                 scores = net(pictures(count))
-        except (Exception, SystemExit):  # whatever a network raises
+        except (Exception, SystemExit):  # networks raise anything
             return False
         return True if isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == count else None
 

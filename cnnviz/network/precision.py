@@ -37,7 +37,7 @@ class _First:
 
     def __init__(self, net: nn.Module, forward: Callable):
         self.net, self.forward, self.settled = net, forward, False
-        self.__wrapped__ = forward  # whoever asks for its arguments is told forward's
+        self.__wrapped__ = forward  # so that inspect finds forward's arguments
 
     def __call__(self, *inputs, **more):
         if self.settled:

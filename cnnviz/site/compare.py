@@ -65,7 +65,7 @@ def best(a: dict | None, b: dict | None) -> int | None:
 
 
 def gap(a: dict | None, b: dict | None) -> str:
-    """How much larger the second of two metrics is, in its unit; "" if one is missing or they are equal."""
+    """Difference of the second metric to the first, in its unit; "" if one is missing or they are equal."""
     if not (a and b) or a["value"] == b["value"]:
         return ""
     apart = b["value"] - a["value"]

@@ -1,22 +1,22 @@
-"""Which findings lead, from what each section found: on a model's page, on the front page, and between two models.
+"""Ranks the sections' findings for a model's page, the front page, and the comparison of two models.
 
-The rules, the same for all sections: a reason for caution comes first, then what is found before what is weakly found
-or not found, then the larger effect (the distance of a number from its control, as a share of the largest distance
-possible). Between models, the larger difference of effects comes first.
+The rules are the same for all sections. A reason for caution comes first, then found before weakly found or not found,
+then the larger effect (the distance of a number from its control, as a share of the largest possible distance). Between
+models, the larger difference of effects comes first.
 """
 
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.views.kit.findings import FOUND, STRENGTHS, Measured, difference
 from cnnviz.views.kit.section import Section
 
-MOST = 3  # findings at the head of a model's page
+MOST = 3  # largest number of findings at the top of a model's page
 
 
 def listed(section: Section, page: str, folder: str) -> list[dict]:
-    """A section's findings as the stamp keeps them: with their numbers, their figure and their section's page.
+    """A section's findings for the stamp, with their numbers, their figure and their section's page.
 
-    ``figure``: file, size, alt and whether its pixels are enlarged, or None. ``tiles``: of a figure that is a row of
-    tiles, each with its place in the row, its label and its number, the first and then the largest number first.
+    ``figure``: file, size, alt and whether its pixels are enlarged, or None. ``tiles``: for a figure that is a row of
+    tiles, each tile's position, label and number; the first tile comes first, then those with the largest numbers.
     """
     figures = {figure.id: figure for figure in section.figures}
     return [_listed(section, finding, figures.get(finding.figure), page, folder) for finding in section.findings]
@@ -51,7 +51,7 @@ def tiles(labels: tuple[str, ...], values: tuple[float, ...]) -> list[dict]:
 
 
 def strongest(entries: list[Entry]) -> list[dict]:
-    """The findings of a model's sections, the strongest first, one of each section before a second of any."""
+    """The findings of a model's sections, strongest first; one of each section comes before a second one of any."""
     found = [(rank, finding) for entry in entries for rank, finding in enumerate(entry.findings)]
     return [finding for rank, finding in sorted(found, key=lambda pair: (pair[0] > 0, _place(pair[1])))]
 
@@ -61,7 +61,7 @@ def _place(finding: dict) -> tuple:
 
 
 def differences(a: Stamp, b: Stamp) -> list[dict]:
-    """What two models (stamps) differ in, the largest difference first: the largest one of each section.
+    """The differences between two models (stamps), largest first; of each section the largest one.
 
     Each: section, title, key, ``said`` of both in words, ``gap`` with its interval ``low`` … ``high``, and ``sure``,
     whether that interval excludes zero.
@@ -85,10 +85,10 @@ def _apart(row: dict) -> tuple:
 
 
 def lead(models: list[Stamp]) -> dict | None:
-    """What the front page begins with: of several models the finding in which they differ most, else the strongest.
+    """The first finding on the front page: the one in which several models differ most, else the strongest.
 
-    The finding, with ``model`` (its title), ``others``: (title, the same number in words), and in ``tiles`` the numbers
-    of all models. None where nothing is found.
+    It is the finding, with ``model`` (its title), ``others``: (title, the same number in words), and in ``tiles`` the
+    numbers of all models; or None if nothing is found.
     """
     candidates = [
         (_lead_place(finding, model, models), i, finding)
@@ -114,7 +114,7 @@ def lead(models: list[Stamp]) -> dict | None:
 
 
 def _lead_place(finding: dict, model: Stamp, models: list[Stamp]) -> tuple:
-    """The place of a finding among those that may lead: by how far the model is from the others, then by itself."""
+    """Sort key of a finding for the front page: by the model's distance to the others, then by its own strength."""
     own = _measured(model, finding)
     others = [found for m in models if m is not model and (found := _measured(m, finding))]
     apart = max((abs(own["effect"] - found["effect"]) for found in others), default=0.0) if own else 0.0

@@ -12,7 +12,7 @@ from cnnviz.site import compare, missing, picture_pages
 from cnnviz.site.stamp import Stamp
 from cnnviz.views.kit.section import fit
 
-# section → words that people type and its title lacks
+# section → common search words that its title lacks
 WORDS = {
     "predictions": "accuracy confusion matrix mistakes errors calibration",
     "first_layer_filters": "weights kernels edges",
@@ -40,7 +40,7 @@ WORDS = {
     "feature_inversion": "reconstruction",
     "deepdream": "dream inception",
 }
-MOST_PAIRS = 200  # comparisons that the search knows
+MOST_PAIRS = 200  # largest number of comparisons in the search
 EVERYWHERE = {
     "Credits": "cite citation licence license reference bibtex",
     "Methods": "papers references download data help",

@@ -1,19 +1,20 @@
-"""The wall of a layer's units: a tile for each unit that has a picture, with what sections say of it.
+"""The wall of a layer's units: a tile for each unit with a picture, and the sections' numbers and words about it.
 
-The tiles can be sorted by the numbers and filtered by the words (``wall.js``). Without scripts they stand by number.
+The tiles can be sorted by the numbers and filtered by the words (``wall.js``). Without scripts they are in the order of
+the units' numbers.
 """
 
 from collections.abc import Mapping
 from itertools import chain
 
-MOST = 1024  # tiles of a wall; the units beyond stand as numbers
-FIRST = ("unit_visualization", "maximal_patches")  # whose picture stands for a unit, if they have one
+MOST = 1024  # largest number of tiles of a wall; further units are shown as numbers
+FIRST = ("unit_visualization", "maximal_patches")  # sections whose picture represents a unit, if they have one
 
 
 def wall(units: list[dict], found: Mapping[str, Mapping]) -> dict:
     """``tiles`` and ``columns`` (names of the numbers to sort by).
 
-    units: href and label of each unit's page. found: number of a unit → section id → what the section says of it, see
+    units: href and label of each unit's page. found: number of a unit → section id → the section's entries, see
     :class:`cnnviz.site.subjects.Told`. A tile: href, label, ``seen`` (the picture), numbers (one for each column, or
     None) and words.
     """
@@ -37,6 +38,6 @@ def _number(value) -> bool:
 
 
 def _picture(told: Mapping):
-    """The figure that stands for a unit: of the first section that has one."""
+    """The figure that represents a unit: that of the first section with one."""
     entries = [told[id] for id in FIRST if id in told] + [entry for id, entry in told.items() if id not in FIRST]
     return next((entry.figures[0] for entry in entries if entry.figures), None)

@@ -132,8 +132,10 @@ def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]
 
 
 def follows(maps: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """How each map (units, h, w) correlates with the picture's brightness or edges, the larger of both, without sign;
-    below it the same with the picture mirrored: (2, units). 0 where a map or the picture is flat."""
+    """Correlation of each map (units, h, w) with the picture's brightness or edges, the larger magnitude of both.
+
+    The second row is the same with the picture mirrored: (2, units). It is 0 if a map or the picture is flat.
+    """
     grey = picture.mean(-1)
     edges = np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else grey
     size = maps.shape[:0:-1]

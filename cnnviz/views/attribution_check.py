@@ -105,7 +105,7 @@ def start(words: str) -> str:
 
 
 def knowing_nothing(result: Result) -> int:
-    """How many of the maps that know nothing of the network beat the others in every check, as a method has to."""
+    """Number of maps that do not depend on the network and pass every check, as a method must."""
     checks = result.numbers["checks"]
     rows = {name: [r for c in checks for r in c["rows"] if r["name"] == name] for name in result.numbers["baselines"]}
     return sum(all(kind_of(row) == GOOD for row in of) for of in rows.values())
@@ -128,7 +128,7 @@ def counted(pictures: int) -> str:
 
 
 def passing(result: Result) -> tuple[Finding, Measured]:
-    """Which methods pass every check."""
+    """The finding about the methods that pass every check."""
     passed, count = len(grades(result)["passes"]), len(result.numbers["methods"])
     by_chance, baselines = knowing_nothing(result), len(result.numbers["baselines"])
     sure = findings.NOT if not passed else findings.WEAK if by_chance else findings.FOUND
@@ -183,7 +183,7 @@ def worse(result: Result, name: str) -> dict:
 
 
 def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
-    """What passes every check; one that fails; how much each map changes with random weights."""
+    """The findings: methods that pass every check, one that fails, and each map's change with random weights."""
     first, share = passing(result)
     changes = {
         f"{plain(row['name'])} with random weights": Measured(

@@ -147,7 +147,7 @@ def others_than(numbers: dict, background: str) -> list[int]:
 
 
 def accuracies(result: Result, row: dict) -> tuple[tuple, tuple]:
-    """How often a class is recognised on a background, and elsewhere: (mean, low, high) each."""
+    """Accuracy of a class on a background, and elsewhere: (mean, low, high) each."""
     numbers, right = result.numbers, result.arrays["right"]
     own = right[result.arrays["class"] == numbers["classes"].index(row["class"])]
     here = own[:, numbers["backgrounds"].index(row["background"])]
@@ -162,7 +162,7 @@ def key(row: dict) -> str:
 
 
 def measured(result: Result) -> dict[str, Measured]:
-    """Of each class on each background: how much more probable it is there, and how often it is recognised on each."""
+    """For each class on each background: the increase of its probability, and its accuracy on each background."""
     numbers, found = result.numbers, {}
     rates = grid(result, "accuracy")
     for row in numbers["asked"]:

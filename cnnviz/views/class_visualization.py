@@ -48,7 +48,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
-    """How many pictures are named as their class, beside what chance would give; of values, how many moved."""
+    """The number of pictures predicted as their class, compared with chance; for values, the number that changed."""
     n, outputs = len(result.arrays["targets"]), len(context.model["classes"])
     if context.kind == REGRESSION:
         scores = result.arrays["scores"]

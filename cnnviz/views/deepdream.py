@@ -34,7 +34,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def _rises(result: Result) -> np.ndarray:
-    """How many times as strongly as to the photo each layer (last) responds to each layer's dream: (n, l, l).
+    """Response of each layer (last) to each layer's dream, relative to its response to the photo: (n, l, l).
 
     NaN where a layer does not respond to the photo, or not to a dream.
     """
@@ -43,7 +43,7 @@ def _rises(result: Result) -> np.ndarray:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How much more a layer's response rises in its own dream than in dreams on other layers."""
+    """Rise of a layer's response in its own dream, compared with dreams on other layers."""
     logs = np.log(_rises(result))
     own = np.diagonal(logs, axis1=1, axis2=2)
     apart = ~np.eye(logs.shape[1], dtype=bool)

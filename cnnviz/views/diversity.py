@@ -35,7 +35,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How much less alike a unit's pictures are with the term, and whether they still excite it."""
+    """Decrease in similarity of a unit's pictures with the term, and whether they still activate it."""
     alike, plain = (_alike(result, key) for key in ("likeness", "plain_likeness"))
     mean, low, high = findings.mean_interval(plain - alike)
     low, high = max(-1.0, low), min(1.0, high)

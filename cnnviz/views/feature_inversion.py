@@ -34,7 +34,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How much nearer than a flat picture of the mean colour is what is rebuilt, layer by layer."""
+    """Distance of the reconstructions to the original relative to a flat picture of the mean colour, layer by layer."""
     names, error, flat = _names(result), result.arrays["pixel_error"], result.arrays["flat_error"]
     nearer = np.clip(1 - error / np.maximum(flat, 1e-9)[:, None], -1, 1)
     measured = {}

@@ -44,7 +44,7 @@ def _typical(result: Result) -> np.ndarray:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How many pictures are fooled within ε levels, beside random signs of the same size."""
+    """Number of pictures fooled within ε levels, compared with random signs of the same size."""
     fooled, epsilon = _fooled(result), result.parameters["epsilon"]
     hits, count = int(fooled.sum()), len(fooled)
     signs = float(result.arrays["noise_changed"][:, 0].mean())

@@ -37,7 +37,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result) -> tuple[Finding, Measured]:
-    """How much more often the network is right than the templates, on the same pictures; without it, the templates."""
+    """Accuracy of the network compared with that of the templates, on the same pictures; or of the templates alone."""
     linear, chance = result.arrays["linear_right"].astype(float), result.numbers["chance"]
     known = result.arrays["cnn_right"] >= 0
     share, guess = percent(float(linear.mean())), f"{percent(chance)}, by always naming the largest class"

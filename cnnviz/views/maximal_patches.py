@@ -86,8 +86,11 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
 
 
 def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the units with two labelled patches or more: their numbers, the share of their patches that the most frequent
-    class has, and the same share of as many random labelled pictures. image: (units, k) pictures, or −1."""
+    """Units with at least two labelled patches, with the share of each unit's most frequent class among its patches.
+
+    Returns their numbers, these shares, and the same shares for random labelled pictures. image: (units, k) pictures,
+    or −1.
+    """
     label = np.where(image >= 0, labels[image], -1)
     counts = (label >= 0).sum(1)
     units, classes = np.flatnonzero(counts > 1), labels.max(initial=-1) + 1

@@ -148,7 +148,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How many neighbours are of a picture's class, in features and in pixels; without classes, how many both share."""
+    """Share of neighbours with the picture's class, in features and in pixels; without classes, the share in both."""
     arrays, k = result.arrays, result.numbers["k"]
     asked, chance = len(arrays["sample"]), float(arrays["chance"].mean()) if len(arrays["chance"]) else 0.0
     pictures, key = context.image_set.pictures, "neighbours of the same class"
@@ -175,7 +175,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
 
 
 def _shared(result: Result, context: Context) -> Finding:
-    """What can be said without classes: whether the features' neighbours are those of the pixels."""
+    """The finding without classes: whether the features' neighbours are those of the pixels."""
     both = zip(*(result.arrays[f"{space}_neighbors"] for space in ("feature", "pixel")), strict=True)
     k, others = result.numbers["k"], result.numbers["reference"]
     shares = [len(np.intersect1d(a, b)) / k for a, b in both]

@@ -29,8 +29,10 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """How much of an objective's gain the pictures made for the others reach. Far below 0 counts as −1, so that no
-    single pair decides."""
+    """Share of an objective's gain that pictures made for the others reach.
+
+    Values far below 0 count as −1, so that no single pair dominates.
+    """
     relative = result.arrays["relative"]
     n = len(relative)
     others = np.clip(relative[~np.eye(n, dtype=bool)], -1, 1)

@@ -55,7 +55,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """How many of a picture's nearest in the plane are of its class, beside the plane of the pixels' own components.
+    """Share of a picture's nearest in the plane with its class, compared with the plane of the pixels' components.
 
     labels: (n,) classes, or −1.
     """

@@ -65,7 +65,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result) -> dict:
-    """Of each value the error beside that of always saying the mean."""
+    """Error of each value compared with that of "always the mean"."""
     said, measured = [], {}
     for place, value in enumerate(result.numbers["values"]):
         key = f"error of {value['name']}"

@@ -89,7 +89,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> dict:
-    """What was found, and what other models can be compared in."""
+    """The findings, and the numbers to compare with other models."""
     if not result.numbers["labelled"]:
         return {"findings": (_unlabelled(result),)}
     if result.numbers["kind"] == "sigmoid":
@@ -126,7 +126,7 @@ def _accurate(result: Result) -> tuple[Finding, Measured]:
 
 
 def _recalls(result: Result, context: Context) -> dict[str, Measured]:
-    """How often each class is recognised, beside how often the other classes' pictures are taken for it."""
+    """Recall of each class, compared with the share of other classes' pictures predicted as it."""
     arrays, classes = result.arrays, context.model["classes"]
     totals, predicted = arrays["class_pictures"], arrays["class_predicted"]
     present = np.flatnonzero(totals)
@@ -145,7 +145,7 @@ def _recalls(result: Result, context: Context) -> dict[str, Measured]:
 
 
 def _confused(result: Result, context: Context) -> tuple[Finding, Measured]:
-    """The class that is most often taken for another one, as a share of its pictures."""
+    """The class that is most often predicted as another one, as a share of its pictures."""
     arrays, classes = result.arrays, context.model["classes"]
     totals, key = arrays["class_pictures"], "largest confusion"
     off = [row for row in arrays["confusion"].tolist() if row[0] != row[1] and totals[row[0]]]
@@ -193,7 +193,7 @@ def _sure(result: Result, context: Context) -> tuple[Finding, Measured]:
 
 
 def _ranked(result: Result) -> dict:
-    """Of a network whose outputs answer yes or no each: how well they rank the pictures."""
+    """Ranking quality of a network whose outputs each answer yes or no."""
     known = result.arrays["class_auroc"][np.isfinite(result.arrays["class_auroc"])]
     key = "mean AUROC"
     if len(known) < 2:

@@ -52,7 +52,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, counts: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """How often a picture's neighbours on the map name its class, beside those in pixels. counts: pictures a class."""
+    """Accuracy of naming a picture's class by its neighbours on the map, and by pixels. counts: pictures per class."""
     votes, key = result.numbers["votes"], "classes on the map"
     if not votes:
         words = "Too few pictures have a class: whether the islands are classes cannot be told."

@@ -131,7 +131,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, grid: np.ndarray, labels: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """How many of a picture's neighbours on the grid are of its class; without classes, how far apart they are.
+    """Share of a picture's neighbours on the grid with its class; without classes, the distance of neighbours.
 
     grid: the picture in each cell, or −1. labels: (pictures,) classes, or −1.
     """

@@ -134,7 +134,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
-    """How many units are dead, and whether fewer neurons are active in the last layer than in the first."""
+    """Number of dead units, and whether fewer neurons are active in the last layer than in the first."""
     told = [layer for layer in result.numbers["layers"] if layer["rectified"]]
     units, dead = (sum(layer[what] for layer in told) for what in ("units", "dead"))
     if not units:

@@ -57,12 +57,12 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
 
 
 def _more(result: Result, layer: dict) -> np.ndarray:
-    """Of each unit of a layer, whether its synthetic picture excites it more than any real one."""
+    """Whether each unit's synthetic picture activates it more than any real one."""
     return _of(result, layer, "value") > _of(result, layer, "best")
 
 
 def _times(result: Result, layer: dict) -> float:
-    """How many times as strongly as the best real picture, the median of a layer's living units; 0 without any."""
+    """Activation by synthetic pictures relative to the best real ones: median of a layer's live units, or 0."""
     value, best = _of(result, layer, "value"), _of(result, layer, "best")
     living = best > 0
     return float(np.median(value[living] / best[living])) if living.any() else 0.0

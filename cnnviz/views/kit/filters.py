@@ -44,9 +44,9 @@ def as_what(channels: int) -> str:
 
 
 def smoothness(weights: np.ndarray) -> np.ndarray:
-    """(units, c, h, w) → how neighbouring weights of each unit's kernels correlate, side by side and one above another.
+    """(units, c, h, w) → correlation of neighbouring weights of each unit's kernels, horizontally and vertically.
 
-    Units whose kernels are flat are left out, and all of them where a kernel is a single weight.
+    Units with flat kernels are left out, and all of them if a kernel is a single weight.
     """
     units, channels, height, width = weights.shape
     pairs = channels * (height * (width - 1) + width * (height - 1))

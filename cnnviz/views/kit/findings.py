@@ -1,7 +1,7 @@
-"""What a section found: sentences about this network, each with its number, its interval and its control.
+"""A section's findings: sentences about this network, each with its number, its interval and its control.
 
-A view returns ``findings`` and, for other models to be compared with, ``measured``. A finding without an interval or a
-control is refused: a number alone says nothing about what was learned.
+A view returns ``findings`` and, for comparison with other models, ``measured``. A finding without an interval or a
+control is refused, since a number alone does not show what was learnt.
 """
 
 import math
@@ -15,10 +15,10 @@ FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
 
 @dataclass(frozen=True)
 class Measured:
-    """A number that every model of the report can have.
+    """A number that can be compared between models.
 
     short: the number in words without a subject, "100 % and 14 %". effect: its distance from its control as a share of
-    the largest distance possible, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for each
+    the largest possible distance, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for each
     tile of the figure that proves it, or nothing.
     """
 
@@ -31,13 +31,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence that is true of this network.
+    """A sentence about this network.
 
     key: what was measured, in the same words for every model: "wolf on snow". says: the sentence. strength: one of
     STRENGTHS. interval: the 95 % interval in words, with its unit. control: what the number is compared with, and the
-    control's own number, in words. basis: what it rests on: "20 wolves, 8 backgrounds". figure: id of the figure that
-    proves it. labels: a word for each tile of that figure, which is then a row of tiles of equal width, and the numbers
-    of ``measured[key].values`` stand under them. caution: whether it is a reason not to trust the network's answers.
+    control's own number, in words. basis: the data behind it: "20 wolves, 8 backgrounds". figure: id of the figure that
+    proves it. labels: a word for each tile of that figure, which is then a row of tiles of equal width with the numbers
+    of ``measured[key].values`` below them. caution: whether it is a reason not to trust the network's predictions.
     Raises ValueError for a finding with neither an interval nor a control.
     """
 
@@ -59,18 +59,21 @@ class Finding:
 
 
 def strength(low: float, high: float, margin: float = 0) -> str:
-    """How sure a difference from a control is, by its 95 % interval: FOUND where all of it lies beyond ``margin``, WEAK
-    where it only excludes zero, else NOT. The difference is above the control where it is found."""
+    """The strength of a difference from a control, by its 95 % interval.
+
+    FOUND: the whole interval is above ``margin``. WEAK: it only excludes zero. Otherwise NOT. Both mean above the
+    control.
+    """
     if low > margin and low > 0:
         return FOUND
     return WEAK if low > 0 else NOT
 
 
 def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927): it stays within 0 … 1 and holds for few pictures too. (0, 1) of none.
+    """95 % interval of a share (Wilson 1927), within 0 … 1 and valid for few pictures, too; (0, 1) for none.
 
-    asked: of so many shares this one was picked, as the largest, say. The interval then holds for all of them at once
-    (Bonferroni), or the largest of many chance results would pass for a finding.
+    asked: number of shares from which this one was selected, as the largest, for example. The interval then holds for
+    all of them at once (Bonferroni); otherwise the largest of many chance results would seem a finding.
     """
     if not count:
         return 0.0, 1.0
@@ -78,12 +81,12 @@ def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]
     share, spread = hits / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    # rounding must not put the share itself outside
+    # so that rounding does not exclude the share itself
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def share(hits: int, count: int, control: float = 0.0) -> Measured:
-    """A share with its interval, measured from its ``control``: what the share would be if nothing had been learned."""
+    """A share with its interval, relative to its ``control``: the expected share if nothing had been learnt."""
     low, high = share_interval(hits, count)
     largest = max(control, 1 - control)
     effect, low, high = ((value - control) / largest for value in (hits / count if count else control, low, high))
@@ -91,8 +94,8 @@ def share(hits: int, count: int, control: float = 0.0) -> Measured:
 
 
 def mean_interval(values) -> tuple[float, float, float]:
-    """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). One number's interval is infinite."""
-    from scipy.special import stdtrit  # most views need no scipy
+    """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). For one number it is infinite."""
+    from scipy.special import stdtrit  # imported here, since most views need no scipy
 
     values = np.asarray(values, float)
     n, mean = len(values), float(np.mean(values))
@@ -103,9 +106,9 @@ def mean_interval(values) -> tuple[float, float, float]:
 
 
 def difference(a: Measured, b: Measured) -> tuple[float, float, float]:
-    """Effect of ``a`` less that of ``b`` with its 95 % interval, from the two intervals (Newcombe 1998, method 10).
+    """Effect of ``a`` minus that of ``b`` with its 95 % interval, from the two intervals (Newcombe 1998, method 10).
 
-    The two are taken for independent. On the same pictures that is cautious: the interval is then too wide.
+    The two are assumed to be independent. For the same pictures this is cautious: the interval is then too wide.
     """
     gap = a.effect - b.effect
     return (
@@ -116,7 +119,7 @@ def difference(a: Measured, b: Measured) -> tuple[float, float, float]:
 
 
 def percent(share: float) -> str:
-    """A share as whole per cents; decimals where 0 or 100 would be untrue: 99.6 %, 0.2 %. No line breaks in it."""
+    """A share in whole percent, with decimals if 0 or 100 would be wrong: 99.6 %, 0.2 %. Without line breaks."""
     for decimals in range(4):
         text = f"{100 * share:.{decimals}f}"
         if float(text) not in (0, 100) or share in (0, 1):
