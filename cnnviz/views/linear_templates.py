@@ -53,7 +53,7 @@ def found(result: Result) -> tuple[Finding, Measured]:
     gap, low, high = mean_interval(right - linear[known])
     low, high = max(low, -1.0), min(high, 1.0)
     own = percent(float(right.mean()))
-    says = f"Right about {own} of the pictures, where one template a class is right about {share}."
+    says = f"Names {own} of the pictures correctly; one template a class names {share}."
     finding = Finding(
         "network less templates", says, strength(low, high, MARGIN),
         f"{100 * low:.0f} to {100 * high:.0f} percentage points apart", guess, basis, "best",

@@ -294,7 +294,7 @@ if __name__ == "__main__":
         id="maximal_patches",
         title="Maximally activating patches",
         question="Which pieces of real pictures excite each unit most?",
-        tour="Which pieces of pictures excite a unit? Textures first, then parts of things.",
+        tour="Which pieces of pictures excite a unit most?",
         how_to_read="Each patch is what one neuron of the unit sees, and comes from another picture. Look for what a "
         "unit's patches share: a colour, an edge, a texture, a part, or a class.",
         do_not_conclude="A few strongest patches show only the top of a unit's range, and only what these pictures "

@@ -255,8 +255,8 @@ if __name__ == "__main__":
         view,
         id="nearest_neighbors",
         title="Nearest neighbours",
-        question="What does the network find alike, beyond alike pixels?",
-        tour="Which pictures are alike to it? Not those whose pixels are.",
+        question="Are its nearest pictures alike in more than their pixels?",
+        tour="Which pictures are nearest in its features, and which in their pixels?",
         how_to_read="Left a picture; above, the pictures whose features are nearest to its own; below, those whose "
         "pixels (at 32 × 32) are. The same thing above, in other poses and places: the network looks past the pixels.",
         do_not_conclude="Neighbours of the same class do not prove that features are about the object: they may share "

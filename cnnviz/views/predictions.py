@@ -116,7 +116,7 @@ def _accurate(result: Result) -> tuple[Finding, Measured]:
     share, chance, (low, high) = numbers["top1"], numbers["largest_class"], numbers["top1_interval"]
     best = findings.percent(chance)
     room = 1 - chance or 1.0  # all pictures may be of one class
-    says = f"Right about {findings.percent(share)} of the pictures."
+    says = f"Names {findings.percent(share)} of the pictures correctly."
     finding = Finding(
         "accuracy", says, findings.strength(low - chance, high - chance, MARGIN), between(low, high),
         f"{best}, by always naming the largest class", f"{numbers['labelled']:,} pictures", "confusion",

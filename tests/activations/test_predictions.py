@@ -205,7 +205,7 @@ def test_a_class_that_is_taken_for_another_is_found_and_spread_mistakes_are_not(
     confused, accuracy, sure = drawn.found(*make(tmp_path / "one", logits, labels))["findings"]
     assert (confused.strength, confused.caution) == ("found", True)
     assert confused.says == "Takes 100\u00a0% of cat pictures for b<&>'." and "8\u00a0%" in confused.control
-    assert (accuracy.says, accuracy.strength) == ("Right about 75\u00a0% of the pictures.", "found")
+    assert (accuracy.says, accuracy.strength) == ("Names 75\u00a0% of the pictures correctly.", "found")
     assert sure.caution and "surer" in sure.says  # always near 100 %, right in 75 %
 
     (tmp_path / "other").mkdir()
