@@ -159,7 +159,7 @@ def test_print_cuts_nothing_off(page, of_kind):
         page.emulate_media(media="screen")
         page.goto(path.as_uri())
         if kind in ("class", "section"):
-            page.locator("a.picture").first.click()
+            page.locator(".figure > a.picture").first.click()
         page.emulate_media(media="print")
         assert page.evaluate(cut) == [], kind
         assert page.locator(".bar, .lightbox").filter(visible=True).count() == 0, kind

@@ -96,8 +96,10 @@ def test_check_site_finds_what_is_broken(chrome, site, tmp_path):
 
 def test_time_is_shown_where_it_was_measured(page, site):
     open_section(page, site)
+    page.locator(".fold:has([data-timing-model]) > summary").click()
     assert page.locator("[data-timing-model] dd").inner_text() == "12.5 s, peak memory 812 MB"
     open_section(page, site, "pca")
+    page.locator(".fold:has([data-timing-model]) > summary").click()
     assert not page.locator("[data-timing-model]").is_visible()
 
 
