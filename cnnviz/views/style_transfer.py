@@ -4,39 +4,102 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, given, panels, section
+from cnnviz.views.kit import colour, curves, findings, given, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.tiles import EXACT
 
 SHOWN_SIZE = 224  # smallest longer side of a variant in CSS pixels
 ACROSS = 4  # largest number of pictures side by side; with more, a sheet shows them in one row first
-PIXELS = "the optimised pixels, RGB 0 … 255"
+MARGIN = 0.5  # of what can be reached
 # Row → heading, and a sentence about the row
 ROWS = {
-    "weight": ("More and more style", "the weight of the style loss grows from left to right"),
+    "weight": ("More and more style", "the weight of the style error grows from left to right"),
     "scale": ("The style picture smaller and larger", "its strokes become finer or coarser"),
     "share": ("Two styles mixed", "the Gram matrices are a weighted mean of both styles'"),
     "colour": ("Colours of the style, or of the content", "kept colours take the style's light and dark only"),
-    "start": ("Started from the content, or from noise", "the same losses, reached from elsewhere"),
-    "dream": ("With DeepDream on top", "one layer is also asked for more of whatever it sees"),
+    "start": ("Started from the content, or from noise", "the same goal, from another start"),
+    "dream": ("With DeepDream on top", "one layer is also asked for more of what it responds to"),
 }
 
 
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
-    figures = [_content(result, context), _style(result, context), _result(result, context)]
+    figures = [_transfer(result, context), _content(result, context), _style(result, context), _result(result, context)]
     for name in (name for name in ROWS if name in numbers["rows"]):
         figures += _row(result, context, name)
     if any((result.arrays[name] > 0).any() for name in ("content_loss", "style_losses")):
         figures.append(_losses(result, context))
+    said, measured = found(result, context)
     return {
+        "findings": said,
+        "measured": measured,
         "figures": tuple(figures),
-        "cover": "result",
+        "cover": "transfer",
         "tables": (_variants(result),) if any(numbers["rows"].values()) else (),
         "metrics": (
-            Metric("style_loss", numbers["style_loss"], "relative", "lower"),
-            Metric("content_loss", numbers["content_loss"], "relative", "lower"),
+            Metric("style_error", numbers["style_loss"], "share", "lower"),
+            Metric("style_error_of_the_content_picture", numbers["style_loss_of_content"], "share"),
+            Metric("content_error", numbers["content_loss"], "share", "lower"),
         ),
     }
+
+
+def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
+    """How much nearer the result is to the style than the content was; whether more weight buys more style."""
+    losses = result.arrays["style_losses"]
+    left = np.divide(losses[-1], losses[0], out=np.ones(losses.shape[1]), where=losses[0] > 0)
+    mean, low, high = findings.mean_interval(1 - left)
+    low, high = max(-1.0, low), min(1.0, high)
+    share = percent(float(left.mean()))
+    keys = "style error left", "order by style weight"
+    measured = {keys[0]: Measured(f"{share} left", float(np.clip(mean, -1, 1)), low, high)}
+    said = [
+        Finding(
+            keys[0],
+            f"The result keeps {share} of the content picture's style error.",
+            findings.strength(low, high, MARGIN),
+            f"{span(100 * (1 - high), 100 * (1 - low), '.2g')}\u00a0%",
+            "the content picture, 100\u00a0%",
+            f"{len(left)} style layer{'s' if len(left) > 1 else ''}",
+            figure="transfer",
+        )
+    ]
+    some = result.numbers["rows"].get("weight", ())
+    if len(some) > 1:
+        content, style = (np.diff(result.arrays["variant_losses"][some, k]) for k in (0, 1))
+        hits, steps = int((content > 0).sum() + (style < 0).sum()), 2 * len(content)
+        measured[keys[1]] = findings.share(hits, steps, control=0.5)
+        said.append(
+            Finding(
+                keys[1],
+                f"More style weight lowers the style error and raises the content error in {hits} of {steps} steps.",
+                findings.strength(measured[keys[1]].low, measured[keys[1]].high, MARGIN),
+                between(*findings.share_interval(hits, steps)),
+                "half, if the weight did nothing",
+                figure="weight-row" if len(some) > ACROSS else "weight-0",
+            )
+        )
+    return tuple(said), measured
+
+
+def _transfer(result: Result, context: Context) -> Figure:
+    """Content, style and result side by side."""
+    content, style = (result.parameters[name] for name in ("content", "style"))
+    shown = {"content": given.name(content), "style": given.name(style), "result": "result"}
+    return context.drawing(
+        "transfer",
+        panels.sheet([(title, colour.rgb(result.arrays[name])) for name, title in shown.items()]),
+        scale=2.5,
+        alt=f"Content, style and result: {given.name(content)} in the texture of {given.name(style)}.",
+        caption="The content, the style, and the content in that style. Style error "
+        f"{result.numbers['style_loss']:.2g}; of the content picture {result.numbers['style_loss_of_content']:.2g}."
+        f"{given.credited(content, style)}",
+        mapping=EXACT,
+        data="result",
+        subjects=_subjects(result, context),
+        from_dataset=given.private(content, style),
+    )
 
 
 def _subjects(result: Result, context: Context) -> tuple[Subject, ...]:
@@ -64,8 +127,8 @@ def _content(result: Result, context: Context) -> Figure:
         context,
         "content",
         alt=f"The picture {given.name(picture)} before the transfer.",
-        caption=f"Content: {given.name(picture)}. Its layout is what layer {numbers['content_layer']} must go on "
-        f"seeing.{fixed}{given.credited(picture)}",
+        caption=f"Content: {given.name(picture)}. Layer {numbers['content_layer']} must respond to the "
+        f"result as to it.{fixed}{given.credited(picture)}",
     )
 
 
@@ -77,7 +140,7 @@ def _style(result: Result, context: Context) -> Figure:
         "style",
         alt=f"The picture {given.name(picture)}, whose texture is taken.",
         caption=f"Style: {given.name(picture)}. The Gram matrices of {', '.join(result.numbers['style_layers'])} are "
-        "taken from it: which features occur together, wherever they are."
+        "taken from it: which features occur together."
         f"{given.judge(result, context)}{given.credited(picture)}",
     )
 
@@ -91,11 +154,10 @@ def _result(result: Result, context: Context) -> Figure:
         "result",
         colour.rgb(result.arrays["result"]),
         alt=f"The things of {given.name(content)} drawn in the texture of {given.name(style)}.",
-        caption=f"Result after {p['steps']} steps: style loss {numbers['style_loss']:.3g} (of "
-        f"{numbers['style_loss_of_content']:.3g} for the content picture), content loss "
-        f"{numbers['content_loss']:.3g} at {numbers['content_layer']}; both relative, 0 is a perfect match.{kept}"
+        caption=f"Result after {p['steps']} steps: content error {numbers['content_loss']:.3g}, style error "
+        f"{numbers['style_loss']:.3g}; both relative, 0 is a perfect match.{kept}"
         f"{given.grid(numbers['stride'])}{given.credited(content, style)}",
-        mapping=PIXELS,
+        mapping=EXACT,
         data="result",
         subjects=_subjects(result, context),
         lossless=False,
@@ -107,10 +169,10 @@ def _variants(result: Result) -> Table:
     numbers, losses = result.numbers, result.arrays["variant_losses"][:, [0, 1, 3]]
     return Table(
         "variants",
-        "Relative losses of the variants as published, each against its own style picture (mixes against the "
+        "Relative errors of the variants (8 bits a channel), each against its own style picture (mixes against the "
         "first style); of kept colours, those of the luminance. The last column is DeepDream's objective in "
         f"{numbers['dream_layer']}, relative to that of the content picture.",
-        ("row", "variant", "content loss", "style loss", "dream"),
+        ("row", "variant", "content error", "style error", "dream"),
         tuple(
             (heading, _label(row, numbers["variants"][i], result.parameters), *(float(f"{v:.3g}") for v in losses[i]))
             for row, (heading, _) in ROWS.items()
@@ -147,7 +209,7 @@ def _row(result: Result, context: Context, row: str) -> list[Figure]:
     """A row's pictures: first all on a sheet, if there are many; for a mix the second style first."""
     p, some = result.parameters, result.numbers["rows"][row]
     sources = [p["content"], p["style"], *([p["second_style"]] if row == "share" else [])]
-    words = {"mapping": PIXELS, "data": "variants", "subjects": _subjects(result, context), "group": ROWS[row][0]}
+    words = {"mapping": EXACT, "data": "variants", "subjects": _subjects(result, context), "group": ROWS[row][0]}
     words["from_dataset"] = given.private(*sources)
     return [
         *([_in_a_row(result, context, row, **words)] if len(some) > ACROSS else []),
@@ -165,8 +227,7 @@ def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
         f"{row}-row",
         panels.sheet(shown, across=len(shown)),
         alt=f"{heading}: {len(shown)} pictures in a row.",
-        caption=f"In this row {meaning}. Content and style loss, from left to right: {fallen}. Below they "
-        "stand one by one.",
+        caption=f"In this row {meaning}. Content and style error, from left: {fallen}.",
         **words,
     )
 
@@ -206,7 +267,7 @@ def _variant(result: Result, context: Context, row: str, place: int, **words) ->
         f"{row}-{place}",
         colour.rgb(result.arrays["variants"][i]),
         alt=f"{heading}, picture {place + 1} of {len(numbers['rows'][row])}: {label}.",
-        caption=f"{label}. Content loss {content_loss:.3g}, style loss {style_loss:.3g}{more}.{first}",
+        caption=f"{label}. Content error {content_loss:.3g}, style error {style_loss:.3g}{more}.{first}",
         scale=max(1.0, SHOWN_SIZE / _longer(result)),
         lossless=False,
         **words,
@@ -223,15 +284,14 @@ def _losses(result: Result, context: Context) -> Figure:
     first, last = (float(result.arrays["style_losses"][at].mean()) for at in (0, -1))
     return context.drawing(
         "losses",
-        curves.lines(drawn, across="step", up="relative loss", logarithmic=True),
-        alt=f"Losses against step: the style losses of {len(numbers['style_layers'])} layers fall from {first:.2g} on "
-        f"average to {last:.2g}, while the content loss rises from 0 to {numbers['content_loss']:.2g}.",
-        caption="The ascent starts at the content picture, so the content loss starts at 0 and is what the style "
-        "costs. A layer whose style loss stays high keeps a texture that this content cannot carry.",
+        curves.lines(drawn, across="step", up="relative error", logarithmic=True),
+        alt=f"Errors by step: the style errors of {len(numbers['style_layers'])} layers fall from {first:.2g} on "
+        f"average to {last:.2g}, while the content error rises from 0 to {numbers['content_loss']:.2g}.",
+        caption="The search starts at the content picture: its content error starts at 0 and is what the style costs.",
         mapping=f"logarithmic vertical axis, {shown.min():.2g} … {shown.max():.2g}",
         data="style_losses",
         subjects=_subjects(result, context),
-        group="How the losses fall",
+        group="How the errors fall",
         from_dataset=False,
     )
 
@@ -241,16 +301,13 @@ if __name__ == "__main__":
         view,
         id="style_transfer",
         title="Style transfer",
-        question="What do the network's layers keep of a picture: its things, or its texture?",
+        question="What is a picture's content to the network, and what its style?",
         tour="The things of one picture in the texture of another.",
-        how_to_read="The result has the deep features of the content picture and the feature correlations of the style "
-        "picture. Brush strokes come from early style layers, larger patterns from later ones. What survives of the "
-        "content is what the content layer can tell apart. Each row below changes one thing, on smaller pictures with "
-        "fewer steps; what is not named is as in the result, but for colours, which are the style's.",
-        do_not_conclude="A poor result does not mean a poor classifier: nets without pooling or with strides in their "
-        "first layers leave checkerboards, and a net trained on few textures knows few. Losses of two models are "
-        "relative to each one's own features and are no contest, and those of a row's styles of unlike size are each "
-        "against their own.",
+        how_to_read="The result has the deep features of the content picture, and its features occur together as in "
+        "the style picture. Each row below changes one thing, on smaller pictures with fewer steps.",
+        do_not_conclude="A poor result does not mean a poor classifier: strides leave checkerboards, and a net trained "
+        "on few textures knows few. Errors are relative to each model's own features and cannot be compared between "
+        "models, nor between style pictures of different sizes.",
         equation="I* = argmin α ‖F(I) − F(c)‖²/‖F(c)‖² + β mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I),  "
         "Ĝ_l = Σ_s w_s G_l(s)",
         papers=(papers.GATYS_2016, papers.GATYS_2016_COLOUR),

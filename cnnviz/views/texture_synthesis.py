@@ -4,14 +4,21 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, given, panels, section
+from cnnviz.views.kit import colour, curves, findings, given, panels, section
+from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Table
+from cnnviz.views.kit.tiles import EXACT
+
+MARGIN = 0.5  # of the way from half of the cases to all of them
 
 
 def view(result: Result, context: Context) -> dict:
     sources = range(len(result.parameters["pictures"]))
     before, after = _errors(result)
+    finding, measured = found(result, context)
     return {
+        "findings": (finding,),
+        "measured": measured,
         "figures": (
             _depths(result, context),
             *(figure for i in sources for figure in (_exemplar(result, context, i), *_textures(result, context, i))),
@@ -20,10 +27,34 @@ def view(result: Result, context: Context) -> dict:
         "cover": "depths",
         "tables": (_layers(result),),
         "metrics": (
-            Metric("relative_error", float(after[:, -1].mean()), "relative", "lower"),
+            Metric("error_of_matched_layers", float(after[:, -1].mean()), "share", "lower"),
             Metric("error_fell_by", float(np.median(before / np.maximum(after, 1e-12))), "times", "higher"),
         ),
     }
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """Whether layers come out right that a texture was not asked to match: those deeper than the ones it matches."""
+    relative, layers = result.arrays["relative"], result.numbers["layers"]
+    key = "error of layers that were not matched"
+    rows = [(row[k, j], row[-2, j]) for row in relative for k in range(len(layers)) for j in range(k + 1, len(layers))]
+    left = np.array([after / before for after, before in rows if before > 0])
+    if not len(left):
+        says = "Whether other layers come out right too cannot be told: only one layer was matched."
+        return Finding(key, says, findings.NOT, figure="depths"), {}
+    hits = int((left < 0.5).sum())
+    measured = findings.share(hits, len(left), control=0.5)
+    finding = Finding(
+        key,
+        f"In {hits} of {len(left)} cases the error of a layer that was not matched falls by more than half, to "
+        f"{percent(float(np.median(left)))} in the median.",
+        findings.strength(measured.low, measured.high, MARGIN),
+        f"{between(*findings.share_interval(hits, len(left)))} of cases",
+        "the noise that the textures start from, 100\u00a0%",
+        f"{len(relative)} exemplar{'s' if len(relative) > 1 else ''}, {len(layers)} layers",
+        figure="depths",
+    )
+    return finding, {key: measured}
 
 
 def _matched(result: Result) -> list[str]:
@@ -53,10 +84,10 @@ def _depths(result: Result, context: Context) -> Figure:
         panels.sheet(shown, across=len(matched) + 1),
         alt=f"{len(names)} rows of pictures: an exemplar ({', '.join(names)}) and {len(matched)} textures made after "
         f"it, matching more and more layers, up to {layers[-1]}.",
-        caption=f"Left the exemplar, then what {result.parameters['steps']} steps make of noise so that more and more "
-        f"layers see the same texture: {', '.join(matched)}. Exemplar and textures are at the same scale."
+        caption="Left the exemplar, then textures made from noise that match more and more layers."
         f"{given.judge(result, context)}{given.grid(result.numbers['stride'])}{given.credited(*sources)}",
-        mapping="the pictures themselves, RGB 0 … 255",
+        mapping=EXACT,
+        scale=1.5,
         data="pictures",
         subjects=given.layers(result, context, layers),
         from_dataset=given.private(*sources),
@@ -70,7 +101,7 @@ def _exemplar(result: Result, context: Context, i: int) -> Figure:
         f"exemplar-{i}",
         pixels,
         alt=f"The exemplar {given.name(source)}.",
-        caption=f"Exemplar: {given.name(source)}, its middle, {width} × {height} px.{given.credited(source)}",
+        caption=f"Exemplar: the middle of {given.name(source)}, {width} × {height} pixels.{given.credited(source)}",
         mapping="the given picture, resized",
         data="exemplars",
         group=given.name(source),
@@ -87,10 +118,10 @@ def _textures(result: Result, context: Context, i: int) -> list[Figure]:
             f"texture-{i}-{k}",
             pixels,
             alt=f"A texture after {given.name(source)} that matches {matched}.",
-            caption=f"Matches {matched}. Mean relative error of these layers {before[i, k]:.2g} → "
-            f"{after[i, k]:.2g}; the paper's ΣE {absolute[-2, : k + 1].sum():.2g} → "
-            f"{absolute[k, : k + 1].sum():.2g}.",
-            mapping="the optimised pixels, RGB 0 … 255",
+            caption=f"Matches {matched}. Mean relative error of these layers: {before[i, k]:.2g} for the noise, "
+            f"{after[i, k]:.2g} for the texture (the paper's ΣE: {absolute[-2, : k + 1].sum():.2g} and "
+            f"{absolute[k, : k + 1].sum():.2g}).",
+            mapping=EXACT,
             data="pictures",
             subjects=given.layers(result, context, result.numbers["layers"][: k + 1]),
             group=given.name(source),
@@ -128,8 +159,8 @@ def _layers(result: Result) -> Table:
     kinds = [(end, "nothing: the noise"), *enumerate(matched), (end + 1, "all: the exemplar")]
     return Table(
         "layers",
-        "Relative Gram error of every layer for every picture as published, also of the layers that it was not "
-        "asked to match: a picture that matches few layers is wrong in the deeper ones.",
+        "Relative Gram error of every layer for every picture (8 bits a channel), also of the layers that it was not "
+        "asked to match.",
         ("exemplar", "matched", *layers),
         tuple(
             (given.name(source), words, *(float(f"{e:.3g}") for e in relative[i, k]))
@@ -145,15 +176,13 @@ if __name__ == "__main__":
         view,
         id="texture_synthesis",
         title="Texture synthesis",
-        question="What of a picture is left when a layer knows which features it has, but not where?",
+        question="What is left of a picture without the places of its features?",
         tour="Textures from what layers see together.",
-        how_to_read="Each picture was noise, and was changed until its Gram matrices (how strongly every two features "
-        "of a layer occur together, on average over places) were those of the exemplar. The first layer alone knows "
-        "colours and the finest edges; with every further layer larger pieces come out right: strokes, then cells and "
-        "pebbles. Where pieces fit but their arrangement does not, you see what the matrices leave out.",
-        do_not_conclude="A match in all layers does not make the two pictures alike: things and long lines that span "
-        "more than the deepest layer's field of view may be anywhere, or nowhere. Noise started the picture, so faint "
-        "patches of it can remain where no layer minds. Relative errors of two nets are no contest.",
+        how_to_read="Each picture was noise, changed until its features occur together as in the exemplar, wherever "
+        "they are. Where pieces fit but their arrangement does not, you see what is left out.",
+        do_not_conclude="A match in all layers does not make two pictures alike: things larger than the deepest "
+        "layer's field of view may be anywhere, or nowhere. Faint patches of the starting noise can remain. Relative "
+        "errors of two nets cannot be compared.",
         equation="I* = argmin mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I);  the paper: Σ_l E_l,  "
         "E_l = Σ(G − Ĝ)²/(4 N² M²)",
         papers=(papers.GATYS_2015,),

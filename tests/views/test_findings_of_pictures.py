@@ -15,6 +15,8 @@ from cnnviz.views import (
     multifaceted,
     objectives,
     published_settings,
+    style_transfer,
+    texture_synthesis,
 )
 from cnnviz.views import unit_visualization as units
 from cnnviz.views.kit.findings import FOUND, NOT, WEAK
@@ -223,3 +225,46 @@ def test_facets_are_more_stable_than_groups_of_one_cloud(real, control, n, stren
 def test_a_class_of_one_facet_has_no_stability():
     finding, measured = multifaceted.found(facets(np.nan, np.nan), CONTEXT)
     assert finding.strength == NOT and not measured
+
+
+def texture(left, layers=5, exemplars=2):
+    """Every layer that is not matched keeps ``left`` of the noise's error."""
+    relative = np.full((exemplars, layers + 2, layers), left)
+    relative[:, -2], relative[:, -1] = 1, 0
+    return result({"relative": relative}, {"layers": [f"conv{k}" for k in range(layers)]})
+
+
+@pytest.mark.parametrize(("left", "hits", "strength"), [(0.1, 20, FOUND), (0.9, 0, NOT), (2.0, 0, NOT)])
+def test_layers_that_were_not_matched_come_nearer(left, hits, strength):
+    finding, measured = texture_synthesis.found(texture(left), CONTEXT)
+    assert finding.strength == strength and f"In {hits} of 20 cases" in finding.says and finding.key in measured
+
+
+def test_one_layer_leaves_none_to_check():
+    finding, measured = texture_synthesis.found(texture(0.1, layers=1), CONTEXT)
+    assert finding.strength == NOT and not measured and "cannot be told" in finding.says
+
+
+def style(left, losses=None):
+    """Style errors that keep ``left`` a layer; errors of a row of weights: (content, style) each."""
+    arrays = {"style_losses": np.stack([np.ones(len(left)), left])}
+    if losses is not None:
+        arrays["variant_losses"] = losses
+    return result(arrays, {"rows": {"weight": list(range(len(losses)))} if losses is not None else {}})
+
+
+@pytest.mark.parametrize(
+    ("left", "strength"), [([0.01, 0.02, 0.01], FOUND), ([0.8, 0.82, 0.81], WEAK), ([1, 1, 1], NOT), ([0.1], NOT)]
+)
+def test_what_is_left_of_the_style_error(left, strength):
+    (finding,), measured = style_transfer.found(style(left), CONTEXT)
+    assert finding.strength == strength and "keeps" in finding.says
+    assert measured[finding.key].effect == pytest.approx(1 - np.mean(left))
+
+
+def test_more_weight_buys_style_and_costs_content():
+    rising, flat = np.arange(11.0), np.zeros(11)
+    _, order = style_transfer.found(style([0.1, 0.1], np.stack([rising, -rising], 1)), CONTEXT)[0]
+    assert order.strength == FOUND and "in 20 of 20 steps" in order.says
+    _, order = style_transfer.found(style([0.1, 0.1], np.stack([flat, flat], 1)), CONTEXT)[0]
+    assert order.strength == NOT and "in 0 of 20 steps" in order.says

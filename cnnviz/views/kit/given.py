@@ -43,7 +43,4 @@ def grid(stride: int) -> str:
     """A sentence for networks with a strided first layer; "" for others."""
     if stride == 1:
         return ""
-    return (
-        f" The first layer's filters move by {stride} pixels at a time, so it cannot see all that repeats every "
-        f"{stride} pixels, and its gradient leaves a fine checkerboard: that is the network's, not the picture's."
-    )
+    return f" The fine checkerboard is the network's: the filters of its first layer move by {stride} pixels at a time."
