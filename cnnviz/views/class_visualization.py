@@ -57,7 +57,7 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     else:
         key, control, hits = "named as their class", 1 / outputs, int((result.arrays["ranks"] == 1).sum())
         says = f"{hits} of {n} pictures are named as the class that they were made for."
-        against = f"1 of {outputs} by chance, as for the noise they start from"
+        against = f"1 of {outputs} by chance"
     measured = findings.share(hits, n, control)
     finding = Finding(
         key,
@@ -175,8 +175,8 @@ def _scores(result: Result, context: Context) -> Figure:
         curves.lines(drawn, across="step", up="score of the view"),
         alt=f"Score against step for {len(drawn)} pictures: from {scores[:, 0].mean():.1f} on average to "
         f"{scores[:, -1].mean():.1f}, with ups and downs from step to step.",
-        caption="The score that is raised, at each step under that step's random view: hence the ups and downs. Larger "
-        "views follow from half-way on.",
+        caption="The score that is raised. Each step has its random view, hence the ups and downs; larger views follow "
+        "from half-way on.",
         mapping=f"linear axes; {scores.min():.3g} … {scores.max():.3g}",
         data="scores",
         subjects=_subjects(result, range(len(scores))),

@@ -54,7 +54,7 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
             says[key],
             findings.strength(*sorted((abs(m.low), abs(m.high))), MARGIN) if m.low * m.high > 0 else findings.NOT,
             between(*findings.share_interval(hits[key], n)),
-            "half, if it did not matter",
+            "half, by chance",
             figure="pairs",
         )
         for key, m in measured.items()
@@ -118,8 +118,8 @@ def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
         curves.lines(drawn, across="step", up=up),
         alt=f"The {up} against step for {len(names)} classes, raising the logit (S) and the probability (p): "
         f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
-        caption=f"The class's {up} while the logit (S) or the probability (p) is raised: under random views in the "
-        "first half of the steps, hence the ups and downs, and as it is in the second.",
+        caption=f"The class's {up} while the logit (S) or the probability (p) is raised. Random views in the first "
+        "half of the steps cause the ups and downs.",
         mapping=f"linear axes; {shown.min():.3g} … {shown.max():.3g}",
         data=f"curves/{key}",
         subjects=tuple(Subject("class", name) for name in result.numbers["classes"][:CURVES]),

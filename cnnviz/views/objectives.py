@@ -6,7 +6,6 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import curves, findings, panels, section
-from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT
@@ -73,17 +72,14 @@ def _subjects(result: Result) -> tuple[Subject, ...]:
 
 def _row(result: Result, context: Context, names: list[str]) -> Figure:
     """The pictures side by side."""
-    values, pictures = result.arrays["values"], context.rgb(result.arrays["pictures"])
-    reached = "; ".join(
-        f"{words}: {number(values[-1, j])} → {number(values[j, j])}" for j, words in enumerate(_asked(result))
-    )
+    pictures = context.rgb(result.arrays["pictures"])
     return context.drawing(
         "row",
         panels.sheet([*zip(names, pictures, strict=True)], across=len(names)),
         scale=1.5,
         alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
-        caption=f"From left, with the value at the start and at the end: {reached}. The layer is the middle one of "
-        f"those shown; the unit is the one that adds most to {short(result.numbers['class'])} there.",
+        caption=f"From left: {'; '.join(_asked(result))}. The layer is the middle one of those shown; the unit is the "
+        f"one that adds most to {short(result.numbers['class'])} there.",
         mapping=EXACT,
         data="pictures",
         subjects=_subjects(result),
@@ -101,8 +97,8 @@ def _curves(result: Result, context: Context, names: list[str]) -> Figure:
         curves.lines(dict(zip(names, gains, strict=True)), across="step", up="gain, of its largest"),
         alt=f"Gains of {len(names)} objectives against step; each ends at {gains[:, -1].min():.2g} or more of "
         "its largest gain.",
-        caption="How each objective rose, as a share of its largest gain: under random views in the first half of the "
-        "steps, hence the ups and downs, and as it is in the second.",
+        caption="How each objective rose, as a share of its largest gain. Random views in the first half of the steps "
+        "cause the ups and downs.",
         mapping="linear axes; 0 is the start",
         data="curves",
         subjects=_subjects(result),

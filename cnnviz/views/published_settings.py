@@ -57,7 +57,7 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     effect, least, largest = ((peak - c) / (peak + c) for c in (typical, upper, lower))
     finding = Finding(
         "grid in the gradients",
-        f"The gradients repeat every {stride} pixels, which leaves a grid: its peak is {peak:.1f} times the median."
+        f"The gradients show a grid of {stride} pixels: its peak is {peak:.1f} times the median."
         if peak > upper
         else f"No grid shows in the gradients: the peak at {stride} pixels is {peak:.1f} times the median.",
         findings.strength(low, high, margin=upper),

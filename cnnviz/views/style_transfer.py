@@ -60,7 +60,7 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
             f"The result keeps {share} of the content picture's style error.",
             findings.strength(low, high, MARGIN),
             f"{span(100 * (1 - high), 100 * (1 - low), '.2g')}\u00a0%",
-            "the content picture, 100\u00a0%",
+            "100\u00a0% before",
             f"{len(left)} style layer{'s' if len(left) > 1 else ''}",
             figure="transfer",
         )
@@ -76,7 +76,7 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
                 f"More style weight lowers the style error and raises the content error in {hits} of {steps} steps.",
                 findings.strength(measured[keys[1]].low, measured[keys[1]].high, MARGIN),
                 between(*findings.share_interval(hits, steps)),
-                "half, if the weight did nothing",
+                "half, by chance",
                 figure="weight-row" if len(some) > ACROSS else "weight-0",
             )
         )

@@ -50,7 +50,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         f"{percent(float(np.median(left)))} in the median.",
         findings.strength(measured.low, measured.high, MARGIN),
         f"{between(*findings.share_interval(hits, len(left)))} of cases",
-        "the noise that the textures start from, 100\u00a0%",
+        "the starting noise, 100\u00a0%",
         f"{len(relative)} exemplar{'s' if len(relative) > 1 else ''}, {len(layers)} layers",
         figure="depths",
     )
@@ -176,7 +176,7 @@ if __name__ == "__main__":
         view,
         id="texture_synthesis",
         title="Texture synthesis",
-        question="What is left of a picture without the places of its features?",
+        question="What remains of a picture when its features lose their places?",
         tour="Textures from what layers see together.",
         how_to_read="Each picture was noise, changed until its features occur together as in the exemplar, wherever "
         "they are. Where pieces fit but their arrangement does not, you see what is left out.",

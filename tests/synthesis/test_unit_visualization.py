@@ -1,11 +1,14 @@
 """Unit visualisation: pictures activate their units, also those inactive at the start; shards change nothing."""
 
+import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from cnnviz.ascent.objective_functions import read, takes
@@ -17,6 +20,8 @@ from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.synthesis.unit_visualization import best_patches, main, plan, visualise
+from cnnviz.views import unit_visualization as view
+from cnnviz.views.kit.section import Context
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +174,17 @@ def test_shards_merge_to_the_bytes_of_one_job(make_job, tmp_path):
     assert sorted(read_back.arrays["conv2/unit"].tolist()) == [0, 1, 2]
     assert read_back.arrays["conv1/pictures"].shape == (4, 32, 32, 3)
     assert "shard" not in json.dumps(read_back.parameters)
+
+
+def test_each_units_place_on_its_sheet_shows_its_own_picture():
+    levels = np.arange(20, 230, 25)  # nine grey pictures
+    pictures = np.broadcast_to(levels[:, None, None, None], (9, 8, 8, 3)).astype(np.uint8)
+    arrays = {"conv1/pictures": pictures, "conv1/unit": np.arange(9) + 3, "conv1/value": np.ones(9)}
+    made = result.Result(arrays | {"conv1/best": np.ones(9)}, "ok", "", {}, {}, 0, {})
+    context = Context({}, {}, SimpleNamespace(config={}), None, {})
+    figure = view._sheet_figure(made, context, "conv1", range(9))
+    shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])).convert("RGB")).astype(int)
+    places = {s.name: s.box for s in figure.subjects if s.kind == "unit"}
+    assert len(places) == 9 and None not in places.values()
+    for name, (left, top, width, height) in places.items():
+        assert np.abs(shown[top : top + height, left : left + width] - levels[int(name) - 3]).max() < 16
