@@ -196,7 +196,7 @@ def test_up_and_down_are_opposite_and_shown_where_they_differ(once):
     assert result.read(inputs["grad_cam"]).arrays["targets"].tolist() == [[0, 2, 1, 3]] * 2
     saliency, occlusion = (result.read(inputs[name]) for name in ("saliency", "occlusion"))
     assert saliency.arrays["targets"].tolist() == occlusion.arrays["targets"].tolist() == [[0, 1]] * 2
-    assert "value " in shown["occlusion"].figures[0].caption
+    assert "value " in shown["occlusion"].figures[1].caption
     made = result.read(inputs["class_visualization"])
     assert len(made.arrays["targets"]) == 2 and made.arrays["ranks"].tolist() == [1, 1]
 

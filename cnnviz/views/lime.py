@@ -108,7 +108,7 @@ def view(result: Result, context: Context) -> dict:
     )
     said, measured = explained.found(result, {"lime": "the LIME map"}, explained.LEAD)
     good, share = fit(result)
-    shown = (explained.lead(result, context, "lime", "LIME"), *figures(result, context))
+    shown = (explained.lead(result, context, "lime", "LIME", COLOURS), *figures(result, context))
     return {
         "findings": (*said, good),
         "measured": measured | {good.key: share},
@@ -124,8 +124,9 @@ if __name__ == "__main__":
         title="LIME",
         question="Which parts of the picture speak for a class, and which against it?",
         tour="Pieces of the picture that speak for a class, and against it.",
-        how_to_read="The network sees copies of the picture in which a random half of the patches is hidden. Patches "
-        "for the class raise its probability where they are shown; believe them only if R² is near 1.",
+        how_to_read="The network sees copies of the picture in which a random half of the patches is hidden. "
+        f"{FOR.capitalize()} patches raise the class's probability where they are shown, {AGAINST} ones lower it; "
+        "believe them only if R² is near 1.",
         do_not_conclude="The colours describe the network on half-hidden copies, unlike anything it was trained on. A "
         "patch is hidden by its mean colour (or grey): snow remains white. With other patches, filling or copies the "
         "weakest change sign. If the probability hardly changes there are colours as well: see their range.",

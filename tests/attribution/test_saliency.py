@@ -115,8 +115,9 @@ def test_integrated_gradients_takes_steps_until_little_is_missing(net, x):
     assert (
         (integrated_gradients(net, x, TARGET, steps=8, missing=1).sum((1, 2)) - owed).abs() > 0.01 * owed.abs()
     ).any()
-    fine = [integrated_gradients(net, x, TARGET, steps=n, missing=m) for n, m in ((54, 1), (2, 0))]
-    torch.testing.assert_close(*fine)  # tripled thrice, the midpoints are those of 54 steps
+    exact = integrated_gradients(net, x, TARGET, steps=2000)
+    plain, fine = (integrated_gradients(net, x, TARGET, steps=8, missing=m) - exact for m in (1, 1e-4))
+    assert fine.norm() < 0.5 * plain.norm() and fine.norm() < 0.1 * exact.norm()
 
 
 def test_what_is_missing_from_the_sum_is_stated():

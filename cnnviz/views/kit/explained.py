@@ -157,7 +157,7 @@ def columns(result: Result) -> np.ndarray:
     return at if len(at) else np.argsort(-sure, kind="stable")
 
 
-def lead(result: Result, context: Context, name: str, title: str) -> Figure:
+def lead(result: Result, context: Context, name: str, title: str, colours: str = colour.SIGNED) -> Figure:
     """Up to six pictures, a column each, from the map that lies most on the object to the one that does least; below
     each its map, and the map with random weights if there is one."""
     arrays, at, objects = result.arrays, columns(result), len(judged(result)) > 0
@@ -172,29 +172,33 @@ def lead(result: Result, context: Context, name: str, title: str) -> Figure:
         kinds.append(("random", "random weights", "random weights", arrays[f"random/{name}"]))
     for kind, words, without, maps in kinds:
         said = [f"{percent(float(share))} {words}" if objects else without for share in shares[kind][chosen]]
-        rows.append([(s, painted(result, name, maps[i])) for s, i in zip(said, at[chosen], strict=True)])
+        rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
     below = "below each its map" + ", then the map with random weights" * (len(kinds) > 1)
     ringing = " The line is the object. Left, the map that lies most on it; right, the one that lies least." * objects
     return context.drawing(
         LEAD, panels.sheet(drawn, across=len(chosen)),
         alt=f"{', '.join(names)}; {below}.", caption=f"Pictures; {below}, by {title}.{ringing}",
-        mapping=f"each map by itself: {WORDS[signed(result, name)]}, ends at the 99th percentile",
+        mapping=f"each map by itself: {WORDS[colours if signed(result, name) else None]}, ends at the 99th percentile",
         data=f"maps/{name}", scale=1.3, subjects=tuple(Subject("image", one) for one in names),
     )  # fmt: skip
 
 
-WORDS = {True: "red for, blue against the class, white is 0", False: "from 0, dark, upwards"}
+WORDS = {
+    colour.SIGNED: "red for, blue against, white is 0",
+    "BrBG": "blue-green for, brown against, white is 0",
+    None: "from 0, dark, upwards",
+}
 
 
 def signed(result: Result, name: str) -> bool:
     return next(m["signed"] for m in result.numbers["methods"] if m["name"] == name)
 
 
-def painted(result: Result, name: str, map: np.ndarray) -> np.ndarray:
+def painted(result: Result, name: str, map: np.ndarray, colours: str) -> np.ndarray:
     values = map.astype(np.float32)
     if signed(result, name):
-        return colour.symmetric(values, percentile=99)(values)
+        return colour.symmetric(values, colours, 99)(values)
     return (
         colour.by_name("percentile", values, "magma", 99)(values)
         if values.any()
