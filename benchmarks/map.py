@@ -6,6 +6,7 @@ map, cells by halving. It renders only the map, and opens it from disk in headle
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -166,9 +167,15 @@ def look(page_path: Path, browser) -> dict[str, float]:
 
 
 def measure(
-    counts: Iterable[int] = tuple(INTERACTIVE), keep: Path | None = None, browser: str = "/usr/bin/chromium"
+    counts: Iterable[int] = tuple(INTERACTIVE), keep: Path | None = None, browser: str | None = None
 ) -> Iterator[tuple[str, float, float]]:
-    """(what, value, limit). keep: leave the generated results and sites in this folder."""
+    """(what, value, limit). keep: leave the generated results and sites in this folder. browser: path, else Chromium.
+
+    Raises FileNotFoundError where there is no browser.
+    """
+    browser = browser or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not browser:
+        raise FileNotFoundError("no Chromium was found; install it, or use python -m benchmarks.map --browser PATH")
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
@@ -188,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="leave the generated results and sites in this folder")
     parser.add_argument("--counts", type=int, nargs="+", default=list(INTERACTIVE), choices=list(INTERACTIVE))
-    parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--browser", help="its path; default: the Chromium that is found")
     options = parser.parse_args()
     for what, value, bar in measure(options.counts, options.keep, options.browser):
         print(f"{'ok  ' if value <= bar else 'OVER'}  {value:8.2f}  bar {bar:<5} {what}", flush=True)
