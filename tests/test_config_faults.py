@@ -259,7 +259,7 @@ def test_long_arguments_are_no_paths(mine):
 
 @pytest.mark.parametrize("value", ["", " ", "/", "..", "a{x}b"])
 def test_results_are_in_a_folder_of_their_own(mine, value):
-    assert "Folder for everything" in outcome(mine | {"results": value})
+    assert "Folder of all results" in outcome(mine | {"results": value})
 
 
 def test_a_path_that_snakemake_cannot_read_is_refused(mine, tmp_path):
