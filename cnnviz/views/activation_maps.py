@@ -119,7 +119,7 @@ def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]
     kept = [layer for layer in layers if layer[0] == findings.FOUND]
     strength, name, pairs, best = (kept or layers)[-1 if kept else 0]
     own, mirrored = pairs.mean((0, 2))
-    says = f"Maps keep the picture's layout up to {name}: their correlation with it is {own:.2f}."
+    says = f"Maps keep the picture's layout as late as {name}: their correlation with it is {own:.2f}."
     if not kept:
         says = f"Maps are not shown to keep the picture's layout: in {name} their correlation with it is {own:.2f}."
     gap = measured[f"layout in {name}"]

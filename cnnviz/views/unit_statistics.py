@@ -275,13 +275,10 @@ def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
         f"means "
         f"{number(kept['mean'].min())} to {number(kept['mean'].max())}, maxima {number(kept['max'].min())} to "
         f"{number(kept['max'].max())}, active {kept['active'].min():.1%} to {kept['active'].max():.1%}.",
-        caption=f"{name}: its {layer['units']} units by mean, by maximum and by share of active neurons, each in an "
-        f"order "
-        f"of its own. Unit {strongest} reaches the largest value, {number(kept['max'][strongest])}; unit {widest} is "
-        f"active "
-        f"most often, in {kept['active'][widest]:.0%} of its neurons. "
-        f"Values come from {layer['made_by']} and are read by {', '.join(layer['read_by']) or 'nothing else'}."
-        + (f" {' and '.join(silent)}." if silent else ""),
+        caption=f"{name}: its {layer['units']} units in order of mean, of maximum and of share of active neurons. Unit "
+        f"{strongest} reaches the largest value, {number(kept['max'][strongest])}; unit {widest} is active most often, "
+        f"in {kept['active'][widest]:.0%} of its neurons. Values come from {layer['made_by']} and are read by "
+        f"{', '.join(layer['read_by']) or 'nothing else'}." + (f" {' and '.join(silent)}." if silent else ""),
         mapping="height: value in the layer's own units; dashed line: 0",
         data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=name,
         from_dataset=False,
