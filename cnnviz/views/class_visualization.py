@@ -16,7 +16,7 @@ from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 SMALL = 160  # CSS pixels a picture in a row of several
 STRIPS = 4
-OVERVIEW, ACROSS = 12, 6
+OVERVIEW, ACROSS = 12, 4
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 24

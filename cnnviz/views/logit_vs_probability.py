@@ -13,7 +13,7 @@ from cnnviz.views.kit.tiles import EXACT
 WAYS = {"S": "by logit", "p": "by probability"}
 CURVES = 3
 ALONE = 48  # classes with figures of their own
-PAIRS = 6  # in the first figure, those whose log odds differ most
+PAIRS = 4  # in the first figure, those whose log odds differ most
 MARGIN = 0.25  # of the way from half of the classes to all of them
 
 
@@ -77,7 +77,7 @@ def _pairs(result: Result, context: Context) -> Figure:
         data="pictures",
         subjects=tuple(Subject("class", result.numbers["classes"][i]) for i in some),
         from_dataset=False,
-        scale=1.3,
+        scale=1.5,
     )
 
 
