@@ -154,7 +154,7 @@ def _with_random_weights(job: Job, model: loaded.Model, methods: dict[str, Metho
                 continue
             try:
                 maps = [_again(job, model, name, method, arrays, i, id) for i, id in enumerate(ids)]
-            except NotApplicable:
+            except Exception:  # whatever a network raises with weights that it was not made for
                 continue
             first = arrays[f"maps/{name}"][:, 0]
             made[f"random/{name}"] = np.stack([m / max(m.max(), -m.min(), 1e-30) for m in maps]).astype(np.float16)

@@ -125,9 +125,14 @@ def test_maps_with_random_weights_are_the_control(job):
         weights.append(next(model.net.parameters()).clone())
         return torch.nn.functional.conv2d(x, weights[-1][:1], padding=1)[:, 0].expand(len(targets), -1, -1)
 
+    def refuses(model, x, targets, parameters, generator):
+        assert torch.equal(next(model.net.parameters()), weights[0])
+        return brightness(model, x, targets, parameters, generator)
+
     weights = []
     methods = {"picture": Method(brightness), "network": Method(sees, signed=True)}
-    attribute(job, methods | {"slow": Method(brightness, control=False)}, beside=lambda model: ({}, {"net": model.id}))
+    others = {"slow": Method(brightness, control=False), "refuses": Method(refuses)}
+    attribute(job, methods | others, beside=lambda model: ({}, {"net": model.id}))
     a = result.read(job.outputs["result"]).arrays
     assert {name for name in a if "random/" in name} == {"random/picture", "random/network"}
     assert a["kept/picture"] == pytest.approx(1) and (a["kept/network"] < 0.9).all()

@@ -93,3 +93,25 @@ def test_the_border_of_an_object_is_drawn_around_it():
     drawn = explained.ringed(pixels, mask)[..., 0]
     assert drawn.shape == (256, 256) and set(np.unique(drawn)) == {0, 100, 255}
     assert (drawn[70:150, 70:150] == 100).all() and (drawn[:60] == 100).all() and drawn[64, 100] == 255
+
+
+@pytest.mark.parametrize("count", [1, N])
+@pytest.mark.parametrize("objects", [True, False])
+def test_the_lead_figure_goes_from_the_map_most_on_the_object_to_the_least(objects, count, monkeypatch):
+    left = stored()
+    left.arrays["maps/m"][2] = 1  # evenly spread
+    left.arrays = {name: array[:count] for name, array in left.arrays.items()}
+    left.arrays["masks"] &= objects
+    left.arrays["probabilities"] = np.linspace(0, 1, N)[:count, None]
+    given = context()
+    given.rgb = lambda index: np.full((SIDE, SIDE, 3), 9, np.uint8)
+    given.drawing = lambda id, drawn, **words: SimpleNamespace(id=id, drawn=drawn, **words)
+    left.arrays["pictures"] = np.zeros((count, SIDE, SIDE, 3), np.uint8)
+    made = explained.lead(left, given, "m", "Method")
+    names = [subject.name for subject in made.subjects]
+    assert len(names) == count and made.id == "lead" and "random weights" in made.caption
+    assert ("the object" in made.caption) == objects and ("left to right" in made.caption) == (objects and count > 1)
+    if count > 1:
+        assert names[-1] == "2.png" if objects else names == [f"{i}.png" for i in reversed(range(N))]
+    text = made.drawn.content.decode()
+    assert text.count("on object</text>") == count * objects

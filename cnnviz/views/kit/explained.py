@@ -174,11 +174,12 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         said = [f"{percent(float(share))} {words}" if objects else without for share in shares[kind][chosen]]
         rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
-    below = "below each its map" + ", then the map with random weights" * (len(kinds) > 1)
-    ringing = " The line is the object. Left, the map that lies most on it; right, the one that lies least." * objects
+    below = f"Below each picture its map by {title}" + ", then the map with random weights" * (len(kinds) > 1)
+    order = " From left to right ever less of the map lies on it." * (len(chosen) > 1)
+    ringing = f" The line is the object.{order}" * objects
     return context.drawing(
         LEAD, panels.sheet(drawn, across=len(chosen)),
-        alt=f"{', '.join(names)}; {below}.", caption=f"Pictures; {below}, by {title}.{ringing}",
+        alt=f"{', '.join(names)}. {below}.", caption=f"{below}.{ringing}",
         mapping=f"each map by itself: {WORDS[colours if signed(result, name) else None]}, ends at the 99th percentile",
         data=f"maps/{name}", scale=1.3, subjects=tuple(Subject("image", one) for one in names),
     )  # fmt: skip
