@@ -10,13 +10,12 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Self
 
 import torch
@@ -26,6 +25,7 @@ from PIL import Image
 
 from cnnviz.config import whole_schema
 from cnnviz.demo import scenes
+from tests import forked
 
 ROOT = Path(__file__).parents[1]
 NET = """
@@ -90,11 +90,10 @@ class Checkout:
     def configure(self, **changes) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(self.config | changes))
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *arguments]
+    ARGUMENTS = ("--cores", "2", "--configfile", "tiny.yaml")
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(self.command(*arguments), cwd=self.folder, text=True, capture_output=True)
+    def snakemake(self, *arguments: str) -> CompletedProcess:
+        return forked.snakemake([*self.ARGUMENTS, *arguments], self.folder)
 
     def make(self, *arguments: str) -> str:
         done = self.snakemake(*arguments)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -161,9 +162,9 @@ def test_a_killed_snakemake_needs_no_other_command_and_a_second_run_is_refused(c
     log = checkout.folder / "results/logs/tiny/pca.log"
     wait = "import os, time; open('job', 'w').write(str(os.getpid())); time.sleep(600)"
     with sabotaged(checkout, {("cnnviz.features.pca", "tiny"): wait}):
-        first = subprocess.Popen(
-            checkout.command(), cwd=checkout.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        command = [sys.executable, "-m", "snakemake", *checkout.ARGUMENTS]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        first = subprocess.Popen(command, cwd=checkout.folder, **quiet)
     orphan = checkout.folder / "job"
     try:
         until(lambda: orphan.is_file() and orphan.read_text() != "" and "sabotaged" in log.read_text())

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from cnnviz.config import whole_schema
+from tests import forked
 from tests.checkout import ROOT, copy_code
 
 # Files of CONTRIBUTING.md's example: file → block of code.
@@ -34,8 +35,7 @@ CONFIG = {
 
 
 def snakemake(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *arguments]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    done = forked.snakemake(["--cores", "2", "--configfile", "tiny.yaml", *arguments], folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 

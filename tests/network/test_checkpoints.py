@@ -24,6 +24,7 @@ from torch import nn
 
 from cnnviz.errors import UserError
 from cnnviz.network import checkpoints, fitting, name_matching
+from tests.network.damage import damaged
 
 PREFIXES = ("", "module.", "model.", "net.", "_orig_mod.", "backbone.", "model._orig_mod.module.", "a.b.c.")
 WRAPPERS = (
@@ -411,31 +412,15 @@ def test_files_without_usable_weights_are_told_in_a_line(saved, content, said):
 
 @pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
 def test_a_damaged_file_loads_or_is_told_never_more(tmp_path, state, kind):
-    """200 seeded corruptions of a good file of each kind: truncated, bits flipped, random bytes, parts zeroed."""
+    """200 seeded corruptions of a good file of each kind."""
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
     if kind == "safetensors":
         save_file(state, path)
     else:
         content = {"state_dict": state, "args": argparse.Namespace(a=1), "epoch": np.int64(3)}
         torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
-    good = path.read_bytes()
-    random = np.random.default_rng(3)
     told = 0
-    for i in range(200):
-        bad = bytearray(good)
-        at = int(
-            random.integers(len(bad) if i % 2 else min(len(bad), 1200))
-        )  # half of the errors are in the names and shapes
-        match i % 4:
-            case 0:
-                bad = bad[:at]
-            case 1:
-                bad[at] ^= 1 << int(random.integers(8))
-            case 2:
-                run = random.bytes(int(random.integers(1, 40)))
-                bad[at : at + len(run)] = run
-            case 3:
-                bad[at : at + 64] = bytes(len(bad[at : at + 64]))
+    for bad in damaged(path.read_bytes(), 200, head=1200, seed=3):
         path.write_bytes(bad)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
