@@ -15,6 +15,8 @@ from cnnviz.network import gpus
 JOB = """
 import sys, time
 from pathlib import Path
+from unittest.mock import Mock
+sys.modules["torch"] = Mock()  # which takes seconds to import, and holding a device needs nothing of it
 from cnnviz.network.gpus import hold
 
 folder, names = Path(sys.argv[1]), sys.argv[2].split(",")
