@@ -64,7 +64,7 @@ def test_a_finished_run_has_nothing_to_do(checkout):
             "cnnviz/views/saliency.py", "Saliency maps", "Maps of saliency", {"view": 2} | PAGES, id="words of a view"
         ),
         pytest.param(
-            "cnnviz/views/kit/colour.py", '"magma"', '"inferno"', {"view": 8} | PAGES | {"first_layers": 1},
+            "cnnviz/views/kit/colour.py", '"magma"', '"inferno"', {"view": 10} | PAGES | {"first_layers": 1},
             id="colours of all views",
         ),
         pytest.param(
