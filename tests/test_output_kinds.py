@@ -447,7 +447,7 @@ def test_scale_and_shift_of_the_config():
     block = {"select": None, "returns": "logits", "kind": "regression", "scale": [2, 10], "shift": 1}
     found = doors._scores(block, "model m")(None, (), torch.tensor([[3.0, 4.0]]))
     assert found.tolist() == [[7, 41, -7, -41]]
-    with pytest.raises(UserError, match="outputs.scale lists 2 numbers, the network puts out 1"):
+    with pytest.raises(UserError, match="outputs.scale lists 2 numbers, the network outputs 1"):
         doors._scores(block, "model m")(None, (), torch.zeros(4, 1))
 
 
