@@ -464,8 +464,8 @@ if __name__ == "__main__":
         tour="Which of these explanations can be believed on this network?",
         how_to_read="Each row is a method, each column a test: does the map lie on the object, do its strongest pixels "
         "matter, does it change with random weights? Believe a row that is blue throughout.",
-        do_not_conclude="A map on the object is not therefore right: a network may use the background, and then a "
-        "right map shows it. Passing is no proof. Deletion and insertion show the network unusual pictures. Each "
+        do_not_conclude="A right map may lie off the object, if the network uses the background. Passing is no "
+        "proof. Deletion and insertion show the network unusual pictures. Each "
         "verdict holds at 95 %, so of forty, one or two are wrong by chance. Tests on the object need a known object "
         "and a right answer.",
         equation="A = ∫₀¹ p(x with the best share a of its pixels replaced) da",

@@ -324,18 +324,14 @@ if __name__ == "__main__":
         view,
         id="bias_probe",
         title="Does it use the background?",
-        question="Would the network name the same thing differently if it stood somewhere else?",
+        question="Does it name the same thing differently in another place?",
         tour="And does it look at the thing, or at what stands behind it?",
-        how_to_read="Each object is cut out by its mask and put, in its place, on other backgrounds: all that changes "
-        "is what is around it. Read a row from left to right: where p(class) stays, the background does not matter. A "
-        "class is said to lean on a background only where p(class) rises beyond the margin there, by the 95 % interval "
-        "over objects, and by a test corrected for all questions asked at once.",
-        do_not_conclude="A class that is not accused is not thereby free of bias: there may be too few objects, and "
-        "only these backgrounds were tried. Cut-out objects lack their shadows and have hard edges, which costs some "
-        "classes a little everywhere: compare the backgrounds with each other, not with the pictures as they are. "
-        "Objects that are hard to see on a background lose p(class) there without any bias; the same section of a "
-        "model trained otherwise shows how much. Attribution outside the object is no evidence: unbiased networks "
-        "have it, too.",
+        how_to_read="The same object is cut out and put on other backgrounds. Where it is recognised on one and not on "
+        "another, the network uses the background.",
+        do_not_conclude="Too few objects can hide a bias, and only these backgrounds were tried. Cut-out objects have "
+        "hard edges and no shadows, which costs some classes a little everywhere: compare backgrounds with each other, "
+        "not with the pictures as they are. Attribution outside the object is no evidence; unbiased networks have it, "
+        "too.",
         equation="dᵢ = p(c | object i on b) − median over b' ≠ b of p(c | object i on b')",
         papers=(papers.XIAO_2020, papers.RIBEIRO_2016, papers.HOLM_1979),
     )

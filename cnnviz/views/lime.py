@@ -122,7 +122,7 @@ if __name__ == "__main__":
         view,
         id="lime",
         title="LIME",
-        question="Which parts of the picture speak for a class, and which against it?",
+        question="Which parts of a picture speak for a class, and which against?",
         tour="Pieces of the picture that speak for a class, and against it.",
         how_to_read="The network sees copies of the picture in which a random half of the patches is hidden. "
         f"{FOR.capitalize()} patches raise the class's probability where they are shown, {AGAINST} ones lower it; "

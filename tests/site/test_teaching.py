@@ -1,6 +1,7 @@
 """Every section has its texts, equation and paper, and its place in the tour."""
 
 import json
+import re
 import runpy
 
 import pytest
@@ -75,6 +76,15 @@ def test_tours_lead_from_stop_to_stop_of_what_is_there(words):
     assert [stop["page"] for stop in only["stops"]] == ["predictions.html", "occlusion.html"]
     data = json.loads(tour.script([only]).removeprefix("window.cnnvizTours = ").removesuffix(";\n"))
     assert data[str(only["id"])]["stops"] == [["predictions", "predictions.html"], ["occlusion", "occlusion.html"]]
+
+
+def test_words_are_few_and_sentences_short(words):
+    """The limits of CONTRIBUTING.md; what breaks them is listed."""
+    limits = {"question": 12, "how_to_read": 40, "do_not_conclude": 60, "tour": 30}
+    broken = [(id, key, len(said[key].split())) for id, said in words.items() for key in limits
+              if len(said[key].split()) > limits[key]]  # fmt: skip
+    sentences = [(id, s) for id, said in words.items() for key in limits for s in re.split(r"(?<=[.?!]) ", said[key])]
+    assert broken == [] and [(id, s) for id, s in sentences if len(s.split()) > 30] == []
 
 
 @pytest.mark.parametrize("id", SECTIONS)
