@@ -1,7 +1,7 @@
-"""What the views of attributions find: how much of a map lies on the object, and whether it depends on the class.
+"""Findings of attribution views: the share of a map on the object, and whether it depends on the class.
 
-Of the first class of each picture, which is the predicted one unless others are asked for. Each number has a control:
-the objects of the other pictures, the same network with random weights, or the maps of other pictures.
+They are about the first class of each picture, by default the predicted one. Each number has a control: the objects of
+the other pictures, the same network with random weights, or the maps of other pictures.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ LEAD = "lead"
 
 
 def judged(result: Result) -> np.ndarray:
-    """Indices of the pictures whose object is known and whose class is named rightly, as far as that is known."""
+    """Indices of the pictures with a known object and a correct prediction, as far as that is known."""
     arrays = result.arrays
     masks = arrays["masks"].reshape(len(arrays["masks"]), -1)
     right = (arrays["label"] < 0) | (arrays["label"] == arrays["targets"][:, 0])
@@ -26,15 +26,19 @@ def judged(result: Result) -> np.ndarray:
 
 
 def share_on(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Share of each map's positive part (n, h, w) that lies ``where`` (n, h, w), 0 … 1; else an even map's."""
+    """Share of each map's positive part (n, h, w) inside ``where`` (n, h, w), 0 … 1; that of a uniform map if it has
+    none.
+    """
     positive = np.maximum(maps, 0)
     total, on = (values.sum((1, 2), dtype=np.float64) for values in (positive, positive * where))
     return np.where(total > 0, on / np.where(total > 0, total, 1), where.mean((1, 2)))
 
 
 def on_object(result: Result, name: str) -> dict[str, np.ndarray]:
-    """Of each judged picture the shares of a method's map: on its object, on those of the others, with random weights
-    (if there are such maps), and of an even map. (k,) each."""
+    """Shares of a method's map on each judged picture's object, (k,) each.
+
+    The others are: on the other pictures' objects, with random weights (if there are such maps), and of a uniform map.
+    """
     at, arrays = judged(result), result.arrays
     masks, maps = arrays["masks"][at].astype(np.float32), arrays[f"maps/{name}"][at, 0]
     others = (masks.sum(0) - masks) / max(1, len(at) - 1)
@@ -45,10 +49,10 @@ def on_object(result: Result, name: str) -> dict[str, np.ndarray]:
 
 
 def found(result: Result, titles: dict[str, str], figure: str) -> tuple[list[Finding], dict[str, Measured]]:
-    """The finding about the method whose map lies most clearly on the object, and the numbers of all of them.
+    """The finding about the method whose map lies most clearly on the object, and the numbers of all methods.
 
-    titles: method → what it is called in a sentence. Without known objects it is said whether maps depend on the
-    weights, where that is known.
+    titles: method → its name in a sentence. Without known objects the finding is whether maps depend on the weights, if
+    that is known.
     """
     said = [on(result, name, title, figure) for name, title in titles.items()]
     known = [one for one in said if one]
@@ -64,7 +68,7 @@ def found(result: Result, titles: dict[str, str], figure: str) -> tuple[list[Fin
 
 
 def on(result: Result, name: str, title: str, figure: str) -> tuple[Finding, Measured] | None:
-    """How much of a map lies on the object, beside the larger one of its controls."""
+    """Share of a map on the object, compared with the larger one of its controls."""
     shares = on_object(result, name)
     if len(shares["own"]) < 2:
         return None
@@ -88,7 +92,7 @@ def on(result: Result, name: str, title: str, figure: str) -> tuple[Finding, Mea
 
 
 def changed(result: Result, name: str, title: str, figure: str) -> tuple[Finding, Measured] | None:
-    """How much of a map stays with random weights."""
+    """Similarity of a map to that with random weights."""
     kept = result.arrays.get(f"kept/{name}", ())
     if len(kept) < 2:
         return None
@@ -119,10 +123,10 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def of_class(result: Result, context: Context, name: str, title: str, prefix: str = "") -> tuple | None:
-    """The finding and the number on whether a method's maps of two classes of one picture differ, beside maps of two
-    pictures. Not found: all of the interval lies within the margin.
+    """The finding and the number on whether a method's maps of two classes of one picture differ.
 
-    prefix: of the ids of the figures that show all classes of a picture.
+    The control is maps of two pictures. Not found: the whole interval is within the margin. prefix: of the ids of the
+    figures that show all classes of a picture.
     """
     arrays = result.arrays
     maps = arrays[f"maps/{name}"]
@@ -151,15 +155,17 @@ def of_class(result: Result, context: Context, name: str, title: str, prefix: st
 
 
 def columns(result: Result) -> np.ndarray:
-    """Indices of the pictures that can lead: those with known objects; else all, the surest prediction first."""
+    """Indices of the pictures for the lead figure: those with known objects; else all, most confident first."""
     at = judged(result)
     sure = np.nan_to_num(result.arrays["probabilities"][:, 0])
     return at if len(at) else np.argsort(-sure, kind="stable")
 
 
 def lead(result: Result, context: Context, name: str, title: str, colours: str = colour.SIGNED) -> Figure:
-    """Up to six pictures, a column each, from the map that lies most on the object to the one that does least; below
-    each its map, and the map with random weights if there is one."""
+    """Up to six pictures, a column each, in descending order of the map's share on the object.
+
+    Below each is its map, and the map with random weights if there is one.
+    """
     arrays, at, objects = result.arrays, columns(result), len(judged(result)) > 0
     shares = on_object(result, name) if objects else {"own": np.zeros(len(at)), "random": np.zeros(len(at))}
     order = np.argsort(-shares["own"], kind="stable")
