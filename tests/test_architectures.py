@@ -96,6 +96,7 @@ def test_every_section_is_ok_or_says_why_not(net, pictures, tmp_path, monkeypatc
         if net in DRAWN:
             shown = run.draw(section)
             assert left.status != "ok" or shown.figures or shown.tables, f"{section} shows nothing"
+            assert left.status != "ok" or shown.findings, f"{section} finds nothing, not even that nothing is found"
     if net in DRAWN:
         _render(net, run)
     expected = committed().get(net, {})

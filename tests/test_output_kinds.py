@@ -106,6 +106,7 @@ def run_all(kind, data, folder) -> tuple[Run, dict]:
     for section in run.full["sections"]:
         left, shown[section] = run.section(section), run.draw(section)
         assert left.status != "ok" or shown[section].figures or shown[section].tables, section
+        assert left.status != "ok" or shown[section].findings, section
     return run, shown
 
 
