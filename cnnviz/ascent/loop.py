@@ -19,7 +19,6 @@ from cnnviz.ascent.transforms import Transform
 from cnnviz.errors import NotApplicable
 from cnnviz.network.hooks import capture, forward
 from cnnviz.network.loaded import Model
-from cnnviz.network.strides import quick
 from cnnviz.run.progress import bar
 
 TINY = 1e-30
@@ -92,7 +91,7 @@ def ascend(
             with torch.no_grad():
                 kept[step] = to_bytes(start.picture(variable))
 
-    with frozen(model.net), quick(model.net), capture(model.net, model.maps_of(modules), stop=True) as captured:
+    with frozen(model.net), capture(model.net, model.maps_of(modules), stop=True) as captured:
         for step in bar(range(steps), progress):
             keep(step)
             before = variable.detach().clone() if until else None
