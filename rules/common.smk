@@ -13,9 +13,10 @@ sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, even if its environment is not activated. A killed job cannot report
 # its end, so the shell writes it into the log. The log's quoted name follows the command's last "| tee". A job writes
 # tracebacks into the log itself, so tee has to append. The shell's own messages are all about killed commands, and are
-# discarded.
+# discarded. Threads that spin while they wait would take the cores of other jobs.
 shell.prefix(
     f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    "export OMP_WAIT_POLICY=PASSIVE; "
     'export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
     'tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
@@ -55,7 +56,6 @@ except UserError as error:
 TERMS = {name: {key: block.pop(key) for key in ("credit", "licence")} for name, block in config["image_sets"].items()}
 RESULTS = config["results"]
 keep_weights(config["cache"])  # sets an environment variable, which jobs inherit
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # this too: threads that spin while they wait take the other jobs' cores
 SITE = f"{RESULTS}/site"
 SECTION = f"{RESULTS}/models/{{model}}/sections/{{section}}"
 LOG = f"{RESULTS}/logs/{{model}}"
