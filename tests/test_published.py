@@ -29,6 +29,7 @@ def published(finished) -> dict[str, bytes]:
     return everywhere(finished.folder / "results/site")
 
 
+@pytest.mark.slow
 def test_two_clones_at_different_paths_make_the_same_site(finished, published, tmp_path):
     (tmp_path / "a longer way/to another").mkdir(parents=True)
     other = Finished(tmp_path / "a longer way/to another")
