@@ -102,7 +102,9 @@ def lead(models: list[Stamp]) -> dict | None:
     others = [(m, _measured(m, finding)) for m in models if m is not models[i]]
     answered = [(m, found) for m, found in others if found]
     values = [(models[i], [t["value"] for t in finding["tiles"]])]
-    values += [(m, [found["values"][t["place"]] for t in finding["tiles"]]) for m, found in answered if found["values"]]
+    # a model with other pictures may have other tiles
+    alike = [(m, found["values"]) for m, found in answered if len(found["values"]) == len(finding["tiles"])]
+    values += [(m, [of[t["place"]] for t in finding["tiles"]]) for m, of in alike]
     return finding | {
         "model": models[i].title,
         "others": [{"title": m.title, "said": found["short"]} for m, found in answered],

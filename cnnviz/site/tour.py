@@ -73,14 +73,9 @@ def tours(models: list[Stamp]) -> list[dict]:
 
     A tour of one stop is left out.
     """
-    shown: dict[str, Entry] = {}
-    for model in models:
-        for entry in model.sections:
-            if entry.status == "ok":
-                shown.setdefault(entry.id, entry)
-    found = []
+    shown, found = _shown(models), []
     for number, (title, (words, ids)) in enumerate(TOURS.items()):
-        entries = [shown[id] for id in ids if id in shown]
+        entries = [shown[id][0] for id in ids if id in shown]
         stops = [{"title": e.title, "page": e.page, "thumbnail": e.thumbnail} for e in entries]
         found.append({"id": number, "title": title, "words": words, "stops": stops})
     return [tour for tour in found if len(tour["stops"]) > 1]
@@ -101,11 +96,7 @@ def chapters(models: list[Stamp]) -> list[dict]:
     A chapter: title, stops, and of its strongest finding: model (its title), section, page, says, thumbnail. Without a
     finding these are of its first stop. A stop: id, title, page, words.
     """
-    shown: dict[str, tuple[Entry, str]] = {}
-    for model in models:
-        for entry in model.sections:
-            if entry.status == "ok":
-                shown.setdefault(entry.id, (entry, model.title))
+    shown = _shown(models)
     found = {title: [id for id in ids if id in shown] for title, ids in CHAPTERS.items()}
     chapter, place = found["Filters"], 0
     for id in shown:
@@ -118,6 +109,16 @@ def chapters(models: list[Stamp]) -> list[dict]:
         for title, ids in found.items()
         if ids
     ]
+
+
+def _shown(models: list[Stamp]) -> dict[str, tuple[Entry, str]]:
+    """Section → its entry in the first model that has it, and that model's title."""
+    shown: dict[str, tuple[Entry, str]] = {}
+    for model in models:
+        for entry in model.sections:
+            if entry.status == "ok":
+                shown.setdefault(entry.id, (entry, model.title))
+    return shown
 
 
 def _stop(entry: Entry) -> dict:

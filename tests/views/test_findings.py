@@ -105,3 +105,18 @@ def test_the_largest_of_many_shares_has_a_wider_interval():
     expected = binomtest(6, 20).proportion_ci(1 - 0.05 / 100, "wilson")
     assert most == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert findings.between(0.1, 0.2) == "10 to 20\u00a0%"
+
+
+def test_the_interval_of_one_number_can_be_written():
+    mean, low, high = findings.mean_interval([0.4])
+    measured = Measured("", mean, low, high)
+    assert (measured.low, measured.high) == (-1, 1)
+
+
+def test_a_model_with_other_tiles_does_not_stop_the_front_page():
+    one, other = model("a", x={"k": (0.9, FOUND, True)}), model("b", x={"k": (0.1, NOT, True)})
+    one.sections[0].findings[0]["tiles"] = [{"place": i, "label": str(i), "value": 0.5} for i in range(2)]
+    one.sections[0].measured["k"]["values"] = (0.5, 0.5)
+    for values, models in (((0.2, 0.3), 2), ((0.2,), 1), ((), 1)):
+        other.sections[0].measured["k"]["values"] = values
+        assert [len(tile["models"]) for tile in site.lead([one, other])["tiles"]] == [models] * 2

@@ -19,7 +19,7 @@ class Measured:
 
     short: the number in words without a subject, "100 % and 14 %". effect: its distance from its control as a share of
     the largest possible distance, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for each
-    tile of the figure that proves it, or nothing.
+    tile of the figure that proves it, or nothing. Ends beyond −1 … 1 are cut, as the infinite ones of a single number.
     """
 
     short: str
@@ -27,6 +27,10 @@ class Measured:
     low: float
     high: float
     values: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "low", max(-1.0, self.low))
+        object.__setattr__(self, "high", min(1.0, self.high))
 
 
 @dataclass(frozen=True)
