@@ -1,6 +1,6 @@
 """Ranks the sections' findings for a model's page, the front page, and the comparison of two models.
 
-The rules are the same for all sections. A reason for caution comes first, then found before weakly found or not found,
+The rules are the same for all sections. A question of trust comes first, whether found or not, then found before weakly found or not found,
 then the larger effect (the distance of a number from its control, as a share of the largest possible distance). Between
 models, the larger difference of effects comes first.
 """

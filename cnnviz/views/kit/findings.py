@@ -41,7 +41,7 @@ class Finding:
     STRENGTHS. interval: the 95 % interval in words, with its unit. control: what the number is compared with, and the
     control's own number, in words. basis: the data behind it: "20 wolves, 8 backgrounds". figure: id of the figure that
     proves it. labels: a word for each tile of that figure, which is then a row of tiles of equal width with the numbers
-    of ``measured[key].values`` below them. caution: whether it is a reason not to trust the network's predictions.
+    of ``measured[key].values`` below them. caution: whether, where found, it is a reason not to trust the predictions.
     Raises ValueError for a finding with neither an interval nor a control.
     """
 
