@@ -1,8 +1,8 @@
 """Ranks the sections' findings for a model's page, the front page, and the comparison of two models.
 
-The rules are the same for all sections. A question of trust comes first, whether found or not, then found before weakly found or not found,
-then the larger effect (the distance of a number from its control, as a share of the largest possible distance). Between
-models, the larger difference of effects comes first.
+The rules are the same for all sections. A question of trust comes first, found or not; then found before weakly found
+or not found; then the larger effect (the distance of a number from its control, as a share of the largest possible
+distance). Between models, the larger difference of effects comes first.
 """
 
 from cnnviz.site.stamp import Entry, Stamp
