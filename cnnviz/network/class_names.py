@@ -9,6 +9,7 @@ import difflib
 import functools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -78,7 +79,21 @@ def of_outputs(
     if len(names) != outputs - offset:
         raise UserError(f"{where}: {_other_length(config, len(names), outputs, offset)}")
     every = [*before, *names]
-    return Outputs(tuple(n[-1] or str(i) for i, n in enumerate(every)), tuple(map(tuple, every)), offset, source)
+    return Outputs(distinct([n[-1] or str(i) for i, n in enumerate(every)]), tuple(map(tuple, every)), offset, source)
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with the output's number behind those that several outputs have: "crane (134)" and "crane (517)".
+
+    ImageNet has two such pairs. Names whose first parts are equal count as the same, as captions show these alone.
+    """
+    names = list(names)
+    while repeated := {name for name, count in Counter(map(short, names)).items() if count > 1}:
+        for i, name in enumerate(names):
+            first, comma, rest = name.partition(",")
+            if first.strip() in repeated:
+                names[i] = f"{first.strip()} ({i}){comma}{rest}"
+    return tuple(names)
 
 
 def _other_length(config, count: int, outputs: int, offset: int) -> str:
@@ -151,13 +166,15 @@ _LEVELS: tuple[tuple[Callable[[str], str], Callable[[str], list[str]]], ...] = (
 def find(what: str, name: str | int, names: Sequence[str]) -> int:
     """The output of a class, given by one of its names (the first of several outputs), or by number.
 
-    Raises UserError, starting with ``what``, that lists the valid ones.
+    names: as shown, see :func:`distinct`. Raises UserError, starting with ``what``, that lists the valid ones.
     """
-    for own, keys in _LEVELS[:4]:
-        wanted = own(str(name))
-        for output, of in enumerate(names):
-            if wanted in keys(of):
-                return output
+    plainly = [re.sub(r" \([0-9]+\)(?=,|$)", "", of) for of in names]  # without the numbers of distinct()
+    for of_outputs in (names, plainly):
+        for own, keys in _LEVELS[:4]:
+            wanted = own(str(name))
+            for output, of in enumerate(of_outputs):
+                if wanted in keys(of):
+                    return output
     if re.fullmatch("[0-9]+", str(name)) and int(name) < len(names):
         return int(name)
     raise unknown(what, str(name), names)

@@ -8,6 +8,7 @@ import pytest
 from cnnviz.errors import UserError
 from cnnviz.network import class_lists, class_names
 from cnnviz.network.class_names import Outputs, match, of_outputs
+from cnnviz.slug import slug
 
 HOW = {"offset": 0, "kind": "softmax"}
 ANIMALS = ["bee", "ant", "cat"]  # not in sorted order
@@ -180,6 +181,22 @@ def test_if_one_name_matches_the_order_is_not_used():
     assert found.unmatched == (("yellow", "no output has that name; the nearest is 'yelow'"),)
     found = match(["airplane", "car", "cat"], listed("aeroplane", "automobile", "cat"))
     assert found.outputs == (None, None, 2) and "'aeroplane'" in found.unmatched[0][1]
+
+
+def test_two_outputs_of_one_name_are_told_apart_by_their_numbers():
+    config = ["tench", "crane", "maillot", "crane (1)", "crane", "maillot, tank suit"]
+    names = of_outputs(config, (), 6, (), HOW, "m").names
+    assert names[2:3] + names[5:] == ("maillot (2)", "maillot (5), tank suit") and names[0] == "tench"
+    for told in (names, [class_names.short(name) for name in names], [slug(class_names.short(name)) for name in names]):
+        assert len(set(told)) == 6
+    assert names[1] == "crane (1) (1)" and names[4] == "crane (4)"  # one was called crane (1) already
+    assert class_names.distinct(["A", "a"]) == ("A", "a")
+    plain = class_names.distinct(["tench", "crane", "crane"])
+    found = [class_names.find("x", name, plain) for name in ("crane", "crane (1)", "crane (2)", "Crane")]
+    assert plain == ("tench", "crane (1)", "crane (2)") and found == [1, 1, 2, 1]
+    # the classes of a picture set still find them by the names in the list, as far as these are one output's
+    listed = of_outputs(config, (), 6, (), HOW, "m")
+    assert match(["crane", "tank suit"], listed).outputs == (None, 5)
 
 
 @pytest.mark.parametrize("classes", [["Straße", "strasse"], ["STRASSE", "strasse"]])
