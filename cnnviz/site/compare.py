@@ -1,5 +1,6 @@
 """Comparison of two models, section by section: the contents of the pages in ``compare/``, from the models' stamps."""
 
+from collections.abc import Iterable
 from itertools import combinations
 
 from cnnviz.site.environment import about, number, share
@@ -13,6 +14,16 @@ LARGEST = 5  # number of differences at the top of the page
 def page(a: str, b: str) -> str:
     """Address of the comparison of two model ids, from the site's root."""
     return f"compare/{slug(a)}-and-{slug(b)}.html"
+
+
+def of(id: str, models: Iterable[dict]) -> list[dict]:
+    """Links of a model to its comparisons, for its own pages. models: {id, title} of all models, in order."""
+    ids = [model["id"] for model in models]
+    return [
+        {"href": page(*sorted((id, model["id"]), key=ids.index)), "label": model.get("title") or model["id"]}
+        for model in models
+        if id in ids and model["id"] != id
+    ]
 
 
 def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits, edition, map_page, missing, picture_pages, ranking, subjects
+from cnnviz.site import compare, credits, edition, map_page, missing, picture_pages, ranking, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -87,6 +87,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     """
     publish = config.get("publish", edition.EVERYTHING)
     page = environment(publish)
+    page.globals["versus"] = compare.of(config["model"], config.get("models", ()))
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]
@@ -149,7 +150,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             log=log,
             cover=_cover(entries),
             sections=entries,
-            findings=ranking.strongest(entries)[: ranking.MOST],
+            findings=(top := ranking.strongest(entries)[: ranking.MOST]),
+            trust=ranking.trust(entries, top),
             named=subjects.named(folder, facts, known),
             pictures=close if publish != edition.DERIVED else {},
             calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],

@@ -10,6 +10,7 @@ from cnnviz.views.kit.findings import FOUND, STRENGTHS, Measured, difference
 from cnnviz.views.kit.section import Section
 
 MOST = 3  # largest number of findings at the top of a model's page
+TRUST = ("bias_probe", "attribution_check")  # sections about trust, which the top of a model's page always answers
 
 
 def listed(section: Section, page: str, folder: str) -> list[dict]:
@@ -54,6 +55,13 @@ def strongest(entries: list[Entry]) -> list[dict]:
     """The findings of a model's sections, strongest first; one of each section comes before a second one of any."""
     found = [(rank, finding) for entry in entries for rank, finding in enumerate(entry.findings)]
     return [finding for rank, finding in sorted(found, key=lambda pair: (pair[0] > 0, _place(pair[1])))]
+
+
+def trust(entries: list[Entry], top: list[dict]) -> list[dict]:
+    """The first findings of the sections about trust, without those among ``top``, each with its section's question."""
+    asked = {entry.id: entry for entry in entries if entry.id in TRUST and entry.findings}
+    shown = {finding["section"] for finding in top}
+    return [asked[id].findings[0] | {"question": asked[id].question} for id in TRUST if id in asked and id not in shown]
 
 
 def _place(finding: dict) -> tuple:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnviz.errors import UserError
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Stamp:
     ("layer", "class") → (name, address) of those that have pages; "unit" → (layer, folder of its units, their number).
     pictures: name of a picture with its own page → entries of each section about it. calls: output's name for each
     class of the image set. said: name of a picture → the prediction in one line. findings: the strongest ones.
+    trust: those of the sections about trust that are not among them.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Stamp:
     calls: list[str | None] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
     findings: list[dict] = field(default_factory=list)
+    trust: list[dict] = field(default_factory=list)
     schema: int = SCHEMA
 
 

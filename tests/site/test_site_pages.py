@@ -94,6 +94,13 @@ def test_no_path_or_user_of_this_machine(rendered):
     assert "wave.jpg" in page.text
 
 
+def test_every_page_of_a_model_links_to_its_comparison(rendered):
+    site = rendered[0] / "site"
+    pages = list((site / "models").rglob("*.html"))
+    assert len(pages) > 20
+    assert all("compare/alexnet-and-nasty-1.html" in page.read_text("utf-8") for page in pages)
+
+
 def test_missing_section_shows_the_end_of_its_log(rendered):
     page = static.Page((rendered[0] / "site/models/nasty-1/sections/cam.html").read_text("utf-8"))
     assert "line 39" in page.text and "line 20" not in page.text and "RuntimeError: no" in page.text

@@ -82,6 +82,14 @@ def test_cautions_lead_then_what_is_found_then_the_larger_effect():
     assert [f["says"] for f in site.strongest(one.sections)] == ["y k", "x k", "z k", "y l"]
 
 
+def test_a_model_page_answers_both_questions_of_trust():
+    one = model("a", bias_probe={"wolf": (0.9, FOUND, True)}, attribution_check={"lime": (0.1, NOT, False)}, x={})
+    top = site.strongest(one.sections)[:1]
+    assert [f["section"] for f in top] == ["bias_probe"]
+    assert [f["section"] for f in site.trust(one.sections, top)] == ["attribution_check"]
+    assert [f["section"] for f in site.trust(one.sections, [])] == ["bias_probe", "attribution_check"]
+
+
 def test_the_front_page_leads_with_what_the_models_differ_in():
     biased = model("a", bias={"wolf": (0.9, FOUND, True)}, fooled={"all": (1.0, FOUND, True)})
     twin = model("b", bias={"wolf": (0.2, NOT, True)}, fooled={"all": (0.99, FOUND, True)})
