@@ -1,8 +1,10 @@
 """Comparison of two models, section by section: the contents of the pages in ``compare/``, from the models' stamps."""
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, groupby
+from operator import itemgetter
 
+from cnnviz.site import disagreement, picture_pages
 from cnnviz.site.environment import about, number, share
 from cnnviz.site.ranking import differences
 from cnnviz.site.stamp import Entry, Stamp
@@ -32,13 +34,32 @@ def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
 
 
 def words(a: Stamp, b: Stamp) -> dict:
-    """Further variables of the template: basics, sections, differences (of :mod:`cnnviz.site.ranking`)."""
+    """Further variables of the template: basics, sections, differences (of :mod:`ranking`), disagree."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
     measured = any(section["measures"] for section in sections if section["id"] == "predictions")
     apart = differences(a, b)[:LARGEST]
-    return {"basics": list(_basics(a, b, measured)), "sections": sections, "differences": apart}
+    return {
+        "basics": list(_basics(a, b, measured)),
+        "sections": sections,
+        "differences": apart,
+        "disagree": _disagreements(a, b),
+    }
+
+
+def _disagreements(a: Stamp, b: Stamp) -> dict | None:
+    """:func:`disagreement.words` with each picture's page and its box on the sheet."""
+    told = disagreement.words(a, b)
+    if told is None:
+        return None
+    close, count = a.pictures.keys() | b.pictures.keys(), len(a.said)
+    for k, picture in enumerate(told["pictures"]):
+        picture |= {"href": picture_pages.page_of(a.image_set, picture["name"], close, count)}
+        picture |= {"box": picture_pages.box(k)}
+    size = picture_pages.sheet_size(len(told["pictures"]))
+    groups = [(heading, list(group)) for heading, group in groupby(told["pictures"], key=itemgetter("heading"))]
+    return told | {"groups": groups, "sheet": {"file": f"{told['file']}.webp", "size": size}}
 
 
 def _basics(a: Stamp, b: Stamp, measured: bool):

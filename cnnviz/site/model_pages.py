@@ -139,6 +139,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             title=title,
             page=f"{folder}/index.html",
             map=map_address,
+            image_set=image_set or "",
             status="ok" if facts else "missing",
             described=facts.get("described", ""),
             parameters=facts.get("parameters"),

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from PIL import Image
 from cnnviz.errors import reporting
 from cnnviz.network.class_names import short
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits
+from cnnviz.site import credits, disagreement
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
 from cnnviz.site.stamp import Stamp, read
@@ -62,15 +63,24 @@ def looked_at(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, list[dict]]:
     }
 
 
-def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, str]:
-    """Picture → the model's prediction in one line, if a section has it for every picture."""
+def said(found: Mapping[Key, Mapping[str, Told]]) -> dict[str, dict]:
+    """Picture → the model's prediction, its probability and verdict, if a section has them for every picture."""
     lines = {}
     for (kind, _, name), told in found.items():
         facts = {column: cell for entry in told.values() for column, cell in entry.facts} if kind == "image" else {}
         if "prediction" in facts:
-            verdict = f", {facts['verdict']}" if "verdict" in facts else ""
-            lines[name] = f"{facts['prediction']} ({facts['its probability']:.2f}{verdict})"
+            lines[name] = {
+                "prediction": facts["prediction"],
+                "probability": facts["its probability"],
+                "verdict": facts.get("verdict", "not labelled"),
+                "label": facts.get("label", ""),
+            }
     return lines
+
+
+def _line(said: dict) -> str:
+    verdict = f", {said['verdict']}" if said["verdict"] in ("right", "wrong") else ""
+    return f"{said['prediction']} ({said['probability']:.2f}{verdict})"
 
 
 def calls(facts: dict) -> list[str | None]:
@@ -148,13 +158,17 @@ def render(
                 units=[], wall=None,
                 maps=[map | {"picture": name} for map in maps],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
-                sheet=sheet if i < MOST else None, box=_box(i),
+                sheet=sheet if i < MOST else None, box=box(i),
             ),
         )  # fmt: skip
+    if thumbnails is not None:
+        for a, b in combinations(models, 2):
+            if apart := disagreement.shown(a, b):
+                _sheet(site, disagreement.sheet(image_set, a, b), thumbnails, [places[name] for name in apart])
     shared = [] if thumbnails is None else _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
     words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": shared}
     words["close"] = [
-        {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": _box(i)}
+        {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": box(i)}
         for i, name in enumerate(close)
     ]
     words |= {"sheet": sheet, "most": MOST}
@@ -171,11 +185,11 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
     for number, members in enumerate(in_bucket):
         shown = []
         for k, i in enumerate(members):
-            said = [(model.title, model.said.get(names[i], "")) for model in models]
+            said = [(model.title, _line(model.said[names[i]])) for model in models if names[i] in model.said]
             own = f"{folder(image_set)}/{address('image', names[i])}" if names[i] in close else ""
             shown.append(
-                {"name": names[i], "anchor": slug(names[i]), "box": _box(k), "own": own,
-                 "label": labels.get(names[i], ""), "said": [pair for pair in said if pair[1]]}
+                {"name": names[i], "anchor": slug(names[i]), "box": box(k), "own": own,
+                 "label": labels.get(names[i], ""), "said": said}
             )  # fmt: skip
         file = f"{folder(image_set)}/all-{number:04d}"
         words = {"root": "../../", "scripts": [], "image_set": image_set}
@@ -187,11 +201,16 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
     return [{"href": f"all-{n:04d}.html"} for n in range(of)]
 
 
+def sheet_size(count: int) -> tuple[int, int]:
+    """Width and height in pixels of a sheet of ``count`` thumbnails."""
+    return ACROSS * SIDE, max(1, -(-count // ACROSS)) * SIDE
+
+
 def _sheet(site: Publication, file: str, thumbnails: np.ndarray, members: list[int]) -> dict:
-    """Publishes the thumbnails of these pictures as one file; returns its address and size. See :func:`_box`."""
-    sheet = np.zeros((max(1, -(-len(members) // ACROSS)) * SIDE, ACROSS * SIDE, 3), np.uint8)
+    """Publishes the thumbnails of these pictures as one file; returns its address and size. See :func:`box`."""
+    sheet = np.zeros((*sheet_size(len(members))[::-1], 3), np.uint8)
     for k, i in enumerate(members):
-        x, y, *_ = _box(k)
+        x, y, *_ = box(k)
         sheet[y : y + SIDE, x : x + SIDE] = thumbnails[i]
     stream = io.BytesIO()
     Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
@@ -199,7 +218,7 @@ def _sheet(site: Publication, file: str, thumbnails: np.ndarray, members: list[i
     return {"file": f"{file}.webp", "size": sheet.shape[1::-1]}
 
 
-def _box(k: int) -> tuple[int, int, int, int]:
+def box(k: int) -> tuple[int, int, int, int]:
     """Left, top, width and height of the k-th picture of a sheet."""
     return k % ACROSS * SIDE, k // ACROSS * SIDE, SIDE, SIDE
 

@@ -51,14 +51,15 @@ class Stamp:
     far as they are known. near_chance, answers, warnings: doubts. cover: the model's thumbnail. named: kind
     ("layer", "class") → (name, address) of those that have pages; "unit" → (layer, folder of its units, their number).
     pictures: name of a picture with its own page → entries of each section about it. calls: output's name for each
-    class of the image set. said: name of a picture → the prediction in one line. findings: the strongest ones.
-    trust: those of the sections about trust that are not among them.
+    class of the image set. said: name of a picture → prediction, probability, verdict, label. findings: the strongest
+    ones. trust: those of the sections about trust that are not among them.
     """
 
     id: str
     title: str
     page: str = ""
     map: str = ""
+    image_set: str = ""
     status: str = "missing"
     described: str = ""
     parameters: int | None = None
@@ -73,7 +74,7 @@ class Stamp:
     named: dict[str, list] = field(default_factory=lambda: {"layer": [], "class": []})
     pictures: dict[str, list[dict]] = field(default_factory=dict)
     calls: list[str | None] = field(default_factory=list)
-    said: dict[str, str] = field(default_factory=dict)
+    said: dict[str, dict] = field(default_factory=dict)
     findings: list[dict] = field(default_factory=list)
     trust: list[dict] = field(default_factory=list)
     schema: int = SCHEMA

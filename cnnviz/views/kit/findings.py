@@ -122,6 +122,18 @@ def difference(a: Measured, b: Measured) -> tuple[float, float, float]:
     )
 
 
+def paired_difference(only_b: int, only_a: int, count: int) -> tuple[float, float, float]:
+    """Share of ``b`` minus share of ``a`` among the same ``count`` cases, with its 95 % interval.
+
+    only_b, only_a: number of cases that hold for one of the two only. The interval is that of Bonett and Price (2012),
+    which is valid for small counts, too.
+    """
+    p_b, p_a = (only_b + 1) / (count + 2), (only_a + 1) / (count + 2)
+    half = NormalDist().inv_cdf(0.975) * math.sqrt((p_a + p_b - (p_b - p_a) ** 2) / (count + 2))
+    gap = (only_b - only_a) / count
+    return gap, min(gap, max(-1.0, p_b - p_a - half)), max(gap, min(1.0, p_b - p_a + half))
+
+
 def percent(share: float) -> str:
     """A share in whole percent, with decimals if 0 or 100 would be wrong: 99.6 %, 0.2 %. Without line breaks."""
     for decimals in range(4):
