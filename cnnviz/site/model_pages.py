@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import compare, credits, edition, map_page, missing, picture_pages, ranking, subjects
+from cnnviz.site import compare, credits, edition, legends, map_page, missing, picture_pages, ranking, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -44,7 +44,8 @@ class Shown:
     """A figure on a page.
 
     anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
-    licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None.
+    licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None. mapping:
+    the part of its mapping that no line above it says.
     """
 
     figure: Figure
@@ -53,6 +54,7 @@ class Shown:
     eager: bool
     credit: str
     finding: dict | None = None
+    mapping: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def publish_section(
     _publish_figures(site, folder, part)
     found = ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
     shown = _shown(part, credit, found)
+    lead, groups = _groups(shown)
     tables = [_table(table) for table in section.tables] if section else []
     if page.globals["publish"] != edition.DERIVED:
         for table in tables:
@@ -229,8 +232,9 @@ def publish_section(
         provenance=redact(around.pop("made_from", {}) | section.provenance) if section else {},
         papers=_papers(section) if section else [],
         found=found,
-        lead=shown[0] if shown else None,
-        groups=_groups(shown[1:]),
+        lead=lead,
+        groups=groups,
+        credit=stated.pop() if len(stated := {s.credit for s in shown} - {""}) == 1 else "",
         tables=tables,
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
@@ -401,16 +405,21 @@ def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) ->
     return shown
 
 
-def _groups(shown: list[Shown]) -> list[dict]:
-    """Figures under their headings; within one, runs of figures of like width stand in one grid."""
+def _groups(shown: list[Shown]) -> tuple[Shown | None, list[dict]]:
+    """The first figure, and the others under their headings; within one, runs of like width stand in one grid."""
+    parted = [("", shown[:1]), *((h, list(s)) for h, s in groupby(shown[1:], key=lambda s: s.figure.group))]
+    lines, own = legends.legends([[s.figure.mapping for s in members] for _, members in parted])
     groups = []
-    for i, (heading, members) in enumerate(groupby(shown, key=lambda s: s.figure.group), 1):
+    for i, ((heading, members), line, words) in enumerate(zip(parted, lines, own, strict=True)):
+        members = [replace(s, mapping=mapping) for s, mapping in zip(members, words, strict=True)]
         runs = [
             (size, list(run))
             for size, run in groupby(members, key=lambda s: subjects.size_of(s.figure.width, s.figure.height))
         ]
-        groups.append({"heading": heading, "anchor": f"group-{i}", "runs": runs})
-    return groups
+        groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "runs": runs, "members": members})
+    (first, *others) = groups
+    lead = replace(first["members"][0], mapping="; ".join(filter(None, (first["line"], *own[0])))) if shown else None
+    return lead, others
 
 
 def _table(table) -> dict:

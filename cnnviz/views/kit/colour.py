@@ -7,6 +7,12 @@ import numpy as np
 
 # Colour maps that readers with any colour vision can order; two-sided ones are neutral in the centre.
 POSITIVE, SIGNED, GREY = "magma", "RdBu_r", "gray"
+NAMES = {
+    POSITIVE: "black, purple, orange, pale yellow",
+    SIGNED: "blue, white, red",
+    GREY: "black to white",
+    "BrBG": "brown, white, blue-green",
+}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -42,7 +48,7 @@ class Mapping:
     @property
     def words(self) -> str:
         """Text for the page: the range, how it was chosen, and the colours."""
-        return f"{self.how}: {number(self.low)} … {number(self.high)}, colours {self.colours}"
+        return f"{self.how}: {number(self.low)} … {number(self.high)}, {NAMES.get(self.colours, f'colours {self.colours}')}"
 
 
 def min_max(values: np.ndarray, colours: str = GREY) -> Mapping:

@@ -58,7 +58,7 @@ class Figure:
 
     id: unique in its section, a slug. file: its name in figures.zip. width, height: displayed size in CSS pixels. alt:
     description for readers who cannot see it. caption: its meaning. mapping: numbers → colours in words, with the two
-    end values, or the meaning of the pixels. data: the array of the section's data file that it shows. pixelated:
+    end values, or the meaning of the pixels. more: what only some readers need, in the figure's fold. data: the array of the section's data file that it shows. pixelated:
     whether to enlarge by repeating pixels. group: heading above it. from_dataset: whether it shows pictures of the
     image set, or lets readers guess them, so that ``publish: derived`` leaves it out; False only for drawings of
     weights, numbers or noise.
@@ -76,6 +76,7 @@ class Figure:
     pixelated: bool = False
     group: str = ""
     from_dataset: bool = True
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,7 @@ class Context:
         group: str = "",
         lossless: bool = True,
         from_dataset: bool = True,
+        more: str = "",
     ) -> Figure:
         """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
@@ -235,7 +237,7 @@ class Context:
         return self.figure(
             id, f"{id}.webp", stream.getvalue(), round(pixels.shape[1] * scale), round(pixels.shape[0] * scale),
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
-            from_dataset=from_dataset,
+            from_dataset=from_dataset, more=more,
         )  # fmt: skip
 
     def drawing(self, id: str, drawing: Drawing, *, scale: float = 1, **words) -> Figure:
