@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 _NUMBER = r"[-−]?\d[\d.]*(?:e[-+]?\d+)?"
 _RANGE = rf"(?:±{_NUMBER}|{_NUMBER} … {_NUMBER})"
+_SYMMETRIC = re.compile(r"-([\d.]+(?:e[-+]?\d+)?) … \1(?![\d.])")
 _RANGES = re.compile(rf"(?:: )?({_RANGE}(?:, {_RANGE})*)")
 
 
 def split(mapping: str) -> tuple[str, str]:
     """A figure's mapping → its words without end values, and the end values: ("0 to the largest, magma", "0 … 2.3")."""
-    return _RANGES.sub("", mapping), "; ".join(_RANGES.findall(mapping))
+    ends = "; ".join(_RANGES.findall(mapping))
+    return _RANGES.sub("", mapping), _SYMMETRIC.sub(r"±\1", ends)
 
 
 def legends(groups: Iterable[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -29,7 +31,7 @@ def legends(groups: Iterable[list[str]]) -> tuple[list[str], list[list[str]]]:
         for mapping in group:
             words, ends = split(mapping)
             same = exact[mapping] == alike[words]
-            rest.append(mapping if alike[words] == 1 else "" if same else ends)
+            rest.append(mapping if alike[words] == 1 else "" if same else f"Range: {ends}")
             if alike[words] > 1 and words not in said:
                 new[words] = mapping if same else words
         said |= set(new)

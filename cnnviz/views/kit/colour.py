@@ -48,7 +48,8 @@ class Mapping:
     @property
     def words(self) -> str:
         """Text for the page: the range, how it was chosen, and the colours."""
-        return f"{self.how}: {number(self.low)} … {number(self.high)}, {NAMES.get(self.colours, f'colours {self.colours}')}"
+        colours = NAMES.get(self.colours, f"colours {self.colours}")
+        return f"{self.how}: {number(self.low)} … {number(self.high)}, {colours}"
 
 
 def min_max(values: np.ndarray, colours: str = GREY) -> Mapping:

@@ -58,10 +58,10 @@ class Figure:
 
     id: unique in its section, a slug. file: its name in figures.zip. width, height: displayed size in CSS pixels. alt:
     description for readers who cannot see it. caption: its meaning. mapping: numbers → colours in words, with the two
-    end values, or the meaning of the pixels. more: what only some readers need, in the figure's fold. data: the array of the section's data file that it shows. pixelated:
+    end values, or the meaning of the pixels. data: the array of the section's data file that it shows. pixelated:
     whether to enlarge by repeating pixels. group: heading above it. from_dataset: whether it shows pictures of the
     image set, or lets readers guess them, so that ``publish: derived`` leaves it out; False only for drawings of
-    weights, numbers or noise.
+    weights, numbers or noise. more: what only some readers need, for the figure's fold.
     """
 
     id: str
