@@ -276,6 +276,11 @@ def frozen(net: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
+def halvings(steps: int) -> list[int]:
+    """Steps after which to keep a picture: none, 1/64, 1/32 … and all of them. An ascent is fastest at its start."""
+    return sorted({0, *(steps >> halved for halved in range(7))})
+
+
 def to_bytes(pictures: Tensor) -> np.ndarray:
     """(n, c, h, w) in [0, 1] → (n, h, w, c) uint8, rounded. Pictures are published and scored in this form."""
     return (pictures.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

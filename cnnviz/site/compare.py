@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import combinations, groupby
 from operator import itemgetter
 
-from cnnviz.site import disagreement, picture_pages
+from cnnviz.site import disagreement, picture_pages, sliders
 from cnnviz.site.environment import about, number, share
 from cnnviz.site.ranking import differences
 from cnnviz.site.stamp import Entry, Stamp
@@ -37,7 +37,12 @@ def words(a: Stamp, b: Stamp) -> dict:
     """Further variables of the template: basics, sections, differences (of :mod:`ranking`), disagree."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
-    sections = [_section(of[0].get(id), of[1].get(id)) for id in ids]
+    titles = a.title, b.title
+    sections = [
+        _section(of[0].get(id), of[1].get(id))
+        | {"slider": sliders.of_pair(of[0].get(id), of[1].get(id), titles, "../")}
+        for id in ids
+    ]
     measured = any(section["measures"] for section in sections if section["id"] == "predictions")
     apart = differences(a, b)[:LARGEST]
     return {

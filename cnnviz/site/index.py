@@ -133,7 +133,9 @@ def _publish_pairs(site: Publication, template, words: dict, models: list[Stamp]
     links = [{"href": compare.page(a.id, b.id).split("/")[-1], "label": f"{a.title} and {b.title}"} for a, b in pairs]
     for i, pair in enumerate(pairs):
         others = links[:i] + links[i + 1 :]
-        html = template.render(**words | {"pair": pair, "pairs": others[:MOST_PAIRS]} | compare.words(*pair))
+        contents = compare.words(*pair)
+        scripts = ["scrub.js"] if any(section["slider"] for section in contents["sections"]) else []
+        html = template.render(**words | {"pair": pair, "pairs": others[:MOST_PAIRS], "scripts": scripts} | contents)
         site.write(compare.page(pair[0].id, pair[1].id), html)
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
 from cnnviz.run import atomic, whole
-from cnnviz.site import compare, credits, edition, legends, map_page, missing, picture_pages, ranking, subjects
+from cnnviz.site import compare, credits, edition, legends, map_page, missing, picture_pages, ranking, sliders, subjects
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -45,7 +45,7 @@ class Shown:
 
     anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
     licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None. mapping:
-    the part of its mapping that no line above it says.
+    the part of its mapping that no line above it says. sliders: over its parts, see :mod:`cnnviz.site.sliders`.
     """
 
     figure: Figure
@@ -55,6 +55,7 @@ class Shown:
     credit: str
     finding: dict | None = None
     mapping: str = ""
+    sliders: list[dict] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def publish_section(
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=["copy.js", "lightbox.js", "timings.js"],
+        scripts=["copy.js", "lightbox.js", *(["scrub.js"] if any(s.sliders for s in shown) else []), "timings.js"],
         **around,
     )
     site.write(part.address, html)
@@ -401,7 +402,8 @@ def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) ->
         stated = [credit[s.name] for s in figure.subjects if s.kind == "image" and s.name in credit]
         eager = i < EAGER_FIGURES and left >= 0
         finding = proves.get(figure.id)
-        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding))
+        parts = sliders.of_figure(figure, href)
+        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding, sliders=parts))
     return shown
 
 
@@ -486,6 +488,7 @@ def _entry(site: Publication, folder: str, part: Part) -> Entry:
         measures=[asdict(m) for m in section.metrics],
         headline=asdict(section.metrics[0]) if section.metrics else None,
         findings=ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}"),
+        compared=sliders.compared(section, f"{folder}/figures/{slug(part.id)}"),
         measured={key: asdict(measured) for key, measured in section.measured.items()},
         question=section.question,
         tour=section.tour,

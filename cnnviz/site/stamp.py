@@ -16,8 +16,8 @@ class Entry:
 
     page: its address from the site's root. figures: their number. metrics: name → value. measures: the same metrics
     with unit and interval; headline is the first of them. findings, measured: see :mod:`cnnviz.site.ranking`.
-    thumbnail: file, width, height, alt, pixelated; or None. The
-    texts from ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
+    thumbnail: file, width, height, alt, pixelated; or None. compared: see :mod:`cnnviz.site.sliders`. The texts from
+    ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Entry:
     findings: list[dict] = field(default_factory=list)
     measured: dict[str, dict] = field(default_factory=dict)
     thumbnail: dict | None = None
+    compared: list[dict] = field(default_factory=list)
     question: str = ""
     tour: str = ""
     how_to_read: str = ""

@@ -21,7 +21,8 @@ only, the centre of each picture at that size is used, and there is no row of st
 The result holds ``content``, ``style``, ``second_style`` (if there is one), ``result`` (h, w, c) uint8; ``variants``
 (k, h', w', c) uint8 and their ``variant_losses`` (k, 4): content, style, style with respect to the second style picture
 (NaN without one), and D relative to the content picture's; for each step of the main picture, before it:
-``content_loss`` (steps,), ``style_losses`` (steps, layers).
+``content_loss`` (steps,), ``style_losses`` (steps, layers); ``stages`` (s, h, w, c) uint8, that picture after
+``stage_steps`` steps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
+from cnnviz.ascent.loop import Ascent, ascend, halvings, lbfgs, to_bytes
 from cnnviz.ascent.objective_functions import Objective, gram, layer, match, read
 from cnnviz.ascent.parametrisations import Parametrisation, pixels
 from cnnviz.ascent.regularisers import total_variation
@@ -99,6 +100,7 @@ def transfer(
     smoothness: float,
     dream_layer: str = "",
     dream_weight: float | Tensor = 0.0,
+    snapshots: Sequence[int] = (),
 ) -> Ascent:
     """Optimises n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`grams`, n or 1 of them.
 
@@ -120,6 +122,7 @@ def transfer(
         steps=steps,
         optimiser=lbfgs(),
         penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},
+        snapshots=snapshots,
         progress="style transfer",
     )
 
@@ -214,8 +217,13 @@ class Asked:
         """A given picture: (h, w, 3) uint8, with a long side of ``size`` pixels, or of the network's only size."""
         return middle(self.p[which], self.own) if self.own else fitted(self.p[which], size, self.model.fitting)
 
-    def make(self, variants: Sequence[Variant], size: int, steps: int) -> tuple[np.ndarray, np.ndarray, Ascent]:
-        """Variants of one ``colour``: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent."""
+    def make(
+        self, variants: Sequence[Variant], size: int, steps: int, snapshots: Sequence[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray, Ascent]:
+        """Variants of one ``colour``: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent.
+
+        snapshots: as in :func:`cnnviz.ascent.loop.ascend`; in the colours of the pictures.
+        """
         p, model = self.p, self.model
         keep = variants[0].colour == "content"
         colours = model.pictures([self.picture("content", size)])
@@ -244,16 +252,21 @@ class Asked:
             smoothness=p["total_variation"],
             dream_layer=self.dream_layer if dreams.any() else "",
             dream_weight=dreams,
+            snapshots=snapshots,
         )
-        found = recoloured(luminance(ascent.pictures), colours) if keep else ascent.pictures
-        shown = to_bytes(found)
+
+        def coloured(pictures: Tensor) -> np.ndarray:
+            return to_bytes(recoloured(luminance(pictures), colours) if keep else pictures)
+
+        shown = coloured(ascent.pictures)
+        kept = {step: coloured(model.pictures(list(pictures))) for step, pictures in ascent.snapshots.items()}
         x = model.pictures(list(shown))
         x = grey(model, x) if keep else x
         against_content, against_first = losses(model, x, content, self._by_scale(first, variants), self.at)
         against_second = losses(model, x, content, second, self.at)[1] if second else np.full(len(x), np.nan)
         dreamt = strength(model, x, self.dream_layer) / strength(model, content, self.dream_layer)
         judged = [against_content, against_first, against_second, dreamt.cpu().numpy()]
-        return shown, np.stack(judged, 1), ascent
+        return shown, np.stack(judged, 1), replace(ascent, snapshots=kept)
 
     def _by_scale(self, first: Mapping[float, dict[str, Tensor]], variants: Sequence[Variant]) -> dict[str, Tensor]:
         return {name: torch.cat([first[v.scale][name] for v in variants]) for name in self.over}
@@ -295,8 +308,9 @@ def main(job: Job) -> None:
         raise NotApplicable(reason, model.provenance)
     asked, fit = settled(model, p, job.seed_for("start"))
     at, over = asked.at, asked.over
+    kept = halvings(p["steps"])
     (result,), ((content_loss, style_loss, *_),), ascent = asked.make(
-        [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"]
+        [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"], kept
     )
     shown = rows(p | {"style_sizes": fit if len(fit) > 1 else []}, model.channels)
     each = dict.fromkeys(v for row in shown.values() for v in row)  # the order of a set is not reproducible
@@ -311,6 +325,7 @@ def main(job: Job) -> None:
     job.write(
         {
             "result": result,
+            "stages": np.concatenate([ascent.snapshots[step] for step in kept]),
             "variants": np.concatenate([pictures for pictures, _ in found]),
             "variant_losses": np.concatenate([judged for _, judged in found]),
             "content_loss": -ascent.curves["content"][:, 0] / p["content_weight"],
@@ -325,6 +340,7 @@ def main(job: Job) -> None:
             "dream_layer": asked.dream_layer,
             "stride": first_stride(model),
             "own_size": asked.own,
+            "stage_steps": kept,
             "content_loss": float(content_loss),
             "style_loss": float(style_loss),
             "style_loss_of_content": float(losses(model, x, x, style, at)[1][0]),

@@ -20,7 +20,8 @@ from no regulariser to Olah's; one class from grey, from noise and from a photog
 too low, right and too high; and the grid in the gradients of such pictures (:mod:`.checkerboard`).
 
 The result holds, for n classes in the order shown and pictures of h × w pixels: ``pictures`` (n, h, w, c) uint8, RGB if
-c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes after ``snapshot_steps``.
+c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes after ``snapshot_steps``,
+with ``snapshot_logits`` and ``snapshot_probabilities`` (m, k) of the target.
 ``scores`` (n, steps) float32: the objective before each step, under that step's view. ``targets`` (n,): outputs.
 ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the published 8-bit picture, upright and whole; rank 1
 means that no class scores higher.
@@ -39,7 +40,7 @@ import torch
 
 from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at
 from cnnviz.ascent.climb import views_of
-from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
+from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, grey, l2, total_variation
@@ -51,7 +52,7 @@ from cnnviz.run.job import Job, run
 from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.published import BLUR, SETTINGS
 
-SNAPSHOTS = (0, 4, 48)
+SNAPSHOTS = (0, 4, 48)  # steps of the published settings
 STRIPS = 12
 SIDE = 224  # input size in pixels for which the penalties' weights are stated
 RATES = (0.01, 1.0, 100.0)
@@ -96,7 +97,7 @@ def visualise(
         easing=parameters["easing"],
         transform=views_of(model, size),
         seed=views,
-        snapshots={step for step in SNAPSHOTS if step < steps} | {steps},
+        snapshots=halvings(steps),
         progress=f"{len(classes)} classes",
     )
     return ascent, dead
@@ -251,14 +252,18 @@ def main(job: Job) -> None:
         seeds = [job.seed_for("start", model.classes[c]) for c in classes]
         return drawn(model, classes, seeds, views, job.parameters)
 
-    found = list(in_batches(batch, targets, job.parameters["batch"]))
+    found, few = [], STRIPS
+    for some in in_batches(batch, targets, job.parameters["batch"]):
+        some["snapshots"] = some["snapshots"][:few].copy()  # a thousand classes' stages would be gigabytes
+        few -= len(some["snapshots"])
+        found.append(some)
     arrays = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
     fallback = arrays.pop("fallback")
-    arrays["snapshots"] = arrays["snapshots"][:STRIPS]
-    steps = job.parameters["steps"]
+    judged = [judge(model, stages, [c] * len(stages)) for stages, c in zip(arrays["snapshots"], targets, strict=False)]
+    arrays |= {f"snapshot_{name}": np.stack([j[name] for j in judged]) for name in ("logits", "probabilities")}
     numbers = {
         "classes": [model.classes[c] for c in targets],
-        "snapshot_steps": sorted({step for step in SNAPSHOTS if step < steps} | {steps}),
+        "snapshot_steps": halvings(job.parameters["steps"]),
         "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
     }
     wanted = job.parameters["settings_classes"]

@@ -12,10 +12,10 @@ network takes pictures of one size only, each octave is enlarged to that size.
 
 The result holds, for n photos of different sizes and l layers: ``photo_I`` (h, w, c) uint8 and ``dream_I`` (l, h, w, c)
 uint8 for each photo I; ``octaves`` (k, h, w, c) uint8: dreams of the first photo on the deepest layer but one with 1 …
-k octaves; ``before``, ``after`` (n, l): the mean of f² for the published 8-bit photo and dream; ``across`` (n, l, l):
-that of every layer (last) in every layer's dream, of which ``after`` is the diagonal; ``rises`` (n, l, k, 2):
-before and after the steps of each octave, without a shift. Numbers: ``layers``, ``octave_layer``, and for each photo
-``names`` and ``index`` into the image set, or −1.
+k octaves, and ``octave_responses`` (k,): that layer's response to each; ``before``, ``after`` (n, l): the mean of f²
+for the published 8-bit photo and dream; ``across`` (n, l, l): that of every layer (last) in every layer's dream, of
+which ``after`` is the diagonal; ``rises`` (n, l, k, 2): before and after the steps of each octave, without a shift.
+Numbers: ``layers``, ``octave_layer``, and for each photo ``names`` and ``index`` into the image set, or −1.
 """
 
 from collections.abc import Callable, Sequence
@@ -194,6 +194,8 @@ def main(job: Job) -> None:
             fewer = [to_bytes(dreamt(0, x, at, octaves)[0]) for octaves in range(1, p["octaves"])]
             last = arrays["dream_0"][shown.index(at)][None]
             arrays["octaves"] = np.concatenate([*fewer, last])
+            judged = [excitement(model, model.pictures([a]), at, not free) for a in arrays["octaves"]]
+            arrays["octave_responses"] = np.concatenate(judged)
     across = np.array(across).reshape(len(files), len(shown), len(shown))
     after = np.diagonal(across, axis1=1, axis2=2)
     job.write(

@@ -8,10 +8,10 @@ from cnnviz.network.class_names import short
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers, published_settings
-from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit import curves, findings, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage
+from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage, places
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 SMALL = 160  # CSS pixels a picture in a row of several
@@ -120,6 +120,7 @@ def _alone(result: Result, context: Context, pictures: np.ndarray, i: int) -> Fi
         subjects=_subjects(result, [i]),
         scale=max(1.0, SHOWN_SIZE / pictures.shape[2]),
         group=f"A picture a {context.explained}",
+        compared=context.explained.capitalize(),
         from_dataset=False,
     )
 
@@ -140,27 +141,36 @@ def _sheet(result: Result, context: Context, pictures: np.ndarray, some: range) 
         ),
         lossless=False,
         group=f"A picture a {context.explained}",
+        compared=context.explained.capitalize(),
         from_dataset=False,
     )
 
 
 def _steps(result: Result, context: Context, i: int) -> Figure:
     """A class's picture after some of the steps."""
-    stages, steps, name = (
+    pictures, steps, name = (
         context.rgb(result.arrays["snapshots"][i]),
         result.numbers["snapshot_steps"],
         _names(result)[i],
     )
+    said = zip(result.arrays["snapshot_logits"][i], result.arrays["snapshot_probabilities"][i], strict=True)
+    numbers = [
+        f"logit {logit:.1f}, probability {p:.2g}"
+        if has_probabilities(context.kind)
+        else context.says(result.arrays["targets"][i], p)
+        for logit, p in said
+    ]
     return context.picture(
         f"steps-{result.arrays['targets'][i]}",
-        montage(stages, len(steps)),
+        montage(pictures, len(steps)),
         alt=f"{len(steps)} stages of the picture for {name}, from grey noise to its final form.",
         caption=f"{name} after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps.",
         mapping=EXACT,
         data="snapshots",
         subjects=_subjects(result, [i]),
-        scale=SMALL / stages.shape[2],
-        lossless=stages.shape[2] < SHOWN_SIZE // 2,
+        scale=SMALL / pictures.shape[2],
+        lossless=pictures.shape[2] < SHOWN_SIZE // 2,
+        stages=stages.series("Step", [*map(str, steps)], places(*pictures.shape[:3]), numbers),
         group=COURSE,
         from_dataset=False,
     )

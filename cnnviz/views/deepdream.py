@@ -5,10 +5,10 @@ import numpy as np
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import findings, section
+from cnnviz.views.kit import findings, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import EXACT, montage
+from cnnviz.views.kit.tiles import EXACT, montage, places
 
 MARGIN = np.log(2)  # twice as much as in other layers' dreams
 GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
@@ -96,17 +96,21 @@ def _row(result: Result, context: Context, id: str, pictures: np.ndarray, i: int
 
 def _dreams(result: Result, context: Context, i: int) -> Figure:
     """A photo, and its dream on each layer."""
-    arrays, numbers = result.arrays, result.numbers
-    name, layers, credit = numbers["names"][i], numbers["layers"], _given(result, i)["credit"]
-    image = (Subject("image", name),) if numbers["index"][i] >= 0 else ()
+    arrays = result.arrays
+    name, layers, credit = result.numbers["names"][i], result.numbers["layers"], _given(result, i)["credit"]
+    image = (Subject("image", name),) if result.numbers["index"][i] >= 0 else ()
     responses = zip(layers, arrays["before"][i], arrays["after"][i], strict=True)
     rises = ", ".join(f"{at} × {a / b:.2g}" for at, b, a in responses if b > 0)
+    pictures = np.concatenate([arrays[f"photo_{i}"][None], arrays[f"dream_{i}"]])
+    numbers = [f"response {b:.3g} → {a:.3g}" for b, a in zip(arrays["before"][i], arrays["after"][i], strict=True)]
     return _row(
         result,
         context,
         _id(result, i),
-        np.concatenate([arrays[f"photo_{i}"][None], arrays[f"dream_{i}"]]),
+        pictures,
         i,
+        compared="" if i else "Dream on",
+        stages=(stages.covering("photo", places(*pictures.shape[:3], GAP), layers, moves="Dream on", numbers=numbers),),
         alt=f"{name}, and {len(layers)} dreams of it, on {', '.join(layers)}.",
         caption=f"{name}, then its dreams on {', '.join(layers)}. The layer's mean squared response rose: {rises}."
         + (f" Photo: {credit}." if credit else ""),
@@ -125,6 +129,12 @@ def _octaves(result: Result, context: Context) -> Figure:
         "octaves",
         result.arrays["octaves"],
         0,
+        stages=stages.series(
+            "Octaves",
+            [str(k) for k in range(1, count + 1)],
+            places(*result.arrays["octaves"].shape[:3], GAP),
+            [f"response {value:.3g}" for value in result.arrays["octave_responses"]],
+        ),
         alt=f"{name} dreamt on {at} with 1 to {count} octaves.",
         caption=f"{name} dreamt on {at} with {', '.join(map(str, range(1, count)))} and {count} octaves. Each further "
         f"octave starts {result.parameters['octave_scale']:g} times smaller, and what is drawn there grows larger.",

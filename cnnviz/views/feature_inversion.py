@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit import curves, findings, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT
@@ -78,10 +78,14 @@ def _row(result: Result, context: Context, i: int) -> Figure:
     rebuilt = context.rgb(arrays["inverted"][i])
     shown = [("original", context.rgb(arrays["pictures"][i]))]
     shown += [(f"{name} {error:.1%}", r) for name, error, r in zip(names, arrays["error"][i], rebuilt, strict=True)]
+    across = len(shown) if len(shown) <= ACROSS else -(-len(shown) // 2)
+    off = [f"pixels off by {levels:.0f} levels" for levels in pixel_error]
     return context.drawing(
         picture.id,
-        panels.sheet(shown, across=len(shown) if len(shown) <= ACROSS else -(-len(shown) // 2)),
+        panels.sheet(shown, across=across),
         scale=1.5,
+        compared="" if i else "Rebuilt from",
+        stages=(stages.covering("original", panels.boxes(shown, across), names, moves="Rebuilt from", numbers=off),),
         alt=f"{picture.name}, and beside it {len(names)} pictures rebuilt from the features of {', '.join(names)}.",
         caption=f"{picture.name}, and what is rebuilt of it from each layer; over each the feature error that is left. "
         f"Pixels are off by {pixel_error[0]:.0f} levels of 255 from {names[0]} and by {pixel_error[-1]:.0f} from "

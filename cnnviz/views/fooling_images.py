@@ -5,7 +5,7 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, findings, section
+from cnnviz.views.kit import attributions, colour, findings, section, stages, tiles
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
@@ -80,9 +80,14 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
         if said == target
         else f"after {steps} steps not {other} (p = {after[1]:.2g}) but {short(classes[said])}"
     )
+    sheet = attributions.sheet([panels], max(1, 192 // arrays["pictures"].shape[1]))
+    height, width = sheet.shape[0], (sheet.shape[1] + attributions.GAP) // len(panels) - attributions.GAP
+    largest = f"no value by more than {int(arrays['linf'][i])} levels"
+    pair = tiles.places(2, height, width, attributions.GAP)
     return context.picture(
         picture.id,
-        attributions.sheet([panels], max(1, 192 // arrays["pictures"].shape[1])),
+        sheet,
+        stages=(stages.covering(f"original ({own})", pair, [f"changed ({short(classes[said])})"], numbers=[largest]),),
         alt=f"{picture.name}; the same picture changed by at most {int(arrays['linf'][i])} levels; the difference; and "
         f"{TIMES} times the difference.",
         caption=f"{picture.name}. From left: the original, {own} to the network, p = {before[0]:.2f} "

@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, findings, given, panels, section
+from cnnviz.views.kit import colour, curves, findings, given, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, between, percent, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT
@@ -21,6 +21,15 @@ ROWS = {
     "start": ("Started from the content, or from noise", "the same goal, from another start"),
     "dream": ("With DeepDream on top", "one layer is also asked for more of what it responds to"),
 }
+COURSE = "How the errors fall"
+MOVES = {
+    "weight": "Weight of style",
+    "scale": "Size of the style picture",
+    "share": "Mix",
+    "colour": "Colours",
+    "start": "Start",
+    "dream": "Weight of the dream",
+}
 
 
 def view(result: Result, context: Context) -> dict:
@@ -28,6 +37,7 @@ def view(result: Result, context: Context) -> dict:
     figures = [_transfer(result, context), _content(result, context), _style(result, context), _result(result, context)]
     for name in (name for name in ROWS if name in numbers["rows"]):
         figures += _row(result, context, name)
+    figures.append(_stages(result, context))
     if any((result.arrays[name] > 0).any() for name in ("content_loss", "style_losses")):
         figures.append(_losses(result, context))
     said, measured = found(result, context)
@@ -87,9 +97,14 @@ def _transfer(result: Result, context: Context) -> Figure:
     """Content, style and result side by side."""
     content, style = (result.parameters[name] for name in ("content", "style"))
     shown = {"content": given.name(content), "style": given.name(style), "result": "result"}
+    tiles = [(title, colour.rgb(result.arrays[name])) for name, title in shown.items()]
+    before, _, after = panels.boxes(tiles)
+    error = f"style error {result.numbers['style_loss']:.2g}"
     return context.drawing(
         "transfer",
-        panels.sheet([(title, colour.rgb(result.arrays[name])) for name, title in shown.items()]),
+        panels.sheet(tiles),
+        compared="Picture",
+        stages=(stages.covering(f"content ({shown['content']})", [before, after], ["result"], numbers=[error]),),
         scale=2.5,
         alt=f"Content, style and result: {given.name(content)} in the texture of {given.name(style)}.",
         caption="The content, the style, and the content in that style. Style error "
@@ -223,9 +238,12 @@ def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
     pictures, losses = colour.rgb(result.arrays["variants"]), result.arrays["variant_losses"]
     fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in some)
     shown = [(_title(row, result.numbers["variants"][i]), pictures[i]) for i in some]
+    numbers = [f"content error {losses[i, 0]:.2g}, style error {losses[i, 1]:.2g}" for i in some]
+    labels = [_label(row, result.numbers["variants"][i], result.parameters) for i in some]
     return context.drawing(
         f"{row}-row",
         panels.sheet(shown, across=len(shown)),
+        stages=stages.series(MOVES[row], labels, panels.boxes(shown, len(shown)), numbers),
         alt=f"{heading}: {len(shown)} pictures in a row.",
         caption=f"In this row {meaning}. Content and style error, from left: {fallen}.",
         **words,
@@ -274,6 +292,29 @@ def _variant(result: Result, context: Context, row: str, place: int, **words) ->
     )
 
 
+def _stages(result: Result, context: Context) -> Figure:
+    """The main picture after some of its steps, and its errors there."""
+    p, numbers, steps = result.parameters, result.numbers, result.numbers["stage_steps"]
+    losses = result.arrays["content_loss"], result.arrays["style_losses"].mean(1)
+    errors = [(losses[0][s], losses[1][s]) for s in steps[:-1]] + [(numbers["content_loss"], numbers["style_loss"])]
+    pictures = colour.rgb(result.arrays["stages"])
+    tiles = [(f"{step} steps", picture) for step, picture in zip(steps, pictures, strict=True)]
+    said = [f"content error {content:.2g}, style error {style:.2g}" for content, style in errors]
+    return context.drawing(
+        "stages",
+        panels.sheet(tiles, across=len(tiles)),
+        alt=f"{len(tiles)} stages of the transfer, from the content picture to the result.",
+        caption=f"The picture after {', '.join(map(str, steps[:-1]))} and {steps[-1]} steps."
+        f"{given.credited(p['content'], p['style'])}",
+        mapping=EXACT,
+        data="stages",
+        subjects=_subjects(result, context),
+        stages=stages.series("Step", [*map(str, steps)], panels.boxes(tiles, len(tiles)), said),
+        group=COURSE,
+        from_dataset=given.private(p["content"], p["style"]),
+    )
+
+
 def _losses(result: Result, context: Context) -> Figure:
     numbers = result.numbers
     drawn = {f"content {numbers['content_layer']}": result.arrays["content_loss"]} | {
@@ -291,7 +332,7 @@ def _losses(result: Result, context: Context) -> Figure:
         mapping=f"logarithmic vertical axis, {shown.min():.2g} … {shown.max():.2g}",
         data="style_losses",
         subjects=_subjects(result, context),
-        group="How the errors fall",
+        group=COURSE,
         from_dataset=False,
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, curves, findings, given, panels, section
+from cnnviz.views.kit import colour, curves, findings, given, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Table
 from cnnviz.views.kit.tiles import EXACT
@@ -79,9 +79,22 @@ def _depths(result: Result, context: Context) -> Figure:
     shown = []
     for name, exemplar, row in zip(names, exemplars, pictures, strict=True):
         shown += [(name, exemplar), *zip(matched, row, strict=True)]
+    across, (_, after) = len(matched) + 1, _errors(result)
+    boxes = panels.boxes(shown, across)
+    rows = [
+        stages.covering(
+            f"exemplar: {name}",
+            boxes[i * across : (i + 1) * across],
+            matched,
+            moves="Matches",
+            numbers=[f"error {error:.2g}" for error in after[i]],
+        )
+        for i, name in enumerate(names)
+    ]
     return context.drawing(
         "depths",
-        panels.sheet(shown, across=len(matched) + 1),
+        panels.sheet(shown, across=across),
+        stages=tuple(rows),
         alt=f"{len(names)} rows of pictures: an exemplar ({', '.join(names)}) and {len(matched)} textures made after "
         f"it, matching more and more layers, up to {layers[-1]}.",
         caption="Left the exemplar, then textures made from noise that match more and more layers."

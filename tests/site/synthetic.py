@@ -13,7 +13,7 @@ from PIL import Image
 from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import tsne_grid
-from cnnviz.views.kit import section
+from cnnviz.views.kit import section, stages, tiles
 from cnnviz.views.kit.section import About, Context, Metric, Paper, Section, Subject, Table
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
@@ -260,10 +260,14 @@ def _filters(context: Context, rng) -> dict:
         "mapping": "each filter symmetric about 0 to its own largest magnitude; mid-grey is 0",
         "subjects": (Subject("layer", "conv1"),), "from_dataset": False,
     }  # fmt: skip
+    row = stages.covering(NASTY, tiles.places(3, 11, 11, 1), ["second", "third"], moves="Filter")
     return WORDS | {
         "id": "first_layer_filters",
         "title": "First-layer filters",
-        "figures": (context.picture("per-filter", sheet, **words), context.picture("shared", sheet, **words)),
+        "figures": (
+            context.picture("per-filter", sheet, stages=(row,), **words),
+            context.picture("shared", sheet, **words),
+        ),
         "metrics": (Metric("filters", 64), Metric("w" * 90, 1)),
     }
 
@@ -307,14 +311,17 @@ def _classes(context: Context, rng) -> dict:
             caption=f"{name}: logit {rng.uniform(20, 60):.1f}, probability {rng.uniform(0.9, 1):.3f} after 512 steps.",
             mapping="pixels as they are, 0 … 255", subjects=(Subject("class", name),), lossless=False,
             group="Fourier, robust to jitter" if i < 8 else "Plain pixels with L2", from_dataset=False,
+            compared="Class",
         )
         for i, name in enumerate(names)
     )  # fmt: skip
+    labels = ["0", "4", NASTY, "512"]
+    steps = stages.series("Step", labels, tiles.places(4, 224, 224, 0), [f"logit {i}, {NASTY}" for i in range(4)])
     wide = context.picture(
         "steps", np.concatenate([texture(rng, 224) for _ in range(4)], axis=1), alt="Four stages side by side.",
         caption="The same class at steps 0, 4, 48 and 512.", mapping="pixels as they are, 0 … 255", data="weights",
         subjects=(Subject("unit", "17", layer="conv5"),), lossless=False, group="On the way",
-        from_dataset=False,
+        from_dataset=False, stages=steps,
     )  # fmt: skip
     metrics = (Metric("classes reached", 11, "of 12", "higher"),)
     return WORDS | {

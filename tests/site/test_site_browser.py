@@ -138,3 +138,38 @@ def test_keyboard_from_index_to_figure(page, site):
             with page.expect_navigation():
                 page.keyboard.press("Enter")
     assert page.locator("dialog").evaluate("d => d.open")
+
+
+def test_parts_of_a_figure_by_keyboard_alone(page, site):
+    """A slider over the steps of an ascent, and a divider that uncovers what is below."""
+    found = []
+    browser.watch(page, site.as_uri(), found)
+    open_section(page, site)
+    steps = page.locator("#fig-steps .scrub")
+    steps.locator(".moves").focus()
+    browser.wait(page, "document.querySelector('#fig-steps .pane image')")
+    assert steps.locator(".moves").evaluate("s => s.labels[0].textContent.trim()") == "Step"
+    for key, at, said in (("Home", 0, "0: logit 0"), ("ArrowRight", 1, "4: logit 1"), ("End", 3, "512: logit 3")):
+        page.keyboard.press(key)
+        assert steps.locator("output").inner_text() == f"{said}, {synthetic.NASTY}"
+        assert steps.locator(".moves").get_attribute("aria-valuetext") == f"{said}, {synthetic.NASTY}"
+        left = float(steps.locator(".pane svg svg").get_attribute("viewBox").split()[0])
+        assert left == pytest.approx(224 * at, abs=1)
+    steps.locator(".play").press("Enter")
+    assert steps.locator("output").inner_text().startswith("0: ")
+    browser.wait(page, "document.querySelector('#fig-steps output').textContent.startsWith('4: ')")
+    page.emulate_media(reduced_motion="reduce")
+    assert not steps.locator(".play").is_visible()
+
+    open_section(page, site, "first_layer_filters")
+    pair = page.locator("#fig-per-filter .scrub")
+    browser.wait(page, "document.querySelectorAll('#fig-per-filter .pane image').length === 2")
+    pair.locator(".divider").focus()
+    assert "solid" in pair.locator(".pane").evaluate("p => getComputedStyle(p).outline")
+    for key, share in (("Home", 0), ("ArrowRight", 0.01), ("End", 1)):
+        page.keyboard.press(key)
+        covers = pair.locator(".pane svg svg").last
+        assert float(covers.get_attribute("width")) == pytest.approx((1 - share) * 352)  # 88 pixels, 4 times
+    assert pair.locator(".part").evaluate("s => getComputedStyle(s).imageRendering") == "pixelated"
+    assert pair.locator(".sides").inner_text().split("\n")[0].startswith(synthetic.NASTY)
+    assert found == []

@@ -7,15 +7,21 @@ from cnnviz.network.class_names import cut
 from cnnviz.views.kit.svg import Drawing, document, embedded, text
 
 PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side, panels per row, and the height of a title, in pixels
+_STEP, _DOWN = PANEL + 8, PANEL + TITLE
 _LETTERS = 21
+
+
+def _fit(values: np.ndarray) -> tuple[int, int]:
+    """Width and height of a picture in its panel."""
+    height, width = values.shape[:2]
+    share = PANEL / max(height, width)
+    return max(1, round(width * share)), max(1, round(height * share))
 
 
 def tile(values: np.ndarray) -> Image.Image:
     """(h, w, 3) uint8 fitted into a panel: small pictures by repeating pixels, large ones with smoothing."""
-    picture = Image.fromarray(values)
-    share = PANEL / max(picture.size)
-    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
-    if share >= 1:
+    picture, size = Image.fromarray(values), _fit(values)
+    if max(picture.size) <= PANEL:
         return picture.resize(size, Image.Resampling.NEAREST)
     return picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.LANCZOS)
 
@@ -36,6 +42,11 @@ def outline(mask: np.ndarray) -> str:
     return "".join(parts)
 
 
+def boxes(panels: list[tuple[str, np.ndarray]], across: int = ACROSS) -> list[tuple[int, int, int, int]]:
+    """Left, top, width and height of each picture on its :func:`sheet`, without its title."""
+    return [(i % across * _STEP, i // across * _DOWN + TITLE, *_fit(picture)) for i, (_, picture) in enumerate(panels)]
+
+
 def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = ACROSS) -> Drawing:
     """Titled panels (h, w, 3) uint8 in rows of ``across``, with the object's ``border`` on each.
 
@@ -43,7 +54,7 @@ def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = 
     """
     tiles = [tile(values) for _, values in panels]
     fine = 2 if tiles[0].width > PANEL or tiles[0].height > PANEL else 1
-    step, down = PANEL + 8, PANEL + TITLE
+    step, down = _STEP, _DOWN
     rows = -(-len(panels) // across)
     width, height = min(across, len(panels)) * step - 8, rows * down
     sprite = Image.new("RGBA", (width * fine, height * fine))

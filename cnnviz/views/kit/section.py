@@ -23,8 +23,9 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import atomic, whole
 from cnnviz.run.result import Result, read
-from cnnviz.views.kit import colour
+from cnnviz.views.kit import colour, stages
 from cnnviz.views.kit.findings import Finding, Measured
+from cnnviz.views.kit.stages import Stages
 from cnnviz.views.kit.svg import Drawing
 
 SCHEMA = 1
@@ -61,7 +62,10 @@ class Figure:
     end values, or the meaning of the pixels. data: the array of the section's data file that it shows. pixelated:
     whether to enlarge by repeating pixels. group: heading above it. from_dataset: whether it shows pictures of the
     image set, or lets readers guess them, so that ``publish: derived`` leaves it out; False only for drawings of
-    weights, numbers or noise. more: what only some readers need, for the figure's fold.
+    weights, numbers or noise. more: what only some readers need, for the figure's fold. stages: parts of it for
+    sliders, see :mod:`cnnviz.views.kit.stages`. compared: what differs from part to part, "Class", where another
+    network's figure can be laid over it: its first stages, or the parts of its subjects, or the whole about its first
+    subject.
     """
 
     id: str
@@ -77,6 +81,8 @@ class Figure:
     group: str = ""
     from_dataset: bool = True
     more: str = ""
+    stages: tuple[Stages, ...] = ()
+    compared: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,24 +232,31 @@ class Context:
         lossless: bool = True,
         from_dataset: bool = True,
         more: str = "",
+        stages: tuple[Stages, ...] = (),
+        compared: str = "",
     ) -> Figure:
         """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
         It uses lossless WebP for drawings and small pictures, lossy WebP (quality 90) for photographs. More effort
-        (method 4, quality 80) takes three times as long and does not make smaller files.
+        (method 4, quality 80) takes three times as long and does not make smaller files. stages: in the file's pixels.
         """
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=40 if lossless else 90, method=2)
+        width, height = (round(side * scale) for side in pixels.shape[1::-1])
         return self.figure(
-            id, f"{id}.webp", stream.getvalue(), round(pixels.shape[1] * scale), round(pixels.shape[0] * scale),
+            id, f"{id}.webp", stream.getvalue(), width, height,
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
-            from_dataset=from_dataset, more=more,
+            from_dataset=from_dataset, more=more, compared=compared,
+            stages=tuple(s.scaled(width / pixels.shape[1], height / pixels.shape[0]) for s in stages),
         )  # fmt: skip
 
-    def drawing(self, id: str, drawing: Drawing, *, scale: float = 1, **words) -> Figure:
-        """The Figure of a drawing, shown × ``scale``."""
+    def drawing(
+        self, id: str, drawing: Drawing, *, scale: float = 1, stages: tuple[Stages, ...] = (), **words
+    ) -> Figure:
+        """The Figure of a drawing, shown × ``scale``. stages: in the drawing's pixels."""
         width, height = (round(scale * side) for side in (drawing.width, drawing.height))
-        return self.figure(id, f"{id}.svg", drawing.content, width, height, **words)
+        scaled = tuple(s.scaled(width / drawing.width, height / drawing.height) for s in stages)
+        return self.figure(id, f"{id}.svg", drawing.content, width, height, stages=scaled, **words)
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
         """A Figure of an encoded file (an SVG, for example), added to the zip. Raises ValueError for a repeated id."""
@@ -258,8 +271,16 @@ class Context:
 
 
 def checked(section: Section) -> Section:
-    """The section. Raises ValueError where a finding names a figure or a measured number that the section lacks."""
+    """The section.
+
+    Raises ValueError where a finding names a figure or a measured number that the section lacks, or where a figure's
+    part lies outside of it.
+    """
     figures = {figure.id for figure in section.figures}
+    for figure in section.figures:
+        for x, y, width, height in (box for parts in figure.stages for box in parts.every):
+            if min(x, y) < 0 or x + width > figure.width + 0.5 or y + height > figure.height + 0.5:
+                raise ValueError(f"{section.id}: a part of the figure {figure.id!r} lies outside of it")
     for finding in section.findings:
         if finding.figure and finding.figure not in figures:
             raise ValueError(f"{section.id}: the finding {finding.key!r} names the figure {finding.figure!r}")
@@ -283,7 +304,10 @@ def load(path: str | os.PathLike) -> Section:
     data = json.loads(Path(path).read_text("utf-8"))
     if data["schema"] != SCHEMA:
         raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
-    figures = tuple(Figure(**f | {"subjects": tuple(map(_subject, f["subjects"]))}) for f in data.pop("figures"))
+    figures = tuple(
+        Figure(**f | {"subjects": tuple(map(_subject, f["subjects"])), "stages": _stages(f)})
+        for f in data.pop("figures")
+    )
     about = tuple(
         About(**a | {"columns": tuple(a["columns"]), "rows": {name: tuple(row) for name, row in a["rows"].items()}})
         for a in data.pop("about", ())
@@ -302,6 +326,10 @@ def load(path: str | os.PathLike) -> Section:
         figures=figures, tables=tables, about=about, metrics=metrics, papers=papers, findings=findings,
         measured=measured, **data,
     )  # fmt: skip
+
+
+def _stages(figure: dict) -> tuple[Stages, ...]:
+    return tuple(map(stages.load, figure.get("stages", ())))
 
 
 def _subject(data: dict) -> Subject:

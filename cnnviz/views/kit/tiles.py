@@ -54,6 +54,11 @@ def montage(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     return sheet
 
 
+def places(count: int, height: int, width: int, gap: int = 2) -> list[tuple[int, int, int, int]]:
+    """Left, top, width and height of each tile in the row of a :func:`montage`."""
+    return [(i * (width + gap), 0, width, height) for i in range(count)]
+
+
 def block(tiles: np.ndarray, gap: int = 2) -> np.ndarray:
     """A :func:`montage` that is as square as possible."""
     return montage(tiles, ceil(len(tiles) ** 0.5), gap)
