@@ -4,6 +4,7 @@ import importlib
 import json
 import runpy
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,19 @@ def call(module: str, *arguments) -> None:
         runpy.run_module(module, run_name="__main__")
 
 
+def apart(figure) -> int:
+    """The number of the figure's series of parts; they lie within it, side by side, each with its label."""
+    for parts in figure.stages:
+        assert len(parts.labels) == len(parts.boxes) >= 2 - bool(parts.below), figure.id
+        for x, y, width, height in parts.every:
+            assert 0 <= x and x + width <= figure.width + 0.5 and 0 <= y and y + height <= figure.height + 0.5, (
+                figure.id
+            )
+        for (x, y, width, height), (u, v, *_) in combinations(parts.every, 2):
+            assert abs(x - u) >= width or abs(y - v) >= height, figure.id
+    return len(figure.stages)
+
+
 class Run:
     """A network on an image set. work: a folder. found: section → "ok", why it does not apply, or the error.
 
@@ -146,7 +160,10 @@ class Run:
             *words,
             *(f"{k}={v}" for k, v in (self.inputs | {"result": folder / "result.npz"}).items()),
         )
-        return load(folder / "section.json")
+        drawn = load(folder / "section.json")
+        for figure in drawn.figures:
+            apart(figure)
+        return drawn
 
     def every(self, only=None) -> dict[str, str]:
         for name in only or self.full["sections"]:

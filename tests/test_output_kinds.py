@@ -141,6 +141,7 @@ def test_words_are_of_what_the_network_puts_out(kind, once):
         if section in of_the_pictures or drawn.status != "ok":
             continue
         said = [getattr(f, word) for f in drawn.figures for word in ("alt", "caption", "mapping", "group")]
+        said += [w for f in drawn.figures for s in f.stages for w in (s.moves, s.below, *s.labels, *s.numbers)]
         said += [t.caption for t in drawn.tables] + [name for t in drawn.tables for name in t.columns]
         said += [drawn.question] if kind == "regression" else []
         assert not re.findall(f".*(?:{wrong}).*", "\n".join(said)), section

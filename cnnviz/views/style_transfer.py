@@ -239,11 +239,10 @@ def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
     fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in some)
     shown = [(_title(row, result.numbers["variants"][i]), pictures[i]) for i in some]
     numbers = [f"content error {losses[i, 0]:.2g}, style error {losses[i, 1]:.2g}" for i in some]
-    labels = [_label(row, result.numbers["variants"][i], result.parameters) for i in some]
     return context.drawing(
         f"{row}-row",
         panels.sheet(shown, across=len(shown)),
-        stages=stages.series(MOVES[row], labels, panels.boxes(shown, len(shown)), numbers),
+        stages=stages.series(MOVES[row], [title for title, _ in shown], panels.boxes(shown, len(shown)), numbers),
         alt=f"{heading}: {len(shown)} pictures in a row.",
         caption=f"In this row {meaning}. Content and style error, from left: {fallen}.",
         **words,

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import zipfile
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from PIL import Image
 from cnnviz.run.result import read
 from cnnviz.views.kit import panels, section, stages
 from cnnviz.views.kit.section import Context, Section
+from tests.every_section import apart
 from tests.site import static
 
 WORDS = {"alt": "", "caption": "", "mapping": "", "data": ""}
@@ -59,17 +59,8 @@ def _section(run, name: str) -> tuple:
 
 
 def test_parts_of_a_run_lie_in_their_figures_side_by_side(photographed):
-    seen = 0
-    for name in ("class_visualization", "style_transfer"):
-        for figure in _section(photographed, name)[0].figures:
-            for parts in figure.stages:
-                seen += 1
-                assert len(parts.labels) == len(parts.boxes) >= 2 - bool(parts.below)
-                for x, y, width, height in parts.every:
-                    assert x >= 0 and y >= 0 and x + width <= figure.width + 0.5 and y + height <= figure.height + 0.5
-                for (x, y, width, height), (u, v, *_) in combinations(parts.every, 2):
-                    assert abs(x - u) >= width or abs(y - v) >= height
-    assert seen >= 4  # two classes' steps, the transfer's, and content beside result
+    sections = [_section(photographed, name)[0] for name in ("class_visualization", "style_transfer")]
+    assert sum(apart(figure) for made in sections for figure in made.figures) >= 4  # of a class and of a transfer
 
 
 def test_steps_of_a_class_are_those_of_the_result(photographed):
