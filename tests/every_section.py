@@ -84,9 +84,7 @@ def apart(figure) -> int:
     for parts in figure.stages:
         assert len(parts.labels) == len(parts.boxes) >= 2 - bool(parts.below), figure.id
         for x, y, width, height in parts.every:
-            assert 0 <= x and x + width <= figure.width + 0.5 and 0 <= y and y + height <= figure.height + 0.5, (
-                figure.id
-            )
+            assert min(x, y) >= 0 and x + width <= figure.width + 0.5 and y + height <= figure.height + 0.5, figure.id
         for (x, y, width, height), (u, v, *_) in combinations(parts.every, 2):
             assert abs(x - u) >= width or abs(y - v) >= height, figure.id
     return len(figure.stages)
