@@ -162,7 +162,7 @@ def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, 
         tiles, words = [tile(colours.grey(maps[u])) for u in units], colours.words
     else:
         tiles = [tile(colour.min_max(maps[u]).grey(maps[u])) for u in units]
-        words = f"each map by itself: its smallest value black, its largest white; colours {colour.GREY}"
+        words = "each map by itself: its smallest value black, its largest white"
     flat = int((maps[units].max((1, 2)) <= colours.low).sum()) if how == "layer" else 0
     brightest = int(mean.argmax())
     which = (
@@ -176,11 +176,12 @@ def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, 
         pixels,
         alt=f"{picture.name} at the left of {len(units)} grey maps of {name}, {which}. "
         f"{f'{flat} of them black all over. ' if flat else ''}Unit {brightest} is the brightest.",
-        caption=f"{name}, {which}, {layer['height']} × {layer['width']} neurons each, for {picture.name}{said}; "
-        + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
-        + f". Unit {brightest} has the largest mean."
+        caption=f"{name}, {which}. Unit {brightest} is the brightest."
         + (f" {flat} {'is' if flat == 1 else 'are'} black all over." if flat else ""),
-        mapping=f"grey, {words}. {_around(layer)}",
+        more=f"{layer['height']} × {layer['width']} neurons each, for {picture.name}{said}, "
+        + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
+        + f". {_around(layer)}",
+        mapping=words,
         data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
         subjects=(Subject("image", picture.name), Subject("layer", name)),
         group=f"{picture.name.rsplit('/', 1)[-1]}",

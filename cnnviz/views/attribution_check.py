@@ -221,10 +221,11 @@ def scorecard(result: Result, context: Context) -> Figure:
     return context.drawing(
         "scorecard", drawn,
         alt=f"Methods and baselines by check, a number in each cell; the table below has them. {conclusion(result)}",
-        caption="Blue: better than chance, an edge detector and a blob in the middle (95 % intervals of paired "
-        "differences); with random weights the map changes in every picture. Orange: worse than one of them, or the "
-        "map stays. Grey: cannot be told. The last rows are maps that know nothing of the network.",
-        mapping="numbers are means over pictures; colours are verdicts, not values", data="meta",
+        caption="Blue: passes. Orange: fails. Grey: not certain. The last rows are maps that do not use the network.",
+        more="Passes: better than chance, an edge detector and a blob in the middle (95 % intervals of paired "
+        "differences); with random weights the map changes in every picture. Fails: worse than one of them, or the map "
+        "does not change.",
+        mapping="numbers: means over pictures; colours: verdicts, not values", data="meta",
         subjects=(), from_dataset=False,
     )  # fmt: skip
 
@@ -248,8 +249,8 @@ def check_figure(check: dict, result: Result, context: Context) -> Figure:
         f"check-{check['check']}", drawn,
         alt=f"{title} of each method and baseline with its 95 % interval; {check['better']} is better. Best is "
         f"{best.name} with {best.mean:.2f}; chance is {check['chance']:.2f}.",
-        caption=f"{title}: {unit}. Means over {check['n']} pictures with 95 % intervals; best is {best.name} with "
-        f"{best.mean:.2f}. The dashed line is chance ({check['chance']:.2f}). The table has the paired differences.",
+        caption=f"{title}: {unit}. Best is {best.name} with {best.mean:.2f}; chance, dashed, is {check['chance']:.2f}.",
+        more=f"Means over {check['n']} pictures with 95 % intervals. The table has the paired differences.",
         mapping="fixed range 0 … 1", data=check["check"],
         subjects=(), from_dataset=False, group="Check by check",
     )  # fmt: skip
@@ -287,10 +288,10 @@ def weights_figure(result: Result, context: Context) -> Figure:
         "curve-weights", curves.lines(lines, across="steps:", up="rank correlation"),
         alt=f"Rank correlation of each method's map with the original as weights become random down to "
         f"{listed(blocks)}. At the end: {'; '.join(f'{name} {line[-1]:.2f}' for name, line in lines.items())}.",
-        caption=f"The weights become random from the last layer down to {listed(blocks)}. Lines: rank correlation with "
-        f"the trained network's map, mean of {magnitude.shape[0]} pictures. Above {result.numbers['same']:g} at the "
-        f"end a map shows the picture alone; above {result.numbers['alike']:g} after the first step it does not "
-        "explain the class.",
+        caption="Rank correlation with the trained network's map as weights become random, from the last layer down to "
+        f"{listed(blocks)}.",
+        more=f"Mean of {magnitude.shape[0]} pictures. Above {result.numbers['same']:g} at the end a map shows the "
+        f"picture alone; above {result.numbers['alike']:g} after the first step it does not explain the class.",
         mapping="vertical axis: from the smallest to the largest value", data="magnitude",
         subjects=(), from_dataset=False,
         group="Check by check",
@@ -325,8 +326,8 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
         f"all--{picture.id}", drawn,
         alt=f"{picture.name} and its map by each method, for {classes[target]}: "
         f"{', '.join(plain(m['name']) for m in methods)}; last, an edge detector.",
-        caption=f"{picture.name}, taken for {classes[target]} (p = {arrays['probability'][p]:.2f}).{truth} Every "
-        f"method explains that class.{ringed}",
+        caption=f"{picture.name}. Predicted: {classes[target]}, p = {arrays['probability'][p]:.2f}.{truth}",
+        more=f"Every method explains the predicted class.{ringed}",
         mapping="each map by itself: "
         + "; ".join(
             words
@@ -359,8 +360,8 @@ def cascade_figure(result: Result, context: Context) -> Figure:
     return context.drawing(
         "cascade", drawn,
         alt=f"Each method's map of {picture.name}, a row a method; from left to right with more random layers.",
-        caption=f"{picture.name}: a row a method. Left, the map of the trained network, then with random weights from "
-        f"the last layer down to {listed(blocks)}. Where a row hardly changes, the method shows the picture.",
+        caption=f"{picture.name}: left, the trained network's maps; then random weights from the last layer down to "
+        f"{listed(blocks)}. A row that hardly changes shows the picture, not the network.",
         mapping="each map by itself, as in the figures picture by picture", data="cascade",
         subjects=(Subject("image", picture.name),), group="Random weights",
     )  # fmt: skip

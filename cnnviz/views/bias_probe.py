@@ -78,9 +78,10 @@ def heat(result: Result, context: Context, key: str, title: str) -> Figure:
         f"heat-{key}", drawn,
         alt=f"{title} of {len(classes)} classes, the rows, on {len(shown)} backgrounds; the tables below list them. "
         f"{conclusion(result)}",
-        caption=f"{title}: each row a class, each column where its objects stand. "
-        f"{conclusion(result) if key == 'probability' else ''} The first two columns are the pictures as they are and "
-        f"the objects on plain grey. Backgrounds: {numbers['source']}.{leaning if key != 'probability' else ''}",
+        caption=f"{title}: a row for each class, a column for each background."
+        f"{' ' + conclusion(result) if key == 'probability' else leaning}",
+        more="The first two columns are the pictures as they are and the objects on plain grey. Backgrounds: "
+        f"{numbers['source']}.",
         mapping="opacity of blue: 0 … 100 %", data=key if key == "probability" else "right",
         subjects=tuple(Subject("class", name) for name in classes), from_dataset=False,
     )  # fmt: skip
@@ -100,11 +101,12 @@ def effects(result: Result, context: Context) -> Figure:
     return context.drawing(
         "effects", drawn,
         alt=f"The largest changes of p(class) by background with 95 % intervals: {'; '.join(map(said, rows[:5]))}.",
-        caption="How much p(class) changes where the same objects stand on one background and not on the others (their "
-        f"median): the largest of {len(result.numbers['asked'])}, with 95 % intervals. Orange: beyond the margin of "
-        f"{margin:g} for certain, also when corrected for asking so often. Grey: not shown; with a hollow dot: beyond "
-        "it downwards, harder to name there.",
-        mapping="fixed range −1 … 1", data="probability", subjects=(), from_dataset=False,
+        caption="How much p(class) changes on one background, compared with the others: the largest of "
+        f"{len(result.numbers['asked'])} changes, with 95 % intervals.",
+        more="Compared with the median of the other backgrounds. Orange holds also when corrected for the number of "
+        "tests.",
+        mapping=f"fixed range −1 … 1; orange: surely beyond the margin of {margin:g}; grey: not shown to be; hollow "
+        "dot: surely lower, harder to recognise there", data="probability", subjects=(), from_dataset=False,
     )  # fmt: skip
 
 
@@ -130,9 +132,8 @@ def examples(result: Result, context: Context) -> list[Figure]:
                 f"example-{c}",
                 drawn,
                 alt=f"{picture.name} cut out and put on {len(shown) - 1} backgrounds, with p({name}) on each.",
-                caption=f"{picture.name}: the object in its place on each background, and p({name}), the mean over the "
-                "placements there.",
-                mapping="pixels as the network sees them",
+                caption=f"{picture.name} on each background, and p({name}).",
+                mapping="pixels as the network sees them; numbers: the mean over the placements on a background",
                 data=f"example[{c}]",
                 group="What the network was shown",
                 subjects=(Subject("image", picture.name), Subject("class", name)),

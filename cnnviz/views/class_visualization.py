@@ -115,7 +115,7 @@ def _alone(result: Result, context: Context, pictures: np.ndarray, i: int) -> Fi
         montage(pictures[i : i + 1], 1),
         alt=f"Synthetic picture for {name}, made from noise.",
         caption=f"{name}: {_verdict(result, context, i)}.",
-        mapping="the picture itself",
+        mapping=EXACT,
         data="pictures",
         subjects=_subjects(result, [i]),
         scale=max(1.0, SHOWN_SIZE / pictures.shape[2]),
@@ -185,8 +185,8 @@ def _scores(result: Result, context: Context) -> Figure:
         curves.lines(drawn, across="step", up="score of the view"),
         alt=f"Score against step for {len(drawn)} pictures: from {scores[:, 0].mean():.1f} on average to "
         f"{scores[:, -1].mean():.1f}, with ups and downs from step to step.",
-        caption="The score that is raised. Each step has its random view, hence the ups and downs; larger views follow "
-        "from half-way on.",
+        caption="The score that is raised, at each step.",
+        more="Each step has its random view, hence the ups and downs; larger views follow from half-way on.",
         mapping=f"linear axes; {scores.min():.3g} … {scores.max():.3g}",
         data="scores",
         subjects=_subjects(result, range(len(scores))),
@@ -202,8 +202,8 @@ def _verdict(result: Result, context: Context, i: int) -> str:
     beside = "; raised before the last ReLU, where the class score was flat" if fallback else ""
     if not has_probabilities(context.kind):
         return context.says(result.arrays["targets"][i], p) + beside
-    place = "its highest score" if rank == 1 else f"rank {rank} of its scores"
-    return f"logit {logit:.1f}, probability {p:.3g}, {place}{beside}"
+    place = "" if rank == 1 else f", rank {rank}"
+    return f"logit {logit:.1f}, p = {p:.3g}{place}{beside}"
 
 
 def _verdicts(result: Result, context: Context) -> Table:

@@ -81,10 +81,10 @@ def _pair(result: Result, context: Context, i: int) -> Figure:
         np.vstack([labelled([row], [label]) for row, label in zip(rows, lines, strict=True)]),
         alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}: similarity {alike:.2f} above, "
         f"{plain_alike:.2f} below.",
-        caption=f"{name}, unit {unit}. Above: {m} pictures that excite it and were made to differ (similarity "
-        f"{alike:.2f}). Below: from the same noise without that term ({plain_alike:.2f}). They excite the unit to "
-        f"{values} and {plain}; the best real picture to {number(arrays['best'][i])}.",
-        mapping=EXACT,
+        caption=f"{name}, unit {unit}: similarity {alike:.2f} above, {plain_alike:.2f} below.",
+        more=f"The pictures above excite the unit to {values}, those below to {plain}; the best real picture to "
+        f"{number(arrays['best'][i])}.",
+        mapping=f"above: made to differ; below: from the same noise without that term; {EXACT}",
         data=f"pictures[{i}], plain[{i}], likeness[{i}]",
         subjects=(Subject("unit", str(unit), name), Subject("layer", name)),
         group=name,

@@ -87,10 +87,11 @@ def _row(result: Result, context: Context, i: int) -> Figure:
         compared="" if i else "Rebuilt from",
         stages=(stages.covering("original", panels.boxes(shown, across), names, moves="Rebuilt from", numbers=off),),
         alt=f"{picture.name}, and beside it {len(names)} pictures rebuilt from the features of {', '.join(names)}.",
-        caption=f"{picture.name}, and what is rebuilt of it from each layer; over each the feature error that is left. "
-        f"Pixels are off by {pixel_error[0]:.0f} levels of 255 from {names[0]} and by {pixel_error[-1]:.0f} from "
-        f"{names[-1]} (root mean square); a flat picture of its mean colour by {arrays['flat_error'][i]:.0f}.",
-        mapping=EXACT,
+        caption=f"{picture.name}: pixels are off by {pixel_error[0]:.0f} of 255 levels from {names[0]}, by "
+        f"{pixel_error[-1]:.0f} from {names[-1]}.",
+        more="Root mean square differences; that of a flat picture of its mean colour is "
+        f"{arrays['flat_error'][i]:.0f}.",
+        mapping=f"over each picture: the feature error that is left; {EXACT}",
         data=f"inverted[{i}]",
         subjects=(Subject("image", picture.name), *_subjects(result)),
         group="Each picture",
@@ -106,8 +107,9 @@ def _errors(result: Result, context: Context) -> Figure:
         curves.lines(drawn, across="step", up="relative feature error", logarithmic=True),
         alt=f"Feature error against step for {len(names)} layers; it ends between {last.min():.2g} and "
         f"{last.max():.2g}.",
-        caption=f"Feature error at each step, the mean of {len(errors)} pictures: how well the search did, not how "
-        "good the picture is. Few numbers, such as the scores, are also matched by a wrong picture.",
+        caption=f"Feature error at each step, the mean of {len(errors)} pictures.",
+        more="It says how well the search did, not how good the picture is. Few numbers, such as the scores, are also "
+        "matched by a wrong picture.",
         mapping=f"logarithmic vertical axis, {errors.mean(0).min():.2g} … {errors.mean(0).max():.2g}",
         data="errors",
         subjects=_subjects(result),
@@ -126,9 +128,10 @@ def _depth(result: Result, context: Context) -> Figure:
         "depth",
         curves.lines(drawn, across=f"from {names[0]} to {names[-1]}: layer", up="pixel error, levels"),
         alt=f"Pixel error against depth: {error[0]:.0f} levels at {names[0]}, {error[-1]:.0f} at {names[-1]}.",
-        caption=f"Root mean square difference from the original's pixels, the mean of {count} pictures (rank "
-        f"correlation with depth {correlation:.2f}), beside that of a flat picture of the original's mean colour. "
-        "A rebuilt picture can lie above it and still show the thing, shifted or in other colours.",
+        caption=f"Difference from the original's pixels, beside that of one flat colour: rank correlation with depth "
+        f"{correlation:.2f}.",
+        more=f"Root mean square, the mean of {count} pictures. A rebuilt picture can lie above the flat colour and "
+        "still show the thing, shifted or in other colours.",
         mapping=f"linear axes; {min(error.min(), flat):.3g} … {max(error.max(), flat):.3g} levels",
         data="pixel_error",
         subjects=_subjects(result),

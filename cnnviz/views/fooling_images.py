@@ -76,9 +76,9 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
     panels += [context.rgb(DIFFERENCE.grey(times * difference)) for times in (1, TIMES)]
     own, other = short(classes[was]), short(classes[target])
     outcome = (
-        f"after {steps} steps {other}, p = {after[1]:.2f} ({own} {after[0]:.2g})"
+        f"{other} (p = {after[1]:.2f}) after {steps} steps"
         if said == target
-        else f"after {steps} steps not {other} (p = {after[1]:.2g}) but {short(classes[said])}"
+        else f"not {other} (p = {after[1]:.2g}) but {short(classes[said])} after {steps} steps"
     )
     sheet = attributions.sheet([panels], max(1, 192 // arrays["pictures"].shape[1]))
     height, width = sheet.shape[0], (sheet.shape[1] + attributions.GAP) // len(panels) - attributions.GAP
@@ -90,11 +90,11 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
         stages=(stages.covering(f"original ({own})", pair, [f"changed ({short(classes[said])})"], numbers=[largest]),),
         alt=f"{picture.name}; the same picture changed by at most {int(arrays['linf'][i])} levels; the difference; and "
         f"{TIMES} times the difference.",
-        caption=f"{picture.name}. From left: the original, {own} to the network, p = {before[0]:.2f} "
-        f"({other} {before[1]:.2g}); {outcome}; the difference; {TIMES} × the difference. "
-        f"Largest change of a value: {int(arrays['linf'][i])} levels; typical change: {_typical(result)[i]:.1f}.",
-        mapping=f"differences: 128 is no change, a level is a level; the last {TIMES} times that, cut off at black and "
-        "white",
+        caption=f"{picture.name}: {own} (p = {before[0]:.2f}) becomes {outcome}.",
+        more=f"At first {other} has p = {before[1]:.2g}, at last {own} {after[0]:.2g}. Largest change of a value: "
+        f"{int(arrays['linf'][i])} of 255 levels; typical change: {_typical(result)[i]:.1f}.",
+        mapping=f"From left: the original; the changed picture; the difference, mid-grey is no change; {TIMES} times "
+        "the difference, cut off at black and white",
         data=f"fooled[{i}]",
         subjects=(
             Subject("image", picture.name),

@@ -88,7 +88,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
                 ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
             panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
             ends = ", ".join(dict.fromkeys(f"{number(a_range.low)} … {number(a_range.high)}" for a_range in ranges))
-            words = f"{ranges[0].how}: {ends}, colours {ranges[0].colours}"
+            words = f"{ranges[0].how}: {ends}, {colour.NAMES.get(ranges[0].colours, ranges[0].colours)}"
         for row, panel in zip(rows, panels, strict=True):
             row.append(panel)
         mappings.append(f"{TITLES[method]}: {words}")
@@ -99,8 +99,8 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
         picture.id,
         sheet(rows, max(1, 192 // len(shown))),
         alt=f"{picture.name}, and for {', '.join(names)} each: {titles}.{empty}",
-        caption=f"{picture.name}. A row for each {context.explained}: {said} From left: {titles}.{empty}",
-        mapping="; ".join(mappings),
+        caption=f"{picture.name}. From top: {said}{empty}",
+        mapping=f"From left: {'; '.join(mappings)}",
         data=", ".join("guided" if m == "guided_grad_cam" else f"maps/{m}" for m in methods) + f", each [{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
         lossless=False,

@@ -55,7 +55,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
             rows.append([None if t else large, tints, alone])
             poor = ", too low to believe" if r2 < LOW_FIT else ""
             score = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
-            said.append(f"{name}{attributions.because(kind)} ({score}, R² = {r2:.2f}{poor})")
+            said.append(attributions.row(name, kind, score, f"R² = {r2:.2f}{poor}"))
         label = arrays["label"][i]
         truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         made.append(
@@ -64,11 +64,11 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}; its superpixels tinted by how they speak for or against {', '.join(names)}; "
                 "and those that speak most for each, alone.",
-                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truth} From left: "
-                f"the picture; its {weights.size} superpixels for ({FOR}) and against ({AGAINST}), the "
-                f"{top.size} strongest outlined; those of them that speak for it.",
-                mapping=f"change of the {'probability' if likely else 'score'} by a superpixel, "
-                f"{', then '.join(dict.fromkeys(m.words for m in mappings))}, over the picture in grey"
+                caption=f"{picture.name}. From top: {'; '.join(said)}.{truth}",
+                more=f"{weights.size} superpixels, the {top.size} strongest outlined.",
+                mapping="From left: the picture; its superpixels in grey and tinted, the strongest outlined; those of "
+                f"them that speak for it; tint: change of the {'probability' if likely else 'score'} by a superpixel, "
+                f"{', then '.join(dict.fromkeys(m.words for m in mappings))}"
                 + ("" if own else "; all superpixels of this picture share one range"),
                 data=f"coefficients[{i}], segments[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),

@@ -71,8 +71,9 @@ def _pairs(result: Result, context: Context) -> Figure:
         "pairs",
         panels.sheet(shown, across=len(some)),
         alt=f"Two rows of {len(some)} synthetic pictures: made for the logit above, for the probability below.",
-        caption="Above: the logit (S) was raised. Below: the probability (p), from the same noise. The number is the "
-        f"log odds reached; it is higher below in {higher} of these {len(some)} classes, whose log odds differ most.",
+        caption="Above, the logit (S) was raised; below, the probability (p). The log odds reached are higher below in "
+        f"{higher} of {len(some)} classes.",
+        more="Both start from the same noise. These are the classes whose log odds differ most.",
         mapping=EXACT,
         data="pictures",
         subjects=tuple(Subject("class", result.numbers["classes"][i]) for i in some),
@@ -98,9 +99,9 @@ def _pair(result: Result, context: Context, i: int) -> Figure:
         f"class-{result.arrays['targets'][i]}",
         panels.sheet([(f"{way}: {logits[k]:.1f}, {odds[k]:.1f}", pictures[k]) for k, way in enumerate(WAYS)], across=2),
         alt=f"Two synthetic pictures for {name}: made for its logit, and for its probability.",
-        caption=f"{name}. Left {left}; right {right}. Over the pictures: what was raised, the logit (S) or the "
-        "probability (p), and the logit and log odds reached.",
-        mapping=EXACT,
+        caption=f"{name}: p = {probabilities[0]:.3g} and {probabilities[1]:.3g}.",
+        more=f"Left {left}; right {right}.",
+        mapping=f"over the pictures: what was raised, logit (S) or probability (p); the logit, the log odds; {EXACT}",
         data="pictures",
         subjects=(Subject("class", result.numbers["classes"][i]),),
         group="Side by side",
@@ -118,8 +119,8 @@ def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
         curves.lines(drawn, across="step", up=up),
         alt=f"The {up} against step for {len(names)} classes, raising the logit (S) and the probability (p): "
         f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
-        caption=f"The class's {up} while the logit (S) or the probability (p) is raised. Random views in the first "
-        "half of the steps cause the ups and downs.",
+        caption=f"The class's {up} while the logit (S) or the probability (p) is raised.",
+        more="Random views in the first half of the steps cause the ups and downs.",
         mapping=f"linear axes; {shown.min():.3g} … {shown.max():.3g}",
         data=f"curves/{key}",
         subjects=tuple(Subject("class", name) for name in result.numbers["classes"][:CURVES]),

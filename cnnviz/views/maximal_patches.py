@@ -25,6 +25,8 @@ MOST_SHEETS = 100
 LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
 MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
 DRAWS = 1000  # of random pictures
+MAPPING = "the picture's own pixels; orange frame: the neuron sees over the picture's edge"
+SCALED = "Enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)."
 LIKE = 6  # number of units with the same best pictures that a unit's page links to
 
 
@@ -210,22 +212,21 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     outside = int(border.sum())
     strongest, weakest = (number(value[i]) for i in (0, len(found) - 1))
     values = f"{strongest}; it" if len(found) == 1 else f"strongest first, {strongest} … {weakest}; each"
-    caption = (
-        f"{name}, unit {unit}: {patches_that_excite(len(found))} it most, {values} is what the winning neuron can see, "
-        f"{seen}."
-    )
+    caption = f"{name}, unit {unit}: {classes or number(value[0])}."
     if result.arrays[f"{name}/max"][unit] <= 0:
         caption += " Never above 0 in any picture: a ReLU after it would always give 0."
-    caption += over_the_edge(outside)
-    if classes:
-        caption += f" Pictures of: {classes}."
+    more = (
+        f"Shown: {patches_that_excite(len(found))} it most, {values} is what the winning neuron can see, {seen}."
+        f"{over_the_edge(outside)} {SCALED}"
+    )
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         block(cells, 3),
         alt=f"In rows of {ceil(len(cells) ** 0.5)}, {patches_that_excite(len(found))} {name} unit {unit} most"
         + (f", from pictures of {classes}." if classes else "."),
         caption=caption,
-        mapping=_mapping(largest, LARGE),
+        more=more,
+        mapping=MAPPING,
         data=f"{name}/image[{unit}], {name}/box[{unit}], {name}/value[{unit}]",
         subjects=(
             Subject("unit", str(unit), name),
@@ -243,16 +244,17 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     k = cells.shape[1]
     outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
     height, width = layer["field"]
-    edge = f" {outside:.0%} of the patches, framed in orange, reach over the picture's edge." if outside else ""
+    edge = f" {outside:.0%} of the patches reach over the picture's edge." if outside else ""
     blocks = [block(cells[u]) for u in units]
     places = boxes(len(blocks), *blocks[0].shape[:2])
     return context.picture(
         f"{slug(name)}-sheet-{units.start:04d}",
         labelled(blocks, labels),
         alt=f"{len(units)} blocks of patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
-        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}: the strongest patches of each ({k}), under "
-        f"its number and its largest value. A neuron here sees up to {height} × {width} pixels.{edge}",
-        mapping=_mapping(f"{height} × {width} pixels", SMALL),
+        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}, each with its largest value.",
+        more=f"The strongest patches of each unit ({k}). A neuron here sees up to {height} × {width} pixels.{edge} "
+        f"{SCALED}",
+        mapping=MAPPING,
         data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
         subjects=(
             Subject("layer", name),
@@ -261,11 +263,6 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         group=name,
         lossless=False,
     )
-
-
-def _mapping(largest: str, size: int) -> str:
-    pixels = "enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)"
-    return f"the picture's own pixels, {largest} of the network's input shown at {size}; {pixels}"
 
 
 def _called(context: Context, label: int) -> str:

@@ -92,9 +92,10 @@ def _class(result: Result, context: Context, target: int, name: str, real: dict[
         alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each, under it a blurred mean and real "
         "pictures.",
         caption=f"{short(name)}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of "
-        f"{result.numbers['pictures'][name]} pictures (with {', '.join(map(str, arrays['size'][facets]))} of them). "
-        f"Under each, first the mean it starts from, then the real pictures nearest to it. p = {chance}.",
-        mapping=f"synthetic: {EXACT}; below: means and pixels of real pictures",
+        f"{result.numbers['pictures'][name]} pictures ({', '.join(map(str, arrays['size'][facets]))}).",
+        more=f"The network's probability of the class for each synthetic picture: {chance}.",
+        mapping=f"large: synthetic, {EXACT}; below: first the mean that it starts from, then the real pictures nearest "
+        "to it",
         data="pictures, starts, nearest",
         subjects=(Subject("class", name), *(Subject("image", n) for n in shown)),
         lossless=False,

@@ -88,9 +88,7 @@ def figure(result: Result, context: Context, q: int) -> Figure:
             f"{_named(context, int(i))} {d:.3g}" for i, d in zip(neighbors, distances, strict=True)
         )
     k = len(found["feature"])
-    agree = (
-        f"{counts['feature']} of {k} are of its class in features, {counts['pixel']} of {k} in pixels. " if own else ""
-    )
+    agree = f"{counts['feature']} of {k} of its class in features, {counts['pixel']} in pixels. " if own else ""
     alt = f"Query {picture.name}{f', class {own}' if own else ''}, and two rows of {k} pictures. "
     if own:
         alt += f"Feature space: {_classes(context, found['feature'])}. Pixels: {_classes(context, found['pixel'])}."
@@ -98,8 +96,8 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
     return context.drawing(
         f"query-{picture.id}", drawn, alt=alt,
-        caption=f"{picture.name}: {agree}{_whence(result)}Distances in features: {ends['feature']}; in pixels: "
-        f"{ends['pixel']}.",
+        caption=f"{picture.name}: {agree}{_whence(result)}".strip(": "),
+        more=f"Distances in features: {ends['feature']}; in pixels: {ends['pixel']}.",
         mapping="pixels are the pictures'; "
         + (
             "blue solid frame with a tick: same class, orange dashed frame with a cross: another class"

@@ -78,8 +78,9 @@ def _row(result: Result, context: Context, names: list[str]) -> Figure:
         panels.sheet([*zip(names, pictures, strict=True)], across=len(names)),
         scale=1.5,
         alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
-        caption=f"From left: {'; '.join(_asked(result))}. The layer is the middle one of those shown; the unit is the "
-        f"one that adds most to {short(result.numbers['class'])} there.",
+        caption=f"From left: {'; '.join(_asked(result))}.",
+        more="The layer is the middle one of those shown; the unit is the one that adds most to "
+        f"{short(result.numbers['class'])} there.",
         mapping=EXACT,
         data="pictures",
         subjects=_subjects(result),
@@ -97,8 +98,8 @@ def _curves(result: Result, context: Context, names: list[str]) -> Figure:
         curves.lines(dict(zip(names, gains, strict=True)), across="step", up="gain, of its largest"),
         alt=f"Gains of {len(names)} objectives against step; each ends at {gains[:, -1].min():.2g} or more of "
         "its largest gain.",
-        caption="How each objective rose, as a share of its largest gain. Random views in the first half of the steps "
-        "cause the ups and downs.",
+        caption="How each objective rose, as a share of its largest gain.",
+        more="Random views in the first half of the steps cause the ups and downs.",
         mapping="linear axes; 0 is the start",
         data="curves",
         subjects=_subjects(result),

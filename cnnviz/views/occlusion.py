@@ -65,9 +65,8 @@ def _mask(result: Result, context: Context, rows: range, columns: range) -> Figu
         f"mask--{picture.id}",
         attributions.sheet([panels], max(1, 192 // seen.shape[0])),
         alt=f"{picture.name} three times, each with a plain square over another part.",
-        caption=f"The square as the network sees it, on {picture.name}: at its first place, about where the map is "
-        f"highest, and at its last place; {len(rows)} × {len(columns)} places, {used['stride']} pixels apart. Its "
-        f"colour: {_colour(used)}.",
+        caption=f"The square on {picture.name}: at its first place, where the map is highest, and at its last place.",
+        more=f"{len(rows)} × {len(columns)} places, {used['stride']} pixels apart. Its colour: {_colour(used)}.",
         mapping="pixels as they are",
         data="pictures[0]",
         subjects=(Subject("image", picture.name),),

@@ -308,8 +308,7 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
         alt=f"Confusion matrix of {which}, right class by row, predicted class by column: {hits:,} of {total:,} "
         f"pictures "
         f"on the diagonal. {worst} A table below lists them.",
-        caption=f"Confusion matrix of {which}, over {whole}: each row is a right class, each column a prediction, "
-        f"numbers are pictures. {worst}"
+        caption=f"Confusion matrix of {which}, over {whole}. Rows: true class; columns: predicted class. {worst}"
         + (" The last column counts predictions of classes not shown." if rest.any() else ""),
         mapping=f"share of a row's pictures; right, blue: 0 … 1; mistakes, orange: 0 … {most:.2g}; from pale to full; "
         "empty: none",
@@ -331,9 +330,9 @@ def _reliability(result: Result, context: Context, whole: str) -> Figure:
         "calibration", reliability(**parts),
         alt=f"Reliability diagram in {len(count)} bins. Of the {count[last]:,} predictions with a probability above "
         f"{parts['edges'][last]:.0%}, {accuracy[last]:.0%} are right. On the whole the network is {tendency}.",
-        caption=f"How sure, and how often right, over {whole}. An orange gap: less often right than sure. On average "
-        f"the network is {tendency}. Expected calibration error: {result.numbers['calibration_error']:.1%}. Bars of "
-        "few pictures (grey, below) say little.",
+        caption=f"Probability and accuracy over {whole}. On average the network is {tendency}. Expected calibration "
+        f"error: {result.numbers['calibration_error']:.1%}.",
+        more="Bars of few pictures (grey, below) say little.",
         mapping="blue: share of a bin's predictions that are right; orange: what is missing to its mean probability; "
         "darker blue: what is above it",
         data="calibration_accuracy, calibration_probability, calibration_count", from_dataset=False, subjects=(),
@@ -374,13 +373,13 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
         truth = " and ".join(short(name, 40) for name in right)
         own = float(arrays[f"{which}_label_probability"][k])
         named = dict.fromkeys([*right, classes[best[0]]])
-        verdict = "" if not right else ", rightly" if hits[0] else f"; it is {truth}, given {percent(own)}"
+        verdict = "" if not right else ", right" if hits[0] else f". True: {truth}, {percent(own)}"
         listed = ", ".join(f"{short(classes[o], 40)} {percent(p)}" for o, p in zip(best, chances, strict=True))
         figures.append(
             context.drawing(
                 f"{which}-{picture.id}", cards.card(pixels[i], title, [classes[o] for o in best], chances, hits),
                 alt=f"{picture.name}{f', {truth}' if truth else ''}, over bars of the best classes: {listed}.",
-                caption=f"{picture.name}: taken for {said} with {percent(chances[0])}{verdict}.",
+                caption=f"{picture.name}. Predicted: {said}, {percent(chances[0])}{verdict}.",
                 mapping="the pixels the network saw; bars: probability 0 … 1, blue with a tick where right",
                 data=f"top_classes[{i}], top_probabilities[{i}]", group=group,
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in named)),

@@ -59,22 +59,22 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         rows, said = [], []
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             rows.append([None if t else large, *panels(result, large, i, t, mapping, scale)])
-            score = f", overlap {percent(result.numbers['iou'][i][t])}" if truth else ""
+            score = f"overlap {percent(result.numbers['iou'][i][t])}" if truth else ""
             says = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
-            said.append(f"{name}{attributions.because(kind)} ({says}{score})")
+            said.append(attributions.row(name, kind, says, score))
         label, true = arrays["label"][i], ""
         truly = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         if truth:
-            truly += f" From the middle: {percent(result.numbers['centre_iou'][i])}."
+            truly += f" Started from the middle: {percent(result.numbers['centre_iou'][i])}."
             true = ", the true mask in light blue" if truth == "mask" else ", the known box in light blue"
         made.append(
             context.picture(
                 picture.id,
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}, and for {', '.join(names)}: the saliency map, the outline found, what it holds.",
-                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truly} The map and "
-                f"where GrabCut starts; the outline in orange{true}; what it holds.",
-                mapping=f"|gradient|: {mapping.words}; all maps of this picture share one range",
+                caption=f"{picture.name}. From top: {'; '.join(said)}.{truly}",
+                mapping=f"From left: the picture; the map and where GrabCut starts; the outline in orange{true}; what "
+                f"it holds; |gradient|: {mapping.words}; all maps of this picture share one range",
                 data=f"foreground[{i}], seeds[{i}], maps/gradient[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
             )

@@ -108,8 +108,8 @@ def _transfer(result: Result, context: Context) -> Figure:
         scale=2.5,
         alt=f"Content, style and result: {given.name(content)} in the texture of {given.name(style)}.",
         caption="The content, the style, and the content in that style. Style error "
-        f"{result.numbers['style_loss']:.2g}; of the content picture {result.numbers['style_loss_of_content']:.2g}."
-        f"{given.credited(content, style)}",
+        f"{result.numbers['style_loss']:.2g}; of the content picture {result.numbers['style_loss_of_content']:.2g}.",
+        more=given.credited(content, style).strip(),
         mapping=EXACT,
         data="result",
         subjects=_subjects(result, context),
@@ -142,8 +142,8 @@ def _content(result: Result, context: Context) -> Figure:
         context,
         "content",
         alt=f"The picture {given.name(picture)} before the transfer.",
-        caption=f"Content: {given.name(picture)}. Layer {numbers['content_layer']} must respond to the "
-        f"result as to it.{fixed}{given.credited(picture)}",
+        caption=f"Content: {given.name(picture)}.",
+        more=f"Layer {numbers['content_layer']} must respond to the result as to it.{fixed}{given.credited(picture)}",
     )
 
 
@@ -154,8 +154,9 @@ def _style(result: Result, context: Context) -> Figure:
         context,
         "style",
         alt=f"The picture {given.name(picture)}, whose texture is taken.",
-        caption=f"Style: {given.name(picture)}. The Gram matrices of {', '.join(result.numbers['style_layers'])} are "
-        "taken from it: which features occur together."
+        caption=f"Style: {given.name(picture)}.",
+        more=f"The Gram matrices of {', '.join(result.numbers['style_layers'])} are taken from it: which features "
+        "occur together."
         f"{given.judge(result, context)}{given.credited(picture)}",
     )
 
@@ -170,8 +171,8 @@ def _result(result: Result, context: Context) -> Figure:
         colour.rgb(result.arrays["result"]),
         alt=f"The things of {given.name(content)} drawn in the texture of {given.name(style)}.",
         caption=f"Result after {p['steps']} steps: content error {numbers['content_loss']:.3g}, style error "
-        f"{numbers['style_loss']:.3g}; both relative, 0 is a perfect match.{kept}"
-        f"{given.grid(numbers['stride'])}{given.credited(content, style)}",
+        f"{numbers['style_loss']:.3g}; 0 is a perfect match.",
+        more=f"Both errors are relative.{kept}{given.grid(numbers['stride'])}{given.credited(content, style)}",
         mapping=EXACT,
         data="result",
         subjects=_subjects(result, context),
@@ -244,7 +245,8 @@ def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
         panels.sheet(shown, across=len(shown)),
         stages=stages.series(MOVES[row], [title for title, _ in shown], panels.boxes(shown, len(shown)), numbers),
         alt=f"{heading}: {len(shown)} pictures in a row.",
-        caption=f"In this row {meaning}. Content and style error, from left: {fallen}.",
+        caption=f"In this row {meaning}.",
+        more=f"Content and style error, from left: {fallen}.",
         **words,
     )
 
@@ -261,7 +263,8 @@ def _second_style(result: Result, context: Context) -> Figure:
         "second-style",
         pixels,
         alt=f"The picture {given.name(second)}, which the style is mixed with.",
-        caption=f"The second style: {given.name(second)}.{given.credited(second)}",
+        caption=f"The second style: {given.name(second)}.",
+        more=given.credited(second).strip(),
         mapping="a given picture, resized",
         data="second_style",
         scale=max(1.0, SHOWN_SIZE / side) * side / max(pixels.shape[:2]),
@@ -277,14 +280,14 @@ def _variant(result: Result, context: Context, row: str, place: int, **words) ->
     i = numbers["rows"][row][place]
     label = _label(row, numbers["variants"][i], p)
     content_loss, style_loss, second_loss, dream = result.arrays["variant_losses"][i]
-    more = f", to the second style {second_loss:.3g}" if row == "share" else ""
-    more += f", dream {dream:.3g} ×" if row == "dream" else ""
-    first = f" In this row {meaning}; {p['variant_steps']} steps." if place == 0 else ""
+    further = f", to the second style {second_loss:.3g}" if row == "share" else ""
+    further += f", dream {dream:.3g} ×" if row == "dream" else ""
     return context.picture(
         f"{row}-{place}",
         colour.rgb(result.arrays["variants"][i]),
         alt=f"{heading}, picture {place + 1} of {len(numbers['rows'][row])}: {label}.",
-        caption=f"{label}. Content error {content_loss:.3g}, style error {style_loss:.3g}{more}.{first}",
+        caption=f"{label}. Content error {content_loss:.3g}, style error {style_loss:.3g}{further}.",
+        more=f"In this row {meaning}; {p['variant_steps']} steps.",
         scale=max(1.0, SHOWN_SIZE / _longer(result)),
         lossless=False,
         **words,

@@ -97,8 +97,8 @@ def _depths(result: Result, context: Context) -> Figure:
         stages=tuple(rows),
         alt=f"{len(names)} rows of pictures: an exemplar ({', '.join(names)}) and {len(matched)} textures made after "
         f"it, matching more and more layers, up to {layers[-1]}.",
-        caption="Left the exemplar, then textures made from noise that match more and more layers."
-        f"{given.judge(result, context)}{given.grid(result.numbers['stride'])}{given.credited(*sources)}",
+        caption="Left the exemplar, then textures made from noise that match more and more layers.",
+        more=f"{given.judge(result, context)}{given.grid(result.numbers['stride'])}{given.credited(*sources)}".strip(),
         mapping=EXACT,
         scale=1.5,
         data="pictures",
@@ -114,7 +114,8 @@ def _exemplar(result: Result, context: Context, i: int) -> Figure:
         f"exemplar-{i}",
         pixels,
         alt=f"The exemplar {given.name(source)}.",
-        caption=f"Exemplar: the middle of {given.name(source)}, {width} × {height} pixels.{given.credited(source)}",
+        caption=f"Exemplar: {given.name(source)}.",
+        more=f"The middle of the picture, {width} × {height} pixels.{given.credited(source)}",
         mapping="the given picture, resized",
         data="exemplars",
         group=given.name(source),
@@ -131,9 +132,9 @@ def _textures(result: Result, context: Context, i: int) -> list[Figure]:
             f"texture-{i}-{k}",
             pixels,
             alt=f"A texture after {given.name(source)} that matches {matched}.",
-            caption=f"Matches {matched}. Mean relative error of these layers: {before[i, k]:.2g} for the noise, "
-            f"{after[i, k]:.2g} for the texture (the paper's ΣE: {absolute[-2, : k + 1].sum():.2g} and "
-            f"{absolute[k, : k + 1].sum():.2g}).",
+            caption=f"Matches {matched}: relative error {after[i, k]:.2g}.",
+            more=f"Mean error of these layers; of the noise {before[i, k]:.2g}. The paper's ΣE: "
+            f"{absolute[-2, : k + 1].sum():.2g} for the noise, {absolute[k, : k + 1].sum():.2g} for the texture.",
             mapping=EXACT,
             data="pictures",
             subjects=given.layers(result, context, result.numbers["layers"][: k + 1]),

@@ -252,11 +252,10 @@ def _depth(layers: list[dict], arrays: dict, context: Context) -> Figure:
     return context.drawing(
         "depth", drawn, scale=min(2, WIDE / drawn.width),
         alt=f"Boxes of the share of active neurons for {len(names)} layers in order. {said}. {total} dead units.",
-        caption=f"How active units are, layer by layer from input to output. {said}. Box: the middle half of the "
-        f"layer's "
-        f"units; line in it: the median; thin line: lowest to highest unit."
+        caption=f"How active units are, from input to output. {said}."
         + (" Orange: share of dead units." if total else " No unit is dead."),
-        mapping="height: share of a unit's neurons above 0, over all pictures, 0 … 1",
+        mapping="box: the middle half of the layer's units; line in it: the median; thin line: lowest to highest unit; "
+        "height: share of a unit's neurons above 0, over all pictures, 0 … 1",
         data="L/active, L/state", subjects=tuple(Subject("layer", name) for name in names), group="By depth",
         from_dataset=False,
     )  # fmt: skip
@@ -275,11 +274,13 @@ def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
         f"means "
         f"{number(kept['mean'].min())} to {number(kept['mean'].max())}, maxima {number(kept['max'].min())} to "
         f"{number(kept['max'].max())}, active {kept['active'].min():.1%} to {kept['active'].max():.1%}.",
-        caption=f"{name}: its {layer['units']} units in order of mean, of maximum and of share of active neurons. Unit "
-        f"{strongest} reaches the largest value, {number(kept['max'][strongest])}; unit {widest} is active most often, "
-        f"in {kept['active'][widest]:.0%} of its neurons. Values come from {layer['made_by']} and are read by "
-        f"{', '.join(layer['read_by']) or 'nothing else'}." + (f" {' and '.join(silent)}." if silent else ""),
-        mapping="height: value in the layer's own units; dashed line: 0",
+        caption=f"{name}: unit {strongest} reaches the largest value, {number(kept['max'][strongest])}; unit {widest} "
+        f"is active most often, in {kept['active'][widest]:.0%} of its neurons."
+        + (f" {' and '.join(silent)}." if silent else ""),
+        more=f"Its {layer['units']} units. Values come from {layer['made_by']} and are read by "
+        f"{', '.join(layer['read_by']) or 'nothing else'}.",
+        mapping="units in order of mean, of maximum, of share of active neurons; height: value in the layer's own "
+        "units; dashed line: 0",
         data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=name,
         from_dataset=False,
     )  # fmt: skip
@@ -300,10 +301,10 @@ def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
         alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
         f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
         f"{around_zero:.0%} within 0.001 of 0.",
-        caption=f"{name}: which values its units take, a column a unit, the most active at the left. The scale is "
-        f"logarithmic on both sides of 0; the row at 0 holds what is within 0.001 of it. {int(count[0].sum()):,} "
-        "neurons of each unit.",
-        mapping=f"share of a unit's neurons in a bin: {colours.words}",
+        caption=f"{name}: which values its units take, a column for each unit.",
+        more=f"{int(count[0].sum()):,} neurons of each unit. The row at 0 holds what is within 0.001 of it.",
+        mapping="columns: units, the most active at the left; rows: values, logarithmic on both sides of 0; "
+        f"share of a unit's neurons in a bin: {colours.words}",
         data=f"{name}/histogram", subjects=(Subject("layer", name),), group=name, from_dataset=False,
     )  # fmt: skip
 

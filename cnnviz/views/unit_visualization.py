@@ -114,10 +114,10 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
         f"{slug(name)}-sheet-{part[0]}",
         labelled([fitted(picture, SMALL) for picture in pictures], labels),
         alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
-        caption=f"{name}: a picture made from noise for each of {len(unit)} units, the most selective first. 1.5x: it "
-        "excites the unit 1.5 times as much as the best real picture does. "
-        f"{int((value > best).sum())} of {len(unit)} are above 1.",
-        mapping=f"{EXACT}; {pictures.shape[1]} × {pictures.shape[2]} pixels, shown at {SMALL}",
+        caption=f"{name}: {int((value > best).sum())} of {len(unit)} units are excited more than by any real picture.",
+        more=f"A picture made from noise for each unit, the most selective first; {pictures.shape[1]} × "
+        f"{pictures.shape[2]} pixels, shown at {SMALL}.",
+        mapping=f"{EXACT}; 1.5x: it excites the unit 1.5 times as much as the best real picture",
         data=f"{name}/pictures[{part[0]}:{part[-1] + 1}]",
         subjects=(
             Subject("layer", name),
@@ -142,16 +142,16 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
     if crop.size:
         pair[:, SIDE + GAP :] = cell(crop, SIDE, bool(border) and not whole)
     shown = context.image_set.pictures[image].name if image >= 0 else ""
-    times = f", {value / best:.1f} times as much as the patch" if best > 0 else ""
-    edge = " The orange frame: the neuron's field reaches over the picture's edge." if border and not whole else ""
+    times = f", {value / best:.1f} times its best real patch" if best > 0 else ""
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         pair,
         alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
         "it most.",
-        caption=f"{name}, unit {unit}. Left: made from noise; excites the unit to {number(value)}{times}. "
-        f"Right: the real patch that excites it most, to {number(best)}.{edge}",
-        mapping=f"left: {EXACT}; right: the input's own pixels",
+        caption=f"{name}, unit {unit}: {number(value)}{times}.",
+        more=f"The picture excites the unit to {number(value)}, the real patch to {number(best)}.",
+        mapping="left: made from noise; right: the real patch that excites the unit most, in an orange frame if the "
+        "neuron sees over the picture's edge",
         data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",
         subjects=(
             Subject("unit", str(unit), name),

@@ -9,19 +9,19 @@ from cnnviz.views.kit.section import Context, Figure, Subject
 
 GAP = 4
 WHY = {
-    "predicted": "the predicted class",
-    "true": "the true class",
-    "runner_up": "the runner-up",
-    "surest": "the class with the highest score",
-    "true_by_mask": "the commonest class of the mask",
+    "predicted": "predicted",
+    "true": "true",
+    "runner_up": "runner-up",
+    "surest": "highest score",
+    "true_by_mask": "most of the mask",
     "value": "",
 }
 
 
-def because(kind: str) -> str:
-    """Why an output is explained, as a suffix of its name: ", the predicted class and the true class"."""
-    words = " and ".join(WHY.get(k, "a class asked for") for k in kind.split(" and "))
-    return f", {words}" if words else ""
+def row(name: str, kind: str, *said: str) -> str:
+    """An output, why it is explained, and what is said of it: "husky (predicted and true, p = 0.93)"."""
+    why = " and ".join(WHY.get(k, "asked for") for k in kind.split(" and "))
+    return f"{name} ({', '.join(filter(None, (why, *said)))})"
 
 
 def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
             [None if t else shown, *(mappings[name][t](maps[name][t]) for name in titles)] for t in range(len(kinds))
         ]
         said = [
-            f"{name}{because(kind)} ({context.says(target, p)})"
+            row(name, kind, context.says(target, p))
             for target, name, kind, p in zip(targets, names, kinds, arrays["probabilities"][i], strict=False)
         ]
         label = arrays["label"][i]
@@ -86,9 +86,9 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
                 picture.id,
                 sheet(rows, scale),
                 alt=f"{picture.name}, and maps of it for {', '.join(names)}: {', '.join(titles.values())}.",
-                caption=f"{picture.name}. A row for each {context.explained}: {'; '.join(said)}.{truth} "
-                f"From left: {'; '.join(titles.values())}.",
-                mapping="; ".join(
+                caption=f"{picture.name}. From top: {'; '.join(said)}.{truth}",
+                mapping="From left: " * (len(titles) > 1)
+                + "; ".join(
                     f"{title}: {', then '.join(dict.fromkeys(m.words for m in mappings[name]))}"
                     for name, title in titles.items()
                 )

@@ -8,10 +8,10 @@ import numpy as np
 # Colour maps that readers with any colour vision can order; two-sided ones are neutral in the centre.
 POSITIVE, SIGNED, GREY = "magma", "RdBu_r", "gray"
 NAMES = {
-    POSITIVE: "black, purple, orange, pale yellow",
-    SIGNED: "blue, white, red",
-    GREY: "black to white",
-    "BrBG": "brown, white, blue-green",
+    POSITIVE: "from black over red to pale yellow",
+    SIGNED: "from blue over white to red",
+    GREY: "from black to white",
+    "BrBG": "from brown over white to blue-green",
 }
 
 

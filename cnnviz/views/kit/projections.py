@@ -8,7 +8,7 @@ from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views.kit import colour, explained
-from cnnviz.views.kit.attributions import because, sheet
+from cnnviz.views.kit.attributions import row, sheet
 from cnnviz.views.kit.patches import over_the_edge, patches_that_excite, unprobed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 from cnnviz.views.kit.tiles import block, cell
@@ -97,10 +97,10 @@ def classes_of(result: Result, context: Context, i: int) -> tuple[list[str], str
     kinds, classes = result.numbers["kinds"][i], context.model["classes"]
     targets = result.arrays["targets"][i, : len(kinds)].tolist()
     names = [classes[target] for target in targets]
-    why = map(because, kinds)
     probabilities = result.arrays["probabilities"][i]
     said = "; ".join(
-        f"{n}{w} ({context.says(t, p)})" for t, n, w, p in zip(targets, names, why, probabilities, strict=False)
+        row(name, kind, context.says(target, p))
+        for target, name, kind, p in zip(targets, names, kinds, probabilities, strict=False)
     )
     label = result.arrays["label"][i]
     truth = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
@@ -119,8 +119,7 @@ def _class_figure(result: Result, context: Context, i: int) -> Figure:
         f"classes--{picture.id}",
         sheet([panels], max(1, 192 // arrays["pictures"].shape[1])),
         alt=f"{picture.name}, then the projections of {', '.join(names)}, in colours on grey.{grey}",
-        caption=f"{picture.name}; then the {context.score} of each {context.explained} projected to the pixels: "
-        f"{said}{grey}",
+        caption=f"{picture.name}, then {said}{grey}",
         mapping=range_words(shares, arrays["largest"][i], percentile) + f" ({context.score}s per unit of pixel value)",
         data=f"projection[{i}], largest[{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
@@ -154,18 +153,18 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
     values = ", ".join(colour.number(value) for value in kept["value"][found])
     plain = "" if layer["sites"] else " No ReLU lies on the way: this is the plain gradient."
-    notes, some = over_the_edge(outside), patches_that_excite(len(found))
-    if empty:
-        notes += f" {empty} all grey: nothing comes back to the pixels."
+    edge, some = over_the_edge(outside), patches_that_excite(len(found))
+    notes = f" {empty} all grey: nothing comes back to the pixels." if empty else ""
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         np.concatenate([shown, np.zeros((len(shown), GAP, 4), np.uint8), projected], 1),
-        alt=f"On the left {some} {name} unit {unit} most; beside, on grey, what the network makes of it.{notes}",
-        caption=f"{name}, unit {unit}. Left, {some} it most{', strongest first' if len(found) > 1 else ''} "
-        f"({values}); right, in the same places, the projection of the neuron that won there. It sees up to {heights} "
-        f"× {widths} pixels.{plain}{notes}",
-        mapping="projections: " + range_words(shares, kept["largest"][seen], percentile) + " (values of the neuron "
-        "per unit of pixel value); patches: the input's own pixels",
+        alt=f"On the left {some} {name} unit {unit} most; beside, on grey, what the network makes of it.{edge}{notes}",
+        caption=f"{name}, unit {unit}.{plain}{notes}",
+        more=f"Left, {some} it most{', strongest first' if len(found) > 1 else ''} ({values}); right, in the same "
+        f"places, the projection of the neuron that won there. It sees up to {heights} × {widths} pixels.{edge}",
+        mapping="left: the input's own pixels, in an orange frame if the neuron sees over the picture's edge; right: "
+        + range_words(shares, kept["largest"][seen], percentile)
+        + " (values of the neuron per unit of pixel value)",
         data=f"{name}/projection[{u}], {name}/largest[{u}], {name}/box[{u}]",
         subjects=(
             Subject("unit", str(unit), name),

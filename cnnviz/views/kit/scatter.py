@@ -192,8 +192,7 @@ def _each(map: np.ndarray, labels: np.ndarray, what: str, context: Context) -> F
         "each-class",
         each_class(map, labels, names),
         alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
-        caption="The same map once a class. One island: its pictures lie together. Several islands, or dots on another "
-        "class's island, are worth opening.",
+        caption="The same map for each class. Look at dots on another class's island.",
         mapping=f"{WHERE}; orange: the class, grey: all other pictures",
         data="map",
         subjects=tuple(Subject("class", names[c]) for c in classes),
@@ -208,7 +207,7 @@ def _pictures(map: np.ndarray, what: str, context: Context) -> Figure:
         "pictures",
         sheet,
         alt=f"{what}: {count} of the {len(map)} pictures drawn as small images at their places.",
-        caption=f"The pictures themselves: {count} of {len(map)}, those there is room for without hiding one another. "
+        caption=f"The pictures themselves: {count} of {len(map)}, as many as have room. "
         "What do neighbours share: the object, or its colour, pose or background?",
         mapping=f"{WHERE}; pixels are the pictures', as thumbnails",
         data="map",
