@@ -46,6 +46,7 @@ rule forward:
         result=f"{RESULTS}/models/{{model}}/forward/result.npz",
         features=f"{RESULTS}/models/{{model}}/forward/features.npy",
         logits=f"{RESULTS}/models/{{model}}/forward/logits.npy",
+        untrained=f"{RESULTS}/models/{{model}}/forward/untrained.npz",
     log:
         f"{LOG}/forward.log",
     benchmark:
@@ -69,7 +70,8 @@ rule forward:
         "python -m cnnviz.activations.forward --job {params.job:q} --code {params.code}"
         " --device {resources.device} --threads {resources.torch_threads}"
         " --input network={input.network:q} images={input.images:q} {params.shards}"
-        " --output result={output.result:q} features={output.features:q} logits={output.logits:q} 2>&1 | tee {log:q}"
+        " --output result={output.result:q} features={output.features:q} logits={output.logits:q}"
+        " untrained={output.untrained:q} 2>&1 | tee {log:q}"
 
 
 # It reads the result of the forward pass. A segmentation network is run on each picture again.

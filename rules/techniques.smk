@@ -8,6 +8,7 @@ READS = {
     "thumbnails": ("thumbnails", of_image_set("thumbnails.npy")),
     "forward": ("forward", f"{RESULTS}/models/{{model}}/forward/result.npz"),
     "features": ("features", f"{RESULTS}/models/{{model}}/forward/features.npy"),
+    "untrained": ("untrained", f"{RESULTS}/models/{{model}}/forward/untrained.npz"),
     "logits": ("logits", f"{RESULTS}/models/{{model}}/forward/logits.npy"),
     "tsne": ("tsne", f"{RESULTS}/models/{{model}}/sections/tsne/result.npz"),
 }

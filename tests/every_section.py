@@ -105,6 +105,7 @@ class Run:
         names = {"network": "network.json", "model": "model.json", "forward": "forward.npz"}
         self.inputs = {name: work / file for name, file in names.items()}
         self.inputs |= {name: work / f"{name}.npy" for name in ("features", "logits")}
+        self.inputs |= {"untrained": work / "untrained.npz"}
         self.inputs |= {"images": index / "images.json", "thumbnails": index / "thumbnails.npy"}
         classes = json.loads((index / "images.json").read_text())["classes"]
         network.main(self.job("model", {"checkpoint": "", "set_classes": classes}, {"network": self.inputs["network"]}))
@@ -113,7 +114,8 @@ class Run:
         if few:
             self.full["models"]["m"]["layers"] = shown = [shown[0], shown[len(shown) // 2], shown[-1]]
         self.inputs["model"].write_text(json.dumps(self.facts | {"chosen": shown}))
-        outputs = {"result": self.inputs["forward"]} | {name: self.inputs[name] for name in ("features", "logits")}
+        outputs = {"result": self.inputs["forward"]}
+        outputs |= {name: self.inputs[name] for name in ("features", "logits", "untrained")}
         self.do("forward", {"batch": 8, "top": 2}, outputs)
 
     def job(self, section: str, parameters: dict, outputs: dict, inputs: dict | None = None) -> Job:

@@ -19,7 +19,8 @@ same bytes. For this they store sums of each batch, since sums in another order 
 Values are float32. Between batch sizes they may differ by about 1e-6 of their size, since libraries choose other
 kernels, and neurons that differ by less may then change places. In float64 the selection is the same (tests show this).
 
-The job writes ``features`` (n, d) and ``logits`` (n, classes), float32, in memory-mapped files. The result holds, for
+The job writes ``features`` (n, d) and ``logits`` (n, classes), float32, in memory-mapped files; and ``untrained``, the
+features of some pictures by the network before training, see :mod:`cnnviz.activations.untrained`. The result holds, for
 each chosen layer L of h × w neurons:
 
 L/inside_value, L/inside_image, L/inside_position and L/all_value, L/all_image, L/all_position:
@@ -45,44 +46,15 @@ geometry (resize, crop, interpolation); kind; labelled, top1, top5 (fractions), 
 import numpy as np
 
 from cnnviz.activations.accuracy import accuracies, right_outputs
-from cnnviz.activations.forward_pass import interior, pass_over
+from cnnviz.activations.forward_pass import layer_arrays, pass_over
 from cnnviz.activations.forward_shards import leave_shard, merged
 from cnnviz.activations.rectified import around
-from cnnviz.activations.responses import EDGES, Responses
+from cnnviz.activations.responses import EDGES
+from cnnviz.activations.untrained import leave_untrained
 from cnnviz.network import loaded
-from cnnviz.network.receptive_field import Field, receptive_fields
+from cnnviz.network.receptive_field import receptive_fields
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
-
-
-def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarray]:
-    """The arrays of a layer in the module's docstring."""
-    rows, columns = interior(field)
-    arrays = {}
-    whole = (slice(0, len(field.rows)), slice(0, len(field.columns)))
-    for what, top, (y, x) in (("inside", kept.inside, (rows, columns)), ("all", kept.everywhere, whole)):
-        positions, found = top.positions.cpu().numpy(), top.images.cpu().numpy()
-        width = max(1, x.stop - x.start)
-        places = np.stack([y.start + positions // width, x.start + positions % width], 2)
-        arrays |= {
-            f"{name}/{what}_value": top.values.float().cpu().numpy(),
-            f"{name}/{what}_image": found.astype(np.int32),
-            f"{name}/{what}_position": np.where(found[..., None] < 0, -1, places).astype(np.int32),
-        }
-    return arrays | {
-        f"{name}/mean": (kept.total / kept.neurons).cpu().numpy().astype(np.float32),
-        f"{name}/max": kept.everywhere.values[:, 0].float().cpu().numpy(),
-        f"{name}/active": (kept.active / kept.neurons).cpu().numpy().astype(np.float32),
-        f"{name}/peak": (kept.peaks * (len(field.rows) * len(field.columns) / kept.neurons))
-        .cpu()
-        .numpy()
-        .astype(np.float32),
-        f"{name}/histogram": kept.histogram.cpu().numpy().astype(np.int32),
-        f"{name}/rows": field.rows,
-        f"{name}/columns": field.columns,
-        f"{name}/rows_cross": field.rows_cross,
-        f"{name}/columns_cross": field.columns_cross,
-    }
 
 
 def main(job: Job) -> None:
@@ -104,6 +76,8 @@ def main(job: Job) -> None:
     else:
         passed = pass_over(job, model, image_set, fields, range(len(image_set)))
         provenance = model.provenance
+    if "untrained" in job.outputs:
+        leave_untrained(job, model, image_set, fields)
     right = right_outputs(image_set, model.label_to_output)
     arrays = {
         "top_classes": passed.top_classes,

@@ -1,6 +1,6 @@
 """Runs pictures through the network, once each, with hooks that reduce the layers' outputs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -110,8 +110,38 @@ def interior(field: Field) -> tuple[slice, slice]:
     return span(field.rows_cross), span(field.columns_cross)
 
 
+def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarray]:
+    """The arrays of a layer that :mod:`cnnviz.activations.forward` lists."""
+    rows, columns = interior(field)
+    arrays = {}
+    whole = (slice(0, len(field.rows)), slice(0, len(field.columns)))
+    for what, top, (y, x) in (("inside", kept.inside, (rows, columns)), ("all", kept.everywhere, whole)):
+        positions, found = top.positions.cpu().numpy(), top.images.cpu().numpy()
+        width = max(1, x.stop - x.start)
+        places = np.stack([y.start + positions // width, x.start + positions % width], 2)
+        arrays |= {
+            f"{name}/{what}_value": top.values.float().cpu().numpy(),
+            f"{name}/{what}_image": found.astype(np.int32),
+            f"{name}/{what}_position": np.where(found[..., None] < 0, -1, places).astype(np.int32),
+        }
+    return arrays | {
+        f"{name}/mean": (kept.total / kept.neurons).cpu().numpy().astype(np.float32),
+        f"{name}/max": kept.everywhere.values[:, 0].float().cpu().numpy(),
+        f"{name}/active": (kept.active / kept.neurons).cpu().numpy().astype(np.float32),
+        f"{name}/peak": (kept.peaks * (len(field.rows) * len(field.columns) / kept.neurons))
+        .cpu()
+        .numpy()
+        .astype(np.float32),
+        f"{name}/histogram": kept.histogram.cpu().numpy().astype(np.int32),
+        f"{name}/rows": field.rows,
+        f"{name}/columns": field.columns,
+        f"{name}/rows_cross": field.rows_cross,
+        f"{name}/columns_cross": field.columns_cross,
+    }
+
+
 def batches(
-    image_set: images.ImageSet, indices: range, model: loaded.Model, batch: int, threads: int
+    image_set: images.ImageSet, indices: Sequence[int], model: loaded.Model, batch: int, threads: int
 ) -> Iterator[torch.Tensor]:
     """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device, decoded ahead by threads."""
     pictures = image_set.arrays(model.preprocess.geometry, indices, threads=threads)

@@ -10,7 +10,8 @@ The job reads the result of the forward pass and needs no network. The result ho
 strongest patch first: L/image: (units, k) int32, index of the picture, or −1 for none. L/value: (units, k) float32, 0
 for none. L/position: (units, k, 2) int32, y and x of the neuron. L/border: (units, k) bool, whether the field extends
 beyond the picture. L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's input, half open.
-L/max, L/peak: (units,), see the forward pass.
+L/max, L/peak: (units,), see the forward pass. L/untrained (units, k) int32: the same pictures before training, where
+that is known; ``untrained`` is their number among the numbers.
 """
 
 from cnnviz.errors import NotApplicable
@@ -41,6 +42,7 @@ def main(job: Job) -> None:
             "None of the network's layers is shown: there are no units.", result.inherited(forward, "forward")
         )
     k = min(job.parameters["patches"], forward.numbers["top"])
+    before = result.read(job.inputs["untrained"]).arrays
     arrays, layers = {}, []
     for name in forward.numbers["layers"]:
         kept = of_layer(forward, name)
@@ -50,6 +52,8 @@ def main(job: Job) -> None:
             f"{name}/max": kept["max"],
             f"{name}/peak": kept["peak"],
         }
+        if f"{name}/image" in before:
+            arrays[f"{name}/untrained"] = before[f"{name}/image"][:, :k]
         layers.append({"name": name} | fields(kept) | {"unprobed": forward.numbers["unprobed"].get(name, "")})
     job.write(
         arrays,
@@ -58,6 +62,7 @@ def main(job: Job) -> None:
             "size": forward.numbers["size"],
             "pictures": forward.numbers["pictures"],
             "geometry": forward.numbers["geometry"],
+            "untrained": len(before.get("index", ())),
         },
         provenance=result.inherited(forward, "forward"),
     )

@@ -38,10 +38,10 @@ from torch import Tensor
 
 from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import PREDICTED, Method
-from cnnviz.attribution.random_weights import cascade
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.loaded import Model
+from cnnviz.network.random_weights import cascade
 from cnnviz.pictures import images
 from cnnviz.pictures.masks import as_seen
 from cnnviz.run import result

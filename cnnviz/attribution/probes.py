@@ -29,9 +29,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.attribution import map_scores, random_weights
+from cnnviz.attribution import map_scores
 from cnnviz.errors import NotApplicable
-from cnnviz.network import loaded
+from cnnviz.network import loaded, random_weights
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
 from cnnviz.pictures import images, label_maps
 from cnnviz.pictures.masks import as_seen

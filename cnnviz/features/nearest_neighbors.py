@@ -12,14 +12,15 @@ The result holds, for q queries: ``queries`` (q,) indices into the image set; ``
 (q, k) indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in
 their own unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
 ``feature_agreement``, ``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class;
-``chance`` (m,) the expected share for k random candidates.
+``chance`` (m,) the expected share for k random candidates. ``control/feature``, ``control/pixel`` and
+``control/untrained`` (a,): the agreement among some pictures only, in features, pixels, and features before training.
 """
 
 import numpy as np
 
 from cnnviz.errors import NotApplicable
 from cnnviz.features.neighbors import labels_of, nearest, others, pixels, sample
-from cnnviz.features.vectors import feature_name, unusable
+from cnnviz.features.vectors import before_training, feature_name, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -38,6 +39,19 @@ def chance(labels: np.ndarray, queries: np.ndarray, among: np.ndarray | None = N
     among = np.ones(len(labels), bool) if among is None else among
     counts = np.bincount(labels[among & (labels >= 0)], minlength=labels.max(initial=0) + 1)
     return ((counts[labels[queries]] - among[queries]) / others(among, queries)).astype(np.float32)
+
+
+def _control(job: Job, labels, askable, among: np.ndarray, k: int, spaces: dict[str, np.ndarray]) -> dict:
+    """The arrays ``control/…`` of the module's docstring; none if the features before training are not known."""
+    index, untrained = before_training(job)
+    asked = sample(askable[index], job.parameters["sample"], job.seed_for("sample"))
+    if not len(asked) or others(among[index], asked).min() < k:
+        return {}
+    spaces = {name: np.ascontiguousarray(data[index]) for name, data in spaces.items()} | {"untrained": untrained}
+    return {
+        f"control/{name}": agreement(labels[index], asked, nearest(data, asked, k, job.threads, among[index])[0])
+        for name, data in spaces.items()
+    }
 
 
 def main(job: Job) -> None:
@@ -68,6 +82,7 @@ def main(job: Job) -> None:
         arrays[f"{space}_neighbors"] = found[space][: len(queries)]
         arrays[f"{space}_distances"] = distances[: len(queries)] / unit
         arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
+    arrays |= _control(job, labels, askable, among, k, {"feature": features, "pixel": small})
     shared = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found["feature"], found["pixel"], strict=True)])
     numbers = {
         "k": k,

@@ -5,14 +5,15 @@ features X (n, d). A picture's coordinates are X v. A component explains the sha
 pictures than features, the eigenvectors u of XXᵀ / (n − 1) give the same result faster: v ∝ Xᵀu.
 
 The result holds ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares
-of the total variance.
+of the total variance; and for some pictures ``untrained_index`` (m,) the ``untrained_map`` (m, 2) of their features
+before training.
 """
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cnnviz.errors import NotApplicable
-from cnnviz.features.vectors import feature_name, principal_components, unusable
+from cnnviz.features.vectors import before_training, feature_name, principal_components, unusable
 from cnnviz.run.job import Job, run
 
 
@@ -25,8 +26,12 @@ def main(job: Job) -> None:
         raise NotApplicable("The network's feature vector is a single number; two are needed for a map.")
     with threadpool_limits(job.threads):
         scores, explained, fitted = principal_components(features, count, job.seed_for("sample"))
+        index, untrained = before_training(job)
+        few = min(untrained.shape) < 2
+        plane = np.zeros((0, 2), np.float32) if few else principal_components(untrained, 2, job.seed_for("sample"))[0]
     numbers = {"dimensions": features.shape[1], "fitted": fitted, "feature": feature_name(job)}
-    job.write({"map": scores[:, :2], "explained": explained}, numbers=numbers)
+    arrays = {"map": scores[:, :2], "explained": explained}
+    job.write(arrays | {"untrained_index": index[: len(plane)], "untrained_map": plane}, numbers=numbers)
 
 
 if __name__ == "__main__":

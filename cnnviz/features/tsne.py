@@ -8,7 +8,9 @@ pictures, and FFT interpolation from there on.
 
 The result holds ``map`` (n, 2) float32, y upwards, without a unit. Numbers: the perplexity used; KL; trustworthiness
 (Venna & Kaski 2001) of the map; and the accuracy of predicting a picture's class from its 10 nearest, in the map, in
-feature space and in pixels.
+feature space and in pixels. ``control/map``, ``control/pixels`` and ``control/untrained`` (m,) bool say whether that
+names the class of each of some pictures, by their 10 nearest among these: on the map, in pixels, and in the features
+before training.
 """
 
 import os
@@ -24,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from cnnviz.errors import NotApplicable
 from cnnviz.features.neighbors import labels_of, majority, nearest, pixels, sample
-from cnnviz.features.vectors import feature_name, principal_components, unusable
+from cnnviz.features.vectors import before_training, feature_name, principal_components, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
@@ -66,10 +68,24 @@ def embed(data: np.ndarray, perplexity: float, iterations: int, seed: int, threa
     return np.asarray(map, np.float32), float(map.kl_divergence)
 
 
-def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, threads: int = 2) -> float:
-    """Share of the queries whose class is the most frequent one of their 10 nearest pictures."""
+def votes_right(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, threads: int = 2) -> np.ndarray:
+    """Whether each query's class is the most frequent one of its 10 nearest pictures."""
     neighbors, _ = nearest(data, queries, min(VOTERS, len(data) - 1), threads)
-    return float((majority(labels, neighbors) == labels[queries]).mean())
+    return majority(labels, neighbors) == labels[queries]
+
+
+def vote_accuracy(labels: np.ndarray, data: np.ndarray, queries: np.ndarray, threads: int = 2) -> float:
+    return float(votes_right(labels, data, queries, threads).mean())
+
+
+def _control(job: Job, labels: np.ndarray, spaces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays ``control/…`` of the module's docstring; none if the features before training are not known."""
+    index, untrained = before_training(job)
+    asked = sample(labels[index], job.parameters["sample"], job.seed_for("votes")) if spaces else []
+    if not len(asked):
+        return {}
+    of = {name: np.ascontiguousarray(spaces[name][index]) for name in ("map", "pixels")} | {"untrained": untrained}
+    return {f"control/{name}": votes_right(labels[index], data, asked, job.threads) for name, data in of.items()}
 
 
 def main(job: Job) -> None:
@@ -91,6 +107,7 @@ def main(job: Job) -> None:
         spaces = {"map": map, "features": features, "pixels": pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))}
         spaces = spaces if len(asked) else {}
         votes = {name: vote_accuracy(labels, data, asked, job.threads) for name, data in spaces.items()}
+        control = _control(job, labels, spaces)
     numbers = {
         "perplexity": perplexity,
         "components": count,
@@ -104,7 +121,7 @@ def main(job: Job) -> None:
         "dimensions": features.shape[1],
         "feature": feature_name(job),
     }
-    job.write({"map": map}, numbers=numbers, provenance={"threads": job.threads})
+    job.write({"map": map} | control, numbers=numbers, provenance={"threads": job.threads})
 
 
 if __name__ == "__main__":

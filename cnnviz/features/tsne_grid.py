@@ -8,16 +8,19 @@ along the longer side of their rectangle; then exact assignments in overlapping 
 Neighbouring cells have similar features only if the map is right there. The seams show this: the true distance in
 feature space across each border between two cells.
 
+The control is the share of neighbours of one class before training: of some pictures, their four nearest.
+
 The result holds ``cells`` (n,) int32, row × columns + column, row 0 at the top; ``right`` (rows, columns − 1) and
 ``down`` (rows − 1, columns) float32: feature distance from a cell to the one on its right, and below; NaN at an empty
-cell.
+cell; ``untrained_index`` (m,) and ``untrained_neighbors`` (m, 4), places in that index.
 """
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cnnviz.errors import NotApplicable
-from cnnviz.features.vectors import feature_name, unusable
+from cnnviz.features.neighbors import nearest
+from cnnviz.features.vectors import before_training, feature_name, unusable
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
@@ -170,7 +173,10 @@ def main(job: Job) -> None:
         "mean_random": float(distances(features, a, b).mean()),
         "feature": feature_name(job),
     }
-    job.write({"cells": cells.astype(np.int32), "right": right, "down": down}, numbers=numbers)
+    index, untrained = before_training(job)
+    near = nearest(untrained, np.arange(len(index)), 4, job.threads)[0] if len(index) > 4 else np.empty((0, 4), int)
+    arrays = {"cells": cells.astype(np.int32), "right": right, "down": down}
+    job.write(arrays | {"untrained_index": index[: len(near)], "untrained_neighbors": near}, numbers=numbers)
 
 
 if __name__ == "__main__":

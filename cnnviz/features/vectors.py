@@ -1,9 +1,10 @@
-"""The feature vectors of an image set: their name, whether they can be used, and their principal components."""
+"""The feature vectors of an image set: their name and control, whether they can be used, and their components."""
 
 import numpy as np
 from scipy.linalg import eigh
 
 from cnnviz.network import facts
+from cnnviz.run import result
 from cnnviz.run.job import Job
 
 EXACT = 6000  # with more pictures *and* features the components are fitted to a sample
@@ -27,6 +28,14 @@ def unusable(features: np.ndarray, fewest: int) -> str:
 def feature_name(job: Job) -> str:
     """Name of the feature vector, in words."""
     return facts.feature(facts.read(job.inputs["network"]), job.model["feature_layer"])["name"]
+
+
+def before_training(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of some pictures (m,), and their features (m, d) by the untrained network; none if there are no such."""
+    left = result.read(job.inputs["untrained"])
+    if left.status != "ok" or unusable(left.arrays["features"], 1):
+        return np.empty(0, np.int64), np.empty((0, 1), np.float32)
+    return left.arrays["index"], left.arrays["features"]
 
 
 def principal_components(data: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, int]:

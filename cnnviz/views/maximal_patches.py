@@ -13,9 +13,9 @@ from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import findings, section
+from cnnviz.views.kit import before_training, findings, section
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.findings import Finding, Measured
+from cnnviz.views.kit.findings import Finding, Measured, difference, percent
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
@@ -56,35 +56,53 @@ def labels_of(context: Context) -> np.ndarray:
 
 
 def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding, dict[str, Measured]]:
-    """The layer whose units' best patches most often show one class, beside as many random pictures.
+    """The layer whose units' best patches most often show one class, beside random pictures and before training.
 
     labels: (pictures,) classes, or −1. shown: ids of the figures; one of a unit of that layer proves it.
     """
     measured, candidates, key = {}, [], "patches of one class"
     for layer in result.numbers["layers"]:
-        units, shares, control = one_class(result.arrays[f"{layer['name']}/image"], labels)
-        if len(units) < 2 or control.mean() == 1:
+        units, shares, drawn = one_class(result.arrays[f"{layer['name']}/image"], labels)
+        if len(units) < 2 or drawn.mean() == 1:
             continue
-        gap, low, high = (v / (1 - control.mean()) for v in findings.mean_interval(shares - control))
-        low, high = max(low, -1.0), min(high, 1.0)
-        measured[f"{key}: {layer['name']}"] = Measured(f"{findings.percent(shares.mean())}", gap, low, high)
-        candidates.append((low, layer["name"], units, shares, control))
+        control, words = _against(result, layer["name"], labels, drawn)
+        gap, low, high = (v / (1 - drawn.mean()) for v in difference(_mean(shares), control))
+        measured[f"{key}: {layer['name']}"] = Measured(f"{percent(shares.mean())}, {words}", gap, low, high)
+        candidates.append((low, layer["name"], units, shares, words))
     if not candidates:
         words = "Too few of the best patches have a class: whether units answer to one class cannot be told."
         return Finding(key, words, findings.NOT), measured
-    _, name, units, shares, control = max(candidates, key=lambda candidate: candidate[0])
+    low, name, units, shares, words = max(candidates, key=lambda candidate: candidate[0])
     ids = [f"{slug(name)}-unit-{unit:04d}" for unit in units[np.argsort(-shares, kind="stable")]]
-    share, low, high = findings.mean_interval(shares)
-    strength = findings.strength(*findings.mean_interval(shares - control)[1:], margin=MARGIN)
-    says = f"{name}: {findings.percent(share)} of a unit's best patches show one class."
+    share = _mean(shares)
+    strength = findings.strength(low, measured[f"{key}: {name}"].high, MARGIN)
+    if result.numbers["untrained"] < result.numbers["pictures"]:  # among fewer pictures, fewer are of one class
+        strength = findings.not_learned(strength)
+    says = f"{name}: {percent(share.effect)} of a unit's best patches show one class."
     if strength == findings.NOT:
         says = f"Units are not shown to prefer a class. {says}"
     finding = Finding(
-        f"{key}: {name}", says, strength, findings.between(max(low, 0.0), min(high, 1.0)),
-        f"{findings.percent(control.mean())}, of as many random pictures", f"{len(units)} units",
+        f"{key}: {name}", says, strength, findings.between(share.low, share.high), words, f"{len(units)} units",
         next((id for id in ids if id in shown), ""),
     )  # fmt: skip
     return finding, measured
+
+
+def _mean(shares: np.ndarray) -> Measured:
+    mean, low, high = findings.mean_interval(shares)
+    return Measured("", mean, max(low, 0.0), min(high, 1.0))
+
+
+def _against(result: Result, name: str, labels: np.ndarray, drawn: np.ndarray) -> tuple[Measured, str]:
+    """The larger of a layer's controls, and both in words: random pictures, and the same units before training."""
+    words, control = f"{percent(drawn.mean())} of as many random pictures", _mean(drawn)
+    if f"{name}/untrained" not in result.arrays:
+        return control, f"{words}, {before_training.UNKNOWN}"
+    _, before, _ = one_class(result.arrays[f"{name}/untrained"], labels)
+    if len(before) > 1:
+        words += f", {percent(before.mean())} before training"
+        control = max(control, _mean(before), key=lambda one: one.effect)
+    return control, words
 
 
 def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import section, svg
+from cnnviz.views.kit import before_training, section, svg
 from cnnviz.views.kit.findings import NOT, Finding, Measured, between, mean_interval, percent, strength
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, embedded, text
@@ -149,27 +149,41 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     """Share of neighbours with the picture's class, in features and in pixels; without classes, the share in both."""
     arrays, k = result.arrays, result.numbers["k"]
     asked, chance = len(arrays["sample"]), float(arrays["chance"].mean()) if len(arrays["chance"]) else 0.0
-    pictures, key = context.image_set.pictures, "neighbours of the same class"
+    key = "neighbours of the same class"
     if not asked:
         return _shared(result, context), {}
-    own, pixels = (arrays[f"{space}_agreement"].astype(float) for space in ("feature", "pixel"))
-    labels = np.array([pictures[i].label for i in arrays["sample"]])
-    rows = {key: np.ones(asked, bool)}
-    if len(classes := np.unique(labels)) <= MOST_COMPARED:
-        rows |= {f"neighbours of {short(context.image_set.classes[c])}": labels == c for c in classes}
-    measured = {}
-    for name, here in rows.items():
-        gap, low, high = mean_interval((own - pixels)[here])
-        said = f"{percent(own[here].mean())}, in pixels {percent(pixels[here].mean())}"
-        measured[name] = Measured(said, gap, max(low, -1.0), min(high, 1.0))
+    own = arrays["feature_agreement"].astype(float)
+    measured, strength, control = before_training.apart(*_controlled(result), float(own.mean()), MARGIN)
     share, low, high = mean_interval(own)
     finding = Finding(
         key, f"{percent(share)} of a picture's {k} nearest are of its class.",
-        strength(measured[key].low, measured[key].high, MARGIN), between(max(low, 0.0), min(high, 1.0)),
-        f"{percent(pixels.mean())} in pixels, {percent(chance)} by chance", f"{asked:,} {_asked(result)}",
-        _apart(result, context),
+        strength, between(max(low, 0.0), min(high, 1.0)), f"{control}, {percent(chance)} by chance",
+        f"{asked:,} {_asked(result)}", _apart(result, context),
     )  # fmt: skip
-    return finding, measured
+    return finding, {key: measured} | _by_class(result, context)
+
+
+def _controlled(result: Result) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Agreement in features, and in pixels and before training: among the same pictures, where the last is known."""
+    arrays = result.arrays
+    if "control/untrained" not in arrays:
+        return arrays["feature_agreement"], {"pixels": arrays["pixel_agreement"]}
+    return arrays["control/feature"], {"pixels": arrays["control/pixel"], "untrained": arrays["control/untrained"]}
+
+
+def _by_class(result: Result, context: Context) -> dict[str, Measured]:
+    """The agreement in features less that in pixels, class by class."""
+    own, pixels = (result.arrays[f"{space}_agreement"].astype(float) for space in ("feature", "pixel"))
+    labels = np.array([context.image_set.pictures[i].label for i in result.arrays["sample"]])
+    measured = {}
+    if len(classes := np.unique(labels)) <= MOST_COMPARED:
+        for c in classes:
+            here = labels == c
+            gap, low, high = mean_interval((own - pixels)[here])
+            said = f"{percent(own[here].mean())}, in pixels {percent(pixels[here].mean())}"
+            name = f"neighbours of {short(context.image_set.classes[c])}"
+            measured[name] = Measured(said, gap, max(low, -1.0), min(high, 1.0))
+    return measured
 
 
 def _shared(result: Result, context: Context) -> Finding:
@@ -258,9 +272,8 @@ if __name__ == "__main__":
         how_to_read="Left a picture; above, the pictures whose features are nearest to its own; below, those whose "
         "pixels (at 32 × 32) are. The same thing above, in other poses and places: the network looks past the pixels.",
         do_not_conclude="Neighbours of the same class do not prove that features are about the object: they may share "
-        "a background. Untrained networks, too, can find more of the class than pixels do. A neighbour of another "
-        "class is no mistake: it may be alike in what the classes do not name. Distances of two networks cannot be "
-        "compared.",
+        "a background. A neighbour of another class is no mistake: it may be alike in what the classes do not name. "
+        "Distances of two networks cannot be compared.",
         equation="d(i, j) = ‖φ(xᵢ) − φ(xⱼ)‖₂, with φ the features, or the pixels",
         papers=(papers.KRIZHEVSKY_2012,),
     )

@@ -5,7 +5,7 @@ from scipy.spatial import KDTree
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import findings, scatter, section
+from cnnviz.views.kit import before_training, findings, scatter, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.scatter import SIZE, document, plate
 from cnnviz.views.kit.section import Context, Table
@@ -55,7 +55,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """Share of a picture's nearest in the plane with its class, compared with the plane of the pixels' components.
+    """Share of a picture's nearest in the plane with its class, compared with those of the pixels and before training.
 
     labels: (n,) classes, or −1.
     """
@@ -66,20 +66,27 @@ def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[F
         return Finding(key, words, findings.NOT, figure="pictures"), {}
     if len(known) > SAMPLE:
         known = np.sort(np.random.default_rng(0).choice(known, SAMPLE, replace=False))
-    own, pixels = (
-        same_class(plane, labels[known]) for plane in (result.arrays["map"][known], pixel_plane(thumbnails[known]))
-    )
-    gap, low, high = findings.mean_interval(own - pixels)
-    low, high = max(low, -1.0), min(high, 1.0)
-    share, *ends = findings.mean_interval(own)
+    share, *ends = findings.mean_interval(same_class(result.arrays["map"][known], labels[known]))
+    measured, strength, control = before_training.apart(*_controlled(result, labels, known, thumbnails), share, MARGIN)
     chance = ((np.bincount(labels[known])[labels[known]] - 1) / (len(known) - 1)).mean()
     finding = Finding(
         key, f"In this plane, {percent(share)} of a picture's {min(NEAREST, len(known) - 1)} nearest are of its class.",
-        findings.strength(low, high, MARGIN), between(max(ends[0], 0.0), min(ends[1], 1.0)),
-        f"{percent(pixels.mean())} in the plane of the pixels, {percent(chance)} by chance", f"{len(known):,} pictures",
-        "scatter",
+        strength, between(max(ends[0], 0.0), min(ends[1], 1.0)),
+        f"{control}, {percent(chance)} by chance", f"{len(known):,} pictures", "scatter",
     )  # fmt: skip
-    return finding, {key: Measured(f"{percent(share)}, in pixels {percent(pixels.mean())}", gap, low, high)}
+    return finding, {key: measured}
+
+
+def _controlled(result: Result, labels: np.ndarray, known: np.ndarray, thumbnails: np.ndarray) -> tuple:
+    """Shares of the same class in the plane, and in the planes of pixels and of the features before training, where
+    these are known; all among the same pictures.
+    """
+    index, before = (result.arrays[f"untrained_{what}"] for what in ("index", "map"))
+    both, _, places = np.intersect1d(known, index, return_indices=True)
+    known, places = (both, places) if len(both) > 2 else (known, None)
+    planes = {"pixels": pixel_plane(thumbnails[known])} | ({} if places is None else {"untrained": before[places]})
+    own = same_class(result.arrays["map"][known], labels[known])
+    return own, {name: same_class(plane, labels[known]) for name, plane in planes.items()}
 
 
 def same_class(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -123,8 +130,7 @@ if __name__ == "__main__":
         how_to_read="Each dot is a picture, placed along the two directions in which the features vary most. "
         "What is far apart here is far apart in the features; what is close here need not be close there.",
         do_not_conclude="That two classes overlap here does not mean that the network confuses them: they may part "
-        "along a third direction. The directions are those of variance, not of importance to the classifier. Untrained "
-        "networks, too, can part classes better than pixels do.",
+        "along a third direction. The directions are those of variance, not of importance to the classifier.",
         equation="X = centred features, XᵀX v = λ v; map = X (v₁ v₂); explained = λ / Σλ",
         papers=(papers.PEARSON_1901,),
     )

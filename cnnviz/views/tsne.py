@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import findings, scatter, section
+from cnnviz.views.kit import before_training, findings, scatter, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Metric, Table
 
@@ -33,10 +33,12 @@ def view(result: Result, context: Context) -> dict:
             Metric(f"class_named_by_10_nearest_{where}", votes[s], "share", "higher") for s, where in WHERE.items()
         ]
         rows = [(SPACES[s].capitalize(), f"{votes[s]:.1%}") for s in SPACES]
+        if len(before := result.arrays.get("control/untrained", ())):
+            rows.append((f"Features before training, of {len(before):,} pictures", f"{before.mean():.1%}"))
         rows.append(("Always the largest class", f"{numbers['largest_class']:.1%}"))
         caption = (
             "How often the class that most of a picture's 10 nearest have is its own. The map keeps what the features "
-            "tell as far as its number is near theirs. An untrained network, too, can be above the pixels."
+            "tell as far as its number is near theirs. What lies above the features before training was learned."
         )
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
     labels = [p.label for p in context.image_set.pictures if p.label is not None]
@@ -58,19 +60,19 @@ def found(result: Result, counts: np.ndarray) -> tuple[Finding, dict[str, Measur
         words = "Too few pictures have a class: whether the islands are classes cannot be told."
         return Finding(key, words, findings.NOT, figure="pictures"), {}
     asked = min(int(counts[counts > 1].sum()), result.parameters["sample"])  # as the job asked
-    known = {
-        space: Measured("", votes[space], *findings.share_interval(round(votes[space] * asked), asked))
-        for space in ("map", "pixels")
+    hits = {name: np.arange(asked) < round(votes[name] * asked) for name in ("map", "pixels")}
+    hits |= {
+        name.removeprefix("control/"): right for name, right in result.arrays.items() if name.startswith("control/")
     }
-    gap, low, high = findings.difference(known["map"], known["pixels"])
+    own = hits.pop("map").astype(float)
+    measured, strength, control = before_training.apart(own, hits, votes["map"], MARGIN)
     finding = Finding(
-        key, f"On the map, a picture's 10 nearest name its class in {percent(votes['map'])} of cases.",
-        findings.strength(low, high, MARGIN), between(known["map"].low, known["map"].high),
-        f"{percent(votes['pixels'])} in pixels, {percent(result.numbers['largest_class'])} always the largest class",
+        key, f"On the map, a picture's 10 nearest name its class in {percent(votes['map'])} of cases.", strength,
+        between(*findings.share_interval(round(votes["map"] * asked), asked)),
+        f"{control}, {percent(result.numbers['largest_class'])} always the largest class",
         f"{asked:,} pictures", "scatter",
     )  # fmt: skip
-    said = f"{percent(votes['map'])}, in pixels {percent(votes['pixels'])}"
-    return finding, {key: Measured(said, gap, max(low, -1.0), min(high, 1.0))}
+    return finding, {key: measured}
 
 
 if __name__ == "__main__":
@@ -84,7 +86,7 @@ if __name__ == "__main__":
         "the network finds its pictures alike.",
         do_not_conclude="Only closeness counts. Distances between islands, their sizes and their density mean nothing, "
         "and the axes have no meaning. Another seed or perplexity gives another map. Islands can even appear in pure "
-        "noise at low perplexity, and untrained networks, too, can part classes better than pixels do.",
+        "noise at low perplexity.",
         equation="min KL(P ‖ Q) = Σ p_ij log(p_ij / q_ij), q_ij ∝ 1 / (1 + ‖y_i − y_j‖²)",
         papers=(papers.VAN_DER_MAATEN_2008, papers.POLICAR_2024),
     )

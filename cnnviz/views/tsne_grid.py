@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, findings, section
+from cnnviz.views.kit import before_training, colour, findings, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric
 
@@ -144,16 +144,20 @@ def found(result: Result, grid: np.ndarray, labels: np.ndarray) -> tuple[Finding
     shares, chance = _same(grid, labels)
     if not len(shares):
         says = f"Neighbours on the grid are {ratio:.2f} times as far apart in the features as random pictures."
-        sure = findings.strength(1 - high, 1 - low, MARGIN)
+        sure = findings.not_learned(findings.strength(1 - high, 1 - low, MARGIN))
         basis = f"{len(near):,} pictures without classes"
         return Finding(apart, says, sure, f"{low:.2f} to {high:.2f}", "1, random pictures", basis, "overview"), measured
     share, low, high = findings.mean_interval(shares)
     low, high, key = max(low, 0.0), min(high, 1.0), "same class on the grid"
-    measured[key] = Measured(percent(share), share - chance, low - chance, high - chance)
+    before, sure, words = _before_training(result, labels)
+    gap = Measured(percent(share), share, low, high), before or Measured("", chance, chance, chance)
+    effect = findings.difference(*gap)
+    measured[key] = Measured(percent(share), *effect)
+    strength = findings.strength(*effect[1:], MARGIN)
     finding = Finding(
         key, f"On the grid, {percent(share)} of a picture's neighbours are of its class.",
-        findings.strength(low - chance, high - chance, MARGIN), between(low, high), f"{percent(chance)} by chance",
-        f"{len(shares):,} pictures", "overview",
+        strength if sure else findings.not_learned(strength), between(low, high),
+        f"{words}, {percent(chance)} by chance", f"{len(shares):,} pictures", "overview",
     )  # fmt: skip
     return finding, measured
 
@@ -180,6 +184,21 @@ def _same(grid: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
     listed = known[known >= 0]
     chance = float((counts[listed] - 1).mean() / (len(listed) - 1)) if len(listed) else 0.0
     return shares[np.isfinite(shares)], chance
+
+
+def _before_training(result: Result, labels: np.ndarray) -> tuple[Measured | None, bool, str]:
+    """Share of a picture's four nearest before training that have its class; whether it is of all pictures, in words.
+
+    Among fewer pictures it is smaller, so a difference from it is then no proof.
+    """
+    index, near = (result.arrays[f"untrained_{what}"] for what in ("index", "neighbors"))
+    known = np.flatnonzero(labels[index] >= 0)
+    if len(known) < 2:
+        return None, False, before_training.UNKNOWN
+    share, low, high = findings.mean_interval((labels[index][near[known]] == labels[index][known, None]).mean(1))
+    of = "" if len(index) == len(labels) else f" among {len(index):,} pictures"
+    words = f"{percent(share)} of a picture's four nearest before training{of}"
+    return Measured("", share, low, high), not of, words
 
 
 def _ratio(numbers: dict) -> float:

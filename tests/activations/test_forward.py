@@ -13,8 +13,7 @@ from torch import nn
 
 from cnnviz.activations import forward
 from cnnviz.activations.accuracy import accuracies, right_outputs
-from cnnviz.activations.forward import layer_arrays
-from cnnviz.activations.forward_pass import ForwardPass, best_classes
+from cnnviz.activations.forward_pass import ForwardPass, best_classes, layer_arrays
 from cnnviz.activations.forward_shards import whole_batches
 from cnnviz.activations.responses import EDGES, SAMPLES, histogram, sampled
 from cnnviz.network import loaded, network
@@ -248,7 +247,7 @@ def write_model(make_job, index, tmp_path) -> dict:
 
 def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, index, tmp_path):
     block = write_model(make_job, index, tmp_path)
-    outputs = {name: tmp_path / name for name in ("result", "features", "logits")}
+    outputs = {name: tmp_path / name for name in ("result", "features", "logits", "untrained")}
     job = make_job(block, outputs=outputs, parameters={"batch": 7, "top": 4})
     job = type(job)(**vars(job) | {"parameters": {"batch": 7, "top": 4}})
     forward.main(job)
@@ -280,7 +279,7 @@ def test_shards_merge_to_the_bytes_of_one_pass(make_job, index, tmp_path, shards
 
     def left(name: str, **changes) -> list[Path]:
         outputs = {"result": tmp_path / f"{name}.npz"}
-        outputs |= {what: tmp_path / f"{name}.{what}.npy" for what in ("features", "logits")}
+        outputs |= {what: tmp_path / f"{name}.{what}.npy" for what in ("features", "logits", "untrained")}
         job = make_job(block, outputs=outputs)
         inputs = job.inputs | changes.pop("inputs", {})
         forward.main(replace(job, inputs=inputs, **{"parameters": parameters} | changes))

@@ -51,12 +51,12 @@ def patches(tmp_path, make_job, index, monkeypatch):
     monkeypatch.setattr(forward.loaded, "load", lambda job: model)
     config = {"kind": "folder", "path": str(tmp_path)}
     block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "image_set": "set"}
-    outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
+    outputs = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits", "untrained")}
     job = make_job(block, image_set=config, outputs=outputs)
     forward.main(type(job)(**vars(job) | {"parameters": {"batch": 6, "top": 9}}))
     section = {
         "parameters": {"patches": 9},
-        "inputs": {"forward": outputs["result"]},
+        "inputs": {"forward": outputs["result"], "untrained": outputs["untrained"]},
         "outputs": {"result": tmp_path / "result.npz"},
     }
     maximal_patches.main(type(job)(**vars(job) | section))
@@ -177,14 +177,19 @@ def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not
         "one/image": np.array([5 * rng.choice(40, 9, replace=False) + u % 5 for u in range(40)]),
     }
 
-    def said(names, labels=labels):
-        numbers = {"layers": [{"name": name} for name in names]}
+    def said(names, labels=labels, untrained=200):
+        numbers = {"layers": [{"name": name} for name in names], "pictures": 200, "untrained": untrained}
         return drawn.found(Result(image, "ok", "", numbers, {}, 0, {}), labels, {"one-unit-0007"})
 
     best, measured = said(["random", "one"])
     assert best.says == "one: 100\u00a0% of a unit's best patches show one class." and best.strength == "found"
     assert best.figure == "one-unit-0007" and measured["patches of one class: one"].effect == pytest.approx(1)
     assert abs(measured["patches of one class: random"].effect) < 0.05
+    assert said(["random", "one"], untrained=100)[0].strength == "weakly found"
+    image["one/untrained"] = image["one/image"][:, ::-1]  # it was so before training
+    none, measured = said(["one"])
+    assert none.strength == "not found" and "100\u00a0% before training" in none.control
+    assert measured["patches of one class: one"].effect == pytest.approx(0)
     none, _ = said(["random"])
     assert none.strength == "not found" and none.figure == ""
     for labels in (np.full(200, -1), np.zeros(200, int)):  # no labels; one class only

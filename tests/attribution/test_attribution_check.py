@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from cnnviz.attribution import attribution_check as check
-from cnnviz.attribution import map_scores, random_weights
+from cnnviz.attribution import map_scores
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.network import network
+from cnnviz.network import network, random_weights
 from cnnviz.pictures import images, listing
 from cnnviz.run import result
 from cnnviz.run.job import perform

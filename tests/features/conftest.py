@@ -39,6 +39,7 @@ class Case:
             "thumbnails": "thumbnails.npy",
             "network": "network.json",
             "tsne": "tsne.npz",
+            "untrained": "untrained.npz",
         }
         job = Job(
             "net", name, {"probes": 5, "feature_layer": "auto"}, self.config,
@@ -85,6 +86,8 @@ def make(folder: Path, features: np.ndarray, names: list[str], labels: bool = Tr
     order = np.argsort(index, kind="stable") if labels else np.arange(len(features))
     features = features[order].astype(np.float32)
     np.save(folder / "features.npy", features)
+    noise = {"index": np.arange(len(features)), "features": np.float32(generator.normal(size=features.shape))}
+    result.write(folder / "untrained.npz", result.Result(noise, "ok", "", {}, {}, 0, {}))
     facts = {"schema": 1, "feature": {"name": "fc7", "size": features.shape[1]}}
     (folder / "network.json").write_text(json.dumps(facts))
     return Case(folder, config, features, index[order])

@@ -127,12 +127,17 @@ def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
     places = rng.normal(size=(120, 2)) + 20 * labels[:, None]
     thumbnails = rng.integers(0, 256, (120, 64, 64, 3), dtype=np.uint8)
 
-    def said(places, labels):
-        return view.found(result.Result({"map": places}, "ok", "", {}, {}, 0, {}), labels, thumbnails)
+    def said(places, labels, before=None):
+        arrays = {"map": places, "untrained_index": np.arange(0 if before is None else 120)}
+        arrays["untrained_map"] = np.zeros((0, 2)) if before is None else before
+        return view.found(result.Result(arrays, "ok", "", {}, {}, 0, {}), labels, thumbnails)
 
-    finding, measured = said(places, labels)
+    assert said(places, labels)[0].strength == "weakly found"  # an untrained network might part them, too
+    assert said(places, labels, places[::-1] * [1, -1])[0].strength == "not found"
+    finding, measured = said(places, labels, rng.permutation(places))
+    assert "before training" in finding.control
     assert finding.strength == "found" and "100\u00a0% of a picture's 10 nearest" in finding.says
-    assert measured["same class in the plane"].effect == pytest.approx(1 - 0.33, abs=0.1)  # pixels are noise
+    assert measured["same class in the plane"].effect == pytest.approx(1 - 0.33, abs=0.1)  # controls are noise
     assert said(rng.permutation(places), labels)[0].strength == "not found"
     for few in (np.full(120, -1), np.arange(120)):  # no labels; no two of a class
         finding, measured = said(places, few)

@@ -154,16 +154,23 @@ def test_no_map_no_grid(case):
 def test_what_is_said_of_neighbours_on_the_grid():
     grid, rng = np.arange(100).reshape(10, 10), np.random.default_rng(0)
     near = {"right": rng.uniform(1, 2, (10, 9)), "down": rng.uniform(1, 2, (9, 10))}
-    made = result.Result(near, "ok", "", {"mean_random": 6.0}, {}, 0, {})
     halves = (np.arange(100) % 10 >= 5).astype(int)  # the left half of the grid and the right one
+    before = {"untrained_index": np.arange(100), "untrained_neighbors": rng.integers(0, 100, (100, 4))}
+    made = result.Result(near | before, "ok", "", {"mean_random": 6.0}, {}, 0, {})
+    own = np.stack([np.flatnonzero(halves == h)[:4] for h in halves])
+    learned = result.Result(near | before | {"untrained_neighbors": own}, "ok", "", {"mean_random": 6.0}, {}, 0, {})
+    assert view.found(learned, grid, halves)[0].strength == "not found"  # it was so before training
+    few = {name: array[:90] % 90 for name, array in before.items()}
+    some = result.Result(near | few, "ok", "", {"mean_random": 6.0}, {}, 0, {})
+    assert view.found(some, grid, halves)[0].strength == "weakly found"
     finding, measured = view.found(made, grid, halves)
     shares = [1.0] * 80 + [2 / 3] * 4 + [3 / 4] * 16  # beside the border: corners of the grid, and the others
     assert finding.strength == "found" and measured["same class on the grid"].effect == pytest.approx(
-        np.mean(shares) - 49 / 99
+        np.mean(shares) - (halves[before["untrained_neighbors"]] == halves[:, None]).mean()
     )
     assert measured["distance of neighbours"].effect == pytest.approx(0.75, abs=0.03)
     assert view.found(made, grid, rng.permutation(halves))[0].strength == "not found"
     finding, measured = view.found(made, grid, np.full(100, -1))
-    assert finding.strength == "found" and "times as far apart" in finding.says and len(measured) == 1
-    flat = result.Result(near, "ok", "", {"mean_random": 0.0}, {}, 0, {})
+    assert finding.strength == "weakly found" and "times as far apart" in finding.says and len(measured) == 1
+    flat = result.Result(near | before, "ok", "", {"mean_random": 0.0}, {}, 0, {})
     assert view.found(flat, grid, np.full(100, -1))[0].strength == "not found"

@@ -150,13 +150,15 @@ class Journey:
         if not self.job("model", "cnnviz.network.model", {}, ["network"], {"model": at / "model.json"}):
             return
         left = {"result": at / "forward.npz", "features": at / "features.npy", "logits": at / "logits.npy"}
+        left |= {"untrained": at / "untrained.npz"}
         forward = self.job("forward", FILES["forward"], {"batch": 3, "top": 2}, ["network", "images"], left)
+        outputs = {"forward", "features", "logits", "untrained"}
         for section in sections:
             block = self.full["sections"][section]
-            rule = {"network", "images", "thumbnails"} | ({"forward", "features", "logits"} if forward else set())
+            rule = {"network", "images", "thumbnails"} | (outputs if forward else set())
             rule |= set(METHODS) if section in ("attribution_check", "bias_probe") else {"tsne"}
             if section in ("attribution_check", "bias_probe"):
-                rule -= {"thumbnails", "forward", "features", "logits"}
+                rule -= {"thumbnails", *outputs}
             path = at / section / "result.npz"
             shown = {k: v for k, v in block.items() if k != "view"}
             if not forward and section in NEEDING:

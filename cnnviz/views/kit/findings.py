@@ -66,11 +66,19 @@ def strength(low: float, high: float, margin: float = 0) -> str:
     """The strength of a difference from a control, by its 95 % interval.
 
     FOUND: the whole interval is above ``margin``. WEAK: it only excludes zero. Otherwise NOT. Both mean above the
-    control.
+    control. See :func:`not_learned` for statements without random weights as a control.
     """
     if low > margin and low > 0:
         return FOUND
     return WEAK if low > 0 else NOT
+
+
+def not_learned(strength: str) -> str:
+    """The strength of a statement that holds for random weights too, or is not compared with them: WEAK at most.
+
+    Of the network it says what its form, the pictures or the method make of it, and not what it learned.
+    """
+    return WEAK if strength == FOUND else strength
 
 
 def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]:

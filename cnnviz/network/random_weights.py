@@ -1,4 +1,9 @@
-"""A network with random weights in place: what a map shows if nothing was learned (Adebayo et al. 2018)."""
+"""A network with random weights in place: what is shown if nothing was learned (Adebayo et al. 2018).
+
+Weights are redrawn in the scale of the old ones (``everywhere``, ``cascade``), so that only their pattern is lost. Or
+they are drawn as before training (``untrained``), where features are concerned: with the scale of trained weights, the
+features of a random network tell less of a picture than those of an untrained one, which is the fair control.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +11,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from cnnviz.network.loaded import Model
 
@@ -54,14 +61,15 @@ def redraw(module: nn.Module, seed: Callable[[str], int]) -> None:
 
 @contextmanager
 def restored(net: nn.Module) -> Iterator[None]:
-    """Puts the weights back at the end. Not every network can be copied."""
-    kept = [(parameter, parameter.clone()) for parameter in net.parameters()]
+    """Puts the weights and buffers back at the end. Not every network can be copied."""
+    kept = [(tensor, tensor.clone()) for tensor in (*net.parameters(), *net.buffers())]
     try:
         yield
     finally:
         with torch.no_grad():
-            for parameter, before in kept:
-                parameter.copy_(before)
+            for tensor, before in kept:
+                if not torch.equal(tensor, before):  # a buffer that shares memory with itself cannot be written
+                    tensor.copy_(before)
 
 
 @contextmanager
@@ -71,6 +79,28 @@ def everywhere(net: nn.Module, seed: Callable[..., int]) -> Iterator[bool]:
     with restored(net):
         for name, module in own:
             redraw(module, lambda parameter, name=name: seed("weights", name, parameter))
+        yield bool(own)
+
+
+@contextmanager
+def untrained(net: nn.Module, seed: Callable[..., int]) -> Iterator[bool]:
+    """All weights are as before training within the context. Yields whether there are any.
+
+    Normalisations get their initial values. The weights of convolutions and linear layers are He's (2015), which keep
+    the size of the values from layer to layer. The initial values of other modules are not known; they are redrawn.
+    """
+    own = _own(net)
+    with restored(net), torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed("untrained"))
+        for name, module in own:
+            if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm):
+                module.reset_parameters()
+            elif isinstance(module, nn.Linear | _ConvNd):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            else:
+                redraw(module, lambda parameter, name=name: seed("untrained", name, parameter))
         yield bool(own)
 
 

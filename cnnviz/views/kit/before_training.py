@@ -1,0 +1,29 @@
+"""The control of statements about the features: the same architecture before training, beside the pixels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cnnviz.views.kit import findings
+from cnnviz.views.kit.findings import Measured, mean_interval, percent
+
+WORDS = {"untrained": "before training", "pixels": "in pixels"}
+UNKNOWN = "not known before training"
+
+
+def apart(own: np.ndarray, controls: Mapping[str, np.ndarray], said: float, margin: float) -> tuple[Measured, str, str]:
+    """How far each picture's share ``own`` (n,) is above the larger of its controls: pixels and, if known, the
+    untrained network. Returns the number, its strength and the controls in words.
+
+    said: the share that the sentence states. Without the untrained network the strength is WEAK at most, since its
+    neighbours, too, are more often of the picture's class than those in pixels.
+    """
+    means = {name: float(shares.mean()) for name, shares in controls.items()}
+    gap, low, high = mean_interval(own - controls[max(means, key=means.get)])
+    low, high = max(low, -1.0), min(high, 1.0)
+    strength = findings.strength(low, high, margin)
+    words = [f"{percent(means[name])} {WORDS[name]}" for name in WORDS if name in means]
+    if "untrained" not in means:
+        strength = findings.not_learned(strength)
+        words.append(UNKNOWN)
+    return Measured(", ".join([percent(said), *words]), gap, low, high), strength, ", ".join(words)
