@@ -116,7 +116,7 @@ def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: 
     )
 
 
-METHODS = {"occlusion": Method(maps, signed=True, control=False)}
+METHODS = {"occlusion": Method(maps, signed=True, control=lambda used: used | {"stride": used["window"]})}
 
 
 def mean_colour(image_set: images.ImageSet, geometry: Callable, threads: int) -> list[float]:

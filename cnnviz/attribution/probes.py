@@ -17,7 +17,8 @@ crop; ``masks`` (n, h, w) bool, the object, empty if it is unknown; ``index`` (n
 the correct output or −1; ``targets`` (n, t) outputs, −1 for none; ``logits``, ``probabilities`` (n, t) of them, NaN for
 none; ``maps/NAME`` (n, t, h, w) float32 for each method, 0 if there is no target. For each method with ``control`` also
 ``random/NAME`` (n, h, w) float16, the map of the first target by the network with random weights, divided by its
-largest magnitude; and ``kept/NAME`` (n,), its rank correlation with the trained network's map, of magnitudes. Numbers:
+largest magnitude; and, if it has the same parameters, ``kept/NAME`` (n,), its rank correlation with the trained
+network's map, of magnitudes. Numbers:
 ``kinds`` (n lists: why each target was chosen), ``methods`` [{name, signed, caveat}] and ``not_applicable``, {name:
 reason} of the methods that do not apply.
 """
@@ -48,15 +49,16 @@ class Method:
     """maps: see the module's docstring. signed: the map has both signs; else it is ≥ 0, larger is more.
 
     caveat: (model, x) → what a reader must know of this method on this network, or "". one_sided: the map shows only
-    the evidence for an output, so the map of "age down" does not follow from that of "age up". control: the maps are
-    also computed with random weights; False for a method that runs the network many times.
+    the evidence for an output, so the map of "age down" does not follow from that of "age up". control: the parameters
+    with which the maps are also computed with random weights; coarser ones for a method that runs the network many
+    times; None: not at all.
     """
 
     maps: Callable[[loaded.Model, Tensor, Tensor, dict, torch.Generator], Tensor]
     signed: bool = False
     caveat: Callable[[loaded.Model, Tensor], str] = lambda model, x: ""
     one_sided: bool = False
-    control: bool = True
+    control: Callable[[dict], dict] | None = lambda parameters: parameters
 
 
 def targets(
@@ -158,6 +160,8 @@ def _with_random_weights(job: Job, model: loaded.Model, methods: dict[str, Metho
                 continue
             first = arrays[f"maps/{name}"][:, 0]
             made[f"random/{name}"] = np.stack([m / max(m.max(), -m.min(), 1e-30) for m in maps]).astype(np.float16)
+            if method.control(job.parameters) != job.parameters:
+                continue  # a coarser map differs with the same weights, too
             kept = [map_scores.rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(maps, first, strict=True)]
             made[f"kept/{name}"] = np.array(kept)
     return made
@@ -167,7 +171,7 @@ def _again(job: Job, model: loaded.Model, name: str, method: Method, arrays: dic
     """The map (h, w) of picture i's first target, with the weights that the network has now."""
     generator = torch.Generator().manual_seed(job.seed_for(name, id))
     at = torch.tensor(arrays["targets"][i, :1], device=model.device)
-    map = method.maps(model, model.pictures([arrays["pictures"][i]]), at, job.parameters, generator)[0]
+    map = method.maps(model, model.pictures([arrays["pictures"][i]]), at, method.control(job.parameters), generator)[0]
     return np.nan_to_num(map.detach().float().cpu().numpy(), posinf=0, neginf=0)
 
 

@@ -107,7 +107,7 @@ def main(job: Job) -> None:
         rng = np.random.default_rng(job.seed_for("bootstrap"))
         return held_against(truths, made, rng)
 
-    attribute(job, {"gradient": Method(gradient, control=False)}, beside)
+    attribute(job, {"gradient": Method(gradient, control=None)}, beside)
 
 
 def held_against(truths: list[Mask | None], made: list, rng: np.random.Generator) -> tuple[dict, dict]:

@@ -124,8 +124,9 @@ def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]
         says = f"Maps are not shown to keep the picture's layout: in {name} their correlation with it is {own:.2f}."
     gap = measured[f"layout in {name}"]
     finding = Finding(
-        f"layout in {name}", says, strength, f"{gap.low:+.2f} to {gap.high:+.2f} apart",
-        f"{mirrored:.2f}, with the picture mirrored", f"{pairs.shape[2]} units, {_count(len(pairs))}",
+        f"layout in {name}", says, findings.not_learned(strength), f"{gap.low:+.2f} to {gap.high:+.2f} apart",
+        f"{mirrored:.2f}, with the picture mirrored; {findings.UNTRIED}",
+        f"{pairs.shape[2]} units, {_count(len(pairs))}",
         f"{slug(name)}-{ids[best]}",
     )  # fmt: skip
     return finding, measured

@@ -20,7 +20,6 @@ OVERVIEW, ACROSS = 12, 4
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 24
-MARGIN = 0.25  # more classes than by chance, as a share of the rest
 COURSE = "How a picture comes about"
 
 
@@ -62,9 +61,9 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     finding = Finding(
         key,
         says,
-        findings.strength(measured.low, measured.high, MARGIN),
+        findings.weakly(measured.low),
         between(*findings.share_interval(hits, n)),
-        against,
+        f"{against}; {findings.UNTRIED}",
         figure="overview",
     )
     return (finding,), {key: measured}

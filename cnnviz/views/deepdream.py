@@ -10,7 +10,6 @@ from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, montage, places
 
-MARGIN = np.log(2)  # twice as much as in other layers' dreams
 GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
 
 
@@ -59,9 +58,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     finding = Finding(
         key,
         f"A layer's response grows {times:.1f} times in its own dream, {elsewhere:.1f} times in those of other layers.",
-        findings.strength(low, high, MARGIN),
+        findings.weakly(low),
         f"{span(*np.exp((low, min(high, 99))), '.2g')} times as much",
-        "the same layer in dreams on other layers",
+        f"the same layer in dreams on other layers; {findings.UNTRIED}",
         f"{pairs.sum()} dreams of {len(own)} photo{'s' if len(own) > 1 else ''}",
         figure=_id(result, best),
     )

@@ -12,7 +12,6 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, fitted, labelled, montage
 
 SIDE, GAP = 168, 6
-MARGIN = 0.05  # of similarity, which is 0 … 1
 
 
 def view(result: Result, context: Context) -> dict:
@@ -40,7 +39,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     mean, low, high = findings.mean_interval(plain - alike)
     low, high = max(-1.0, low), min(1.0, high)
     above, n = result.arrays["value"] > result.arrays["best"][:, None], len(alike)
-    strength = findings.strength(low, high, MARGIN)
+    strength = findings.weakly(low)
     finding = Finding(
         "similarity",
         f"Pictures made to differ have a similarity of {alike.mean():.2f}, others of the same unit {plain.mean():.2f}"
@@ -48,7 +47,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         + f" {int(above.sum())} of {above.size} excite the unit more than any real picture.",
         strength,
         f"difference {span(low, high)}",
-        "the same starts without the term",
+        f"the same starts without the term; {findings.UNTRIED}",
         f"{n} unit{'s' if n > 1 else ''}, {above.shape[1]} pictures each",
         figure=_id(result, int((plain - alike).argmax())),
     )

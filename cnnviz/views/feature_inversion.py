@@ -42,7 +42,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         mean, low, high = findings.mean_interval(gain)
         said = f"{levels.mean():.0f} levels off, a flat picture {flat.mean():.0f}"
         measured[f"pixels from {name}"] = Measured(said, mean, max(-1.0, low), min(1.0, high))
-    strengths = {name: findings.strength(m.low, m.high) for name, m in zip(names, measured.values(), strict=True)}
+    strengths = {name: findings.weakly(m.low) for name, m in zip(names, measured.values(), strict=True)}
     first, judged = strengths[names[0]], [name for name in names if strengths[name] != findings.NOT]
     of_first = measured[f"pixels from {names[0]}"]
     says = f"Pictures rebuilt from {names[0]} are {of_first.short}. "
@@ -56,7 +56,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         says,
         first,
         f"{span(100 * of_first.low, 100 * of_first.high, '.0f')}\u00a0% nearer",
-        "the picture's mean colour everywhere",
+        f"the picture's mean colour everywhere; {findings.UNTRIED}",
         f"{len(flat)} picture{'s' if len(flat) > 1 else ''}",
         figure=context.image_set.pictures[result.arrays["index"][int(nearer.mean(1).argmax())]].id,
     )

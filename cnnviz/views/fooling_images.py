@@ -10,7 +10,6 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 TIMES = 10
-MARGIN = 0.25  # more pictures than random signs change, as a share of all
 DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level keeps its size
 
 
@@ -57,9 +56,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         key,
         f"{hits} of {count} pictures are named as another class after a change of at most {epsilon:g} of 255 levels"
         + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
-        findings.strength(low, high, MARGIN),
+        findings.weakly(low),
         f"{between(*findings.share_interval(hits, count))} of pictures",
-        f"random signs of the same size change the class in {percent(signs)} of draws",
+        f"random signs of the same size change the class in {percent(signs)} of draws; {findings.UNTRIED}",
         figure=context.image_set.pictures[result.arrays["index"][smallest]].id,
     )
     return finding, {key: Measured(attack.short, gap, low, high)}

@@ -82,15 +82,15 @@ def fit(result: Result) -> tuple[Finding, Measured]:
     fits = np.array([fits[0] for fits in result.numbers["r2"]])
     mean, low, high = findings.mean_interval(fits)
     enough = findings.strength(low, high, LOW_FIT)
-    words = {findings.FOUND: "can be believed", findings.WEAK: "explain a part only"}
+    words = {findings.FOUND: "describe the network near each picture", findings.WEAK: "describe a part only"}
     bounds = f"{max(low, -1):.2f} to {min(high, 1):.2f}" if len(fits) > 1 else ""
     said = Finding(
         "LIME's fit",
-        f"LIME's patches {words.get(enough, 'are not shown to explain anything')}: their sum predicts "
+        f"LIME's patches {words.get(enough, 'are not shown to describe the network')}: their sum predicts "
         f"{percent(max(0.0, mean))} of how the score varies.",
-        enough,
+        findings.not_learned(enough),
         f"R² {bounds}" if bounds else "",
-        "noise, which no sum can predict: 0 %",
+        f"noise, which no sum can predict: 0\u00a0%; {findings.UNTRIED}",
         f"{len(fits)} pictures; each fifth of the {result.parameters['samples']} samples held out in turn",
         explained.LEAD,
     )

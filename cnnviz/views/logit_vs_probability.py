@@ -14,7 +14,6 @@ WAYS = {"S": "by logit", "p": "by probability"}
 CURVES = 3
 ALONE = 48  # classes with figures of their own
 PAIRS = 4  # in the first figure, those whose log odds differ most
-MARGIN = 0.25  # of the way from half of the classes to all of them
 
 
 def view(result: Result, context: Context) -> dict:
@@ -52,9 +51,9 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
         Finding(
             key,
             says[key],
-            findings.strength(*sorted((abs(m.low), abs(m.high))), MARGIN) if m.low * m.high > 0 else findings.NOT,
+            findings.weakly(max(m.low, -m.high)),  # from a half, in either direction
             between(*findings.share_interval(hits[key], n)),
-            "half, by chance",
+            f"half, by chance; {findings.UNTRIED}",
             figure="pairs",
         )
         for key, m in measured.items()

@@ -12,7 +12,6 @@ from cnnviz.views.kit.tiles import EXACT, fitted
 
 SIDE, SMALL, GAP = 168, 53, 4
 REAL = 5
-MARGIN = 0.1  # of the adjusted Rand index, which is 1 at most
 
 
 def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
@@ -56,14 +55,14 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     (own, control), n = stable[several].mean(0), int(several.sum())
     gain, low, high = findings.mean_interval(stable[several, 0] - stable[several, 1])
     low, high = max(-1.0, low), min(1.0, high)
-    strength = findings.strength(low, high, MARGIN)
+    strength = findings.weakly(low)
     finding = Finding(
         key,
         f"Facets are {'not surely ' if strength == findings.NOT else ''}more stable than groups cut out of one cloud: "
         f"clustered again they agree by {own:.2f} and {control:.2f}.",
         strength,
         f"difference {span(low, high)}",
-        "a normal distribution with the spread of the features, which has no groups",
+        f"a normal distribution with the spread of the features, which has no groups; {findings.UNTRIED}",
         f"{n} class{'es' if n > 1 else ''}, adjusted Rand index, 1 is the same",
         figure=f"class-{targets[best]}",
     )

@@ -7,7 +7,16 @@ from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import before_training, section, svg
-from cnnviz.views.kit.findings import NOT, Finding, Measured, between, mean_interval, percent, strength
+from cnnviz.views.kit.findings import (
+    NOT,
+    UNTRIED,
+    Finding,
+    Measured,
+    between,
+    mean_interval,
+    percent,
+    weakly,
+)
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, embedded, text
 
@@ -198,7 +207,8 @@ def _shared(result: Result, context: Context) -> Finding:
     says = f"Of a picture's {k} nearest in features, {percent(share)} are also nearest in pixels."
     control = f"{percent(min(1.0, k / others))} by chance, 100\u00a0% if the features were the pixels"
     return Finding(
-        "neighbours in both", says, strength(1 - high, 1 - low, 0.5), between(low, high), control,
+        "neighbours in both", says, weakly(1 - high), between(low, high),
+        f"{control}; {UNTRIED}",
         f"{len(shares)} pictures without classes", _apart(result, context),
     )  # fmt: skip
 

@@ -10,8 +10,6 @@ from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT
 
-MARGIN = 0.1  # of an objective's own gain
-
 
 def view(result: Result, context: Context) -> dict:
     names = [context.score if name == "logit" else name for name in result.numbers["objectives"]]
@@ -41,9 +39,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     finding = Finding(
         key,
         f"A picture made for one objective reaches {100 * mean:.0f}\u00a0% of another objective's gain.",
-        findings.strength(low, high, MARGIN),
+        findings.weakly(low),
         f"{span(100 * low, 100 * high, '.0f')}\u00a0%",
-        "0\u00a0% for the grey start, 100\u00a0% for the objective's own picture",
+        f"0\u00a0% for the grey start, 100\u00a0% for the objective's own picture; {findings.UNTRIED}",
         f"mean of {len(others)} pairs, from one start",
         figure="row",
     )

@@ -155,9 +155,10 @@ def _confused(result: Result, context: Context) -> tuple[Finding, Measured]:
         return none, Measured("none", 0.0, 0.0, findings.share_interval(0, total)[1])
     pairs = max(1, count * (len(classes) - 1))
     truth, said, n = max(off, key=lambda row: findings.share_interval(row[2], int(totals[row[0]]))[0])
-    own, evenly = int(totals[truth]), sum(row[2] for row in off) / total / max(1, len(classes) - 1)
+    own = int(totals[truth])
+    control, words = _else_taken(off, totals, truth, said, total, len(classes))
     low, high = findings.share_interval(n, own, pairs)
-    strength = findings.strength(low - evenly, high - evenly, MARGIN)
+    strength = findings.strength(low - control, high - control, MARGIN)
     recall = float(arrays["class_top1"][truth])
     pair = f"{findings.percent(n / own)} of {short(classes[truth])} pictures for {short(classes[said])}"
     says = f"Takes {pair}."
@@ -165,10 +166,23 @@ def _confused(result: Result, context: Context) -> tuple[Finding, Measured]:
         says = f"No two classes are confused more often than others. The largest share: takes {pair}."
     finding = Finding(
         key, says, strength, between(low, high),
-        f"{findings.percent(evenly)}, were mistakes spread evenly", f"{own} pictures; the largest of {pairs:,} pairs",
+        words, f"{own} pictures; the largest of {pairs:,} pairs",
         "confusion", caution=strength == findings.FOUND and recall < result.numbers["top1"] - FAR,
     )  # fmt: skip
-    return finding, Measured(pair, n / own - evenly, low - evenly, high - evenly)
+    return finding, Measured(pair, n / own - control, low - control, high - control)
+
+
+def _else_taken(off: list, totals: np.ndarray, truth: int, said: int, total: int, classes: int) -> tuple[float, str]:
+    """What a confusion is compared with, in words: mistakes spread evenly, or how often others are taken for it.
+
+    The larger one counts: a network that gives one class to all pictures confuses no two of them.
+    """
+    evenly = sum(row[2] for row in off) / total / max(1, classes - 1)
+    others = int(totals.sum() - totals[truth] - totals[said])
+    taken = sum(row[2] for row in off if row[1] == said and row[0] != truth) / max(1, others)
+    if taken > evenly:
+        return taken, f"{findings.percent(taken)} of the other classes' pictures are taken for it"
+    return evenly, f"{findings.percent(evenly)}, were mistakes spread evenly"
 
 
 def _sure(result: Result, context: Context) -> tuple[Finding, Measured]:

@@ -52,7 +52,6 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
         return (), {}
     stride = max(chance, key=lambda stride: peaks[stride] / chance[stride][1])
     peak, (lower, upper) = peaks[stride], chance[stride]
-    low, high = peak - upper, peak - lower
     typical = (lower + upper) / 2
     effect, least, largest = ((peak - c) / (peak + c) for c in (typical, upper, lower))
     finding = Finding(
@@ -60,8 +59,8 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
         f"The gradients show a grid of {stride} pixels: its peak is {peak:.1f} times the median."
         if peak > upper
         else f"No grid shows in the gradients: the peak at {stride} pixels is {peak:.1f} times the median.",
-        findings.strength(low, high, margin=upper),
-        control=f"random frequencies reach {span(lower, upper, '.1f')} times",
+        findings.weakly(peak - upper),
+        control=f"random frequencies reach {span(lower, upper, '.1f')} times; {findings.UNTRIED}",
         figure="grid",
     )
     return (finding,), {finding.key: Measured(f"{peak:.1f} times the median", effect, least, largest)}

@@ -11,7 +11,6 @@ from cnnviz.views.kit.tiles import EXACT
 
 SHOWN_SIZE = 224  # smallest longer side of a variant in CSS pixels
 ACROSS = 4  # largest number of pictures side by side; with more, a sheet shows them in one row first
-MARGIN = 0.5  # of what can be reached
 # Row → heading, and a sentence about the row
 ROWS = {
     "weight": ("More and more style", "the weight of the style error grows from left to right"),
@@ -68,9 +67,9 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
         Finding(
             keys[0],
             f"The result keeps {share} of the content picture's style error.",
-            findings.strength(low, high, MARGIN),
+            findings.weakly(low),
             f"{span(100 * (1 - high), 100 * (1 - low), '.2g')}\u00a0%",
-            "100\u00a0% before",
+            f"100\u00a0% before; {findings.UNTRIED}",
             f"{len(left)} style layer{'s' if len(left) > 1 else ''}",
             figure="transfer",
         )
@@ -84,9 +83,9 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
             Finding(
                 keys[1],
                 f"More style weight lowers the style error and raises the content error in {hits} of {steps} steps.",
-                findings.strength(measured[keys[1]].low, measured[keys[1]].high, MARGIN),
+                findings.weakly(measured[keys[1]].low),
                 between(*findings.share_interval(hits, steps)),
-                "half, by chance",
+                f"half, by chance; {findings.UNTRIED}",
                 figure="weight-row" if len(some) > ACROSS else "weight-0",
             )
         )

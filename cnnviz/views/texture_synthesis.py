@@ -9,8 +9,6 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Table
 from cnnviz.views.kit.tiles import EXACT
 
-MARGIN = 0.5  # of the way from half of the cases to all of them
-
 
 def view(result: Result, context: Context) -> dict:
     sources = range(len(result.parameters["pictures"]))
@@ -48,9 +46,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         key,
         f"In {hits} of {len(left)} cases the error of a layer that was not matched falls by more than half, to "
         f"{percent(float(np.median(left)))} in the median.",
-        findings.strength(measured.low, measured.high, MARGIN),
+        findings.weakly(measured.low),
         f"{between(*findings.share_interval(hits, len(left)))} of cases",
-        "the starting noise, 100\u00a0%",
+        f"the starting noise, 100\u00a0%; {findings.UNTRIED}",
         f"{len(relative)} exemplar{'s' if len(relative) > 1 else ''}, {len(layers)} layers",
         figure="depths",
     )

@@ -144,7 +144,7 @@ def found(result: Result, grid: np.ndarray, labels: np.ndarray) -> tuple[Finding
     shares, chance = _same(grid, labels)
     if not len(shares):
         says = f"Neighbours on the grid are {ratio:.2f} times as far apart in the features as random pictures."
-        sure = findings.not_learned(findings.strength(1 - high, 1 - low, MARGIN))
+        sure = findings.weakly(1 - high)
         basis = f"{len(near):,} pictures without classes"
         return Finding(apart, says, sure, f"{low:.2f} to {high:.2f}", "1, random pictures", basis, "overview"), measured
     share, low, high = findings.mean_interval(shares)

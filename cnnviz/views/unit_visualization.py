@@ -16,7 +16,6 @@ from cnnviz.views.kit.tiles import COLUMNS, EXACT, boxes, cell, fitted, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60
-MARGIN = 0.5  # of the way from half of the units to all of them
 SIDE, SMALL, GAP = 224, 150, 12  # side of a picture in pixels, beside its patch and on a sheet
 
 
@@ -48,9 +47,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         key,
         f"In {measured.short} units a picture made from noise excites the unit more than any real picture"
         + (f"; in {layer['name']} {times:.1f} times as much." if times else "."),
-        findings.strength(measured.low, measured.high, margin=MARGIN),
+        findings.weakly(measured.low),
         f"{between(*findings.share_interval(int(more.sum()), len(more)))} of the units",
-        f"the best of {result.numbers['pictures']} real pictures",
+        f"the best of {result.numbers['pictures']} real pictures; {findings.UNTRIED}",
         figure=f"{slug(layer['name'])}-sheet-0",
     )
     return finding, {key: measured}

@@ -116,7 +116,7 @@ def test_maps_that_keep_the_pictures_layout_are_found_and_others_are_not():
     kept, lost = grey + rng.normal(0, 20, (2, 9, 8, 8)), rng.normal(size=(2, 9, 8, 8))
     finding, measured = said(first=kept, second=kept, third=lost)
     assert (
-        finding.strength == "found"
+        finding.strength == "weakly found"  # random weights keep it, too
         and "as late as second" in finding.says
         and finding.figure in ("second-a", "second-b")
     )

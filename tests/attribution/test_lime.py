@@ -228,9 +228,14 @@ def test_bfloat16_is_not_used_if_slow_wrong_or_impossible(model, x, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("fits", "strength"), [([0.8, 0.82, 0.79], "found"), ([0.3, 0.6, 0.45], "weakly found"), ([-0.1], "not found")]
+    ("fits", "strength", "words"),
+    [
+        ([0.8, 0.82, 0.79], "weakly found", "describe the network near"),  # lines fit random weights, too
+        ([0.3, 0.6, 0.45], "weakly found", "describe a part only"),
+        ([-0.1], "not found", "not shown to describe"),
+    ],
 )
-def test_the_finding_is_how_well_the_patches_predict(fits, strength):
+def test_the_finding_is_how_well_the_patches_predict(fits, strength, words):
     from types import SimpleNamespace
 
     from cnnviz.views import lime as view
@@ -238,4 +243,5 @@ def test_the_finding_is_how_well_the_patches_predict(fits, strength):
     left = SimpleNamespace(numbers={"r2": [[fit, 0.9] for fit in fits]}, parameters={"samples": 300})
     said, measured = view.fit(left)
     assert said.strength == strength and measured.effect == pytest.approx(np.mean(fits))
+    assert words in said.says
     assert "noise" in said.control and (len(fits) == 1) == (said.interval == "")

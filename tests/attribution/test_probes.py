@@ -66,7 +66,7 @@ def test_the_result_of_a_job(job):
         asked.append((targets.tolist(), torch.rand(1, generator=generator).item()))
         return targets[:, None, None] * torch.ones(len(targets), *x.shape[2:])
 
-    attribute(job, {"first": Method(maps, control=False), "second": Method(maps, signed=True, control=False)})
+    attribute(job, {"first": Method(maps, control=None), "second": Method(maps, signed=True, control=None)})
     left = result.read(job.outputs["result"])
     a = left.arrays
     assert a["pictures"].shape == (3, 16, 16, 3) and a["maps/first"].shape == (3, *a["targets"].shape[1:], 16, 16)
@@ -80,7 +80,7 @@ def test_the_result_of_a_job(job):
     assert len(set(drawn)) == len(drawn)  # every picture and method has its own random numbers
     again = list(asked)
     asked.clear()
-    attribute(job, {"first": Method(maps, control=False), "second": Method(maps, signed=True, control=False)})
+    attribute(job, {"first": Method(maps, control=None), "second": Method(maps, signed=True, control=None)})
     assert asked == again
     json.dumps(left.numbers)
 
@@ -131,10 +131,12 @@ def test_maps_with_random_weights_are_the_control(job):
 
     weights = []
     methods = {"picture": Method(brightness), "network": Method(sees, signed=True)}
-    others = {"slow": Method(brightness, control=False), "refuses": Method(refuses)}
+    others = {"slow": Method(brightness, control=None), "refuses": Method(refuses)}
+    others |= {"coarse": Method(brightness, control=lambda used: used | {"coarser": True})}
     attribute(job, methods | others, beside=lambda model: ({}, {"net": model.id}))
     a = result.read(job.outputs["result"]).arrays
-    assert {name for name in a if "random/" in name} == {"random/picture", "random/network"}
+    assert {name for name in a if "random/" in name} == {"random/picture", "random/network", "random/coarse"}
+    assert "kept/coarse" not in a
     assert a["kept/picture"] == pytest.approx(1) and (a["kept/network"] < 0.9).all()
     assert np.abs(a["random/network"].astype(float)).max((1, 2)) == pytest.approx(1)
     assert a["masks"].shape == (3, 16, 16) and a["masks"].any((1, 2)).all()  # the demo knows its objects

@@ -25,6 +25,16 @@ def judged(result: Result) -> np.ndarray:
     return np.flatnonzero(right & masks.any(1) & ~masks.all(1))
 
 
+def _known(result: Result) -> int:
+    """Number of pictures with a known object."""
+    masks = result.arrays["masks"].reshape(len(result.arrays["masks"]), -1)
+    return int((masks.any(1) & ~masks.all(1)).sum())
+
+
+def _counted(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
+
+
 def share_on(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Share of each map's positive part (n, h, w) inside ``where`` (n, h, w), 0 … 1; that of a uniform map if it has
     none.
@@ -56,12 +66,14 @@ def found(result: Result, titles: dict[str, str], figure: str) -> tuple[list[Fin
     """
     said = [on(result, name, title, figure) for name, title in titles.items()]
     known = [one for one in said if one]
+    objects, right = _known(result), len(judged(result))
+    if not known and objects > 1:
+        says = f"Whether the map lies on the object cannot be told: {right} of {objects} pictures are named correctly."
+        return [Finding("on the object", says, findings.NOT, basis="a wrong name has no object", figure=figure)], {}
     if not known:
         known = [one for name, title in titles.items() if (one := changed(result, name, title, figure))]
     if not known:
-        says = (
-            f"Whether the map lies on the object cannot be told: the object is known in {len(judged(result))} pictures."
-        )
+        says = f"Whether the map lies on the object cannot be told: the object is known in {_counted(objects)}."
         return [Finding("on the object", says, findings.NOT, basis="masks or boxes would tell", figure=figure)], {}
     best = max(known, key=lambda one: (-findings.STRENGTHS.index(one[0].strength), one[1].low))
     return [best[0]], {finding.key: measured for finding, measured in known}
@@ -99,9 +111,9 @@ def changed(result: Result, name: str, title: str, figure: str) -> tuple[Finding
     mean, low, high = findings.mean_interval(kept)
     stays = findings.strength(1 - high, 1 - low, 0.5)
     words = {
-        findings.FOUND: "depends on what was learned",
-        findings.WEAK: "depends in part on what was learned",
-        findings.NOT: "is not shown to depend on what was learned",
+        findings.FOUND: "depends on the weights",
+        findings.WEAK: "depends in part on the weights",
+        findings.NOT: "is not shown to depend on the weights",
     }
     said = Finding(
         key=f"{title} with random weights",
@@ -145,9 +157,9 @@ def of_class(result: Result, context: Context, name: str, title: str, prefix: st
         key=f"{title} of two classes",
         says=f"{title[:1].upper()}{title[1:]} {words.get(differs, 'hardly depends on the class')}: the maps of "
         f"two classes of a picture agree by {mean:.2f}.",
-        strength=differs,
+        strength=findings.not_learned(differs),
         interval=f"cosine {max(0, low):.2f} to {min(1, high):.2f}; 1 is the same map",
-        control=f"maps of two pictures: {other:.2f}",
+        control=f"maps of two pictures: {other:.2f}; {findings.UNTRIED}",
         basis=f"{len(there)} pictures",
         figure=prefix + context.image_set.pictures[arrays["index"][typical]].id,
     )
@@ -180,7 +192,7 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         said = [f"{percent(float(share))} {words}" if objects else without for share in shares[kind][chosen]]
         rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
-    below = f"Below each picture its map by {title}" + ", then the map with random weights" * (len(kinds) > 1)
+    below = f"Below each picture its map by {title}" + _second(arrays, name)
     order = " From left to right ever less of the map lies on it." * (len(chosen) > 1)
     ringing = f" The line is the object.{order}" * objects
     return context.drawing(
@@ -189,6 +201,12 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         mapping=f"each map by itself: {WORDS[colours if signed(result, name) else None]}, ends at the 99th percentile",
         data=f"maps/{name}", scale=1.3, subjects=tuple(Subject("image", one) for one in names),
     )  # fmt: skip
+
+
+def _second(arrays: dict[str, np.ndarray], name: str) -> str:
+    """The second row of maps, in words; it is coarser where no correlation with the first was taken."""
+    coarser = "" if f"kept/{name}" in arrays else " (coarser)"
+    return f", then the map with random weights{coarser}" if f"random/{name}" in arrays else ""
 
 
 WORDS = {

@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+UNTRIED = "not compared with random weights"
 FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
 
 
@@ -79,6 +80,11 @@ def not_learned(strength: str) -> str:
     Of the network it says what its form, the pictures or the method make of it, and not what it learned.
     """
     return WEAK if strength == FOUND else strength
+
+
+def weakly(low: float) -> str:
+    """:func:`not_learned` of a difference whose 95 % interval starts at ``low``."""
+    return not_learned(strength(low, low))
 
 
 def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]:
