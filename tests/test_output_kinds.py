@@ -118,14 +118,19 @@ def stated():
 
 
 @pytest.fixture(scope="module")
-def once():
-    """Kind → result of run_all, shared by the tests below."""
-    return {}
+def once(data, tmp_path_factory):
+    """Kind → result of run_all, made by the first test that asks for it."""
+
+    class Once(dict):
+        def __missing__(self, kind):
+            return self.setdefault(kind, run_all(kind, data, tmp_path_factory.mktemp(kind)))
+
+    return Once()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_section_is_ok_or_says_why_not(kind, data, tmp_path, once):
-    run, shown = once[kind] = run_all(kind, data, tmp_path)
+def test_every_section_is_ok_or_says_why_not(kind, once):
+    run, shown = once[kind]
     assert {s: why for s, why in run.found.items() if why != "ok"} == stated()[kind] == NOT_FOR[kind]
     for section, drawn in shown.items():
         words = json.dumps([f.caption for f in drawn.figures])

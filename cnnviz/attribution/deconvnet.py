@@ -2,7 +2,7 @@
 
 Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks" (arXiv:1311.2901): the signal goes from one
 neuron back through transposed convolutions. A max-pool sends it to the position of its maximum. A ReLU is applied at
-each ReLU. This is the gradient of the neuron with one change (Simonyan et al. 2013, §4). At y = max(0, x) a gradient g
+each ReLU. This is the gradient of the neuron with one change (Simonyan et al. 2014, §4). At y = max(0, x) a gradient g
 becomes
 
     g · [g > 0]        instead of   g · [x > 0]

@@ -1,6 +1,6 @@
 """Saliency: the gradient of a logit with respect to the picture.
 
-Saliency (Simonyan, Vedaldi, Zisserman 2013, arXiv:1312.6034):
+Saliency (Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034):
 
     M = max over channels of |∂ S_c(x) / ∂ x|
 

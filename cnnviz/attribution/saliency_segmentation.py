@@ -1,6 +1,6 @@
 """Saliency segmentation: GrabCut, started from a saliency map, separates the object from the background.
 
-Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034, section 3.2), with GrabCut (Rother, Kolmogorov, Blake 2004,
+Simonyan, Vedaldi, Zisserman 2014 (arXiv:1312.6034, section 3.2), with GrabCut (Rother, Kolmogorov, Blake 2004,
 doi:10.1145/1015706.1015720) instead of their graph cut. The saliency map M = max over channels of |∂ S_c / ∂ x|,
 blurred instead of averaged over ten views, gives two kinds of seeds:
 

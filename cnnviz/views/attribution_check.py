@@ -133,9 +133,24 @@ def passing(result: Result) -> tuple[Finding, Measured]:
     by_chance, baselines = knowing_nothing(result), len(result.numbers["baselines"])
     sure = findings.NOT if not passed else findings.WEAK if by_chance else findings.FOUND
     control = f"maps that know nothing of the network: {by_chance} of {baselines} pass"
-    said = Finding(PASSING, conclusion(result), sure, control=control, basis=basis(result), figure="scorecard")
+    said = Finding(PASSING, conclusion(result), sure, narrowest(result), control, basis(result), "scorecard")
     low, high = findings.share_interval(passed, count)
     return said, Measured(f"{passed} of {count}", passed / count, low, high)
+
+
+def narrowest(result: Result) -> str:
+    """The least sure difference of the methods that pass every check, with its interval; "" if none passes."""
+    rows = [
+        (rival["low"], f"{plain(row['name'])} beats {RIVALS[other]} at {CHECKS[check['check']][1].lower()}", rival)
+        for check in result.numbers["checks"]
+        for row in check["rows"]
+        if row["name"] in grades(result)["passes"]
+        for other, rival in row["against"].items()
+    ]
+    if not rows:
+        return ""
+    _, words, rival = min(rows, key=lambda one: one[:2])
+    return f"least sure: {words} by {rival['mean']:.2f}, {findings.span(rival['low'], rival['high'])}"
 
 
 def failing(result: Result, name: str) -> Finding:

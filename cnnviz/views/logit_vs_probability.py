@@ -158,7 +158,7 @@ if __name__ == "__main__":
         tour="A detail that may matter: raise the score, or the probability?",
         how_to_read="Two pictures a class, from the same noise: for one the score before the softmax was raised, for "
         "the other the probability after it. A probability also rises when the other classes fall.",
-        do_not_conclude="Both probabilities are near 1 and say little; the log odds tell the two apart. Each picture "
+        do_not_conclude="A probability near 1 says little; log odds tell two such pictures apart. Each picture "
         "is one of many that the search may end with. What is missing in a picture need not speak against the class.",
         equation="log p/(1 − p) = S_c − log Σ_{k≠c} exp S_k",
         papers=(papers.SIMONYAN_2014,),

@@ -44,7 +44,7 @@ def view(result: Result, context: Context) -> dict:
         "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
             Metric("units", total),
-            Metric("units_never_active", dead / total, "share", "lower"),
+            Metric("units_never_above_0", dead / total, "share", "lower"),
             Metric("patches_over_the_edge", sum(int(result.arrays[f"{x['name']}/border"].sum()) for x in layers)),
         ),
     }

@@ -98,7 +98,7 @@ KRIZHEVSKY_2012 = Paper(
     2012,
     "ImageNet Classification with Deep Convolutional Neural Networks",
     "NeurIPS",
-    "https://doi.org/10.1145/3065386",
+    "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
 )
 MAHENDRAN_2015 = Paper(
     "A. Mahendran, A. Vedaldi",

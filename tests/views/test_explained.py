@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnviz.views.kit import explained
+from cnnviz.views.kit import explained, projections
 
 SIDE, N = 8, 6
 
@@ -122,3 +122,21 @@ def test_the_lead_figure_goes_from_the_map_most_on_the_object_to_the_least(objec
         assert names[-1] == "2.png" if objects else names == [f"{i}.png" for i in reversed(range(N))]
     text = made.drawn.content.decode()
     assert text.count("on object</text>") == count * objects
+
+
+def test_maps_of_one_unit_are_more_alike_than_those_of_two():
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(5, 1, 4, 4, 3)) + 0.1 * rng.normal(size=(5, 3, 4, 4, 3))
+    noise = rng.normal(size=(5, 3, 4, 4, 3))
+    kept = {name: {"projection": maps, "image": np.zeros((5, 3), int)} for name, maps in (("a", noise), ("b", own))}
+    arrays = {f"{name}/{what}": array for name, layer in kept.items() for what, array in layer.items()}
+    left = SimpleNamespace(arrays=arrays, numbers={"layers": [{"name": "a"}, {"name": "b"}]})
+    said, measured = projections.of_units(left, "the map", {"b": "b-unit-0000"})
+    assert said.strength == "weakly found" and said.key == "the map of one unit: b" and said.figure == "b-unit-0000"
+    assert measured[said.key].effect > 0.8 and abs(measured["the map of one unit: a"].effect) < 0.2
+    arrays["b/image"][:] = -1
+    assert list(projections.of_units(left, "the map", {})[1]) == ["the map of one unit: a"]
+    arrays["a/projection"] = np.roll(own, 1, 1)[:1] * np.ones((5, 1, 1, 1, 1))  # all units alike
+    assert projections.of_units(left, "the map", {})[0].strength == "not found"
+    arrays["a/projection"][1:] = 0  # one unit has nothing to compare with
+    assert projections.of_units(left, "the map", {}) is None

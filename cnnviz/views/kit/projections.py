@@ -9,6 +9,7 @@ from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views.kit import colour, explained
 from cnnviz.views.kit.attributions import row, sheet
+from cnnviz.views.kit.findings import UNTRIED, Finding, Measured, mean_interval, span, weakly
 from cnnviz.views.kit.patches import over_the_edge, patches_that_excite, unprobed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 from cnnviz.views.kit.tiles import block, cell
@@ -43,7 +44,8 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     notes = (do_not_conclude, method["caveat"], left_out, unprobed(layers).strip())
     nothing = result.arrays["largest"][result.arrays["targets"] >= 0] == 0
     name, title = method["name"], TITLES.get(method["name"], method["name"])
-    said, measured = found(result, context, name, f"the {title} map")
+    first = {layer: made[0].id for layer, made in figures.items() if made}
+    said, measured = found(result, context, name, f"the {title} map", first)
     return {
         "findings": said,
         "measured": measured,
@@ -64,13 +66,62 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
 TITLES = {"guided_backprop": "guided backpropagation", "deconvnet": "deconvnet"}
 
 
-def found(result: Result, context: Context, name: str, title: str) -> tuple[tuple, dict]:
-    """Whether the map depends on the class, and how much of it lies on the object."""
+def found(result: Result, context: Context, name: str, title: str, figures: dict[str, str]) -> tuple[tuple, dict]:
+    """Whether the map depends on the class, how much of it lies on the object, and whether units have their own.
+
+    figures: layer → id of its first unit's figure.
+    """
     said, measured = explained.found(result, {name: title}, explained.LEAD)
     of_class = context.kind != REGRESSION and explained.of_class(result, context, name, title, "classes--")
     if of_class:
         said, measured = [of_class[0], *said], measured | {of_class[0].key: of_class[1]}
+    if units := of_units(result, title, figures):
+        said, measured = [*said, units[0]], measured | units[1]
     return tuple(said), measured
+
+
+def of_units(result: Result, title: str, figures: dict[str, str]) -> tuple[Finding, dict[str, Measured]] | None:
+    """Whether the projections of a unit's patches are more alike than those of two units, in the deepest such layer.
+
+    A unit's weights are the same in all of its patches, so this holds for random weights, too.
+    """
+    measured, best = {}, None
+    for layer in result.numbers["layers"]:
+        name = layer["name"]
+        own, other = alike(result.arrays[f"{name}/projection"], result.arrays[f"{name}/image"] >= 0)
+        if len(own) < 2:
+            continue
+        gap, low, high = (float(np.clip(v, -1, 1)) for v in mean_interval(own - other))
+        key, said = f"{title} of one unit: {name}", f"{own.mean():.2f}, of two units {other.mean():.2f}"
+        measured[key] = Measured(said, gap, low, high)
+        if best is None or low > 0:
+            best = Finding(
+                key, f"Maps of a unit's patches in {name} are alike by {own.mean():.2f}, those of two units by "
+                f"{other.mean():.2f}.", weakly(low), f"{span(low, high)} apart; 1 is the same map",
+                f"patches of other units; {UNTRIED}", f"{len(own)} units",
+                figures.get(name, ""),
+            )  # fmt: skip
+    return (best, measured) if best else None
+
+
+def alike(maps: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean cosine of each unit's maps with one another, and with those of the other units: (units,) each.
+
+    maps: (units, k, h, w, c). there: (units, k) bool. Units with fewer than two maps that are not empty are left out.
+    """
+    flat = maps.reshape(*there.shape, -1).astype(np.float32)
+    there = there & flat.any(2)
+    units = there.sum(1) > 1
+    flat, there = flat[units], there[units]
+    if len(flat) < 2:
+        return np.empty(0), np.empty(0)
+    owner = np.nonzero(there)[0]
+    unit = flat[there] / np.linalg.norm(flat[there], axis=1, keepdims=True)
+    cosines, same = unit @ unit.T, owner[:, None] == owner
+    own, other = same & ~np.eye(len(owner), dtype=bool), ~same
+    return tuple(
+        np.array([cosines[owner == u][pairs[owner == u]].mean() for u in range(len(flat))]) for pairs in (own, other)
+    )
 
 
 def coloured(shares: np.ndarray, percentile: float, show: int | list[int] | None) -> np.ndarray:
