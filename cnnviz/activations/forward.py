@@ -50,7 +50,7 @@ from cnnviz.activations.forward_pass import layer_arrays, pass_over
 from cnnviz.activations.forward_shards import leave_shard, merged
 from cnnviz.activations.rectified import around
 from cnnviz.activations.responses import EDGES
-from cnnviz.activations.untrained import leave_untrained
+from cnnviz.activations.untrained import leave_untrained, to_keep
 from cnnviz.network import loaded
 from cnnviz.network.receptive_field import receptive_fields
 from cnnviz.pictures import images
@@ -71,13 +71,14 @@ def main(job: Job) -> None:
 
     beside = around(model.net, list(modules.values()), (model.channels, *size))
     parts = [path for name, path in job.inputs.items() if name.startswith("shard")]
+    kept = to_keep(len(image_set), model) if "untrained" in job.outputs else {}
     if parts:
         passed, provenance = merged(job, parts, list(modules))
     else:
-        passed = pass_over(job, model, image_set, fields, range(len(image_set)))
+        passed = pass_over(job, model, image_set, fields, range(len(image_set)), kept=kept)
         provenance = model.provenance
     if "untrained" in job.outputs:
-        leave_untrained(job, model, image_set, fields)
+        leave_untrained(job, model, image_set, fields, kept)
     right = right_outputs(image_set, model.label_to_output)
     arrays = {
         "top_classes": passed.top_classes,

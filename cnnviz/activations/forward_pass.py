@@ -141,12 +141,22 @@ def layer_arrays(name: str, kept: Responses, field: Field) -> dict[str, np.ndarr
 
 
 def batches(
-    image_set: images.ImageSet, indices: Sequence[int], model: loaded.Model, batch: int, threads: int
+    image_set: images.ImageSet,
+    indices: Sequence[int],
+    model: loaded.Model,
+    batch: int,
+    threads: int,
+    kept: dict[int, np.ndarray | None] | None = None,
 ) -> Iterator[torch.Tensor]:
-    """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device, decoded ahead by threads."""
-    pictures = image_set.arrays(model.preprocess.geometry, indices, threads=threads)
-    while arrays := list(islice(pictures, batch)):
-        yield model.normalise(model.pictures(arrays))
+    """The set's pictures in order, normalised, (≤ batch, c, h, w) on the model's device, decoded ahead by threads.
+
+    kept: the pictures to keep as arrays for a later pass, by index.
+    """
+    kept = {} if kept is None else kept
+    pictures = zip(indices, image_set.arrays(model.preprocess.geometry, indices, threads=threads), strict=True)
+    while some := list(islice(pictures, batch)):
+        kept.update((i, array) for i, array in some if i in kept)
+        yield model.normalise(model.pictures([array for _, array in some]))
 
 
 def best_classes(logits: torch.Tensor, count: int = BEST) -> torch.Tensor:
@@ -169,11 +179,18 @@ class Passed:
 
 
 def pass_over(
-    job: Job, model: loaded.Model, image_set: images.ImageSet, fields: dict[str, Field], indices: range, sums=None
+    job: Job,
+    model: loaded.Model,
+    image_set: images.ImageSet,
+    fields: dict[str, Field],
+    indices: range,
+    sums=None,
+    kept: dict[int, np.ndarray | None] | None = None,
 ) -> Passed:
     """Runs the pass over ``indices``; writes their features and logits to the job's outputs.
 
     sums: layer → list; if given, each batch's (total, peaks) are appended there, and the sums in the responses stay 0.
+    kept: see :func:`batches`.
     """
     n, classes = len(image_set), len(model.classes)
     modules = {name: model.layer(name).module for name in fields}
@@ -194,7 +211,7 @@ def pass_over(
     ):
         features = np.lib.format.open_memmap(features_file, "w+", np.float32, (len(indices), model.feature_size))
         all_logits = np.lib.format.open_memmap(logits_file, "w+", np.float32, (len(indices), classes))
-        for x in batches(image_set, indices, model, batch, job.threads):
+        for x in batches(image_set, indices, model, batch, job.threads, kept):
             start = step.seen - indices.start
             here = slice(start, start + len(x))
             logits, vectors = step(x)

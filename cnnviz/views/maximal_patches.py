@@ -13,7 +13,7 @@ from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import before_training, findings, section
+from cnnviz.views.kit import findings, section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, difference, percent
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
@@ -56,7 +56,7 @@ def labels_of(context: Context) -> np.ndarray:
 
 
 def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding, dict[str, Measured]]:
-    """The layer whose units' best patches most often show one class, beside random pictures and before training.
+    """The layer whose units' best patches most often show one class, beside random pictures and weights.
 
     labels: (pictures,) classes, or −1. shown: ids of the figures; one of a unit of that layer proves it.
     """
@@ -94,13 +94,13 @@ def _mean(shares: np.ndarray) -> Measured:
 
 
 def _against(result: Result, name: str, labels: np.ndarray, drawn: np.ndarray) -> tuple[Measured, str]:
-    """The larger of a layer's controls, and both in words: random pictures, and the same units before training."""
+    """The larger of a layer's controls, and both in words: random pictures, and the same units with random weights."""
     words, control = f"{percent(drawn.mean())} of as many random pictures", _mean(drawn)
     if f"{name}/untrained" not in result.arrays:
-        return control, f"{words}, {before_training.UNKNOWN}"
+        return control, f"{words}, {findings.UNTRIED}"
     _, before, _ = one_class(result.arrays[f"{name}/untrained"], labels)
     if len(before) > 1:
-        words += f", {percent(before.mean())} before training"
+        words += f", {percent(before.mean())} with random weights"
         control = max(control, _mean(before), key=lambda one: one.effect)
     return control, words
 

@@ -173,7 +173,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
 
 
 def _controlled(result: Result) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Agreement in features, and in pixels and before training: among the same pictures, where the last is known."""
+    """Agreement in features, in pixels and, if known, with random weights: all among the same pictures."""
     arrays = result.arrays
     if "control/untrained" not in arrays:
         return arrays["feature_agreement"], {"pixels": arrays["pixel_agreement"]}

@@ -55,7 +55,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """Share of a picture's nearest in the plane with its class, compared with those of the pixels and before training.
+    """Share of a picture's nearest in the plane with its class, beside those of pixels and random weights.
 
     labels: (n,) classes, or −1.
     """
@@ -78,7 +78,7 @@ def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[F
 
 
 def _controlled(result: Result, labels: np.ndarray, known: np.ndarray, thumbnails: np.ndarray) -> tuple:
-    """Shares of the same class in the plane, and in the planes of pixels and of the features before training, where
+    """Shares of the same class in the plane, and in the planes of pixels and of features of random weights, where
     these are known; all among the same pictures.
     """
     index, before = (result.arrays[f"untrained_{what}"] for what in ("index", "map"))

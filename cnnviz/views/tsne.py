@@ -34,11 +34,11 @@ def view(result: Result, context: Context) -> dict:
         ]
         rows = [(SPACES[s].capitalize(), f"{votes[s]:.1%}") for s in SPACES]
         if len(before := result.arrays.get("control/untrained", ())):
-            rows.append((f"Features before training, of {len(before):,} pictures", f"{before.mean():.1%}"))
+            rows.append((f"Features with random weights, of {len(before):,} pictures", f"{before.mean():.1%}"))
         rows.append(("Always the largest class", f"{numbers['largest_class']:.1%}"))
         caption = (
             "How often the class that most of a picture's 10 nearest have is its own. The map keeps what the features "
-            "tell as far as its number is near theirs. What lies above the features before training was learned."
+            "tell as far as its number is near theirs. What lies above random weights was learned."
         )
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
     labels = [p.label for p in context.image_set.pictures if p.label is not None]

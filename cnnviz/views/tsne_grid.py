@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import before_training, colour, findings, section
+from cnnviz.views.kit import colour, findings, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric
 
@@ -187,17 +187,17 @@ def _same(grid: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _before_training(result: Result, labels: np.ndarray) -> tuple[Measured | None, bool, str]:
-    """Share of a picture's four nearest before training that have its class; whether it is of all pictures, in words.
+    """Share of a picture's four nearest with random weights of its class, whether it is of all, in words.
 
     Among fewer pictures it is smaller, so a difference from it is then no proof.
     """
     index, near = (result.arrays[f"untrained_{what}"] for what in ("index", "neighbors"))
     known = np.flatnonzero(labels[index] >= 0)
     if len(known) < 2:
-        return None, False, before_training.UNKNOWN
+        return None, False, findings.UNTRIED
     share, low, high = findings.mean_interval((labels[index][near[known]] == labels[index][known, None]).mean(1))
     of = "" if len(index) == len(labels) else f" among {len(index):,} pictures"
-    words = f"{percent(share)} of a picture's four nearest before training{of}"
+    words = f"{percent(share)} of a picture's four nearest with random weights{of}"
     return Measured("", share, low, high), not of, words
 
 

@@ -259,6 +259,10 @@ def test_job_leaves_features_predictions_and_the_same_bytes_twice(make_job, inde
     features = np.load(outputs["features"], mmap_mode="r")
     np.testing.assert_allclose(features, model.net[:7](model.normalise(x)).numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(np.load(outputs["logits"]), logits.numpy(), rtol=1e-4, atol=1e-5)
+    before = result.read(outputs["untrained"]).arrays
+    assert before["index"].tolist() == list(range(24)) and before["features"].shape == features.shape
+    assert np.isfinite(before["features"]).all() and not np.allclose(before["features"], features, atol=1e-3)
+    assert before["conv2/image"].shape == (6, 4) and before["conv2/image"].max() < 24
     order = best_classes(logits)
     assert got.arrays["top_classes"].tolist() == order.tolist()
     np.testing.assert_allclose(got.arrays["top_probabilities"], logits.softmax(1).gather(1, order), rtol=1e-4)

@@ -188,7 +188,7 @@ def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not
     assert said(["random", "one"], untrained=100)[0].strength == "weakly found"
     image["one/untrained"] = image["one/image"][:, ::-1]  # it was so before training
     none, measured = said(["one"])
-    assert none.strength == "not found" and "100\u00a0% before training" in none.control
+    assert none.strength == "not found" and "100\u00a0% with random weights" in none.control
     assert measured["patches of one class: one"].effect == pytest.approx(0)
     none, _ = said(["random"])
     assert none.strength == "not found" and none.figure == ""

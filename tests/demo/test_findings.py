@@ -17,7 +17,7 @@ from cnnviz.views.kit.findings import FOUND, NOT, WEAK
 from tests.every_section import Run, listed
 
 COUNT = 240  # pictures, 20 of each class
-PROBES = 12
+PROBES = 8
 TWO = {"targets": ["predicted", "runner_up"]}
 FEW = {
     "activation_maps": {"pictures": 2},
@@ -30,10 +30,10 @@ FEW = {
     "saliency": {"targets": ["predicted"], "samples": 3, "steps": 8},
     "saliency_segmentation": {"targets": ["predicted"], "iterations": 2},
     "lime": {"targets": ["predicted"], "superpixels": 30, "samples": 240},
-    "attribution_check": {"steps": 8, "randomised": 2, "blocks": 2, "resamples": 300, "not_randomised": ["lime"]},
+    "attribution_check": {"steps": 5, "randomised": 1, "blocks": 2, "resamples": 300, "not_randomised": ["lime"]},
     "bias_probe": {"resamples": 300, "pictures": 10, "placements": 1},
     "multifaceted": {"facets": 2, "iterations": [4, 4, 2, 2], "classes": 2},
-    "class_visualization": {"steps": 24, "settings_classes": 1, "settings_share": 0.02},
+    "class_visualization": {"steps": 12, "settings_classes": 1, "settings_share": 0.01},
     "logit_vs_probability": {"classes": 4, "steps": 12},
     "objectives": {"steps": 16},
     "unit_visualization": {"units": 3, "steps": 16, "view": {"units": 1}},

@@ -246,14 +246,14 @@ def test_what_is_said_of_neighbours_of_the_same_class(case, unlabelled):
     numbers = {"k": 2, "reference": 60, "pictures": 60}
     finding, measured = view.found(result.Result(arrays, "ok", "", numbers, {}, 0, {}), context)
     assert finding.strength == "weakly found" and "30\u00a0% by chance" in finding.control
-    assert "not known before training" in finding.control
+    assert "not compared with random weights" in finding.control
     gap = (arrays["feature_agreement"] - arrays["pixel_agreement"]).mean()
     assert measured["neighbours of the same class"].effect == pytest.approx(gap)
     for before, strength in ((np.full(60, 0.5), "found"), (arrays["feature_agreement"], "not found")):
         control = {"feature": arrays["feature_agreement"], "pixel": arrays["pixel_agreement"], "untrained": before}
         control = {f"control/{name}": values for name, values in control.items()}
         finding, measured = view.found(result.Result(arrays | control, "ok", "", numbers, {}, 0, {}), context)
-        assert finding.strength == strength and f"{before.mean():.0%}"[:-1] + "\u00a0% before" in finding.control
+        assert finding.strength == strength and f"{before.mean():.0%}"[:-1] + "\u00a0% with random" in finding.control
         gap = (arrays["feature_agreement"] - before).mean()  # less the larger control
         assert measured["neighbours of the same class"].effect == pytest.approx(gap)
     same = arrays | {"pixel_agreement": arrays["feature_agreement"]}

@@ -135,7 +135,7 @@ def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
     assert said(places, labels)[0].strength == "weakly found"  # an untrained network might part them, too
     assert said(places, labels, places[::-1] * [1, -1])[0].strength == "not found"
     finding, measured = said(places, labels, rng.permutation(places))
-    assert "before training" in finding.control
+    assert "with random weights" in finding.control
     assert finding.strength == "found" and "100\u00a0% of a picture's 10 nearest" in finding.says
     assert measured["same class in the plane"].effect == pytest.approx(1 - 0.33, abs=0.1)  # controls are noise
     assert said(rng.permutation(places), labels)[0].strength == "not found"

@@ -1,4 +1,4 @@
-"""The control of statements about the features: the same architecture before training, beside the pixels."""
+"""The control of statements about the features: the same architecture with random weights, and the pixels."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,7 @@ import numpy as np
 from cnnviz.views.kit import findings
 from cnnviz.views.kit.findings import Measured, mean_interval, percent
 
-WORDS = {"untrained": "before training", "pixels": "in pixels"}
-UNKNOWN = "not known before training"
+WORDS = {"untrained": "with random weights", "pixels": "in pixels"}
 
 
 def apart(own: np.ndarray, controls: Mapping[str, np.ndarray], said: float, margin: float) -> tuple[Measured, str, str]:
@@ -25,5 +24,5 @@ def apart(own: np.ndarray, controls: Mapping[str, np.ndarray], said: float, marg
     words = [f"{percent(means[name])} {WORDS[name]}" for name in WORDS if name in means]
     if "untrained" not in means:
         strength = findings.not_learned(strength)
-        words.append(UNKNOWN)
+        words.append(findings.UNTRIED)
     return Measured(", ".join([percent(said), *words]), gap, low, high), strength, ", ".join(words)
