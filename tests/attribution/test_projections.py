@@ -124,9 +124,9 @@ def left(tmp_path, make_job, index, model, monkeypatch):
     monkeypatch.setattr(forward.loaded, "load", lambda job, **_: model)
     block = {"torchvision": "alexnet", "preprocess": {"resize": None, "crop": 40}, "probes": 3}
     job = make_job(block, "guided_backprop", {"kind": "folder", "path": str(tmp_path)})
-    files = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits")}
+    files = {name: tmp_path / f"forward-{name}" for name in ("result", "features", "logits", "untrained")}
     forward.main(replace(job, parameters={"batch": 6, "top": 9}, outputs=files))
-    inputs, to = {"forward": files["result"]}, {"result": tmp_path / "patches.npz"}
+    inputs, to = {"forward": files["result"], "untrained": files["untrained"]}, {"result": tmp_path / "patches.npz"}
     maximal_patches.main(replace(job, parameters={"patches": 9}, inputs=inputs, outputs=to))
     parameters = job.parameters | {"units": 3, "patches": 4}
     projections.project(replace(job, parameters=parameters, inputs=job.inputs | inputs), "guided_backprop", GUIDED)
