@@ -171,7 +171,7 @@ def test_the_page_says_what_it_shows(left):
     section = drawn.view(made, context, "Beware.")
     figures = section["figures"]
     lead, *figures = figures
-    assert lead.id == "lead" and "random weights" in lead.caption and len(section["findings"]) == 2
+    assert lead.id == "lead" and "random weights" in lead.caption and len(section["findings"]) == 3
     assert len({f.id for f in figures}) == len(figures) == 4 * 3 + 3
     assert {f.group for f in figures} == {*(layer.name for layer in LAYERS), "Class scores"}
     units = [f for f in figures if f.group == "conv3"]
