@@ -316,9 +316,8 @@ def _check_given(where: str, block: dict, rules: dict, models: Iterable[str]) ->
 
     for key, rule in rules.items():
         given, of_each = block[key], rule.get("items", {})
-        ours = given == _with_defaults(
-            rule.get("default"), rule
-        )  # default pictures are in the code's folder, not in the working directory
+        # default pictures are in the code's folder, not in the working directory
+        ours = given == _with_defaults(rule.get("default"), rule)
         if given is not None and "path" in rule.get("properties", {}):
             block[key] = complete(f"{where}.{key}", given, rule, ours)
         elif isinstance(given, list) and "path" in of_each.get("properties", {}):

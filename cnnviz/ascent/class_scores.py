@@ -74,12 +74,11 @@ def judge(model: Model, pictures: np.ndarray, targets: list[int]) -> dict[str, n
     scores = scores_of(model, pictures)
     target = torch.tensor(targets)[:, None]
     own = scores.gather(1, target)
+    ranked = model.kind != kinds.REGRESSION  # values are not compared with each other, so each has rank 1
     return {
         "logits": own[:, 0].numpy(),
         "probabilities": model.probabilities(scores).gather(1, target)[:, 0].numpy(),
-        "ranks": 1
-        + (scores > own).sum(1).numpy()
-        * (model.kind != kinds.REGRESSION),  # a regression network's values are not ranked
+        "ranks": 1 + (scores > own).sum(1).numpy() * ranked,
     }
 
 

@@ -39,9 +39,8 @@ def both(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, Non
         if found and suspicions.plausible(found[2], 1 / outputs, 1 / 2):
             fitting.append((change, *found))
     best, best_hits = None, old
-    for change, how, other, new in sorted(
-        fitting, key=lambda f: len(f[0])
-    ):  # the smallest change first, as in preprocessing.search
+    fitting.sort(key=lambda found: len(found[0]))  # the smallest change first, as in preprocessing.search
+    for change, how, other, new in fitting:
         if suspicions.clearly_better(new, best_hits, tries=tries):
             best, best_hits = (change, how, other), new
     if best is None:

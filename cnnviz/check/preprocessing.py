@@ -155,9 +155,8 @@ def search(
     for stop, most, share in ((first, 4, 0.5), (3 * first, 3, 0.7), (total, 3, 1.0)):
         ranked = []
         for i in alive:
-            share = (
-                0.9 if stop == first and not ranked else share
-            )  # with no good change yet, all remaining time is for these
+            if stop == first:  # without a good change yet, the first round may take nearly all the time
+                share = 0.5 if ranked else 0.9
             done = len(got.get(i, ()))
             if not done and within(share):
                 tried.add(i)

@@ -24,6 +24,7 @@ from cnnviz.pictures.rows import in_order
 SURE = 0.001
 LEAST = 0.05  # smallest gain, as a share of the pictures
 FEWEST = 20  # smallest number of labelled pictures for any conclusion
+CLIPPED = 16.1  # nearly |logit(1e-7)|, the largest score that is made from a probability, see network/doors.py
 
 Mapping = Sequence[int | None]
 
@@ -93,9 +94,7 @@ def odd_scores(scores: np.ndarray, kind: str, returns: str) -> list[str]:
             return ["the network returns probabilities; write  outputs: {returns: probabilities}"]
     elif kind == "softmax" and not single and not np.allclose(logsumexp(scores, axis=1), 0, atol=0.01):
         return ["outputs.returns says probabilities, but they do not add up to 1; leave that key out"]
-    elif (kind == "sigmoid" or single) and (
-        np.abs(values) > 16.1
-    ).mean() > 0.5:  # logit(1e-7), the limit that probabilities are clipped to
+    elif (kind == "sigmoid" or single) and (np.abs(values) > CLIPPED).mean() > 0.5:
         return ["outputs.returns says probabilities, but most values are outside 0 … 1; leave that key out"]
     return []
 

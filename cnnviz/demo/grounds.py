@@ -8,9 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 NAMES = ("grass", "sand", "snow", "water", "brick", "wood", "gravel", "sky")
-GROUNDS = frozenset(
-    {"grass", "sand", "snow", "water", "gravel"}
-)  # are horizontal; the others are vertical, behind the object
+GROUNDS = frozenset({"grass", "sand", "snow", "water", "gravel"})  # horizontal; the others stand behind the object
 
 Rng = np.random.Generator
 

@@ -120,9 +120,8 @@ def _unnamed(count: int, how: dict) -> list[str]:
 @functools.lru_cache(1 << 16)
 def plain(name: str) -> str:
     """A name without case, accents' form and the separators of folder names: ``golden_retriever``."""
-    text = "".join(
-        c for c in name if unicodedata.category(c) != "Cf"
-    )  # invisible characters, such as the byte order mark
+    # without invisible characters, such as the byte order mark
+    text = "".join(c for c in name if unicodedata.category(c) != "Cf")
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return " ".join(re.sub(r"_|-(?!\s*\d+(\.\d+)?\s*$)|(?<=\w)-", " ", text).split())  # −1 and 1 are different classes
 

@@ -12,10 +12,15 @@ from pathlib import Path
 from cnnviz.errors import UserError, unknown
 
 SCHEMA = 1
-UNTRIED = {"batch": [1, None], "channels_last": False, "step": 1, "gradients": ""} | {
+# The trial's results for a file of an earlier version, which has none: see cnnviz.network.trial.
+UNTRIED = {
+    "batch": [1, None],
+    "channels_last": False,
+    "step": 1,
+    "gradients": "",
     "no_gradient": [],
     "answers": [],
-}  # defaults for files of earlier versions, see cnnviz.network.trial
+}
 
 
 def read(path: str | os.PathLike) -> dict:

@@ -22,10 +22,10 @@ _NOTES = {
     "over the pixels given to it (over all pixels, where none is), and has no probability.",
 }
 
-_THING = {
-    "saliency_segmentation": "Is the thing what the network is most sensitive to?"
-}  # segmentation networks are not trained on labels alone
-_QUESTIONS = {SEGMENTATION: _THING}  # questions of sections that differ for a network that names one class
+# Questions of sections that are other ones than for a network that names one class. The first is about a class alone,
+# and segmentation networks are not trained on labels alone.
+_THING = {"saliency_segmentation": "Is the thing what the network is most sensitive to?"}
+_QUESTIONS = {SEGMENTATION: _THING}
 _QUESTIONS[REGRESSION] = _THING | {
     "class_visualization": "What does a picture look like that moves each value up, or down?",
     "grad_cam": "Where in the picture is what moves each value up, and what moves it down?",

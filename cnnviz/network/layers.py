@@ -211,9 +211,8 @@ def feature(layers: list[Layer], calls: dict[str, Call], outputs: int) -> dict:
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     if not convs:
         return {"at": ["", "output"], "name": "the scores of the classes", "size": outputs}
-    heads = (
-        {outputs, 1} if outputs == 2 else {outputs}
-    )  # not the layer that gives the scores, which has one output for yes or no
+    # not the layer that gives the scores, which has one output for yes or no
+    heads = {outputs, 1} if outputs == 2 else {outputs}
     last = [layer for layer in convs if layer.units not in heads][-1:] or convs[-1:]
     blocks = [b for b in layers if b.kind not in ("Conv2d", "Linear") and last[0].module.startswith(f"{b.module}.")]
     layer = (blocks or last)[0]

@@ -249,9 +249,8 @@ def _contradicted(net: nn.Module, modules: Mapping[str, Maps], fields: dict[str,
                         if (changed & ~((sides[:, 0] < last) & (sides[:, 1] > first))).any():
                             wrong.add(name)
             again = put_out(noise) if wrong else before
-            wrong = {
-                name for name in wrong if torch.equal(again[name], before[name])
-            }  # otherwise its output is not deterministic
+            # a module whose output is not deterministic changes anyway
+            wrong = {name for name in wrong if torch.equal(again[name], before[name])}
         except Exception:  # a network may refuse noise; then the fields are not checked
             pass
     return [name for name in modules if name in wrong]

@@ -155,9 +155,8 @@ def _torch_load(file: BinaryIO, path: str, at: str, source: BinaryIO | str):
     stand_ins = [(stand_in(name), name) for name in named]
     file.seek(0)
     try:
-        if zipped and any(
-            name.endswith(("DTensor", "ShardedTensor")) for name in named
-        ):  # torch would need a process group
+        spread = any(name.endswith(("DTensor", "ShardedTensor")) for name in named)
+        if zipped and spread:  # torch would need a process group
             return _zip_pickle(file)
         with torch.serialization.safe_globals(stand_ins):
             return torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, str))

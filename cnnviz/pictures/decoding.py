@@ -247,10 +247,8 @@ def _stored_as(picture: Image.Image) -> tuple[int, int]:
 def _beyond_pillow(picture: Image.Image, bands: int, bits: int) -> bool:
     """Whether pillow would drop bands, bits or signs of a TIFF file, or read an array of one-row pages as a stack."""
     lost = bands > len(picture.getbands()) and picture.mode not in ("P", "1")
-    unsigned = picture.tag_v2.get(339, (1,))
-    if (
-        bits == 32 and picture.mode == "I" and unsigned in (1, (1,) * bands)
-    ):  # pillow treats every such number as signed
+    unsigned = picture.tag_v2.get(339, (1,)) in (1, (1,) * bands)
+    if bits == 32 and picture.mode == "I" and unsigned:  # pillow treats every such number as signed
         return True
     return lost or (bands > 1 and bits > 8) or (picture.width <= 16 and _frames(picture) > 1)
 

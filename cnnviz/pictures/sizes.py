@@ -10,9 +10,8 @@ from cnnviz.pictures import decoding, listing
 from cnnviz.pictures.paths import root_of
 
 SMALL = 96  # pixels
-LARGEST = (
-    16 * 2**20
-)  # largest file, in bytes, that is read in full: SMALL × SMALL pixels of 8 bytes in over 200 channels
+# Largest file, in bytes, that is read in full: SMALL × SMALL pixels of 8 bytes in over 200 channels.
+LARGEST = 16 * 2**20
 MOST = 8  # number of pictures whose headers are read, spread over the set
 
 

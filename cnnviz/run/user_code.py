@@ -22,18 +22,11 @@ from types import ModuleType
 from cnnviz.errors import UserError, in_a_line, unknown
 from cnnviz.run.fingerprint import imports
 
-_MARKS = (
-    "pyproject.toml",
-    "setup.py",
-    "setup.cfg",
-    ".git",
-    "requirements.txt",
-)  # files that mark a project's top folder
+# Files that mark a project's top folder.
+_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", "requirements.txt")
 _ABOVE = 3  # number of parent folders to search if there is no such file
 _INSTALLED = {os.path.realpath(sysconfig.get_paths()[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-
-
-_ALONE = threading.RLock()  # guards the state of the process that it sets
+_ALONE = threading.RLock()  # guards the command line and the folder of the process, which `guarded` sets
 
 
 @dataclass(frozen=True)
@@ -231,10 +224,8 @@ def guarded(place: str, where: str) -> Iterator[None]:
         arguments, folder = sys.argv, os.getcwd()
         sys.argv = [place.rpartition(":")[0]]
         try:
-            with (
-                warnings.catch_warnings(),
-                contextlib.redirect_stderr(sys.stdout),
-            ):  # keeps warnings and stderr out of the report
+            # keeps warnings and standard error out of the report
+            with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):
                 yield
         except (UserError, KeyboardInterrupt):
             raise
