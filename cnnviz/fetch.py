@@ -21,10 +21,10 @@ def fetch(config: dict) -> list[str]:
     if wanted and not config["cache"]:
         raise UserError(f"cache: name a folder for the weights of {', '.join(wanted)}; without one they are not stored")
     configs.keep_weights(config["cache"], fetching=True)
-    from cnnviz.network import doors  # imported here, since the hub's client reads the environment at its import
+    from cnnviz.network import building  # imported here, since the hub's client reads the environment at its import
 
     for name, block in wanted.items():
-        print(f"model {name}: {doors.build(block, name, config['seed']).described}", flush=True)
+        print(f"model {name}: {building.build(block, name, config['seed']).described}", flush=True)
     return list(wanted)
 
 

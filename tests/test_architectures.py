@@ -10,7 +10,7 @@ import re
 import pytest
 
 from cnnviz import config
-from cnnviz.network import doors, loaded, network
+from cnnviz.network import building, loaded, network
 from cnnviz.site import model_pages
 from tests.every_section import LEAST, ROOT, Run, listed
 
@@ -87,7 +87,7 @@ def test_every_section_is_ok_or_says_why_not(net, pictures, tmp_path, monkeypatc
             built["net"] = build(*arguments)
         return built["net"]
 
-    build = doors.build
+    build = building.build
     for module in (network, loaded):
         monkeypatch.setattr(module, "build", build_once)
     run = Run(tmp_path, PICTURES, pictures, block, SECTIONS, few=True)

@@ -17,7 +17,8 @@ from cnnviz.activations import regression, segmentation
 from cnnviz.check import networks as check_network
 from cnnviz.check import report, truth
 from cnnviz.errors import UserError
-from cnnviz.network import doors, facts, kinds
+from cnnviz.network import facts, kinds
+from cnnviz.network.scores import to_scores
 from cnnviz.pictures import images, label_maps, listing
 from cnnviz.pictures.preprocess import prepared
 from cnnviz.pictures.rows import truth_columns
@@ -315,17 +316,17 @@ def test_a_class_scores_the_mean_over_its_pixels_or_over_all():
 )
 def test_what_networks_return(output, block, expected):
     block = {"select": None, "returns": "logits"} | block
-    assert doors._scores(block, "model m")(None, (), output).shape == expected
+    assert to_scores(block, "model m")(None, (), output).shape == expected
 
 
 def test_what_is_neither_says_so():
     block = {"select": None, "returns": "logits"}
     with pytest.raises(UserError, match="return \\(n, classes, height, width\\)"):
-        doors._scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 3))
+        to_scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 3))
     with pytest.raises(UserError, match="whole numbers"):
-        doors._scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 4, 4, dtype=torch.int64))
+        to_scores(block | {"kind": "segmentation"}, "model m")(None, (), torch.zeros(2, 4, 4, dtype=torch.int64))
     with pytest.raises(UserError, match="return \\(n, values\\)"):
-        doors._scores(block | {"kind": "regression"}, "model m")(None, (), torch.zeros(2, 3, 4, 4))
+        to_scores(block | {"kind": "regression"}, "model m")(None, (), torch.zeros(2, 3, 4, 4))
 
 
 # ------------------------------------------------------------------------------------------------------------ the truth
@@ -452,10 +453,10 @@ def test_values_on_another_scale_are_told_from_wrong_ones():
 
 def test_scale_and_shift_of_the_config():
     block = {"select": None, "returns": "logits", "kind": "regression", "scale": [2, 10], "shift": 1}
-    found = doors._scores(block, "model m")(None, (), torch.tensor([[3.0, 4.0]]))
+    found = to_scores(block, "model m")(None, (), torch.tensor([[3.0, 4.0]]))
     assert found.tolist() == [[7, 41, -7, -41]]
     with pytest.raises(UserError, match="outputs.scale lists 2 numbers, the network outputs 1"):
-        doors._scores(block, "model m")(None, (), torch.zeros(4, 1))
+        to_scores(block, "model m")(None, (), torch.zeros(4, 1))
 
 
 def test_masks_that_cannot_be_right_say_so(tmp_path):

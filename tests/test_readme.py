@@ -24,7 +24,7 @@ from torch import nn
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.network import doors
+from cnnviz.network import building
 from cnnviz.pictures import images, listing
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ OWN = {"factory": "mynets.py:build"}
 
 def read(block: dict, like: dict) -> None:
     """Build the network of a model's block, and compare its weights with those it should have."""
-    built = doors.build(complete(block)["models"]["m"], "m", 0)
+    built = building.build(complete(block)["models"]["m"], "m", 0)
     mine = {name: value for name, value in built.net.state_dict().items() if value.is_floating_point()}
     assert mine and all(torch.equal(value, like[name].to(value)) for name, value in mine.items())
 
@@ -160,7 +160,7 @@ def a_file_of_torch_save(folder, write, monkeypatch):
     for file in ("w.pt", "w.safetensors", "w.pkl", "w.npz", "w.zip", "w.tar"):
         read(OWN | {"checkpoint": file}, state)
     for door, name in (("torchvision", "squeezenet1_1"), ("timm", "test_vit")):
-        other = doors.build(complete({door: name, "weights": "random"})["models"]["m"], "m", 1).net.state_dict()
+        other = building.build(complete({door: name, "weights": "random"})["models"]["m"], "m", 1).net.state_dict()
         torch.save(other, "other.pt")
         read({door: name, "checkpoint": "other.pt"}, other)
 
@@ -413,10 +413,10 @@ def numbers_age(write):
 
 
 def numbers_standardised(write):
-    built = doors.build(
+    built = building.build(
         complete(OWN | {"arguments": {"classes": 2}, "outputs": write["outputs"]})["models"]["m"], "m", 0
     )
-    plain = doors.build(complete(OWN | {"arguments": {"classes": 2}})["models"]["m"], "m", 0)
+    plain = building.build(complete(OWN | {"arguments": {"classes": 2}})["models"]["m"], "m", 0)
     x = torch.rand(1, 3, 16, 16)
     scale, shift = (torch.tensor(write["outputs"][key]) for key in ("scale", "shift"))
     torch.testing.assert_close(built.net(x)[:, :2], plain.net(x) * scale + shift)
@@ -444,7 +444,7 @@ OUTPUTS = {f.__name__: f for f in (numbers_age, numbers_standardised, a_class_fo
 @pytest.mark.parametrize("row", TABLES["Outputs"])
 def test_each_row_about_outputs(row, folder):
     block, image_set, count = stand_in(row, OUTPUTS)(said(TABLES["Outputs"][row]))
-    built = doors.build(complete(block, image_set)["models"]["m"], "m", 0)
+    built = building.build(complete(block, image_set)["models"]["m"], "m", 0)
     assert built.net(torch.zeros(1, 3, 16, 16)).shape[:2] == (1, count)
 
 
@@ -472,7 +472,7 @@ def test_each_block_of_yaml_is_a_config_that_works(block, folder, monkeypatch):
     for id, model in full["models"].items():
         image_set = full["image_sets"][model["image_set"]]
         assert len(listing.rows(image_set)) == 6
-        built = doors.build(model, id, full["seed"])
+        built = building.build(model, id, full["seed"])
         weights = built.net.state_dict()
         assert weights["fc.weight"].shape[0] == 1000 and torch.all(weights["layer4.2.conv3.weight"] == 0.5)
         assert listing.classes(image_set) == ["jay", "owl"] and model["outputs"]["kind"] == "softmax"

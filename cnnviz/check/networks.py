@@ -15,7 +15,7 @@ from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, some
 from cnnviz.check.seen import MOST, look, opened
 from cnnviz.errors import UserError, in_a_line
-from cnnviz.network import doors, gpus, network
+from cnnviz.network import building, gpus, network
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import listing, sizes
@@ -87,7 +87,7 @@ def _listed(config: dict) -> Generator[Line, None, ImageSet]:
 
 def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Generator[Line, None, Cost]:
     block, started = config["models"][id], time.monotonic()
-    built = doors.build(block, id, config["seed"])
+    built = building.build(block, id, config["seed"])
     channels, size = (lambda: network.channels_of(image_set.config)), sizes.common(image_set.config)
     columns = truth_columns(image_set.config, image_set.classes)
     facts = network.describe(built, block, id, image_set.classes, channels, columns, size)

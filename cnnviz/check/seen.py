@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cnnviz.check import image_sets
-from cnnviz.network import doors, loaded
+from cnnviz.network import building, loaded
 from cnnviz.network import facts as known
 from cnnviz.network.loaded import Model
 from cnnviz.pictures.images import ImageSet, Picture
@@ -47,7 +47,7 @@ class Seen:
         return [picture.labels for picture in self.pictures]
 
 
-def opened(built: doors.Built, facts: dict, block: dict, device: torch.device) -> Model:
+def opened(built: building.Built, facts: dict, block: dict, device: torch.device) -> Model:
     """The model as in jobs, but without its network.json."""
     feature, chosen = known.feature(facts, block["feature_layer"]), known.chosen(facts, block["layers"])
     return loaded.opened(built.net.to(device), facts, feature, chosen, block["outputs"], device)

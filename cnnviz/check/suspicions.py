@@ -24,7 +24,7 @@ from cnnviz.pictures.rows import in_order
 SURE = 0.001
 LEAST = 0.05  # smallest gain, as a share of the pictures
 FEWEST = 20  # smallest number of labelled pictures for any conclusion
-CLIPPED = 16.1  # nearly |logit(1e-7)|, the largest score that is made from a probability, see network/doors.py
+CLIPPED = 16.1  # nearly |logit(1e-7)|, the largest score that is made from a probability, see network/scores.py
 
 Mapping = Sequence[int | None]
 

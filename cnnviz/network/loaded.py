@@ -1,6 +1,6 @@
 """Loads a frozen network from a config block, with its layers, preprocessing, outputs and classes.
 
-:mod:`cnnviz.network.doors` builds the network, and ``network.json`` holds facts about it.
+:mod:`cnnviz.network.building` builds the network, and ``network.json`` holds facts about it.
 """
 
 import contextlib
@@ -12,18 +12,12 @@ import torch
 from torch import nn
 
 from cnnviz.errors import NotApplicable, unknown
-from cnnviz.network import (
-    batches,
-    class_names,
-    fixed_inputs,
-    hooks,
-    kinds,
-    precision,
-)
+from cnnviz.network import batches, class_names, fixed_inputs, hooks, kinds, precision
 from cnnviz.network import facts as known
-from cnnviz.network.doors import build, pixel_scores, selected
+from cnnviz.network.building import build
 from cnnviz.network.gpus import pick_device
 from cnnviz.network.layers import Layer
+from cnnviz.network.scores import pixel_scores, selected
 from cnnviz.pictures.preprocess import Preprocess, prepared
 from cnnviz.run.job import Job
 

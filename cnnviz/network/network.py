@@ -15,7 +15,7 @@ from torch import nn
 from cnnviz.errors import UserError
 from cnnviz.network import class_lists, class_names, inputs, kinds, layers, trial
 from cnnviz.network import facts as known
-from cnnviz.network.doors import Built, build
+from cnnviz.network.building import Built, build
 from cnnviz.network.loaded import normalised, prepare_torch
 from cnnviz.pictures import images, listing
 from cnnviz.pictures.preprocess import complete, geometry, prepared

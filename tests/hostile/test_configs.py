@@ -6,7 +6,7 @@ An accepted config continues to the listing of its pictures and to its networks.
 import pytest
 
 from cnnviz import config
-from cnnviz.network import doors, network
+from cnnviz.network import building, network
 from cnnviz.pictures import listing
 from tests.hostile import configs
 from tests.hostile.oracle import Wrong, said_by
@@ -40,7 +40,7 @@ def through(broken: configs.Broken) -> str:
             return f"probes of {id}: {said}"
 
         def described(id=id, block=block, of_set=of_set):
-            network.describe(doors.build(block, id, full["seed"]), block, id, listing.classes(of_set))
+            network.describe(building.build(block, id, full["seed"]), block, id, listing.classes(of_set))
 
         if said := said_by(described, 10):
             return f"network {id}: {said}"

@@ -9,7 +9,7 @@ from torch import nn
 from cnnviz.check.seen import opened
 from cnnviz.config import complete
 from cnnviz.errors import UserError
-from cnnviz.network import doors, fixed_inputs, network
+from cnnviz.network import building, fixed_inputs, network
 
 NETS = """
 import torch
@@ -60,7 +60,7 @@ def model(tmp_path):
             inputs = {k: f"{tmp_path}/{v}" if isinstance(v, str) and "." in v else v for k, v in inputs.items()}
         block = {"factory": f"{tmp_path}/nets.py:{name}", "inputs": inputs, "preprocess": {"resize": [8, 8]}}
         block = complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": block}})["models"]["m"]
-        built = doors.build(block, "m", 0)
+        built = building.build(block, "m", 0)
         return opened(built, network.describe(built, block, "m", []), block, torch.device("cpu"))
 
     return made

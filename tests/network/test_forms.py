@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 from cnnviz import config
 from cnnviz.activations.forward_pass import ForwardPass
 from cnnviz.errors import UserError
-from cnnviz.network import doors, hooks, network
+from cnnviz.network import building, hooks, network
 from cnnviz.run import user_code
 
 
@@ -42,7 +42,7 @@ def opened(monkeypatch):
         model = {"factory": "mine.py:net", "preprocess": {"resize": list(size)} | preprocess}
         full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": model}, "sections": []})
         block = full["models"]["m"]
-        built = doors.build(block, "m", 0)
+        built = building.build(block, "m", 0)
         return built.net, network.describe(built, block, "m", ())
 
     monkeypatch.setattr("cnnviz.config.exists", lambda where, path: None)

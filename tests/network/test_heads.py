@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import checkpoints, doors, fitting, heads
+from cnnviz.network import building, checkpoints, fitting, heads
 
 
 class Net(nn.Module):
@@ -188,7 +188,7 @@ def test_torchvisions_networks_go_through_the_door(make_job, tmp_path):
     trained.fc = nn.Sequential(nn.Dropout(), nn.Linear(1024, 4))
     torch.save({"state_dict": {f"model.{k}": v for k, v in trained.state_dict().items()}}, tmp_path / "w.ckpt")
     block = {"torchvision": "shufflenet_v2_x0_5", "checkpoint": str(tmp_path / "w.ckpt")}
-    built = doors.build(make_job(block).model, "net", 0)
+    built = building.build(make_job(block).model, "net", 0)
     assert torch.equal(built.net.conv1[0].weight, trained.conv1[0].weight)
     assert torch.equal(built.net.fc.weight, trained.fc[1].weight)
     assert "a first convolution of 1 channel and a head of Linear(1024, 4)" in built.described
@@ -198,6 +198,7 @@ def test_the_right_network_of_the_family_is_named():
     from torchvision.models import squeezenet1_1
 
     assert (
-        doors._sibling({"torchvision": "squeezenet1_0"}, squeezenet1_1(num_classes=4).state_dict()) == "squeezenet1_1"
+        building._sibling({"torchvision": "squeezenet1_0"}, squeezenet1_1(num_classes=4).state_dict())
+        == "squeezenet1_1"
     )
-    assert doors._sibling({"torchvision": "squeezenet1_0"}, Net().state_dict()) is None
+    assert building._sibling({"torchvision": "squeezenet1_0"}, Net().state_dict()) is None

@@ -1,4 +1,4 @@
-"""The doors: each kind of model loads, says what it is, and says what is wrong in words when it is."""
+"""Each kind of model loads and is described; if it is wrong, the message says what is wrong."""
 
 import json
 

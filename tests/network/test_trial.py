@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.network import doors, network, trial
+from cnnviz.network import building, network, trial
 
 SIZE = (32, 32)
 
@@ -50,8 +50,8 @@ def described(tmp_path, monkeypatch):
     def describe(make, size=SIZE):
         block = {"factory": f"{__file__}:Net", "preprocess": {"resize": list(size), "mean": 0.5, "std": 0.5}}
         full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": block}})["models"]["m"]
-        monkeypatch.setitem(doors._DOORS, "factory", lambda *_: doors.Built(make(), "a net", {}))
-        built = doors.build(full, "m", 0)
+        monkeypatch.setitem(building._BY_KEY, "factory", lambda *_: building.Built(make(), "a net", {}))
+        built = building.build(full, "m", 0)
         return network.describe(built, full, "m", ()), built.net
 
     return describe

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.network import doors, network
+from cnnviz.network import building, network
 from cnnviz.pictures import label_maps, sizes
 
 NETS = """
@@ -98,7 +98,7 @@ def test_a_factorys_network_is_fed_with_small_pictures_as_they_are(tmp_path, net
     (tmp_path / "nets.py").write_text(NETS)
     model = {"factory": f"{tmp_path}/nets.py:{net}", "preprocess": given}
     full = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": model}})["models"]["m"]
-    facts = network.describe(doors.build(full, "m", 0), full, "m", ("a", "b"), picture_size=(32, 32))
+    facts = network.describe(building.build(full, "m", 0), full, "m", ("a", "b"), picture_size=(32, 32))
     assert facts["input"] == fed
 
 

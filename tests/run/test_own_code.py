@@ -7,7 +7,7 @@ import torch
 
 from cnnviz import config
 from cnnviz.errors import UserError
-from cnnviz.network import doors
+from cnnviz.network import building
 from cnnviz.pictures import images, listing
 from cnnviz.run import fingerprint, user_code
 
@@ -51,10 +51,10 @@ def write(tmp_path):
     return write
 
 
-def built(place: str, arguments: dict | None = None) -> doors.Built:
+def built(place: str, arguments: dict | None = None) -> building.Built:
     model = {"factory": place, "arguments": arguments or {}, "preprocess": {"resize": [8, 8]}}
     block = config.complete({"image_sets": {"s": {"kind": "demo"}}, "models": {"m": model}, "sections": []})
-    return doors.build(block["models"]["m"], "m", 0)
+    return building.build(block["models"]["m"], "m", 0)
 
 
 LAYOUTS = {

@@ -1,4 +1,4 @@
-"""The doors: whatever a network returns, class scores come out; and it is built as its checkpoint needs it."""
+"""A network is built as its checkpoint needs it; and whatever it returns, class scores come out."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import UserError
-from cnnviz.network import doors, loaded, network
+from cnnviz.network import building, loaded, network
 
 FACTORY = """
 import dataclasses
@@ -58,7 +58,7 @@ def block(tmp_path, make_job):
 
 def scores(block, x):
     with torch.no_grad():
-        return doors.build(block, "net", 0).net(x)
+        return building.build(block, "net", 0).net(x)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_selector_finds_the_scores(block, form, select):
 def test_a_wrong_selector_says_what_there_is(block, make_job, form, select, said):
     made = block(arguments={"form": form}, outputs={"select": select})
     with pytest.raises(UserError, match=said):
-        network.describe(doors.build(made, "net", 0), made, "net", ())
+        network.describe(building.build(made, "net", 0), made, "net", ())
 
 
 @pytest.mark.parametrize("form", ["plain", "flat"])
@@ -99,17 +99,17 @@ def test_a_yes_or_no_output_becomes_two_classes_with_its_probability(block, form
     x = torch.randn(4, 3, 8, 8)
     made = block(arguments={"outputs": 1, "form": form}, outputs={"kind": "binary"})
     two = scores(made, x)
-    z = doors.build(block(arguments={"outputs": 1}), "net", 0).net
+    z = building.build(block(arguments={"outputs": 1}), "net", 0).net
     z._forward_hooks.clear()
     torch.testing.assert_close(two.softmax(1)[:, 1], z(x)[:, 0].sigmoid())
-    facts = network.describe(doors.build(made, "net", 0), made, "net", ("cat", "dog"))
+    facts = network.describe(building.build(made, "net", 0), made, "net", ("cat", "dog"))
     assert facts["classes"] == ["cat", "dog"] and facts["kind"] == "softmax"
 
 
 def test_one_output_needs_a_stated_kind(block):
     made = block(arguments={"outputs": 1})
     with pytest.raises(UserError, match="kind: binary"):
-        network.describe(doors.build(made, "net", 0), made, "net", ())
+        network.describe(building.build(made, "net", 0), made, "net", ())
 
 
 @pytest.mark.parametrize(("form", "kind"), [("softmax", "softmax"), ("sigmoid", "sigmoid")])
@@ -134,14 +134,14 @@ def test_sigmoid_probabilities_are_each_classs_own(block, make_job, tmp_path):
 
 def test_the_number_of_classes_comes_from_the_checkpoint(block, tmp_path):
     torch.save(
-        {"state_dict": doors.build(block("countable", {"num_classes": 7}), "net", 0).net.state_dict()},
+        {"state_dict": building.build(block("countable", {"num_classes": 7}), "net", 0).net.state_dict()},
         tmp_path / "w.pt",
     )
-    assert doors.build(block("countable", checkpoint=str(tmp_path / "w.pt")), "net", 0).net.fc.out_features == 7
+    assert building.build(block("countable", checkpoint=str(tmp_path / "w.pt")), "net", 0).net.fc.out_features == 7
     with pytest.raises(UserError, match="fc.weight"):  # the config takes precedence
-        doors.build(block("countable", {"num_classes": 5}, checkpoint=str(tmp_path / "w.pt")), "net", 0)
+        building.build(block("countable", {"num_classes": 5}, checkpoint=str(tmp_path / "w.pt")), "net", 0)
     with pytest.raises(UserError, match="fc.weight"):
-        doors.build(block("net", checkpoint=str(tmp_path / "w.pt")), "net", 0)
+        building.build(block("net", checkpoint=str(tmp_path / "w.pt")), "net", 0)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "googlenet"])
@@ -152,7 +152,7 @@ def test_torchvision_nets_take_their_classes_and_heads_from_the_checkpoint(make_
     net = zoo.get_model(name, num_classes=5, **more)
     torch.save({"model": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "w.pth")
     made = make_job({"torchvision": name, "checkpoint": str(tmp_path / "w.pth")}).model
-    built = doors.build(made, "net", 0)
+    built = building.build(made, "net", 0)
     x = torch.randn(1, 3, 96, 96)
     with torch.no_grad():
         torch.testing.assert_close(built.net(x), net.eval()(x))
@@ -161,7 +161,7 @@ def test_torchvision_nets_take_their_classes_and_heads_from_the_checkpoint(make_
 
 def test_torchvision_preprocesses_as_its_authors_do(make_job):
     block = make_job({"torchvision": "inception_v3", "weights": "random", "arguments": {"num_classes": 2}}).model
-    built = doors.build(block, "net", 0)
+    built = building.build(block, "net", 0)
     assert (built.preprocess["resize"], built.preprocess["crop"]) == (342, 299)
     assert network.describe(built, block, "net", ())["input"] == [3, 299, 299]
 
@@ -169,27 +169,27 @@ def test_torchvision_preprocesses_as_its_authors_do(make_job):
 def test_timm_by_name(make_job, tmp_path):
     timm = pytest.importorskip("timm")
     block = make_job({"timm": "test_vit", "weights": "random", "arguments": {"num_classes": 4}}).model
-    built = doors.build(block, "net", 0)
+    built = building.build(block, "net", 0)
     facts = network.describe(built, block, "net", ())
     assert facts["input"] == [3, 160, 160] and built.described == "timm's test_vit, random weights"
     assert facts["layers"][1]["layout"] == "tokens"
     torch.save(timm.create_model("test_vit", num_classes=6).state_dict(), tmp_path / "w.pt")
     block = make_job({"timm": "test_vit", "checkpoint": str(tmp_path / "w.pt")}).model
-    assert len(network.describe(doors.build(block, "net", 0), block, "net", ())["classes"]) == 6
+    assert len(network.describe(building.build(block, "net", 0), block, "net", ())["classes"]) == 6
     with pytest.raises(UserError, match="'resnet50'"):
-        doors.build(make_job({"timm": "resnet5o"}).model, "net", 0)
+        building.build(make_job({"timm": "resnet5o"}).model, "net", 0)
 
 
 def test_timm_not_installed_says_how_to_get_it(make_job, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match="pip install timm"):
-        doors.build(make_job({"timm": "resnet50"}).model, "net", 0)
+        building.build(make_job({"timm": "resnet50"}).model, "net", 0)
 
 
 def test_a_network_of_one_or_five_channels_is_seen_as_such(make_job):
     for channels in (1, 5):
         net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         block = make_job({"torchvision": "alexnet", "preprocess": {"resize": [12, 10]}}).model
-        facts = network.describe(doors.Built(net.eval(), "a net", {}), block, "net", ())
+        facts = network.describe(building.Built(net.eval(), "a net", {}), block, "net", ())
         assert facts["channels"] == channels and facts["input"] == [channels, 12, 10]
         assert facts["preprocess"]["mean"] == 0

@@ -1,10 +1,7 @@
 """Builds a network: torchvision or timm by name, or a Python factory, each with an optional checkpoint.
 
-This is the only module that imports torchvision and timm, and only for networks that come from them.
-
-Networks return different things; all other code sees class scores (n, classes). A hook on the network selects them from
-a tuple or dict, converts probabilities into scores, and gives a single yes-or-no output z two columns, (−z/2, z/2),
-whose softmax is (1 − σ(z), σ(z)).
+This is the only module that imports torchvision and timm, and only for networks that come from them. Networks return
+different things; after :mod:`cnnviz.network.scores` all other code sees class scores (n, classes).
 """
 
 import inspect
@@ -17,6 +14,7 @@ from torch import nn
 
 from cnnviz.errors import UserError, in_a_line, unknown
 from cnnviz.network import checkpoints, fitting, fixed_inputs, forms, heads, kinds, name_matching
+from cnnviz.network.scores import to_scores
 from cnnviz.pictures.preprocess import complete, geometry
 from cnnviz.run import user_code
 
@@ -44,13 +42,13 @@ def build(config: dict, id: str, seed: int) -> Built:
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(seed)  # random weights must be the same in every job
     try:
-        door = next(d for name, d in _DOORS.items() if name in config)
-        built = door(config, where, state)
+        make = next(function for name, function in _BY_KEY.items() if name in config)
+        built = make(config, where, state)
         given = config["preprocess"]
         size = geometry(complete(given, built.preprocess, 3)).size
         net = forms.given_sizes(
             forms.unwrapped(built.net, where),
-            lambda: forms.unwrapped(door(config, where, state).net, where),
+            lambda: forms.unwrapped(make(config, where, state).net, where),
             *(size, given.get("input_channels"), state, where),
         )
     finally:
@@ -67,7 +65,7 @@ def build(config: dict, id: str, seed: int) -> Built:
     net = forms.settled(net)
     fixed_inputs.beside(net, config.get("inputs"), where)
     net.register_forward_pre_hook(_own_copy, prepend=True)
-    net.register_forward_hook(_scores(config["outputs"], where))
+    net.register_forward_hook(to_scores(config["outputs"], where))
     return replace(built, net=net, described=described)
 
 
@@ -201,7 +199,8 @@ def _called(function, place: str, arguments: dict, state: dict | None, where: st
     )
 
 
-_DOORS = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}
+# Key of a model's block → what builds its network.
+_BY_KEY = {"torchvision": _torchvision, "timm": _timm, "factory": _factory}
 
 
 def _fitting(make, arguments: dict, state: dict | None) -> nn.Module:
@@ -252,133 +251,3 @@ def _sibling(config: dict, state: dict) -> str | None:
     return next(
         (n for n in names if name_matching.fits(state, _shapes(lambda n=n: zoo.get_model(n, weights=None)))), None
     )
-
-
-def _scores(outputs: dict, where: str):
-    """The hook that converts the network's output into class scores (n, classes); see also :mod:`network.kinds`."""
-
-    def hook(module, given, output):
-        output = selected(output, outputs, where)
-        if output.is_complex():
-            raise UserError(f"{where}: the network returns complex numbers; let it return their abs() or real part")
-        output = output.as_subclass(torch.Tensor)
-        if outputs["kind"] == kinds.SEGMENTATION:
-            return kinds.by_pixels(pixel_scores(output, outputs, where)).float()
-        if output.ndim == 4 and output.shape[2:] == (1, 1):
-            output = output.flatten(1)
-        if outputs["kind"] == kinds.REGRESSION:
-            return _values(output, outputs, where).float()
-        return _classes(output, outputs, where).float()
-
-    return hook
-
-
-def selected(output, outputs: dict, where: str):
-    """The part of a network's output that ``outputs.select`` names."""
-    select = outputs["select"]
-    if select is None and outputs["kind"] == kinds.SEGMENTATION and isinstance(output, dict) and "out" in output:
-        select = "out"  # torchvision's key
-    if select is None:
-        return output if isinstance(output, torch.Tensor) else _only_tensor(output, where)
-    for step in str(select).split("."):
-        output = _part(output, step, where)
-    return output if isinstance(output, torch.Tensor) else _only_tensor(output, where, f"{select}.")
-
-
-def _only_tensor(output, where: str, inside: str = "") -> torch.Tensor:
-    """The only tensor in a network's output. Raises UserError that lists the contents if there is not exactly one.
-
-    inside: the selector that led there, and a dot.
-    """
-    if isinstance(output, dict):
-        parts = {str(key): value for key, value in output.items()}
-    elif isinstance(output, list | tuple):
-        parts = {str(i): value for i, value in enumerate(output)}
-    else:
-        parts = getattr(output, "__dict__", {})
-    tensors = {key: value for key, value in parts.items() if isinstance(value, torch.Tensor)}
-    if len(tensors) == 1:
-        return next(iter(tensors.values()))
-    kind = type(output).__name__
-    if not tensors and not isinstance(output, dict | list | tuple):
-        more = ": leave out .numpy()" if kind == "ndarray" else ""
-        raise UserError(f"{where}: the network returns {kind}, not a tensor of class scores (n, classes){more}")
-    likely = next((key for key, value in tensors.items() if value.ndim == 2), next(iter(parts), "0"))
-    listed = ", ".join(
-        f"{key} {tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__}"
-        for key, value in [*parts.items()][:8]
-    )
-    raise UserError(
-        f"{where}: the network returns a {kind} of {listed or 'nothing'}, not class scores (n, classes). Say which "
-        f"part they are: outputs: {{select: {inside}{likely}}}"
-    )
-
-
-def pixel_scores(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
-    """A segmentation network's output → scores (n, classes, h, w); a single map is a yes-or-no for each pixel."""
-    if not output.is_floating_point():
-        raise UserError(
-            f"{where}: the network returns whole numbers, the class of each pixel; the scores that they come from are "
-            "needed. outputs.select says which part holds them"
-        )
-    if output.ndim == 3:
-        output = output[:, None]
-    if output.ndim != 4:
-        raise UserError(
-            f"{where}: kind: segmentation is for networks that return (n, classes, height, width), not "
-            f"{tuple(output.shape)}; outputs.select says which part holds them"
-        )
-    single = output.shape[1] == 1
-    if outputs["returns"] == "probabilities":
-        output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
-    return torch.cat([-output / 2, output / 2], 1) if single else output
-
-
-def _values(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
-    """(n,) or (n, k) numbers → (n, 2k): the values, ``scale`` × number + ``shift``, and their negatives."""
-    output = output.reshape(-1, 1) if output.ndim < 2 else output
-    if output.ndim != 2:
-        raise UserError(f"{where}: kind: regression is for networks that return (n, values), not {tuple(output.shape)}")
-    for key, change in (("scale", torch.mul), ("shift", torch.add)):
-        if (given := outputs.get(key)) is not None:
-            if isinstance(given, list) and len(given) != output.shape[1]:
-                raise UserError(
-                    f"{where}: outputs.{key} lists {len(given)} numbers, the network outputs {output.shape[1]}"
-                )
-            output = change(output, torch.tensor(given, dtype=output.dtype, device=output.device))
-    return torch.cat([output, -output], 1)
-
-
-def _classes(output: torch.Tensor, outputs: dict, where: str) -> torch.Tensor:
-    kind = outputs["kind"]
-    if output.ndim == 1 and kind == "binary":
-        output = output[:, None]
-    if outputs["returns"] == "probabilities":
-        output = output.float()  # 16-bit values round to 1 too early
-        single = kind == "sigmoid" or output.shape[1:] == (1,)
-        output = output.logit(1e-7) if single else output.clamp_min(1e-12).log()
-    if output.ndim == 2 and output.shape[1] == 1 and kind != "sigmoid":
-        if kind != "binary":
-            raise UserError(
-                f"{where}: the network has one output only; is it a yes-or-no net? Then: outputs: {{kind: binary}}. "
-                "Is it a number, such as an age? Then: outputs: {kind: regression}"
-            )
-        output = torch.cat([-output / 2, output / 2], 1)
-    return output
-
-
-def _part(output, step: str, where: str):
-    """One step of a selector: a key, an index or an attribute."""
-    if isinstance(output, dict):
-        keys = {str(key): value for key, value in output.items()}
-        if step in keys:
-            return keys[step]
-        raise unknown(f"{where}: outputs.select", step, keys)
-    if isinstance(output, list | tuple) and step.lstrip("-").isdigit():
-        if -len(output) <= int(step) < len(output):
-            return output[int(step)]
-        raise UserError(f"{where}: outputs.select: {step}, but the network returns {len(output)} items")
-    if hasattr(output, step) and not isinstance(output, torch.Tensor):
-        return getattr(output, step)
-    fields = [f"{i}" for i in range(len(output))] if isinstance(output, list | tuple) else []
-    raise unknown(f"{where}: outputs.select (the network returns a {type(output).__name__})", step, fields)
