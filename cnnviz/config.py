@@ -61,7 +61,7 @@ def complete(config: dict) -> dict:
     errors = list(_VALIDATOR(schema).iter_errors(config))
     if errors:
         raise UserError(_explain(best_match(errors), schema))
-    config = _with_defaults(_under(config, presets(schema).get(config.get("preset"), {})), schema)
+    config = _with_defaults(_with_preset(config, presets(schema).get(config.get("preset"), {})), schema)
     _limit(config)
     config["techniques"] = config["sections"]
     config["sections"] = {name: config["sections"][name] for name in order if name not in off}
@@ -97,15 +97,13 @@ def _check_plain(value, path: tuple[str, ...] = ()) -> None:
         )
 
 
-def _under(config: dict, preset: dict) -> dict:
+def _with_preset(config: dict, preset: dict) -> dict:
     """``config`` with missing values from ``preset``, whose ``model`` applies to every model."""
 
     def merge(ours, theirs):
         if not (isinstance(ours, dict) and isinstance(theirs, dict)):
             return ours
-        return {
-            k: merge(ours[k], theirs[k]) if k in ours and k in theirs else (ours | theirs)[k] for k in theirs | ours
-        }
+        return theirs | {key: merge(value, theirs[key]) if key in theirs else value for key, value in ours.items()}
 
     preset = dict(preset)
     model = preset.pop("model", {})
@@ -134,11 +132,11 @@ def _limit(config: dict) -> None:
 
 @functools.cache
 def whole_schema() -> dict:
-    """The schema of the config as one tree, with its sections, a file per family, in the gallery's order."""
+    """The schema of the config as one tree, with its sections, a file for each room, in the gallery's order."""
     schema = _resolved(*_found("config.schema.yaml", {}))
     sections = schema["properties"]["sections"]
     sections["properties"] = {
-        name: block for family in sections.pop("allOf") for name, block in family["properties"].items()
+        name: block for room in sections.pop("allOf") for name, block in room["properties"].items()
     }
     return schema
 
@@ -252,17 +250,20 @@ def _check_image_set(where: str, block: dict) -> None:
     if block["roles"]:
         if block["kind"] != "folder":
             raise UserError(f"{where}.roles: subfolders are for kind: folder; a table has a role_column:")
-        folders = [folder.strip("/") for named in block["roles"].values() for folder in named]
-        for folder in folders:
-            if Path(folder) == Path() or ".." in Path(folder).parts:
-                raise UserError(
-                    f"{where}.roles: {quoted(folder)} is not a folder inside {path}; name some of its subfolders"
-                )
-            if not exists(f"{where}.roles", f"{path}/{folder}").is_dir():
-                raise UserError(f"{where}.roles: {path}/{folder} is a file; roles are of folders")
-        twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
-        if twice:
-            raise UserError(f"{where}.roles: {twice[0]} is named twice, or is inside another of these folders")
+        _check_roles(f"{where}.roles", path, block["roles"])
+
+
+def _check_roles(where: str, path: Path, roles: dict[str, list[str]]) -> None:
+    """Raises UserError if ``roles`` do not name different subfolders of the folder at ``path``."""
+    folders = [folder.strip("/") for named in roles.values() for folder in named]
+    for folder in folders:
+        if Path(folder) == Path() or ".." in Path(folder).parts:
+            raise UserError(f"{where}: {quoted(folder)} is not a folder inside {path}; name some of its subfolders")
+        if not exists(where, f"{path}/{folder}").is_dir():
+            raise UserError(f"{where}: {path}/{folder} is a file; name subfolders")
+    twice = [a for a, b in permutations(folders, 2) if f"{a}/".startswith(f"{b}/")]
+    if twice:
+        raise UserError(f"{where}: {twice[0]} is named twice, or is inside another of these folders")
 
 
 def _check_code(where: str, place: str) -> None:
@@ -275,11 +276,11 @@ def _check_code(where: str, place: str) -> None:
 
 
 def _check_model(where: str, block: dict, image_sets: list[str]) -> None:
-    doors = [key for key in ("torchvision", "timm", "factory") if key in block]
-    if len(doors) != 1:
+    sources = [key for key in ("torchvision", "timm", "factory") if key in block]
+    if len(sources) != 1:
         raise UserError(
-            f"{where}: give exactly one of torchvision:, timm: and factory: (there are {len(doors)}). A checkpoint "
-            "holds weights only; one of these says what network they belong to"
+            f"{where}: give exactly one of torchvision:, timm: and factory: (there are {len(sources)}). A checkpoint "
+            "holds weights only; one of these states the network that they belong to"
         )
     if "image_set" not in block:
         if len(image_sets) > 1:

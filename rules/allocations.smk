@@ -1,15 +1,16 @@
 # One Slurm job per model, with Snakemake inside: `snakemake allocations --workflow-profile profiles/slurm-models`.
 import time
 
-# No lock is needed, since the models' runs make different files: shared files are made before, the front page after.
+# A job's command. It needs no lock, since the models' runs make different files: files that they share are made before,
+# and the front page after them. Snakemake inside a job plans its own tasks.
 INSIDE = (
     "python -m snakemake --nolock --cores {threads} --resources gpu={resources.gpu} mem_mb={resources.mem_mb}"
     " {params.config} -- {params.targets:q} 2>&1 | tee {log:q}"
 )
 
 
-# Not `group:`, which Snakemake treats as one job: if one task fails, the outputs of all others are deleted.
-# `unfinished` lists the models that need a job. Snakemake inside plans its tasks; the time makes each a new job.
+# Not `group:`, which Snakemake treats as one job: if one task fails, the outputs of all others are deleted. The time
+# among the params makes each allocation a new job, even if an earlier run had the same one.
 rule image_allocation:
     output:
         touch(f"{RESULTS}/allocations/images"),
@@ -60,6 +61,7 @@ localrules:
     allocations,
 
 
+# Only the models with unfinished jobs get an allocation.
 rule allocations:
     input:
         lambda w: expand(f"{RESULTS}/allocations/models/{{model}}", model=unfinished(w)),

@@ -1,4 +1,4 @@
-# Both test the maps of all attribution sections.
+# Both jobs test the maps of all sections that explain pictures.
 rule attribution_check:
     input:
         unpack(explained),

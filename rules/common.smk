@@ -31,16 +31,16 @@ shell.prefix(
     """echo "killed by signal $((s - 128)) (SIG$n): $why" >> "$CNNVIZ_LOG"; fi' EXIT; """
 )
 
-from cnnviz.run.alone import clear
+from cnnviz.run.alone import remove_stale_locks
 from cnnviz.config import complete, keep_weights, model_files
 from cnnviz.errors import UserError
 from cnnviz.run.fingerprint import code_hash, content_hash, folder_hash, source_hash
-from cnnviz.run.failures import told_in_a_sentence
+from cnnviz.run.failures import shorten_reports
 from snakemake.exceptions import WorkflowError
 
-told_in_a_sentence()
+shorten_reports()
 if workflow.is_main_process:
-    clear()
+    remove_stale_locks()
 
 try:
     config = complete(config)
@@ -142,7 +142,7 @@ def network_files(wildcards):
 
 
 def network_hash(wildcards):
-    """ "name:hash" of each of a model's local files: a change of content reruns its jobs."""
+    """Name and hash of each of a model's local files: a change of content reruns its jobs."""
     files = network_files(wildcards)
     hashes = ((source_hash if path.endswith(".py") else content_hash)(path) for path in files)
     return " ".join(f"{Path(path).name}:{digest[:16]}" for path, digest in zip(files, hashes))
@@ -156,11 +156,11 @@ def segments(wildcards):
 def by_loss_net(section, function):
     """``function`` with the wildcards of the section's loss network: the model itself, or another one."""
 
-    def of_judge(wildcards):
-        judge = config["techniques"][section]["loss_net"] or wildcards.model
-        return function(SimpleNamespace(model=judge))
+    def of_loss_net(wildcards):
+        loss_net = config["techniques"][section]["loss_net"] or wildcards.model
+        return function(SimpleNamespace(model=loss_net))
 
-    return of_judge
+    return of_loss_net
 
 
 def network_facts(wildcards):

@@ -151,7 +151,7 @@ def test_words_are_of_what_the_network_puts_out(kind, once):
         said += [t.caption for t in drawn.tables] + [name for t in drawn.tables for name in t.columns]
         said += [drawn.question] if kind == "regression" else []
         assert not re.findall(f".*(?:{wrong}).*", "\n".join(said)), section
-        explains = "Where this page says class" in drawn.how_to_read
+        explains = "Here a class means" in drawn.how_to_read
         assert explains == (kind == "regression" and "class" in drawn.how_to_read), section
 
 

@@ -46,7 +46,7 @@ def build(config: dict, id: str, seed: int) -> Built:
         built = make(config, where, state)
         given = config["preprocess"]
         size = geometry(complete(given, built.preprocess, 3)).size
-        net = forms.given_sizes(
+        net = forms.initialised(
             forms.unwrapped(built.net, where),
             lambda: forms.unwrapped(make(config, where, state).net, where),
             *(size, given.get("input_channels"), state, where),
@@ -59,11 +59,13 @@ def build(config: dict, id: str, seed: int) -> Built:
             left_out = fitting.fit(net, state, where)
         except UserError as error:
             sibling = _sibling(config, state)
-            more = f"\nThe file is of another of that family: write  torchvision: {sibling}" if sibling else ""
+            more = (
+                f"\nThe file fits another network of the same family: write  torchvision: {sibling}" if sibling else ""
+            )
             raise UserError(f"{error}{more}") from error
         described += f", weights of {checkpoint.described}" + (f" ({left_out})" if left_out else "")
     net = forms.settled(net)
-    fixed_inputs.beside(net, config.get("inputs"), where)
+    fixed_inputs.attach(net, config.get("inputs"), where)
     net.register_forward_pre_hook(_own_copy, prepend=True)
     net.register_forward_hook(to_scores(config["outputs"], where))
     return replace(built, net=net, described=described)
@@ -160,7 +162,7 @@ def _timm(config: dict, where: str, state: dict | None) -> Built:
 
 def _factory(config: dict, where: str, state: dict | None) -> Built:
     place, arguments, where = config["factory"], config["arguments"], f"{where}: factory"
-    with forms.torch_as_it_was():
+    with forms.keeping_settings():
         function = user_code.function(place, where)
         if isinstance(function, nn.Module):
             made = function

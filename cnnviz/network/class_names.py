@@ -99,7 +99,7 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
 def _other_length(config, count: int, outputs: int, offset: int) -> str:
     hint = ""
     if count == outputs - 1:
-        hint = "; where output 0 is a background class, say outputs: {offset: 1}"
+        hint = "; if output 0 is a background class, write outputs: {offset: 1}"
     elif offset:
         hint = f", {offset} of which stand for no class (outputs.offset)"
     file = f" ({config})" if isinstance(config, str) else ""

@@ -58,7 +58,7 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> str:
     if match.prefix:
         words.append(f"names taken without the prefix {match.prefix}")
     if ignored:
-        words.append(f"passed over {some(ignored, 2)}")
+        words.append(f"left out {some(ignored, 2)}")
     return ", ".join(words)
 
 
@@ -98,9 +98,11 @@ def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong:
     tops = {name: below(name, match.wrapper) for name in (*own, *missing, *extra)}
     classes = classes_in(state, own)
     if not own.keys() & match.inside.keys():
-        return "No name agrees: the file is of another architecture, or of other code for it."
+        return "No name matches: the file is for another architecture, or for other code of the same one."
     if wrong and classes and not missing and not extra:
-        return f"The file has {classes} classes. Say so to the network, such as  arguments: {{num_classes: {classes}}}"
+        return (
+            f"The file has {classes} classes. Give the network the same number:  arguments: {{num_classes: {classes}}}"
+        )
     if missing and all(tops[name].lower().startswith("aux") for name in missing):
         return "The file has no auxiliary heads; build the network without them:  arguments: {aux_logits: false}"
     parts = sum(name.count(".") > 1 for name in own)
@@ -123,7 +125,7 @@ def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong:
     if not wrong and sorted(own[name] for name in missing) == sorted(
         tuple(state[match.inside[name]].shape) for name in extra
     ):
-        return "The same shapes under other names: the weights are of other code for this architecture."
+        return "The same shapes under other names: the weights are for other code of this architecture."
     if wrong and not missing and not extra and 3 * len(wrong) > len(own):
         return "Most layers are narrower or wider: it looks like a variant of another width."
     if 3 * (len(wrong) + len(missing)) > len(own) or len(extra) > len(own) / 2:
@@ -135,6 +137,6 @@ def _hint(state, own, match: Match, missing: list[str], extra: list[str], wrong:
 
 
 def _equal(state: Mapping[str, torch.Tensor], one: str, other: str) -> bool:
-    """Whether the weights under two prefixes are equal, as for a module that is registered twice."""
+    """Whether the weights under two prefixes are equal, as of a module that is registered twice."""
     pairs = [(value, state.get(other + name[len(one) :])) for name, value in state.items() if name.startswith(one)]
     return all(torch.equal(a, b) for a, b in pairs if b is not None)

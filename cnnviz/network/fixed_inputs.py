@@ -20,7 +20,7 @@ _FILLED = {"zeros": torch.zeros, "ones": torch.ones}
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-class OfModel:
+class FixedPicture:
     """A fixed picture, which is preprocessed like the model's others: see :func:`prepare`."""
 
     def __init__(self, path: str):
@@ -28,7 +28,7 @@ class OfModel:
         self.tensor: Tensor | None = None
 
 
-def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
+def attach(net: nn.Module, given: dict | list | None, where: str) -> None:
     """Adds the fixed inputs of ``given``, the block ``inputs:``, to every call of ``net``.
 
     Raises UserError if they do not match the network's forward.
@@ -59,7 +59,7 @@ def beside(net: nn.Module, given: dict | list | None, where: str) -> None:
     net.fixed_sizes = ", ".join(
         f"{name} of {' × '.join(map(str, v.shape)) or 'one number'}" for name, v in fixed.items()
     )
-    net.fixed_pictures = [value for value in (*places, *values.values()) if isinstance(value, OfModel)]
+    net.fixed_pictures = [value for value in (*places, *values.values()) if isinstance(value, FixedPicture)]
 
 
 def prepare(net: nn.Module | None, prepared) -> None:
@@ -74,7 +74,7 @@ def _of(value, picture: Tensor):
     """A fixed value, repeated for each picture, on the pictures' device."""
     if value is PICTURE:
         return picture
-    if isinstance(value, OfModel):
+    if isinstance(value, FixedPicture):
         value = picture[0] * 0 if value.tensor is None else value.tensor[0]
     if not isinstance(value, Tensor):
         return value
@@ -105,7 +105,7 @@ def _sizes(shape) -> bool:
 def _file(path: str, where: str):
     suffix = Path(path).suffix.lower()
     if suffix in _PICTURES:
-        return OfModel(path)
+        return FixedPicture(path)
     try:
         if suffix == ".npy":
             return torch.from_numpy(np.load(path, allow_pickle=False))

@@ -101,7 +101,7 @@ def _inside(net: nn.Module) -> nn.Module | None:
 
 
 @contextlib.contextmanager
-def torch_as_it_was() -> Iterator[None]:
+def keeping_settings() -> Iterator[None]:
     """Restores all global settings of torch (threads, gradients, default types) after the code inside."""
     threads, kind = torch.get_num_threads(), torch.get_default_dtype()
     try:
@@ -113,7 +113,7 @@ def torch_as_it_was() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def given_sizes(
+def initialised(
     net: nn.Module,
     again: Callable[[], nn.Module],
     size: tuple[int, int],

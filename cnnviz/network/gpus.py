@@ -19,6 +19,7 @@ from cnnviz.errors import UserError
 
 # On this machine, not in the results folder, which several machines may share.
 LOCKS = Path(tempfile.gettempdir(), f"cnnviz-gpus-{os.getuid()}")
+_held: list = []  # the locked files, which stay open until this process ends
 
 
 @functools.cache  # a job with two networks has both on one device, and closing a file twice would unlock it
@@ -46,19 +47,16 @@ def pick_device(wanted: str) -> torch.device:
 def hold(names: Sequence[str], folder: Path) -> int:
     """Waits until one of these is free, locks it until this process ends, and returns its index in ``names``."""
     folder.mkdir(parents=True, exist_ok=True)
-    said = False
+    told = False
     while True:
         for place, name in enumerate(names):
-            file = open(folder / name, "w")  # noqa: SIM115 -- closing it would let go
+            file = open(folder / name, "w")  # noqa: SIM115 (closing it would unlock it)
             with contextlib.suppress(BlockingIOError):
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _held.append(file)
                 return place
             file.close()
-        if not said:
+        if not told:
             print("waiting for a GPU: other jobs hold them all", flush=True)
-            said = True
+            told = True
         time.sleep(1)
-
-
-_held: list = []

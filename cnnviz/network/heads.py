@@ -54,8 +54,8 @@ def adapt(
 def _changes(net: nn.Module, state: dict[str, torch.Tensor], classes: int | None) -> list[Change]:
     """Differences of ``state`` to ``net``, if only the first convolution and the head differ; else none."""
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items() if _counts(name)}
-    inside, outside, prefix = name_matching.named(state, own)
-    inside = {name: original for name, original in inside.items() if name in own or not name_matching.is_beside(name)}
+    match = name_matching.match_names(state, own)
+    inside = {name: of for name, of in match.inside.items() if name in own or not name_matching.is_beside(name)}
     theirs = {name: tuple(state[original].shape) for name, original in inside.items() if _counts(name)}
     other = {n for n in own.keys() | theirs.keys() if own.get(n) != theirs.get(n)}
     if not other or 2 * sum(name in other for name in own) > len(own):
@@ -69,7 +69,7 @@ def _changes(net: nn.Module, state: dict[str, torch.Tensor], classes: int | None
             _stem(*first, {n[len(first[0]) + 1 :]: s for n, s in theirs.items() if n.startswith(f"{first[0]}.")})
         )
     if other - of_stem:
-        found.append(_head(net, *last, other - of_stem, theirs, inside, outside, prefix, state) if last[0] else None)
+        found.append(_head(net, *last, other - of_stem, theirs, inside, match, state) if last[0] else None)
         if found[-1] and classes not in (None, found[-1].outputs):
             return []
     return [] if None in found else found
@@ -121,15 +121,18 @@ def _short(pair):
 # --------------------------------------------------------------------------------------------------------- heads
 
 
-def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, outside, prefix, state) -> Change | None:
-    """The deepest module with all names of ``other``, built from the file's shapes."""
+def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, match, state) -> Change | None:
+    """The deepest module with all names of ``other``, built from the file's shapes.
+
+    theirs: the network's name → shape in the file. inside: the network's name → the file's.
+    """
     parts = path.split(".")
     places = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     place = next((p for p in places if all(name.startswith(f"{p}.") for name in other)), None)
     there = {n: inside[n] for n in theirs if place and n.startswith(f"{place}.")}
     cut = len(place or "") + 1
     if not there:  # the head has another name, inside or outside the rest
-        aside = {n: inside[n] for n in other if n in theirs} | {n: n for n in outside if _counts(n)}
+        aside = {n: inside[n] for n in other if n in theirs} | {n: n for n in match.outside if _counts(n)}
         tops = {n.split(".")[0] for n in aside if not name_matching.is_beside(n) and not n.lower().startswith("proj")}
         place = next((p for p in places if all(n.startswith(f"{p}.") or n in aside for n in other)), None)
         if place is None or len(tops) != 1:
@@ -152,7 +155,7 @@ def _head(net, path: str, linear: nn.Linear, other: set[str], theirs, inside, ou
     names = {}
     for name, original in there.items():
         layer, _, last = name[cut:].rpartition(".")
-        names[original] = f"{prefix}{place}{where[layer]}.{last}"
+        names[original] = f"{match.prefix}{place}{where[layer]}.{last}"
     names = {old: new for old, new in names.items() if old != new}
     return Change(place, module, source, words, "", names, layers[-1][2][1])
 

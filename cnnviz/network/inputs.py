@@ -23,18 +23,18 @@ SIZES = (32, 28, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384)
 KEYS = ("image", "images", "pixel_values", "img", "x", "input")  # common argument names
 KINDS = "dtype|datatype|scalar type|promoting|should be the same|not implemented for '"  # in torch's messages
 OTHER_NUMBERS = (
-    "the network's forward() makes other numbers than its layers take, which compute in float32 here; leave .half(), "
-    ".bfloat16(), .double() and the like out of it, or write .float() after them"
+    "the network's forward() makes numbers of another type than its layers take, which is float32 here. Remove "
+    ".half(), .bfloat16(), .double() and the like from it, or write .float() after them"
 )
 SECONDS = 3.0  # seconds to search for an accepted size, for the message
 
 
 @dataclass(frozen=True)
-class Trial:
+class Attempt:
     """A pass of one black picture with this number of channels.
 
-    calls: see layers.watched. error: the exception, if any. fits: it gave one row of scores. ran: it finished, with any
-    output; a UserError is about the outputs.
+    calls: see layers.watched. error: the exception, if any. fits: whether it gave one row of scores. ran: whether it
+    finished, with any output; a UserError is about the outputs.
     """
 
     channels: int
@@ -55,53 +55,54 @@ class Trial:
         return list(dict.fromkeys(int(n) for n in re.findall(r"\d{1,9}", words_of(self.error) if self.error else "")))
 
 
-def attempt(net: nn.Module, channels: int, size: tuple[int, int]) -> Trial:
+def attempt(net: nn.Module, channels: int, size: tuple[int, int]) -> Attempt:
+    """Runs the network on one black picture of ``size`` (height, width)."""
     device = next((p.device for p in net.parameters()), None)
-    return Trial(channels, *watched(net, torch.zeros(1, channels, *size, device=device)))
+    return Attempt(channels, *watched(net, torch.zeros(1, channels, *size, device=device)))
 
 
-def taken(
+def find(
     net: nn.Module,
     size: tuple[int, int],
     where: str,
     stated: int | None = None,
     guess: int | None = None,
     pictures: Callable[[], int | None] = lambda: None,
-) -> Trial:
-    """The first trial that fits: with ``stated`` channels, or with likely numbers of channels.
+) -> Attempt:
+    """The first attempt that fits: with ``stated`` channels, or with likely numbers of channels.
 
     size: (height, width). guess: expected from the config. pictures: channels of the image set's pictures, None if
     unknown. If none fits, one that ran. Raises UserError, with what to write, if none did.
     """
-    trials: list[Trial] = []
+    attempts: list[Attempt] = []
 
     def likely() -> Iterator[int]:
         own = pictures()
         yield from (c for c in (guess, own if own not in (1, 3) else None, 3, 1) if c)
-        if any(trial.ran for trial in trials):
+        if any(tried.ran for tried in attempts):
             return
-        yield from (n for trial in trials[:2] for n in trial.numbers if 0 < n <= 1024)
+        yield from (n for tried in attempts[:2] for n in tried.numbers if 0 < n <= 1024)
         yield from range(2, MOST + 1)
 
     for channels in [stated] if stated else likely():
-        if channels not in [trial.channels for trial in trials]:
-            trials.append(attempt(net, channels, size))
-            if trials[-1].fits:
-                return trials[-1]
-    best = max(trials, key=lambda trial: (trial.ran, len(trial.calls))).channels
+        if channels not in [tried.channels for tried in attempts]:
+            attempts.append(attempt(net, channels, size))
+            if attempts[-1].fits:
+                return attempts[-1]
+    best = max(attempts, key=lambda tried: (tried.ran, len(tried.calls))).channels
     if batches.fit(net, lambda count: torch.rand(count, best, *size)) != (1, None):  # it needs several at a time
         return attempt(net, best, size)
-    ran = next((trial for trial in trials if trial.ran), None)
+    ran = next((tried for tried in attempts if tried.ran), None)
     if ran is None or ("" in ran.calls and len(ran.calls[""].output) == 2):
-        raise _refused(net, size, where, trials if ran is None else [ran])
+        raise _refused(net, size, where, attempts if ran is None else [ran])
     if ran.error is not None:
         raise ran.error
     return ran
 
 
-def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Trial]) -> UserError:
-    """The error of the trial that came furthest."""
-    furthest = max(trials, key=lambda trial: len(trial.calls))
+def _refused(net: nn.Module, size: tuple[int, int], where: str, attempts: list[Attempt]) -> UserError:
+    """The error of the attempt that ran through the most modules."""
+    furthest = max(attempts, key=lambda tried: len(tried.calls))
     shape = (furthest.channels, *size)
     if furthest.error is None:
         rows = furthest.calls[""].output[0]
@@ -110,7 +111,7 @@ def _refused(net: nn.Module, size: tuple[int, int], where: str, trials: list[Tri
         return UserError(f"{where}: {OTHER_NUMBERS} ({in_a_line(furthest.error)})")
     else:
         said = f"the network does not take a picture of {shape}: {in_a_line(furthest.error)}"
-    error = UserError(f"{where}: {said.rstrip('.')}. {_advice(net, size, furthest, trials)}")
+    error = UserError(f"{where}: {said.rstrip('.')}. {_advice(net, size, furthest, attempts)}")
     error.__cause__ = furthest.error
     return error
 
@@ -138,9 +139,9 @@ def _otherwise(net: nn.Module, size: tuple[int, int], channels: int) -> str:
     return ""
 
 
-def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]) -> str:
+def _advice(net: nn.Module, size: tuple[int, int], furthest: Attempt, attempts: list[Attempt]) -> str:
     error, words = furthest.error, words_of(furthest.error)
-    if form := _otherwise(net, size, 3 if 3 in [trial.channels for trial in trials] else furthest.channels):
+    if form := _otherwise(net, size, 3 if 3 in [tried.channels for tried in attempts] else furthest.channels):
         return form
     if re.search(r"nvidia|cuda", words, re.IGNORECASE):
         return "Its code requires a GPU; replace cuda by x.device"
@@ -152,14 +153,14 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
         error, NotImplementedError | RecursionError
     ):
         return "Fix that in its code"
-    if found := _another(net, size, furthest, trials):
+    if found := _another(net, size, furthest, attempts):
         channels, (height, width) = found
         write = [f"resize: [{height}, {width}]"] * ((height, width) != size)
         write += [f"input_channels: {channels}"] * (channels != furthest.channels)
         also = f" and {channels} channel{'s' * (channels > 1)}" if channels != furthest.channels else ""
         return f"It takes {height} × {width} pixels{also}; write preprocess: {{{', '.join(write)}}}"
     if beside := getattr(net, "fixed_sizes", ""):
-        return f"Perhaps it takes other numbers beside the picture than inputs: gives it, which are {beside}"
+        return f"Perhaps the fixed inputs have the wrong sizes: inputs: gives it {beside}"
     return (
         "Write what it was trained on, such as preprocess: {resize: [32, 32]}, and input_channels: 4 inside the braces "
         "if its pictures have another number of channels than 1 or 3"
@@ -167,15 +168,15 @@ def _advice(net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list
 
 
 def _another(
-    net: nn.Module, size: tuple[int, int], furthest: Trial, trials: list[Trial]
+    net: nn.Module, size: tuple[int, int], furthest: Attempt, attempts: list[Attempt]
 ) -> tuple[int, tuple[int, int]] | None:
     """(channels, (height, width)) of an accepted input, if one is found in time."""
-    counts = dict.fromkeys([furthest.channels, *(trial.channels for trial in trials[:2]), 3, 1])
+    counts = dict.fromkeys([furthest.channels, *(tried.channels for tried in attempts[:2]), 3, 1])
     rows = furthest.calls[""].output[0] if "" in furthest.calls else 1  # each row may be a part of the picture
     told = [*furthest.numbers, size[0] * size[1] * furthest.channels // max(1, rows)]
     squares = [(round((n / c) ** 0.5), c, n) for c in counts for n in told]
     sizes = [size, *((side, side) for side, c, n in squares if side * side * c == n and 8 <= side <= 512)]
-    until, seen = time.monotonic() + SECONDS, {(trial.channels, size) for trial in trials}
+    until, seen = time.monotonic() + SECONDS, {(tried.channels, size) for tried in attempts}
     for (height, width), count in product(dict.fromkeys([*sizes, *((side, side) for side in SIZES)]), counts):
         fresh = (count, (height, width)) not in seen and time.monotonic() < until
         if fresh and attempt(net, count, (height, width)).fits:

@@ -16,21 +16,20 @@ SOFTMAX, SIGMOID, REGRESSION, SEGMENTATION = "softmax", "sigmoid", "regression",
 UP, DOWN = "up", "down"
 
 _NOTES = {
-    REGRESSION: " This network puts out values. Where this page says class, read: a value going up, or down; where it "
-    "says score, logit or probability, read: the value, or minus the value where it goes down.",
-    SEGMENTATION: " This network gives a class to every pixel. The score of a class is here the mean of its scores "
-    "over the pixels given to it (over all pixels, where none is), and has no probability.",
+    REGRESSION: " This network predicts values. Here a class means a value that goes up, or one that goes down. Score, "
+    "logit and probability mean the value, or its negative for a value that goes down.",
+    SEGMENTATION: " This network predicts a class for every pixel. The score of a class is here the mean of its scores "
+    "over the pixels predicted as it, or over all pixels if there are none. It is not a probability.",
 }
 
-# Questions of sections that are other ones than for a network that names one class. The first is about a class alone,
-# and segmentation networks are not trained on labels alone.
-_THING = {"saliency_segmentation": "Is the thing what the network is most sensitive to?"}
+# Questions of sections whose own question is about a network that names one class.
+_THING = {"saliency_segmentation": "Is the network most sensitive to the object?"}
 _QUESTIONS = {SEGMENTATION: _THING}
 _QUESTIONS[REGRESSION] = _THING | {
-    "class_visualization": "What does a picture look like that moves each value up, or down?",
-    "grad_cam": "Where in the picture is what moves each value up, and what moves it down?",
-    "lime": "Which parts of the picture move a value up, and which move it down?",
-    "objectives": "One neuron, one channel, a layer or a value: how does what is asked for change the picture?",
+    "class_visualization": "Which picture has the highest value, and which the lowest?",
+    "grad_cam": "Where is the evidence for a higher, and for a lower value?",
+    "lime": "Which parts of the picture raise a value, and which lower it?",
+    "objectives": "How does the objective change the picture: neuron, unit, layer or value?",
     "occlusion": "Which parts of the picture does each value depend on?",
 }
 

@@ -141,16 +141,6 @@ def fits(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, .
     return mine == theirs and (equal or classes_in(state, reference) is not None)
 
 
-def named(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> tuple[dict, list[str], str]:
-    """(the network's name → the file's, names of the file that belong to no part of it, the file's prefix).
-
-    reference: name → shape in the network. A name that the network lacks is included, too, as it would be in the
-    network.
-    """
-    match = match_names(state, reference)
-    return match.inside, match.outside, match.prefix
-
-
 def classes_in(state: Mapping[str, torch.Tensor], reference: Mapping[str, tuple[int, ...]]) -> int | None:
     """The number of classes of ``state``, if it is the only difference to the network with these shapes.
 

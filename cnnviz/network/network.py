@@ -79,14 +79,14 @@ def describe(
 ) -> dict:
     """The facts of a network that its first job writes to network.json, without the checkpoint's hash.
 
-    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.taken. value_columns:
+    config: the model's block. set_classes: names of the image set's classes. pictures: see inputs.find. value_columns:
     the set's columns of true values, see pictures.rows.truth_columns. picture_size: (height, width) of the set's
     pictures if all have one small size. A factory's network gets them unscaled if it accepts that and the config states
     no size. Raises UserError for everything that does not fit.
     """
     where, net = f"model {id}", built.net
     _check_finite(net, where)
-    taken, given = _taken(built, config["preprocess"], where, pictures, picture_size)
+    taken, given = _input(built, config["preprocess"], where, pictures, picture_size)
     channels = taken.channels
     block = complete(given, built.preprocess, channels)
     preprocess = prepared(block, channels)
@@ -120,9 +120,9 @@ def describe(
     }
 
 
-def _taken(
+def _input(
     built: Built, given: dict, where: str, pictures: Callable[[], int | None], picture_size: Sequence[int] | None
-) -> tuple[inputs.Trial, dict]:
+) -> tuple[inputs.Attempt, dict]:
     """The network's input, and the preprocessing block with its size; see :func:`describe`."""
     net, misfit = built.net, None
     guess = next((len(v) for key in ("mean", "std") if isinstance(v := given.get(key), list)), None)
@@ -130,13 +130,13 @@ def _taken(
     with trial.undisturbed(net):
         if picture_size and not built.preprocess and not {"resize", "crop"} & given.keys():
             try:
-                taken = inputs.taken(net, tuple(picture_size), where, *stated)
+                taken = inputs.find(net, tuple(picture_size), where, *stated)
                 if taken.fits:
                     return taken, given | {"resize": list(picture_size), "crop": None}
             except UserError as error:
                 misfit = error  # the network may have been trained on enlarged pictures
         try:
-            return inputs.taken(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated), given
+            return inputs.find(net, geometry(complete(given, built.preprocess, 3)).size, where, *stated), given
         except UserError as error:
             raise misfit or error from error
 
@@ -201,7 +201,7 @@ def _no_scores(net: nn.Module, calls: dict[str, layers.Call]) -> str:
     if len(shape) < 2:
         return (
             f"the network must return class scores (n, classes), and of a single picture it returns {shape}: a "
-            "squeeze() in its forward may take the batch of one away. Write flatten(1) instead, or squeeze((2, 3))"
+            "squeeze() in its forward may remove the batch dimension. Write flatten(1) instead, or squeeze((2, 3))"
         )
     pixels = ". Does it give a class to each pixel? Then: outputs: {kind: segmentation}" if len(shape) == 4 else ""
     return f"the network must return class scores (n, classes), not {shape}{pixels}"

@@ -53,22 +53,22 @@ SAME = 1e-4  # largest relative difference of equal scores
 FLAT = 0.01  # smallest assumed spread of scores, relative to their size, since float32 rounds by a millionth
 ALIKE = 0.03  # the same for the effect of a batch: bfloat16 kernels differ by nearly as much
 NOT_TWICE = (
-    "The network does not give the same picture the same scores twice: they differ {}. Something random is at work "
-    "in forward(), such as dropout that is not turned off, noise or a random crop, or else a counter or the clock. "
-    "What is shown here is one of many answers."
+    "The network does not give the same picture the same scores twice: they differ {}. Something in forward() "
+    "is random, such as dropout that is not turned off, noise or a random crop, or depends on a counter or the clock. "
+    "What is shown here is one of many possible results."
 )
 NOT_ALONE = (
-    "The scores of a picture depend on the other pictures in its batch: beside another one they differ {}. So it is "
-    "where batch normalisation takes the mean and variance of the batch. What is shown here depends on which pictures "
-    "were scored together."
+    "The scores of a picture depend on the other pictures in its batch: beside another one they differ {}. This "
+    "happens if batch normalisation uses the mean and variance of the batch. What is shown here depends on which "
+    "pictures were scored together."
 )
 NO_GRADIENT = (
     "The class scores of this network have no gradient with respect to the picture: {}. torch.no_grad(), "
-    "torch.inference_mode(), detach(), argmax() or rounding in forward() do that."
+    "torch.inference_mode(), detach(), argmax() or rounding in forward() can be the reason."
 )
-FAILS = "This network cannot be asked for gradients: its forward() fails where they are recorded ({})."
+FAILS = "This network has no gradients: its forward() fails when they are recorded ({})."
 THREADS = (
-    "the network calls its layers in several threads (ThreadPoolExecutor, say), in which they cannot be watched. Call "
+    "the network calls its layers in several threads (such as ThreadPoolExecutor), where they cannot be observed. Call "
     "them one after the other in its forward()"
 )
 

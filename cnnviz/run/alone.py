@@ -42,7 +42,7 @@ def claim(results: str, notes: Path = NOTES) -> bool:
     return True
 
 
-def clear(notes: Path = NOTES) -> None:
+def remove_stale_locks(notes: Path = NOTES) -> None:
     """Removes Snakemake's stale lock files.
 
     On some shared disks system locks work within one machine only. So lock files of other machines are kept.

@@ -1,14 +1,14 @@
-"""Sections that do not apply to a kind of network, and why, in words for readers, by ``outputs.kind`` of the config."""
+"""Kind of network (``outputs.kind`` of the config) → the sections that do not apply to it, and why, for readers."""
 
 NOT_FOR = {
     "regression": {
         "logit_vs_probability": "A value has no probability, so there is nothing to compare its score with.",
-        "multifaceted": "Facets are the kinds of pictures in a class, and this network puts out values, not classes.",
-        "bias_probe": "This test asks whether a class depends on the background, and this network puts out values.",
+        "multifaceted": "Facets are the kinds of pictures in a class, and this network predicts values, not classes.",
+        "bias_probe": "This test asks whether a class depends on the background, and this network predicts values.",
         "attribution_check": "Its tests follow the probability of a class while pixels are taken away, and "
         "a value has none.",
         "fooling_images": "A network is fooled when it takes a picture for another class, and this one "
-        "puts out values.",
+        "predicts values.",
     },
     "segmentation": {
         "logit_vs_probability": "This network gives a class to every pixel: a class has no single probability.",

@@ -11,8 +11,8 @@ _FAILED = re.compile(r"CalledProcessError in file .*\| tee ([^\s']+)' (returned 
 _ENDS = ("error: ", "killed by", "Traceback (most recent call last)", "Fatal Python error")
 
 
-def told_in_a_sentence() -> None:
-    """Shortens Snakemake's reports of failed jobs in this process from now on."""
+def shorten_reports() -> None:
+    """Shortens Snakemake's reports of failed jobs in this process from now on, see :func:`sentence`."""
     from snakemake.logging import logger
 
     if not any(isinstance(f, _Sentence) for f in logger.filters):

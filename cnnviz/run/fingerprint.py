@@ -1,6 +1,6 @@
 """Detects changes since the last run, by hashes of code without comments and of files' content.
 
-The Snakefile puts these into ``params:``, so a job runs again if, and only if, its result could differ.
+The rules put these into ``params:``, so a job runs again if, and only if, its result could differ.
 """
 
 import ast

@@ -1,6 +1,6 @@
-"""Command line of a compute job: ``python -m cnnviz.family.technique --job JSON --input name=path … --output path``.
+"""Command line of a compute job: ``python -m cnnviz.ROOM.TECHNIQUE --job JSON --input name=path … --output path``.
 
-The Snakefile writes the command. This module parses it, and turns errors that a user can fix into one plain message.
+The rules write the command. This module parses it, and turns errors that a user can fix into one plain message.
 """
 
 import argparse

@@ -4,6 +4,7 @@ The sentence of a stop is the ``tour`` of the section's view.
 """
 
 import json
+from collections.abc import Iterable
 
 from cnnviz.site import ranking
 from cnnviz.site.stamp import Entry, Stamp
@@ -91,24 +92,26 @@ def script(found: list[dict]) -> str:
 
 
 def chapters(models: list[Stamp]) -> list[dict]:
-    """The chapters and stops that some model has, each stop with the page of the first such model.
+    """The chapters of which some model has a section, each with its strongest finding.
 
-    A chapter: title, stops, and of its strongest finding: model (its title), section, page, says, thumbnail. Without a
-    finding these are of its first stop. A stop: id, title, page, words.
+    A chapter: title; and of the finding model (its title), section, page, says, thumbnail. Without a finding these are
+    of its first section in the first model that has it.
     """
     shown = _shown(models)
-    found = {title: [id for id in ids if id in shown] for title, ids in CHAPTERS.items()}
+    return [{"title": title} | _finding([shown[id] for id in ids]) for title, ids in by_chapter(shown).items()]
+
+
+def by_chapter(sections: Iterable[str]) -> dict[str, list[str]]:
+    """Chapter → its sections among ``sections``; one that no chapter names follows the section before it."""
+    sections = list(sections)
+    found = {title: [id for id in ids if id in sections] for title, ids in CHAPTERS.items()}
     chapter, place = found["Filters"], 0
-    for id in shown:
+    for id in sections:
         chapter = next((ids for ids in found.values() if id in ids), chapter)
         if id not in chapter:
             chapter.insert(place, id)
         place = chapter.index(id) + 1
-    return [
-        {"title": title, "stops": [_stop(shown[id][0]) for id in ids]} | _finding([shown[id] for id in ids])
-        for title, ids in found.items()
-        if ids
-    ]
+    return {title: ids for title, ids in found.items() if ids}
 
 
 def _shown(models: list[Stamp]) -> dict[str, tuple[Entry, str]]:
@@ -121,14 +124,10 @@ def _shown(models: list[Stamp]) -> dict[str, tuple[Entry, str]]:
     return shown
 
 
-def _stop(entry: Entry) -> dict:
-    # sections drawn by an older version have no sentence for the tour
-    return {"id": entry.id, "title": entry.title, "page": entry.page, "words": entry.tour or entry.question}
-
-
 def _finding(shown: list[tuple[Entry, str]]) -> dict:
     strongest = ranking.strongest([entry for entry, _ in shown])[:1]
     entry, model = next((pair for pair in shown for f in strongest if pair[0].id == f["section"]), shown[0])
     pictured = next((other for other in (entry, *(e for e, _ in shown)) if other.thumbnail), entry)
-    says = strongest[0]["says"] if strongest else _stop(entry)["words"]
+    # sections drawn by an older version have no sentence for the tour
+    says = strongest[0]["says"] if strongest else entry.tour or entry.question
     return {"model": model, "section": entry.id, "page": entry.page, "says": says, "thumbnail": pictured.thumbnail}

@@ -211,7 +211,7 @@ def test_lightning(saved, state):
     }
     path = saved(content, "best.ckpt")
     assert checkpoints.read(path, "model m").described == "best.ckpt (state_dict; epoch 12)"
-    assert loads(path, state) == "names taken without the prefix model., passed over criterion.weight, train_acc.tp"
+    assert loads(path, state) == "names taken without the prefix model., left out criterion.weight, train_acc.tp"
 
 
 # ------------------------------------------------------------------------------------------ which of several weights
@@ -480,9 +480,9 @@ def test_a_network_that_is_compiled_itself(state):
 
 def test_what_is_outside_of_the_prefix_is_passed_over_and_told(state):
     said = fits(under("module.", state) | {"n_averaged": torch.tensor(4), "loss.weight": torch.ones(3)}, state)
-    assert said == "names taken without the prefix module., passed over loss.weight"
+    assert said == "names taken without the prefix module., left out loss.weight"
     said = fits(state | {"criterion.weight": torch.ones(3), "teacher.fc.weight": torch.ones(3, 4)}, state)
-    assert said == "passed over criterion.weight, teacher.fc.weight"
+    assert said == "left out criterion.weight, teacher.fc.weight"
 
 
 @pytest.mark.parametrize("averaged", ["ema.", "teacher.", "ema_model.module.", "momentum_encoder.", "encoder_k."])
@@ -499,8 +499,8 @@ def test_counters_may_lack_or_be_too_many(state):
 
 
 def test_unused_auxiliary_heads_are_passed_over(state):
-    assert fits(state | {"aux1.fc.weight": torch.ones(2, 2)}, state) == "passed over aux1.fc.weight"
-    assert fits(state | {"AuxLogits.fc.weight": torch.ones(2, 2)}, state) == "passed over AuxLogits.fc.weight"
+    assert fits(state | {"aux1.fc.weight": torch.ones(2, 2)}, state) == "left out aux1.fc.weight"
+    assert fits(state | {"AuxLogits.fc.weight": torch.ones(2, 2)}, state) == "left out AuxLogits.fc.weight"
 
 
 def test_names_of_older_versions_are_mended_by_the_module(state):
@@ -554,7 +554,7 @@ def test_another_depth(state):
 
 def test_another_architecture():
     message = misfit({"features.weight": torch.ones(3)})
-    assert "0 of its" in message and "No name agrees" in message
+    assert "0 of its" in message and "No name matches" in message
 
 
 def test_features_without_classifier(state):

@@ -123,5 +123,5 @@ def test_what_does_not_fit_is_said(model, name, inputs, words):
 
 def test_networks_with_one_input_are_left_alone():
     net = nn.Conv2d(3, 1, 1)
-    fixed_inputs.beside(net, None, "m")
+    fixed_inputs.attach(net, None, "m")
     assert not net._forward_pre_hooks

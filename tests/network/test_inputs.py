@@ -42,16 +42,16 @@ class Beside(Net):
 @pytest.mark.parametrize("form", [Last, Listed, Keyed])
 def test_the_lines_in_the_message_make_a_network_that_fits(form):
     with pytest.raises(UserError) as raised:
-        inputs.taken(form(), (20, 24), "model m")
+        inputs.find(form(), (20, 24), "model m")
     message = str(raised.value)
     names = {form.__name__: form}
     exec(message[message.index("from torch") : message.index("Then write")], names)
-    assert inputs.taken(names["Turned"](), (20, 24), "model m").channels == 3
+    assert inputs.find(names["Turned"](), (20, 24), "model m").channels == 3
 
 
 def test_numbers_beside_the_picture_that_do_not_fit_are_named(monkeypatch):
     monkeypatch.setattr(inputs, "SECONDS", 0.1)
     net = Beside()
-    fixed_inputs.beside(net, {"age": [1, 2, 3]}, "model m")
+    fixed_inputs.attach(net, {"age": [1, 2, 3]}, "model m")
     with pytest.raises(UserError, match=r"beside the picture than inputs: gives it, which are age of 3$"):
-        inputs.taken(net, (20, 24), "model m")
+        inputs.find(net, (20, 24), "model m")

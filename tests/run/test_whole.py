@@ -78,7 +78,7 @@ def notes(tmp_path) -> Path:
 
 
 def locked(notes: Path) -> set[str]:
-    alone.clear(notes)
+    alone.remove_stale_locks(notes)
     return {path.name[0] for path in notes.glob("locks/*")}
 
 

@@ -7,6 +7,7 @@ import runpy
 import pytest
 
 from cnnviz import config
+from cnnviz.network import kinds
 from cnnviz.site import tour
 from cnnviz.site.environment import formula
 from cnnviz.site.stamp import Entry, Stamp
@@ -34,10 +35,6 @@ def model(**status):
     return Stamp("m", "M", sections=entries)
 
 
-def stops(*models):
-    return [[stop["id"] for stop in chapter["stops"]] for chapter in tour.chapters(models)]
-
-
 def test_the_tour_names_every_section_once(words):
     named = [id for ids in tour.CHAPTERS.values() for id in ids]
     assert sorted(named) == sorted(SECTIONS)
@@ -47,15 +44,14 @@ def test_the_tour_names_every_section_once(words):
 
 def test_the_tour_leads_to_what_is_there():
     models = model(pca="missing", lime="ok"), model(pca="ok", lime="ok", occlusion="not_applicable")
-    assert stops(*models) == [["pca"], ["lime"]]
-    assert tour.chapters(models)[1]["stops"][0]["words"] == "See lime."
+    assert [(c["section"], c["says"]) for c in tour.chapters(models)] == [("pca", "See pca."), ("lime", "See lime.")]
 
 
 def test_a_new_section_follows_the_one_before_it_and_one_without_a_sentence_asks_its_question():
-    found = stops(model(new_a="ok", new_b="ok", layer_filters="ok", lime="ok", new_c="ok", saliency="ok"))
-    assert found == [["new_a", "new_b", "layer_filters"], ["saliency", "lime", "new_c"]]
+    found = tour.by_chapter(["new_a", "new_b", "layer_filters", "lime", "new_c", "saliency"])
+    assert [*found.values()] == [["new_a", "new_b", "layer_filters"], ["saliency", "lime", "new_c"]]
     (chapter,) = tour.chapters([Stamp("m", "M", sections=[Entry("pca", "PCA", "pca.html", "ok", question="Where?")])])
-    assert chapter["stops"][0]["words"] == "Where?"
+    assert chapter["says"] == "Where?"
 
 
 def test_a_chapter_leads_to_its_strongest_finding():
@@ -83,6 +79,8 @@ def test_words_are_few_and_sentences_short(words):
     limits = {"question": 12, "how_to_read": 40, "do_not_conclude": 60, "tour": 30}
     broken = [(id, key, len(said[key].split())) for id, said in words.items() for key in limits
               if len(said[key].split()) > limits[key]]  # fmt: skip
+    asked = {kinds.question(kind, id, "") for kind in (kinds.REGRESSION, kinds.SEGMENTATION) for id in words}
+    assert [question for question in asked if len(question.split()) > limits["question"]] == []
     sentences = [(id, s) for id, said in words.items() for key in limits for s in re.split(r"(?<=[.?!]) ", said[key])]
     assert broken == [] and [(id, s) for id, s in sentences if len(s.split()) > 30] == []
 
