@@ -93,7 +93,7 @@ rule picture_pages:
         " --stamp {output:q} 2>&1 | tee {log:q}"
 
 
-# One figure of all models: like a view, but with result, section and figures in one step.
+# One section about all models. Its job computes and draws, since it only joins their weights.
 rule first_layers:
     input:
         expand(f"{RESULTS}/models/{{model}}/sections/first_layer_filters/result.npz", model=MODELS),

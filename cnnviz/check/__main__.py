@@ -31,12 +31,12 @@ LEAST = 10, 5  # smallest times, also if starting took most of the minute on a b
 
 def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: float) -> Iterator[Line]:
     """Lines of the report. started: a time of the monotonic clock."""
-    from cnnviz.check import apart, networks, plan  # importing torch takes seconds, while Snakemake plans
+    from cnnviz.check import networks, own_process, plan  # importing torch takes seconds, while Snakemake plans
 
     def left(until: float, least: float) -> float:
         return max(least, started + until - time.monotonic())
 
-    costs = yield from networks.check(config, left(NETWORKS, LEAST[0]), apart.apart)
+    costs = yield from networks.check(config, left(NETWORKS, LEAST[0]), own_process.in_own_process)
     yield Line("", "Plan", "")
     try:
         failed = dry_run.wait(left(PLAN, LEAST[1]))

@@ -18,7 +18,7 @@ OUTPUTS = 4  # an untrained network can tell fewer outputs apart by chance, in o
 MOST = 240  # largest number of pictures
 
 
-def both(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, None, bool]:
+def check(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, None, bool]:
     """Tests whether another preprocessing is clearly better in another order of the outputs. Returns the answer."""
     started, mapping, outputs = time.monotonic(), list(seen.model.label_to_output), seen.scores.shape[1]
     rows = [i for i, of in enumerate(seen.labels) if len(of) == 1][:MOST]
@@ -50,7 +50,7 @@ def both(seen: Seen, image_set: ImageSet, seconds: float) -> Generator[Line, Non
         f"{percent(new.mean())} instead of {percent(old.mean())} of {len(rows)} pictures are right where both are "
         f"changed: {flow(change)[1:-1]}, and the outputs in another order{how}"
     )
-    under, *lines = labels.mended(other, mapping, seen, image_set.classes)
+    under, *lines = labels.config_lines(other, mapping, seen, image_set.classes)
     written = feeding.written(seen, change)
     more = (under, written, *lines) if lines else (f"write under models.{seen.model.id}:", written, under)
     yield Line("✗", "both", words, more)

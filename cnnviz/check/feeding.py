@@ -14,7 +14,7 @@ from cnnviz.pictures.preprocess import prepared
 FIRST = (8, 48)  # number of pictures for every other preprocessing, and then for the best ones
 
 
-def feeding(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[Line, None, bool]:
+def check(seen: Seen, mapping: list[int | None], seconds: float) -> Generator[Line, None, bool]:
     """Tests whether another preprocessing is clearly better. Returns the answer."""
     right = suspicions.right_outputs(seen.labels, mapping)
     kept = [i for i, outputs in enumerate(right) if outputs]

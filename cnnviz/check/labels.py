@@ -96,7 +96,7 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         for label, output, count, of in calls[:3]
     ]
     more += [f"… and so on, {len(calls)} classes in all"] if len(calls) > 3 else []
-    yield Line("✗", "label order", words, (*more, *mended(other, mapping, seen, image_set.classes)))
+    yield Line("✗", "label order", words, (*more, *config_lines(other, mapping, seen, image_set.classes)))
     return other, False
 
 
@@ -139,7 +139,7 @@ def by_file_name(seen: Seen) -> Iterator[str]:
         yield f"{names[predicted[agree[0]]]!r}), so the outputs' names are right and the labels are not"
 
 
-def mended(other: list, mapping: list, seen: Seen, set_classes: Sequence[str]) -> list[str]:
+def config_lines(other: list, mapping: list, seen: Seen, set_classes: Sequence[str]) -> list[str]:
     """Config lines that match the classes to the outputs of ``other``."""
     outputs, count = seen.block["outputs"], len(seen.model.classes)
     offset = outputs["offset"]

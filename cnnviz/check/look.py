@@ -15,7 +15,7 @@ import numpy as np
 from cnnviz.check import both, feeding, image_sets, labels, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.report import Line
-from cnnviz.check.seen import Seen, look
+from cnnviz.check.seen import Seen, run_sample
 from cnnviz.network import facts, loaded
 from cnnviz.network.kinds import has_probabilities
 from cnnviz.pictures.images import ImageSet
@@ -56,7 +56,7 @@ def steps(job: Job) -> Iterator[Line | Seen]:
     if not has_probabilities(known["kind"]):
         model = loaded.load(job)
         sample = truth.sample(image_set, model.kind, MOST)
-        seen = look(model, job.model, known, sample, job.threads, SECONDS / 2)
+        seen = run_sample(model, job.model, known, sample, job.threads, SECONDS / 2)
         yield seen
         if seen.places:
             yield from truth.judged(seen, SECONDS / 3) if np.isfinite(seen.scores).all() else _odd(seen)
@@ -65,7 +65,7 @@ def steps(job: Job) -> Iterator[Line | Seen]:
         return
     yield labels.matching(image_set.classes, known)
     model = loaded.load(job)
-    seen = look(model, job.model, known, image_sets.chosen(image_set, MOST), job.threads, SECONDS / 2)
+    seen = run_sample(model, job.model, known, image_sets.chosen(image_set, MOST), job.threads, SECONDS / 2)
     yield seen
     if len(seen.places) >= suspicions.FEWEST:
         yield from _judged(seen, image_set)
@@ -83,9 +83,9 @@ def _judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, None]:
         return
     mapping, puzzling = yield from labels.judged(seen, image_set)
     if mapping is not None and puzzling:
-        explained = yield from feeding.feeding(seen, mapping, SECONDS / 4)
+        explained = yield from feeding.check(seen, mapping, SECONDS / 4)
         if not explained and mapping == list(seen.model.label_to_output):
-            yield from both.both(seen, image_set, SECONDS / 4)
+            yield from both.check(seen, image_set, SECONDS / 4)
 
 
 if __name__ == "__main__":

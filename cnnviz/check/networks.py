@@ -13,7 +13,7 @@ from cnnviz.check import both, feeding, image_sets, labels, suspicions, truth
 from cnnviz.check.limit import OutOfTime, within
 from cnnviz.check.plan import Cost
 from cnnviz.check.report import Line, some
-from cnnviz.check.seen import MOST, look, opened
+from cnnviz.check.seen import MOST, opened, run_sample
 from cnnviz.errors import UserError, in_a_line
 from cnnviz.network import building, gpus, network
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION, SIGMOID, has_probabilities
@@ -32,7 +32,7 @@ def check(
     """Yields the report on the image sets and models of a complete config; returns the models' costs.
 
     Each model has an equal share of the remaining time. An error of one is a line, and the others continue. run: (the
-    steps of one model's check, its seconds) → the steps, as they are run; see apart.
+    steps of one model's check, its seconds) → the steps, as they are run; see own_process.
     """
     torch.set_num_threads(config["threads"])
     for package in ("torchvision", "timm"):  # once for all models, although each has its own process
@@ -113,7 +113,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         sample = image_sets.chosen(image_set, MOST if labelled else image_sets.SAMPLE)
     else:
         sample = truth.sample(image_set, model.kind, MOST)
-    seen = look(model, block, facts, sample, config["threads"], left() / 3)
+    seen = run_sample(model, block, facts, sample, config["threads"], left() / 3)
     cost = Cost(
         id,
         len(image_set),
@@ -148,9 +148,9 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
     if mapping is None:
         yield Line("·", "preprocessing", "cannot be checked before labels and outputs fit")
     elif len(seen.places) >= suspicions.FEWEST:
-        explained = yield from feeding.feeding(seen, mapping, left())
+        explained = yield from feeding.check(seen, mapping, left())
         if not explained and not odd and mapping == list(model.label_to_output):
-            explained = yield from both.both(seen, image_set, left())
+            explained = yield from both.check(seen, image_set, left())
         if puzzling and not explained and not odd:
             words = "" if suspicions.enough_for_permutation(seen.labels) else " (uncertain: few pictures per class)"
             words = (

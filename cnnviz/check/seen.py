@@ -58,7 +58,7 @@ def scores_of(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
         return model.logits(model.pictures(arrays)).float().cpu().numpy()
 
 
-def look(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int, seconds: float) -> Seen:
+def run_sample(model: Model, block: dict, facts: dict, sample: ImageSet, threads: int, seconds: float) -> Seen:
     """Sends pictures through the network, until there are enough or the time is up. The first two are timed."""
     places, arrays, scores, unreadable, decoding, passing = [], [], [], [], 0.0, 0.0
     start, size = 0, 2

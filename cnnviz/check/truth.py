@@ -77,7 +77,7 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
         )
         yield Line("!", "few pictures", words)
         return
-    found, left = feeding(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
+    found, left = _check_preprocessing(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
     if lines and left > GOOD and errors(seen, seen.model, seen.arrays, lines=lines)[known].mean() < BETTER * left:
         yield _other_scale(seen, lines)
         found = Line("·", "preprocessing", "cannot be checked before values and truth are on the same scale")
@@ -231,7 +231,7 @@ def _another_order(table: np.ndarray, classes: Sequence[str]) -> str:
     )
 
 
-def feeding(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> tuple[Line, float]:
+def _check_preprocessing(seen: Seen, known: np.ndarray, old: np.ndarray, seconds: float) -> tuple[Line, float]:
     """Tests whether another preprocessing has clearly smaller errors.
 
     known: rows with a known truth. old: their errors. Returns the line to report, and the mean error with the best

@@ -18,7 +18,10 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 # torchvision's values for ImageNet. There is no such default for other numbers of channels.
-IMAGENET = {"resize": 256, "crop": 224, "interpolation": "bilinear"} | {
+IMAGENET = {
+    "resize": 256,
+    "crop": 224,
+    "interpolation": "bilinear",
     "mean": [0.485, 0.456, 0.406],
     "std": [0.229, 0.224, 0.225],
 }
@@ -190,7 +193,7 @@ def prepared(config: dict, channels: int = 3) -> Preprocess:
             try:
                 value = np.load(value, allow_pickle=False).astype(np.float32)
             except (OSError, ValueError, EOFError) as error:
-                raise UserError(f"preprocess.{key}: {value} is no .npy file with numbers: {error}") from error
+                raise UserError(f"preprocess.{key}: {value} is not a .npy file of numbers: {error}") from error
             if value.ndim == 3 and value.shape[2] == channels:
                 value = value.transpose(2, 0, 1)
         array = np.asarray(value, dtype=np.float32)

@@ -27,7 +27,7 @@ class _Sentence(logging.Filter):
 
 
 def sentence(log: Path) -> str:
-    """The failed job, its last error or else its log's last line, the lines before, and the path of the log."""
+    """The report of a failed job: its last error, or else its log's last line; the lines before it; the log's path."""
     try:
         text = log.read_bytes().decode("utf-8", "replace").rstrip()
     except OSError:

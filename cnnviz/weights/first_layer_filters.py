@@ -1,8 +1,8 @@
 """The weights of the first convolution (Krizhevsky et al. 2012, fig. 3).
 
 A filter of the first layer is in pixel space: its response to a patch is the dot product with its weights. So the
-filter drawn as a picture is the patch (of given norm) with the largest response. Filters of later layers cannot be read
-so.
+filter drawn as a picture is the patch (of given norm) with the largest response. Filters of later layers are not
+in pixel space.
 
 The result holds ``weights``: (units, channels, height, width) float32, in RGB order for three channels. They apply to
 the network's input, after mean and standard deviation.
@@ -36,7 +36,6 @@ def main(job: Job) -> None:
         numbers={"layer": layer.name, "module": layer.module, "stride": list(module.stride)},
         provenance=model.provenance,
     )
-    return None
 
 
 if __name__ == "__main__":

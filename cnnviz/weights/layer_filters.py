@@ -75,7 +75,6 @@ def main(job: Job) -> None:
             }
         )
     job.write(arrays, numbers={"layers": layers}, provenance=model.provenance)
-    return None
 
 
 if __name__ == "__main__":

@@ -138,7 +138,6 @@ def main(job: Job) -> None:
         },
         provenance=result.inherited(forward, "forward"),
     )
-    return None
 
 
 if __name__ == "__main__":

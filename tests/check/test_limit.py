@@ -115,7 +115,7 @@ def test_a_model_that_hangs_costs_its_share_only(checked):
 
 
 def test_checks_without_time_are_reported(checked, monkeypatch):
-    tried = feeding.feeding
-    monkeypatch.setattr(feeding, "feeding", lambda seen, mapping, seconds: tried(seen, mapping, 0))
+    tried = feeding.check
+    monkeypatch.setattr(feeding, "check", lambda seen, mapping, seconds: tried(seen, mapping, 0))
     line = next(line for line in checked(good=("", {}))["Model good"] if line.name == "preprocessing")
     assert line.mark == "!" and "0 others tested" in line.text and "no time for 1" in line.text

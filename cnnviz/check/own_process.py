@@ -22,7 +22,7 @@ GRACE = 2  # seconds in which the process must end by itself after its time is u
 SHARE = 0.9  # share of the free memory that the process may take
 
 
-def apart(steps: Generator, seconds: float) -> Generator:
+def in_own_process(steps: Generator, seconds: float) -> Generator:
     """Runs the generator in another process; yields and returns the same values.
 
     Raises OutOfTime ``GRACE`` after the time is up, and UserError if the generator raises anything or its process ends.

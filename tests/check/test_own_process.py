@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from cnnviz.check import apart as module
-from cnnviz.check.apart import apart
+from cnnviz.check import own_process as module
 from cnnviz.check.limit import OutOfTime
+from cnnviz.check.own_process import in_own_process
 from cnnviz.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all is done in one process")
@@ -33,7 +33,7 @@ def steps(ending):
 
 def got(ending, seconds=20):
     lines = []
-    run = apart(steps(ending), seconds)
+    run = in_own_process(steps(ending), seconds)
     try:
         while True:
             lines.append(next(run))
