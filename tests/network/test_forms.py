@@ -441,11 +441,11 @@ def casting(kind, first=False):
         (Asks, (16, 16), "by x.device"),
         (Leaves, (16, 16), "SystemExit: not today"),
         *(
-            (casting(kind), (16, 16), r"float32 here; leave \.half\(\), .* or write \.float\(\)")
+            (casting(kind), (16, 16), r"float32 here\. Remove \.half\(\), .* or write \.float\(\)")
             for kind in (torch.half, torch.bfloat16, torch.double, torch.uint8)
         ),
         (casting(torch.double, first=True), (16, 16), "mixed dtype"),
-        (casting(torch.long, first=True), (16, 16), "float32 here; leave .*'Long'"),
+        (casting(torch.long, first=True), (16, 16), r"float32 here\. Remove .*'Long'"),
     ],
 )
 def test_what_a_network_does_not_take_is_told_with_what_to_write(opened, make, size, said):
