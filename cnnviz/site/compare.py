@@ -34,7 +34,7 @@ def pairs(models: list[Stamp]) -> list[tuple[Stamp, Stamp]]:
 
 
 def words(a: Stamp, b: Stamp) -> dict:
-    """Further variables of the template: basics, sections, differences (of :mod:`ranking`), disagree."""
+    """Further variables of the template: basics, sections, differences (of :mod:`ranking`), disagree, explored."""
     ids = dict.fromkeys(entry.id for model in (a, b) for entry in model.sections)
     of = [{entry.id: entry for entry in model.sections} for model in (a, b)]
     titles = a.title, b.title
@@ -50,7 +50,28 @@ def words(a: Stamp, b: Stamp) -> dict:
         "sections": sections,
         "differences": apart,
         "disagree": _disagreements(a, b),
+        "explored": _explored(a, b),
     }
+
+
+def _explored(a: Stamp, b: Stamp) -> list[tuple[str, list[dict]]]:
+    """Pictures with maps of both models: name → what the viewer needs to know of each section's maps."""
+    return [
+        (name, sources)
+        for name in a.pictures
+        if name in b.pictures and all(parts := [_maps(model, name) for model in (a, b)])
+        for sources in [[*parts[0], *parts[1]]]
+    ]
+
+
+def _maps(model: Stamp, name: str) -> list[dict]:
+    return [
+        {"model": model.title, "id": entry["id"], "title": entry["title"], "image": seen["file"]}
+        | {"maps": f"{seen['file'].rpartition('/')[0]}/{seen['figure']['maps']}"}
+        for entry in model.pictures[name]
+        for seen in entry["figures"]
+        if seen["figure"]["maps"]
+    ]
 
 
 def _disagreements(a: Stamp, b: Stamp) -> dict | None:

@@ -135,7 +135,8 @@ def _publish_pairs(site: Publication, template, words: dict, models: list[Stamp]
         others = links[:i] + links[i + 1 :]
         contents = compare.words(*pair)
         scripts = ["scrub.js"] if any(section["slider"] for section in contents["sections"]) else []
-        html = template.render(**words | {"pair": pair, "pairs": others[:MOST_PAIRS], "scripts": scripts} | contents)
+        around = {"scripts": ["viewer.js", *scripts], "pair": pair, "pairs": others[:MOST_PAIRS]}
+        html = template.render(**words | around | contents)
         site.write(compare.page(pair[0].id, pair[1].id), html)
 
 

@@ -240,11 +240,17 @@ def publish_section(
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=["copy.js", "lightbox.js", *(["scrub.js"] if any(s.sliders for s in shown) else []), "timings.js"],
+        scripts=["copy.js", "lightbox.js", *_widgets(shown), "timings.js"],
         **around,
     )
     site.write(part.address, html)
     return _entry(site, folder, part)
+
+
+def _widgets(shown: list[Shown]) -> list[str]:
+    """Scripts of what some figures have."""
+    has = {"scrub.js": any(one.sliders for one in shown), "viewer.js": any(one.figure.maps for one in shown)}
+    return [script for script, needed in has.items() if needed]
 
 
 # ------------------------------------------------------------------------------------------------------- files on disk

@@ -20,7 +20,7 @@ MOST = 180  # largest number of pictures of a page, over its sections; further o
 UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section that are visible at first
 FEW = 3  # a figure about more subjects of a kind is only linked from their pages, unless it has boxes
 
-SCRIPTS = ("copy.js", "lightbox.js")
+SCRIPTS = ("copy.js", "lightbox.js", "viewer.js")
 
 Key = tuple[str, str | None, str]  # kind, layer (of units), name
 

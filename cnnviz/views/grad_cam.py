@@ -5,7 +5,7 @@ import numpy as np
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, explained, section
+from cnnviz.views.kit import colour, explained, section, viewer
 from cnnviz.views.kit.attributions import sheet
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.projections import classes_of, coloured, range_words
@@ -74,7 +74,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
     shown = colour.rgb(arrays["pictures"][i], channels)
     names, said = classes_of(result, context, i)
     rows = [[None if t else shown] for t in range(len(names))]
-    mappings = []
+    mappings, given = [], {}
     for method in methods:
         if method == "guided_grad_cam":
             shares = [share.astype(np.float32) for share in arrays["guided"][i, : len(names)]]
@@ -88,6 +88,7 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
             else:
                 how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each row'}"
                 ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
+            given[TITLES[method]] = (maps, ranges)
             panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
             ends = ", ".join(dict.fromkeys(f"{number(a_range.low)} … {number(a_range.high)}" for a_range in ranges))
             words = f"{ranges[0].how}: {ends}, {colour.NAMES.get(ranges[0].colours, ranges[0].colours)}"
@@ -97,15 +98,17 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
     cold = [n for n, m in zip(names, arrays["maps/grad_cam"][i], strict=False) if not np.any(m)]
     empty = f" Nothing speaks for {', '.join(cold)} in these maps: no heat at all." if cold else ""
     titles = "; ".join(TITLES[method] for method in methods)
+    scale = max(1, 192 // len(shown))
     return context.picture(
         picture.id,
-        sheet(rows, max(1, 192 // len(shown))),
+        sheet(rows, scale),
         alt=f"{picture.name}, and for {', '.join(names)} each: {titles}.{empty}",
         caption=f"{picture.name}. From top: {said}{empty}",
         mapping=f"From left: {'; '.join(mappings)}",
         data=", ".join("guided" if m == "guided_grad_cam" else f"maps/{m}" for m in methods) + f", each [{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
         lossless=False,
+        maps=viewer.write(context, picture.id, (0, 0, scale * shown.shape[1], scale * shown.shape[0]), names, given),
     )
 
 

@@ -6,7 +6,7 @@ from skimage.segmentation import find_boundaries
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, explained, findings, section
+from cnnviz.views.kit import attributions, colour, explained, findings, section, viewer
 from cnnviz.views.kit.findings import Finding, Measured, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
@@ -72,6 +72,13 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 + ("" if own else "; all superpixels of this picture share one range"),
                 data=f"coefficients[{i}], segments[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+                maps=viewer.write(
+                    context,
+                    picture.id,
+                    (0, 0, *large.shape[1::-1]),
+                    said,
+                    {"LIME": ([c[arrays["segments"][i]] for c in coefficients], mappings)},
+                ),
             )
         )
     return tuple(made)

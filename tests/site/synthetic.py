@@ -13,7 +13,7 @@ from PIL import Image
 from cnnviz.run import result
 from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import tsne_grid
-from cnnviz.views.kit import section, stages, tiles
+from cnnviz.views.kit import colour, section, stages, tiles, viewer
 from cnnviz.views.kit.section import About, Context, Metric, Paper, Section, Subject, Table
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
@@ -358,11 +358,21 @@ def _cam(context: Context, rng) -> dict:
         context.picture(
             f"map {i} #100% é", texture(rng, 448), alt="A heat map over a picture.", data="weights", lossless=False,
             mapping="0 to the 99th percentile: 0 … 3.2, colours magma", caption="Class activation map of a dog.",
+            maps=viewer.write(context, f"map {i} #100% é", (0, 0, 448, 448), ["dog", NASTY], _maps(rng)),
             subjects=(Subject("image", f"photo {i} #1 100%.jpg"), Subject("class", "dog")),
         )
         for i in range(4)
     )  # fmt: skip
     return WORDS | {"id": "cam", "title": "Class activation maps (CAM)", "figures": figures}
+
+
+def _maps(rng) -> dict:
+    """Two methods' maps of two classes: one of them signed, and another averaged over blocks."""
+    signed, large = rng.standard_normal((2, 6, 8)), rng.random((2, 200, 300))
+    return {
+        "signed": (signed, [colour.symmetric(values) for values in signed]),
+        NASTY: (large, [colour.up_to(values) for values in large]),
+    }
 
 
 def _webp(pixels: np.ndarray) -> bytes:

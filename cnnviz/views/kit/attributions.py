@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
-from cnnviz.views.kit import colour
+from cnnviz.views.kit import colour, viewer
 from cnnviz.views.kit.section import Context, Figure, Subject
 
 GAP = 4
@@ -95,6 +95,13 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
                 + ("" if own else "; a method's maps of this picture share one range"),
                 data=", ".join(f"maps/{name}[{i}]" for name in titles),
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+                maps=viewer.write(
+                    context,
+                    picture.id,
+                    (0, 0, scale * shown.shape[1], scale * shown.shape[0]),
+                    said,
+                    {title: (maps[name], mappings[name]) for name, title in titles.items()},
+                ),
             )
         )
     return tuple(made)

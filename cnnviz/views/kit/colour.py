@@ -37,7 +37,7 @@ class Mapping:
         """Any shape → the same shape + (3,), uint8. Values beyond the ends get the colour of the end."""
         span = self.high - self.low
         level = np.full(np.shape(values), 0.5) if span == 0 else (np.asarray(values, float) - self.low) / span
-        return _table(self.colours)[np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)]
+        return table(self.colours)[np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)]
 
     def grey(self, values: np.ndarray) -> np.ndarray:
         """Maps each number to a level 0 … 255 (uint8, same shape), for values that are already colour channels."""
@@ -100,7 +100,8 @@ def rgb(pixels: np.ndarray, show: int | list[int] | None = None) -> np.ndarray:
 
 
 @cache
-def _table(name: str) -> np.ndarray:
+def table(name: str) -> np.ndarray:
+    """The 256 colours of a colour map, (256, 3) uint8."""
     if name == "gray":  # needs no matplotlib
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     from matplotlib import colormaps

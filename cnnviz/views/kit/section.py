@@ -65,7 +65,7 @@ class Figure:
     weights, numbers or noise. more: what only some readers need, for the figure's fold. stages: parts of it for
     sliders, see :mod:`cnnviz.views.kit.stages`. compared: what differs from part to part, "Class", where another
     network's figure can be laid over it: its first stages, or the parts of its subjects, or the whole about its first
-    subject.
+    subject. maps: the file with the numbers of its maps, see :mod:`cnnviz.views.kit.viewer`.
     """
 
     id: str
@@ -83,6 +83,7 @@ class Figure:
     more: str = ""
     stages: tuple[Stages, ...] = ()
     compared: str = ""
+    maps: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ class Context:
         more: str = "",
         stages: tuple[Stages, ...] = (),
         compared: str = "",
+        maps: str = "",
     ) -> Figure:
         """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
@@ -246,7 +248,7 @@ class Context:
         return self.figure(
             id, f"{id}.webp", stream.getvalue(), width, height,
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
-            from_dataset=from_dataset, more=more, compared=compared,
+            from_dataset=from_dataset, more=more, compared=compared, maps=maps,
             stages=tuple(s.scaled(width / pixels.shape[1], height / pixels.shape[0]) for s in stages),
         )  # fmt: skip
 
