@@ -44,25 +44,25 @@ def _slider(moves: str, below: str, box: Box, pixelated: bool, parts: list[dict]
 def compared(section: Section, folder: str) -> list[dict]:
     """The parts of a section that are compared with another model's, for the stamp.
 
-    folder: of the figures, from the site's root. A part's ``key`` is the same for the same thing in both models.
+    folder: of the figures, from the site's root. A part's ``key`` is the same for the same thing in both models. Its
+    number is left out: errors and responses of two networks are not in one unit.
     """
     found = []
     for figure in section.figures:
         if not figure.compared:
             continue
         for stages in figure.stages[:1]:
-            numbers = stages.numbers or [""] * len(stages.labels)
-            for label, number, box in zip(stages.labels, numbers, stages.boxes, strict=True):
-                found.append((f"{figure.id} {label}", label, number, figure, box))
+            for label, box in zip(stages.labels, stages.boxes, strict=True):
+                found.append((f"{figure.id} {label}", label, figure, box))
         if not figure.stages:
             boxed = [(s.name, s.box) for s in figure.subjects if s.box]
             whole = (0, 0, figure.width, figure.height)
             for name, box in boxed or [(s.name, whole) for s in figure.subjects[:1]]:
-                found.append((name, name, "", figure, box))
+                found.append((name, name, figure, box))
     return [
-        {"key": key, "label": label, "number": number, "moves": figure.compared, "pixelated": figure.pixelated}
+        {"key": key, "label": label, "moves": figure.compared, "pixelated": figure.pixelated}
         | {"file": f"{folder}/{figure.file}", "size": [figure.width, figure.height], "box": list(box)}
-        for key, label, number, figure, box in found[:MOST]
+        for key, label, figure, box in found[:MOST]
     ]
 
 
@@ -77,10 +77,9 @@ def of_pair(a: Entry | None, b: Entry | None, titles: tuple[str, str], root: str
         return None
     parts = []
     for one, other in both:
-        numbers = [f"{title}: {p['number']}" for title, p in zip(titles, (one, other), strict=True) if p["number"]]
         data = {"file": root + other["file"], "size": _joined(other["size"]), "box": _joined(other["box"])}
         data |= {"below-file": root + one["file"], "below-size": _joined(one["size"]), "below": _joined(one["box"])}
-        parts.append({"label": one["label"], "number": "; ".join(numbers), "data": data | {"side": titles[1]}})
+        parts.append({"label": one["label"], "number": "", "data": data | {"side": titles[1]}})
     first = both[0][0]
     return _slider(first["moves"], titles[0], first["box"], first["pixelated"], parts)
 

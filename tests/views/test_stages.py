@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from cnnviz.run.result import read
+from cnnviz.site import sliders
+from cnnviz.site.stamp import Entry
 from cnnviz.views.kit import panels, section, stages
 from cnnviz.views.kit.section import Context, Section
 from tests.every_section import apart
@@ -102,3 +104,16 @@ def test_the_comparison_lays_the_same_class_of_both_models_over_each_other(finis
         assert [file.split("/")[2] for file in files] == ["twin", "tiny"]
         assert files[0].rsplit("/", 1)[1] == files[1].rsplit("/", 1)[1]  # the class's number
         assert all((site / "compare" / file).is_file() for file in files)
+
+
+def test_two_models_are_compared_in_what_both_have_and_of_one_shape():
+    def entry(*keys, side=(8, 4)):
+        parts = [{"key": k, "label": k, "moves": "Class", "pixelated": False, "file": f"{k}.webp"} for k in keys]
+        return Entry("s", "S", "", "ok", compared=[p | {"size": [8, 4], "box": [0, 0, *side]} for p in parts])
+
+    slider = sliders.of_pair(entry("a", "b", "c"), entry("c", "b", "d"), ("A", "B"), "../")
+    assert [part["label"] for part in slider["parts"]] == ["b", "c"] and slider["below"] == "A"
+    assert slider["parts"][1]["data"]["side"] == "B" and (slider["width"], slider["height"]) == (384, 192)
+    assert sliders.of_pair(entry("a"), entry("b"), ("A", "B"), "") is None
+    assert sliders.of_pair(entry("a"), entry("a", side=(4, 4)), ("A", "B"), "") is None
+    assert sliders.of_pair(entry("a"), None, ("A", "B"), "") is None
