@@ -256,7 +256,7 @@ def test_iou_by_counting_and_by_sklearn():
 
 
 def test_a_class_has_the_hue_of_the_legend_on_any_picture():
-    colours = predicted_maps.palette(3)
+    colours = predicted_maps.palette(["a", "b", "c"], {})
     picture = np.array([[[230, 30, 20], [20, 220, 90], [9, 9, 9], [250, 0, 0]]], np.uint8)
     shown = predicted_maps.over(picture, np.array([[0, 1, 2, -1]]), colours).astype(int)
     for pixel, colour in zip(shown[0], colours.astype(int), strict=False):

@@ -42,7 +42,11 @@ def derived(section: Section, names: Iterable[str]) -> Section:
         return any(name in words for words in _strings(asdict(part)) for name in found)
 
     figures = [
-        replace(f, subjects=tuple(s for s in f.subjects if s.kind != "image"))
+        replace(
+            f,
+            subjects=tuple(s for s in f.subjects if s.kind != "image"),
+            marks=tuple(mark for mark in f.marks if mark.kind != "image"),
+        )
         for f in section.figures
         if not f.from_dataset
     ]

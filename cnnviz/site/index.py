@@ -167,6 +167,7 @@ def _publish_compared(
             "before": None,
             "after": None,
             "link": lambda subject: "",
+            "hues": {},
         }
         entries.append(model_pages.publish_section(site, page, "compare", part, {}, around))
     return entries

@@ -22,7 +22,7 @@ from cnnviz.site.environment import href
 from cnnviz.site.folder import Publication
 from cnnviz.slug import slug
 from cnnviz.views import tsne_grid
-from cnnviz.views.kit import colour
+from cnnviz.views.kit import colour, islands
 from cnnviz.views.kit.section import Section
 
 # in this order: the first one holds what all share, the last one starts the map
@@ -50,10 +50,12 @@ def publish(
     if not (map or grid):
         return ""
     view, columns = layout(map.arrays["map"] if map else None, grid)
+    places = columns.pop("places")
     view["count"] = len(pictures)
     view["modes"] = [mode for mode, there in (("grid", grid), ("scatter", map)) if there]
     view["pages"] = pages(words["image_set"], [picture["name"] for picture in pictures], words["close"])
-    columns |= outcomes(pictures, index.get("classes", []), facts, done.get("predictions"))
+    columns |= outcomes(pictures, index.get("classes", []), facts, done.get("predictions"), places)
+    view["chosen"] = colour.CHOSEN
     view["outcomes"] = [name for name in ("label", "prediction", "verdict") if columns[name]]
     columns["names"] = shortened([picture["name"] for picture in pictures])
     site.write(f"{folder}/map-data.js", script(columns))
@@ -82,15 +84,20 @@ def read(path: Path | None, count: int) -> Result | None:
 
 
 def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str, object]]:
-    """The page's two modes, and each picture's position in them. map: (n, 2), y upwards."""
+    """The page's two modes, and each picture's position in them. map: (n, 2), y upwards.
+
+    ``places`` of the second: mode → (n, 2), in steps of the scatter or cells of the grid, y downwards.
+    """
     view: dict = {"tile": tsne_grid.TILE, "cell": tsne_grid.CELL}
-    data: dict[str, object] = {"x": "", "y": "", "place": "", "right": "", "down": ""}
+    places: dict[str, np.ndarray] = {}
+    data: dict[str, object] = {"x": "", "y": "", "place": "", "right": "", "down": "", "places": places}
     if map is not None:
         low, high = map.min(0), map.max(0)
         steps = np.rint((map - low) / max(float((high - low).max()), 1e-30) * STEPS).astype(int)
         steps[:, 1] = steps[:, 1].max() - steps[:, 1]  # the map's y axis points up, the page's down
         view["scatter"] = [int(v) + 1 for v in steps.max(0)]
         data |= {"x": digits(steps[:, 0], 2), "y": digits(steps[:, 1], 2)}
+        places["scatter"] = steps
     if grid is not None:
         numbers, arrays = grid.numbers, grid.arrays
         columns, rows = numbers["columns"], numbers["rows"]
@@ -102,17 +109,21 @@ def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str,
         levels = seams(np.linspace(low, high, SEAMS))
         view |= {"seams": seams.words, "seam_colours": ["#" + bytes(level).hex() for level in levels]}
         data["place"] = digits(arrays["cells"], 3)
+        places["grid"] = np.stack([arrays["cells"] % columns, arrays["cells"] // columns], 1)
         for name in ("right", "down"):
             level = np.clip((arrays[name] - low) / max(high - low, 1e-30), 0, 1) * (SEAMS - 1) + 1
             data[name] = digits(np.nan_to_num(level).round().astype(int).ravel(), 1)
     return view, data
 
 
-def outcomes(pictures: list[dict], classes: list[str], facts: dict, predictions: Result | None) -> dict[str, object]:
+def outcomes(
+    pictures: list[dict], classes: list[str], facts: dict, predictions: Result | None, places: dict[str, np.ndarray]
+) -> dict[str, object]:
     """Right class, predicted class, probability and verdict of each picture: 1 right, 2 wrong, 0 unknown.
 
-    Classes are the network's; those of the image set without an output follow. Only classes that occur are listed.
-    Digits are the index in that list plus one; 0 means none.
+    Classes are the network's; those of the image set without an output follow. Only classes that occur are listed, with
+    their colours. Digits are the index in that list plus one; 0 means none. islands: mode → [class, x, y] of each
+    island, where its name goes. places: see :func:`layout`.
     """
     names = list(facts.get("classes", ()))
     to_output = list(facts.get("label_to_output", ()))
@@ -136,8 +147,17 @@ def outcomes(pictures: list[dict], classes: list[str], facts: dict, predictions:
             digits(np.where(which < 0, 0, np.searchsorted(occurring, which) + 1), width) if (which >= 0).any() else ""
         )
 
+    shown = label if (label >= 0).any() else said
+    which = np.where(shown < 0, -1, np.searchsorted(occurring, shown))
+    hues = colour.of_classes(classes, [] if "values" in facts else names, to_output)
+    listed = [(names + classes)[c] for c in occurring]
     return {
-        "classes": [(names + classes)[c] for c in occurring],
+        "classes": listed,
+        "hues": [hues.get(name, "") for name in listed],
+        "islands": {
+            mode: [[at.label + 1, *(round(v, 1) for v in at.place)] for at in islands.find(place, which)]
+            for mode, place in places.items()
+        },
         "label": digits_of(label),
         "prediction": digits_of(said),
         "probability": "" if sure is None else digits(sure, 2),

@@ -21,8 +21,21 @@ from jinja2 import Environment
 from PIL import Image, ImageOps
 
 from cnnviz.errors import reporting
+from cnnviz.network import class_names
 from cnnviz.run import atomic, whole
-from cnnviz.site import compare, credits, edition, legends, map_page, missing, picture_pages, ranking, sliders, subjects
+from cnnviz.site import (
+    compare,
+    credits,
+    edition,
+    legends,
+    map_page,
+    missing,
+    picture_pages,
+    points,
+    ranking,
+    sliders,
+    subjects,
+)
 from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
@@ -30,6 +43,7 @@ from cnnviz.site.redact import log_end, redact
 from cnnviz.site.size import MB, MOST_FILE
 from cnnviz.site.stamp import Entry, Stamp, text
 from cnnviz.slug import slug
+from cnnviz.views.kit import colour
 from cnnviz.views.kit import section as sections_on_disk
 from cnnviz.views.kit.section import Figure, Section, Subject
 
@@ -108,7 +122,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     ]
     known = subjects.gather(shown)
     close, every = picture_pages.looked_at(known), set(by_name)
-    image_set = config.get("image_set")
+    image_set, hues = config.get("image_set"), _hues(facts, index)
 
     def picture(name: str) -> str:
         if publish == edition.DERIVED or name not in every:
@@ -130,13 +144,14 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             "warnings": [warning for warning in warnings if warning["mark"] == "✗"],
             "made_from": _made_from(facts, index),
             "link": link,
+            "hues": hues,
             "map": "../map.html" if map_address else "",
         }
         entries = [
             publish_section(site, page, folder, part, by_name, same | _around(config, parts, i, index))
             for i, part in enumerate(parts)
         ]
-        subjects.render(page, site, {"title": title, "folder": folder}, facts, known)
+        subjects.render(page, site, {"title": title, "folder": folder, "hues": hues}, facts, known)
         stamp = Stamp(
             id=config["model"],
             title=title,
@@ -226,6 +241,7 @@ def publish_section(
         for table in tables:
             table["file"] = f"../data/{slug(part.id)}/{slug(table['id'])}.csv"
             site.write(f"{folder}/{table['file'].removeprefix('../')}", _csv(table))
+    _publish_points(site, page, folder, part, around["link"])
     html = page.get_template("section.html").render(
         part=part,
         section=section,
@@ -237,10 +253,11 @@ def publish_section(
         groups=groups,
         credit=stated.pop() if len(stated := {s.credit for s in shown} - {""}) == 1 else "",
         tables=tables,
+        points=points.address(folder, part.id),
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=["copy.js", "lightbox.js", *_widgets(shown), "timings.js"],
+        scripts=["copy.js", "lightbox.js", "charts.js", *_widgets(shown), "timings.js"],
         **around,
     )
     site.write(part.address, html)
@@ -278,6 +295,13 @@ def _warnings(path: Path, publish: str) -> list[dict]:
     """Warnings of the early check: mark (✗ or !), name, text, and more lines, which the derived edition leaves out."""
     found = redact(_facts(path).get("warnings", []))
     return [{**warning, "more": []} for warning in found] if publish == edition.DERIVED else found
+
+
+def _hues(facts: dict, index: dict) -> dict[str, str]:
+    """Name of a class, and its short form, → its colour."""
+    outputs = [] if facts.get("values") else facts.get("classes", [])
+    found = colour.of_classes(index.get("classes", []), outputs, facts.get("label_to_output", []))
+    return {class_names.short(name): hue for name, hue in found.items()} | found
 
 
 def _made_from(facts: dict, index: dict) -> dict:
@@ -377,6 +401,18 @@ def _publish_figures(site: Publication, folder: str, part: Part) -> None:
         site.write(f"{folder}/figures/{slug(part.id)}/{name}", content)
     if _published_data(part):
         _publish_data(site, f"{folder}/data/{slug(part.id)}.npz", part.data)
+
+
+def _publish_points(site: Publication, page: Environment, folder: str, part: Part, link) -> None:
+    """What can be pointed at on its charts, for the script and, in the whole edition, as CSV."""
+    charts = [figure for figure in part.section.figures if figure.marks] if part.section else []
+    if not charts:
+        return
+    address = points.address(folder, part.id)
+    site.write(address, points.script(part.section, address, link))
+    if page.globals["publish"] != edition.DERIVED:
+        for figure in charts:
+            site.write(f"{address.rsplit('/', 1)[0]}/{points.table(figure)}", points.rows(figure))
 
 
 def _publish_data(site: Publication, address: str, path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment
 
+from cnnviz.site import points
 from cnnviz.site.folder import Publication
 from cnnviz.site.walls import wall
 from cnnviz.slug import slug
@@ -20,7 +21,7 @@ MOST = 180  # largest number of pictures of a page, over its sections; further o
 UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section that are visible at first
 FEW = 3  # a figure about more subjects of a kind is only linked from their pages, unless it has boxes
 
-SCRIPTS = ("copy.js", "lightbox.js", "viewer.js")
+SCRIPTS = ("copy.js", "lightbox.js", "viewer.js", "charts.js")
 
 Key = tuple[str, str | None, str]  # kind, layer (of units), name
 
@@ -31,7 +32,7 @@ class Seen:
 
     page: the section's page with the figure's anchor; file: the picture; both from the root. anchor: the figure's id on
     the subject's own page. box: left, top, width, height of the part of the file that is about the subject, or None.
-    size: displayed width and height of the whole file.
+    size: displayed width and height of the whole file. points: the script of its marks, from the root; "" without any.
     """
 
     figure: Figure
@@ -40,6 +41,7 @@ class Seen:
     anchor: str
     box: tuple[int, int, int, int] | None
     mapping: str
+    points: str = ""
 
 
 @dataclass
@@ -87,7 +89,8 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
                     (figure.alt, figure.caption, subject.box) == (other.figure.alt, other.figure.caption, other.box)
                     for other in entry.figures
                 ):
-                    entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping))
+                    marked = points.address(folder.split("/figures/")[0], section.id) if figure.marks else ""
+                    entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping, marked))
                 else:
                     entry.elsewhere += 1
         for about in section.about:
@@ -122,7 +125,7 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
     """Publishes a page for each layer, each unit of the chosen layers, and each class with entries.
 
-    model: title and folder.
+    model: title, folder, and the classes' colours as ``hues``.
     """
     template = page.get_template("subject.html")
     folder, title = model["folder"], model["title"]
@@ -172,7 +175,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
     classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
     along = [_link(folder, "class", name) for name in classes]
     for i, name in enumerate(classes):
-        publish("class", name, None, name, [], along, i)
+        publish("class", name, None, name, [], along, i, hue=model.get("hues", {}).get(name, ""))
 
 
 def _known(found: dict[Key, dict], layer: dict) -> bool:

@@ -275,7 +275,8 @@ def curve_figure(check: str, result: Result, context: Context) -> Figure:
     names = [plain(m["name"]) for m in result.numbers["methods"]] + result.numbers["baselines"]
     mean = result.arrays[check].mean(0)
     steps = mean.shape[1] - 1
-    drawn = curves.lines(dict(zip(names, mean, strict=True)), across=f"pixels, in {steps}ths:", up="mean p(class)")
+    across = f"pixels changed, in {steps}ths"
+    drawn = curves.lines(dict(zip(names, mean, strict=True)), across=across, up="mean p(class)")
     how = (
         "pixels are replaced by the picture's mean colour, the strongest first: a good map makes the curve fall early"
         if check == "deletion"
@@ -300,7 +301,7 @@ def weights_figure(result: Result, context: Context) -> Figure:
     }
     blocks = result.numbers["blocks"]
     return context.drawing(
-        "curve-weights", curves.lines(lines, across="steps:", up="rank correlation"),
+        "curve-weights", curves.lines(lines, across="layers with random weights", up="rank correlation"),
         alt=f"Rank correlation of each method's map with the original as weights become random down to "
         f"{listed(blocks)}. At the end: {'; '.join(f'{name} {line[-1]:.2f}' for name, line in lines.items())}.",
         caption="Rank correlation with the trained network's map as weights become random, from the last layer down to "

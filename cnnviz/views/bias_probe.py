@@ -72,7 +72,7 @@ def heat(result: Result, context: Context, key: str, title: str) -> Figure:
         for row in numbers["asked"]
         if row["verdict"] == LEANS
     )
-    drawn = intervals.heat(grid(result, key), [short(c) for c in classes], shown, marked)
+    drawn = intervals.heat(grid(result, key), classes, shown, marked, context.hues)
     leaning = f" Ringed: {', '.join(said(r) for r in numbers['asked'] if r['verdict'] == LEANS)}." if marked else ""
     return context.drawing(
         f"heat-{key}", drawn,

@@ -126,7 +126,7 @@ def _depth(result: Result, context: Context) -> Figure:
     drawn = {"rebuilt": error, "one flat colour": np.full(len(names), flat)}
     return context.drawing(
         "depth",
-        curves.lines(drawn, across=f"from {names[0]} to {names[-1]}: layer", up="pixel error, levels"),
+        curves.lines(drawn, across=f"layer, from {names[0]} to {names[-1]}", up="pixel error, levels"),
         alt=f"Pixel error against depth: {error[0]:.0f} levels at {names[0]}, {error[-1]:.0f} at {names[-1]}.",
         caption=f"Difference from the original's pixels, beside that of one flat colour: rank correlation with depth "
         f"{correlation:.2f}.",

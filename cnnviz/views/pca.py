@@ -9,7 +9,7 @@ from cnnviz.views.kit import before_training, findings, scatter, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.scatter import SIZE, document, plate
 from cnnviz.views.kit.section import Context, Table
-from cnnviz.views.kit.svg import Drawing, text
+from cnnviz.views.kit.svg import Axis, Drawing, Mark, text, upwards
 
 SAMPLE = 2000  # pictures whose neighbours are counted, at most
 NEAREST = 10
@@ -104,7 +104,7 @@ def pixel_plane(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _bars(explained: np.ndarray) -> Drawing:
-    height, left, bottom = 260, 54, 34
+    height, left, bottom, marks = 280, 74, 54, []
     width = (SIZE - left - 12) / len(explained)
     parts = [plate(SIZE, height)]
     for i, share in enumerate(explained):
@@ -113,11 +113,15 @@ def _bars(explained: np.ndarray) -> Drawing:
             f'<rect class="bar" x="{left + i * width:.1f}" y="{height - bottom - h:.1f}" '
             f'width="{max(width - 1.5, 0.7):.1f}" height="{h:.1f}"/>'
         )
-    for share, y in ((explained[0], 26), (0, height - bottom + 4)):
-        parts.append(text(f"{share:.0%}", "axis", x=left - 26, y=y))
+        said = f"{share:.2%} of the variance"
+        marks.append(Mark(left + i * width, height - bottom - h, f"component {i + 1}", said, width, h + 1))
+    up = Axis(0, max(explained[0], 1e-30), height - bottom, 16)
+    parts += [text(f"{100 * share:.3g} %", "axis", x=left - 26, y=f"{up(share) + 4:.0f}") for share in up.ticks(4)]
     for i in sorted({0, len(explained) // 2, len(explained) - 1}):
-        parts.append(text(i + 1, "axis", x=f"{left + (i + 0.5) * width:.1f}", y=height - 12))
-    return document(SIZE, height, parts)
+        parts.append(text(i + 1, "axis", x=f"{left + (i + 0.5) * width:.1f}", y=height - bottom + 19))
+    parts.append(text("component", "axis", x=(left + SIZE) / 2, y=height - 12))
+    parts.append(upwards("share of the variance", "axis", 18, 120))
+    return document(SIZE, height, parts, marks)
 
 
 if __name__ == "__main__":

@@ -109,8 +109,14 @@ def conclusion(numbers: dict, classes: list[str]) -> str:
     )
 
 
-def palette(count: int) -> np.ndarray:
-    """``count`` distinct colours, (count, 3) uint8: hues a golden section apart, in three lightnesses."""
+def palette(classes: list[str], hues: dict[str, str]) -> np.ndarray:
+    """A colour for each class, (classes, 3) uint8: its own; if not all have one, hues a golden section apart.
+
+    A map needs a colour for each of its classes; the legend beside it says which.
+    """
+    if all(name in hues for name in classes):
+        return np.array([list(bytes.fromhex(hues[name][1:])) for name in classes], np.uint8)
+    count = len(classes)
     made = [
         colorsys.hls_to_rgb((i * 0.618034 + 0.58) % 1, (0.5, 0.66, 0.36)[i % 3], (0.85, 0.7, 0.8)[i % 3])
         for i in range(count)
@@ -129,7 +135,7 @@ def over(picture: np.ndarray, map: np.ndarray, colours: np.ndarray) -> np.ndarra
 
 def _overlays(result: Result, context: Context) -> list[Figure]:
     arrays, classes = result.arrays, context.model["classes"]
-    colours = palette(len(classes))
+    colours = palette(classes, context.hues)
     indices = arrays["probes"][:MOST_PROBES].tolist()
     pixels, figures = context.as_seen(result, indices), []
     for k, i in enumerate(indices):
@@ -191,7 +197,7 @@ def _confusion(result: Result, context: Context) -> Figure:
     inside = np.rint(per_cent[:, chosen]).astype(int)
     rest = np.rint(per_cent.sum(1) - per_cent[:, chosen].sum(1)).astype(int)
     names = [classes[c] for c in chosen]
-    drawn, most = matrix(inside, rest, np.full(len(chosen), 100), names)
+    drawn, most = matrix(inside, rest, np.full(len(chosen), 100), names, context.hues, "")
     said = conclusion(result.numbers, classes)
     return context.drawing(
         "confusion", drawn,
@@ -199,7 +205,7 @@ def _confusion(result: Result, context: Context) -> Figure:
         f"pixels. {said}",
         caption=f"{said} Each row is a right class, each column a predicted one; numbers are per cent of the row's "
         f"pixels, over {result.numbers['labelled']:,} pictures with masks.",
-        mapping=f"share of a row's pixels; right, blue: 0 … 1; mistakes, orange: 0 … {most:.2g}",
+        mapping=f"share of a row's pixels; right, grey: 0 … 1; mistakes, orange: 0 … {most:.2g}",
         data="pixel_confusion", subjects=tuple(Subject("class", name) for name in names), from_dataset=False,
     )  # fmt: skip
 
@@ -209,7 +215,7 @@ def _shares(result: Result, context: Context) -> Figure:
     order = [c for c in np.argsort(-mean, kind="stable")[:20].tolist() if mean[c] > 0]
     said = [percent(mean[c]) for c in order]
     return context.drawing(
-        "shares", cards.ranking([short(classes[c], 36) for c in order], mean[order] / mean.max(), said),
+        "shares", cards.ranking([classes[c] for c in order], mean[order] / mean.max(), said, context.hues),
         alt=f"Bars of the share of pixels given to each class: "
         f"{', '.join(f'{short(classes[c], 22)} {percent(mean[c])}' for c in order[:3])}, and so on.",
         caption=f"The share of pixels that the network gives to each class, over all {len(result.arrays['shares']):,} "

@@ -8,7 +8,7 @@ from cnnviz.views.kit import cards, findings
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_below, ticks_left, upwards
+from cnnviz.views.kit.svg import Axis, Drawing, Mark, document, text, ticks_below, ticks_left, upwards
 
 MOST_DOTS = 3000
 MOST_PROBES = 60
@@ -172,8 +172,10 @@ def _some(result: Result, place: int) -> np.ndarray:
     return rows if len(rows) <= MOST_DOTS else rows[np.arange(MOST_DOTS) * len(rows) // MOST_DOTS]
 
 
-def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple) -> Drawing:
-    """Dots (n,) in a square with the ranges ``xs`` and ``ys``; a dashed line between two points."""
+def plot(
+    x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tuple, line: tuple, pictures: list[str]
+) -> Drawing:
+    """Dots (n,) in a square with the ranges ``xs`` and ``ys``; a dashed line between two points. pictures: theirs."""
     bottom, middle = TOP + SIDE, TOP + SIDE / 2
     to_x, to_y = Axis(*xs, LEFT, LEFT + SIDE), Axis(*ys, bottom, TOP)
     (x0, y0), (x1, y1) = ((to_x(a), to_y(b)) for a, b in line)
@@ -184,11 +186,15 @@ def plot(x: np.ndarray, y: np.ndarray, across: str, up: str, xs: tuple, ys: tupl
         f'<path class="line" stroke-dasharray="4 3" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>',
         *ticks_below(to_x, bottom + 17, number),
         *ticks_left(to_y, LEFT - 6, number),
-        f'<g class="right" fill-opacity=".55">{dots}</g>',
+        f'<g class="plain" fill-opacity=".55">{dots}</g>',
         text(cut(across, 44), "small middle", x=LEFT + SIDE / 2, y=bottom + 36),
         upwards(cut(up, 44), "small middle", 14, middle),
     ]
-    return document(LEFT + SIDE + 12, bottom + UNDER, parts)
+    marks = [
+        Mark(float(to_x(a)), float(to_y(b)), name, f"{across} {a:.4g}, {up} {b:.4g}", kind="image", of=name)
+        for a, b, name in zip(x.tolist(), y.tolist(), pictures, strict=True)
+    ]
+    return document(LEFT + SIDE + 12, bottom + UNDER, parts, marks=marks)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
@@ -202,7 +208,8 @@ def _against(result: Result, context: Context, place: int, found: dict, whole: s
     rows = _some(result, place)
     truth, value = result.arrays["truth"][rows, place], result.arrays["values"][rows, place]
     ends, name = limits(np.concatenate([truth, value])), found["name"]
-    drawn = plot(truth, value, f"true {name}", f"predicted {name}", ends, ends, ((ends[0],) * 2, (ends[1],) * 2))
+    line, named = ((ends[0],) * 2, (ends[1],) * 2), _named(context, rows)
+    drawn = plot(truth, value, f"true {name}", f"predicted {name}", ends, ends, line, named)
     return context.drawing(
         f"against-{place}", drawn,
         alt=f"Predicted against true {name}: {len(rows):,} dots. {conclusion(found)}",
@@ -217,7 +224,8 @@ def _residuals(result: Result, context: Context, place: int, found: dict, whole:
     truth, name = result.arrays["truth"][rows, place], found["name"]
     residual = result.arrays["values"][rows, place] - truth
     across, up = limits(truth), limits(np.concatenate([residual, [0.0]]))
-    drawn = plot(truth, residual, f"true {name}", "predicted minus true", across, up, ((across[0], 0), (across[1], 0)))
+    line, named = ((across[0], 0), (across[1], 0)), _named(context, rows)
+    drawn = plot(truth, residual, f"true {name}", "predicted minus true", across, up, line, named)
     slope = float(np.polyfit(truth, residual, 1)[0]) if np.ptp(truth) > 0 else 0.0
     leaning = (
         f" For each unit that the true value is larger, the residual changes by {slope:+.2f} on average."
@@ -237,10 +245,12 @@ def _residuals(result: Result, context: Context, place: int, found: dict, whole:
 
 def _spread(result: Result, context: Context, place: int, found: dict) -> Figure:
     """Without a known truth: the network's values in order."""
-    values = np.sort(result.arrays["values"][:, place])
-    values = values if len(values) <= MOST_DOTS else values[np.arange(MOST_DOTS) * len(values) // MOST_DOTS]
+    rows = np.argsort(result.arrays["values"][:, place], kind="stable")
+    rows = rows if len(rows) <= MOST_DOTS else rows[np.arange(MOST_DOTS) * len(rows) // MOST_DOTS]
+    values, named = result.arrays["values"][rows, place], _named(context, rows)
     share, ends, name = np.linspace(0, 1, len(values)), limits(values), found["name"]
-    drawn = plot(share, values, "share of the pictures below", name, (0, 1), ends, ((0, ends[0]), (0, ends[0])))
+    line = ((0, ends[0]), (0, ends[0]))
+    drawn = plot(share, values, "share of the pictures below", name, (0, 1), ends, line, named)
     return context.drawing(
         f"spread-{place}", drawn,
         alt=f"The network's values of {name} in order, from {number(values[0])} to {number(values[-1])}.",
@@ -248,6 +258,10 @@ def _spread(result: Result, context: Context, place: int, found: dict) -> Figure
         mapping=f"linear axes, {number(ends[0])} … {number(ends[1])}",
         data=f"values[:, {place}]", subjects=_subjects(name), from_dataset=False,
     )  # fmt: skip
+
+
+def _named(context: Context, rows: np.ndarray) -> list[str]:
+    return [context.image_set.pictures[row].name for row in rows.tolist()]
 
 
 def _drawn(rows: np.ndarray, found: dict) -> str:

@@ -11,7 +11,7 @@ from cnnviz.views.kit.cards import percent
 from cnnviz.views.kit.confusion import matrix
 from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_below, ticks_left, upwards
+from cnnviz.views.kit.svg import Axis, Drawing, Mark, document, text, ticks_below, ticks_left, upwards
 
 WHOLE = 40  # largest number of classes in the matrix; with more, it shows the MOST_CONFUSED
 MOST_CONFUSED = 24
@@ -33,6 +33,7 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
         *ticks_left(y, left - 6, "{:.0%}".format, 5),
         *ticks_below(x, bottom + under + 18, "{:.0%}".format, 5),
     ]
+    marks = []
     for b in np.flatnonzero(count):
         start, width = x(edges[b]) + 1, (edges[b + 1] - edges[b]) * side - 2
         kind = "wrong" if accuracy[b] < probability[b] else "right"
@@ -45,6 +46,8 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
             f'<rect class="other" {place} y="{bottom + 3}" '
             f'height="{max(1.5, count[b] / count.max() * (under - 6)):.1f}"/>'
         )
+        said = f"{accuracy[b]:.1%} right, {probability[b]:.1%} sure, {count[b]:,} pictures"
+        marks.append(Mark(start, top, f"{edges[b]:.0%} to {edges[b + 1]:.0%}", said, width, side + under))
     beside = left + side + 10
     parts += [
         f'<path class="line" stroke-dasharray="4 3" d="M{left:.1f} {bottom:.1f}L{left + side:.1f} {top:.1f}"/>',
@@ -53,9 +56,9 @@ def reliability(edges: np.ndarray, count: np.ndarray, accuracy: np.ndarray, prob
         text("pictures,", "small quiet", x=beside, y=bottom + 16),
         text(f"at most {int(count.max()):,}", "small quiet", x=beside, y=bottom + 31),
         text("probability of the prediction", "small middle", x=left + side / 2, y=bottom + under + 38),
-        upwards("right", "small middle", 13, top + side / 2),
+        upwards("share that is right", "small middle", 13, top + side / 2),
     ]
-    return document(left + side + 112, bottom + under + 50, parts)
+    return document(left + side + 112, bottom + under + 50, parts, marks=marks)
 
 
 def view(result: Result, context: Context) -> dict:
@@ -308,7 +311,7 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
         elif truth in place:
             rest[place[truth]] += count
     names = [classes[c] for c in chosen]
-    drawn, most = matrix(counts, rest, totals[chosen], names)
+    drawn, most = matrix(counts, rest, totals[chosen], names, context.hues, "pictures")
     worst = off[np.argsort(-off[:, 2], kind="stable")][:3].tolist()
     said = "; ".join(
         f"{short(classes[t], 22)} taken for {short(classes[p], 22)}, {n} times" for t, p, n in worst if n > 1
@@ -324,7 +327,7 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
         f"on the diagonal. {worst} A table below lists them.",
         caption=f"Confusion matrix of {which}, over {whole}. Rows: true class; columns: predicted class. {worst}"
         + (" The last column counts predictions of classes not shown." if rest.any() else ""),
-        mapping=f"share of a row's pictures; right, blue: 0 … 1; mistakes, orange: 0 … {most:.2g}; from pale to full; "
+        mapping=f"share of a row's pictures; right, grey: 0 … 1; mistakes, orange: 0 … {most:.2g}; from pale to full; "
         "empty: none",
         data="confusion", subjects=tuple(Subject("class", name) for name in names), from_dataset=False,
     )  # fmt: skip
@@ -347,8 +350,8 @@ def _reliability(result: Result, context: Context, whole: str) -> Figure:
         caption=f"Probability and accuracy over {whole}. On average the network is {tendency}. Expected calibration "
         f"error: {result.numbers['calibration_error']:.1%}.",
         more="Bars of few pictures (grey, below) say little.",
-        mapping="blue: share of a bin's predictions that are right; orange: what is missing to its mean probability; "
-        "darker blue: what is above it",
+        mapping="grey: share of a bin's predictions that are right; orange: what is missing to its mean probability; "
+        "darker grey: what is above it",
         data="calibration_accuracy, calibration_probability, calibration_count", from_dataset=False, subjects=(),
     )  # fmt: skip
 
@@ -359,7 +362,7 @@ def _distribution(result: Result, context: Context) -> Figure:
     order = order[counts[order] > 0]
     total = int(counts.sum())
     said = [f"{counts[c]:,} ({counts[c] / total:.1%})" for c in order]
-    drawn = cards.ranking([short(classes[c], 36) for c in order], counts[order] / counts.max(), said)
+    drawn = cards.ranking([classes[c] for c in order], counts[order] / counts.max(), said, context.hues)
     top = "; ".join(f"{short(classes[c], 22)} {counts[c] / total:.0%}" for c in order[:3])
     return context.drawing(
         "predicted", drawn,
@@ -386,15 +389,17 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
         said = short(classes[best[0]], 40)
         truth = " and ".join(short(name, 40) for name in right)
         own = float(arrays[f"{which}_label_probability"][k])
+        marked = ["right" if hit else "wrong" if right and not k else "other" for k, hit in enumerate(hits)]
         named = dict.fromkeys([*right, classes[best[0]]])
         verdict = "" if not right else ", right" if hits[0] else f". True: {truth}, {percent(own)}"
         listed = ", ".join(f"{short(classes[o], 40)} {percent(p)}" for o, p in zip(best, chances, strict=True))
+        drawn = cards.card(pixels[i], title, [classes[o] for o in best], chances, marked, context.hues)
         figures.append(
             context.drawing(
-                f"{which}-{picture.id}", cards.card(pixels[i], title, [classes[o] for o in best], chances, hits),
+                f"{which}-{picture.id}", drawn,
                 alt=f"{picture.name}{f', {truth}' if truth else ''}, over bars of the best classes: {listed}.",
                 caption=f"{picture.name}. Predicted: {said}, {percent(chances[0])}{verdict}.",
-                mapping="the pixels the network saw; bars: probability 0 … 1, blue with a tick where right",
+                mapping="the pixels the network saw; bars: probability 0 … 1, ticked where right, orange if mistaken",
                 data=f"top_classes[{i}], top_probabilities[{i}]", group=group,
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in named)),
             )
@@ -479,7 +484,7 @@ if __name__ == "__main__":
         title="Predictions",
         question="How often is it right, and what does it confuse?",
         tour="What does it get right, and what does it take for what?",
-        how_to_read="A row is a class, a column what the network takes it for: blue is right, orange a mistake. Below: "
+        how_to_read="A row is a class, a column what the network takes it for: grey is right, orange a mistake. Below: "
         "how sure it is and how often right, its surest mistakes, and its best classes for each probe picture.",
         do_not_conclude="On pictures it was trained on, accuracy is flattering. Where all pictures of a class share a "
         "background, it may be the background that is recognised. The shares of classes with few pictures are "

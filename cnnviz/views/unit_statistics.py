@@ -9,7 +9,7 @@ from cnnviz.views.kit import colour, findings, section, svg
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, embedded, text, ticks_left, upwards
+from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, Mark, embedded, text, ticks_left, upwards
 
 WIDE = 600  # CSS pixels of the first figure
 MOST_ROWS = 200
@@ -27,20 +27,21 @@ STYLE = (
 DARK = ".curve,.middle-line{stroke:#62a8f5}"
 
 
-def document(width: int, height: int, parts: list[str]) -> Drawing:
-    return svg.document(width, height, parts, style=STYLE, dark=DARK)
+def document(width: int, height: int, parts: list[str], marks: list[Mark]) -> Drawing:
+    return svg.document(width, height, parts, style=STYLE, dark=DARK, marks=marks)
 
 
 def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> Drawing:
     """A box per layer: quartiles and median of its units' active shares, a line from lowest to highest; dead below."""
     step = min(72, max(34, 760 // len(names)))
-    left, top, tall = 48, 10, 190
+    left, top, tall, marks = 66, 10, 190, []
     bottom, right = top + tall, left + step * len(names)
     labels = round(5 * max(map(len, names))) + 16
     y = Axis(0, 1, bottom, top)
     parts = [
         f'<rect class="plate" x="{left}" y="{top}" width="{right - left}" height="{tall}"/>',
         *ticks_left(y, left - 6, "{:.0%}".format, 5, "end"),
+        upwards("active neurons", "middle quiet", 14, top + tall / 2),
     ]
     for i, (name, values, share) in enumerate(zip(names, active, dead, strict=True)):
         x, half = left + (i + 0.5) * step, step * 0.28
@@ -52,6 +53,9 @@ def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> D
             f'<path class="middle-line" d="M{x - half:.1f} {middle:.1f}h{2 * half:.1f}"/>'
         )
         parts.append(upwards(name, "end", f"{x + 4:.0f}", bottom + 32, -50))
+        quarters = "quartiles {:.1%}, {:.1%}, {:.1%}".format(*np.percentile(values, [25, 50, 75]))
+        said = f"active neurons of its units: {quarters}; {share:.1%} dead"
+        marks.append(Mark(x - step / 2, top, name, said, step, tall, "layer", name))
         if share:
             parts.append(
                 f'<rect class="dead" x="{x - half:.1f}" y="{bottom + 6}" width="{2 * half:.1f}" height="12" rx="2"/>'
@@ -60,22 +64,29 @@ def by_depth(names: list[str], active: list[np.ndarray], dead: list[float]) -> D
     if any(dead):
         parts.append(text("dead", "end quiet", x=left - 6, y=bottom + 17))
     height = bottom + 26 + labels
-    return document(right + 12, height, parts)
+    return document(right + 12, height, parts, marks)
 
 
-def panels(series: dict[str, np.ndarray]) -> Drawing:
-    """A panel for each of ``series`` (name → (units,) values) with the values in descending order; 0 is dashed."""
-    parts, left, gap, top = [], 56, 66, 26
+def panels(series: dict[str, np.ndarray], layer: str) -> Drawing:
+    """A panel for each of ``series`` (name → (units,) values) with the values in descending order; 0 is dashed.
+
+    layer: of the units.
+    """
+    parts, marks, left, gap, top = [], [], 56, 66, 26
     for i, (what, values) in enumerate(series.items()):
         x0 = left + i * (PANEL + gap)
-        values = np.sort(values)[::-1].astype(float)
+        order = np.argsort(-values.astype(float), kind="stable")
+        values = values[order].astype(float)
         share = what.startswith("active")
         low, high = (0.0, 1.0) if share else (min(0.0, values[-1]), max(0.0, values[0]))
         high = high if high > low else low + 1
         across, up = Axis(0, max(1, len(values) - 1), x0, x0 + PANEL), Axis(low, high, top + TALL, top)
         zero, say = up(0), "{:.0%}".format if share else number
-        places = zip(across(np.arange(len(values))), up(values), strict=True)
+        places = list(zip(across(np.arange(len(values))).tolist(), up(values).tolist(), strict=True))
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
+        for k in range(0, len(places), -(-len(places) // PANEL)):  # no more than a unit a pixel
+            said = f"{what} {values[k]:.1%}" if share else f"{what} {values[k]:.4g}"
+            marks.append(Mark(*places[k], f"unit {order[k]}", said, kind="unit", of=str(order[k]), layer=layer))
         parts += [
             f'<rect class="plate" x="{x0}" y="{top}" width="{PANEL}" height="{TALL}"/>',
             f'<polygon class="area" points="{x0},{zero:.1f} {points} {x0 + PANEL},{zero:.1f}"/>',
@@ -87,11 +98,14 @@ def panels(series: dict[str, np.ndarray]) -> Drawing:
             text(f"{len(values)} units, in order", "middle quiet", x=x0 + PANEL / 2, y=top + TALL + 17),
         ]
     width, height = left + len(series) * (PANEL + gap) - gap + 12, top + TALL + 26
-    return document(width, height, parts)
+    return document(width, height, parts, marks)
 
 
-def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Drawing:
-    """A column per unit, a row per bin, large values at the top: share (units, bins) of a unit's neurons."""
+def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping, units: np.ndarray, layer: str) -> Drawing:
+    """A column per unit, a row per bin, large values at the top: share (units, bins) of a unit's neurons.
+
+    units: their numbers, in the order of the columns.
+    """
     used = np.flatnonzero(share.any(0))
     zero = len(edges) // 2
     first, last = int(min(used[0], zero)), int(max(used[-1], zero))
@@ -113,7 +127,13 @@ def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping) -> Draw
     parts.append(upwards("value", "middle quiet", 13, f"{top + height / 2:.0f}"))
     below = f"{len(share)} units, the most active at the left"
     parts.append(text(below, "middle quiet", x=left + STRIP / 2, y=top + height + 18))
-    return document(left + STRIP + 8, top + height + 26, parts)
+    step, wide = -(-len(units) // STRIP), STRIP / len(units)
+    marks = [
+        Mark(left + k * wide, top, f"unit {units[k]}", f"{share[k, zero + 1 :].sum():.1%} of its neurons above 0",
+             wide, height, "unit", str(units[k]), layer)
+        for k in range(0, len(units), step)
+    ]  # fmt: skip
+    return document(left + STRIP + 8, top + height + 26, parts, marks)
 
 
 def view(result: Result, context: Context) -> dict:
@@ -265,7 +285,7 @@ def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
     """A layer's units sorted by their mean, by their maximum, and by their active share."""
     name = layer["name"]
     kept = {what: arrays[f"{name}/{what}"] for what in ("mean", "max", "active")}
-    drawn = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]})
+    drawn = panels({"mean": kept["mean"], "maximum": kept["max"], "active neurons": kept["active"]}, name)
     strongest, widest = int(kept["max"].argmax()), int(kept["active"].argmax())
     silent = [f"{layer[state]} {state}" for state in ("dead", "constant") if layer[state]]
     return context.drawing(
@@ -290,10 +310,11 @@ def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
     """Distribution of the values of a layer's units."""
     name, edges = layer["name"], arrays["histogram_edges"]
     kept = {what: arrays[f"{name}/{what}"] for what in ("active", "histogram")}
-    count = kept["histogram"][np.argsort(-kept["active"], kind="stable")]
+    order = np.argsort(-kept["active"], kind="stable")
+    count = kept["histogram"][order]
     share = count / np.maximum(count.sum(1, keepdims=True), 1)
     colours = colour.up_to(share[:, share.any(0)], percentile=99)
-    drawn = strip(share, edges, colours)
+    drawn = strip(share, edges, colours, order, name)
     centre = kept["histogram"].sum(0)
     around_zero = centre[len(edges) // 2] / centre.sum()
     return context.drawing(

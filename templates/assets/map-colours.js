@@ -16,28 +16,10 @@ function apply() {
     left += shown[i];
     mistakes += shown[i] && data.verdict ? data.verdict[i] === 2 : 0;
   }
-  colours.fill(0);
-  palette = [[PLAIN]];
-  front = -1;
-  const entries = [];
-  if (colour === "error") {
-    palette = [[REST], [RIGHT], [WRONG]];
-    colours.set(data.verdict);
-    front = 2;
-    entries.push(["right", RIGHT], ["wrong, drawn on top", WRONG]);
-    if (data.verdict.includes(0)) entries.push(["no label to compare with", REST]);
-  } else if (colour === "class" || colour === "prediction") {
-    const ranks = ranked();
-    palette = [[REST], ...COLOURS.map(ink => [ink, false]), ...COLOURS.map(ink => [ink, true]), [CHOSEN, false]];
-    for (let i = 0; i < count; i++) colours[i] = ranks[of[i]] <= MOST_CLASSES ? ranks[of[i]] : chosen && of[i] === chosen ? MOST_CLASSES + 1 : 0;
-    ranks.forEach((rank, which) => { if (rank <= MOST_CLASSES) entries[rank - 1] = [data.classes[which - 1], ...palette[rank], which]; });
-    if (data.classes.length > MOST_CLASSES) entries.push([`the other ${data.classes.length - MOST_CLASSES} classes`, REST]);
-    else if (of.includes(0)) entries.push(["no class", REST]);
-  }
+  paint();
   if (tools.class) root.querySelector(".which").textContent = of === data.prediction ? "Predicted as" : "Class";
-  tint = mode === "grid" && colour ? (colour === "seams" ? seamTint() : cells(i => palette[colours[i]])) : null;
-  veil = mode === "grid" && left < count ? cells(i => (shown[i] ? null : ["#1b1d21"]), 226) : null;
-  explain(entries, colour);
+  veil = mode === "grid" && left < count ? cells(i => (shown[i] ? null : "#1b1d21"), 226) : null;
+  explain(colour, of);
   if (cursor >= 0 && !shown[cursor]) point(-1);
   if (left < count) {
     const of = mistakes && !wrong ? `, ${mistakes} of them mistakes` : "";
@@ -47,25 +29,45 @@ function apply() {
   note();
 }
 
-/* class → its rank by pictures, 1 the largest: the same for right and predicted classes, so that colours stay. */
-function ranked() {
-  const of = data.label ?? data.prediction, totals = new Int32Array(data.classes.length + 1);
-  for (let i = 0; i < count; i++) totals[of[i]]++;
-  const ranks = new Array(totals.length).fill(Infinity);
-  [...totals.keys()].slice(1).sort((a, b) => totals[b] - totals[a] || a - b).forEach((which, rank) => (ranks[which] = rank + 1));
-  ranks[0] = Infinity;
-  return ranks;
+/* The pictures' colours. With more classes than colours only one class has one: the chosen one, or the one pointed at. */
+function paint() {
+  const of = known(), colour = text("colour"), only = lit || Number(text("class"));
+  colours.fill(0);
+  front = -1;
+  if (colour === "error") {
+    palette = [REST, REST, WRONG];
+    colours.set(data.verdict);
+    front = 2;
+  } else if (colour === "class" || colour === "prediction") {
+    palette = many() ? [PLAIN, page.chosen] : [REST, ...new Set(data.hues.filter(Boolean))];
+    const ink = [0, ...data.hues.map((hue, k) => (many() ? Number(k + 1 === only) : Math.max(0, palette.indexOf(hue))))];
+    for (let i = 0; i < count; i++) colours[i] = ink[of[i]];
+    front = many() ? 1 : -1;
+  } else palette = [PLAIN];
+  tint = mode === "grid" && colour ? (colour === "seams" ? seamTint() : cells(i => framed(colours[i]))) : null;
 }
 
-/* A canvas with 3 × 3 pixels for each cell of the grid, from paint(picture): [colour, hollow], or null. */
-function cells(paint, alpha = 255) {
-  const made = Object.assign(document.createElement("canvas"), { width: 3 * page.columns, height: 3 * page.rows });
+/* Whether the classes are more than the colours. */
+const many = () => !data.hues.some(Boolean);
+
+/* The colour of a frame around pictures of colour k, null for none. */
+const framed = k => (palette[k] === REST || palette[k] === PLAIN ? null : palette[k]);
+
+/* Colours the class of the picture that is pointed at, where classes have no colours of their own. */
+function light(i) {
+  const which = i >= 0 && ["class", "prediction"].includes(text("colour")) && many() ? known()[i] : 0;
+  if (which === lit) return;
+  lit = which;
+  paint();
+}
+
+/* A canvas with a pixel for each cell of the grid, from ink(picture): a colour, or null. */
+function cells(ink, alpha = 255) {
+  const made = Object.assign(document.createElement("canvas"), { width: page.columns, height: page.rows });
   const image = new ImageData(made.width, made.height), pixels = new Uint32Array(image.data.buffer);
   for (let i = 0; i < count; i++) {
-    const [colour, hollow] = paint(i) ?? [];
-    if (!colour) continue;
-    const ink = packed(colour, alpha), at = 3 * (data.place[i] % page.columns) + 3 * Math.floor(data.place[i] / page.columns) * made.width;
-    for (let k = 0; k < 9; k++) if (!hollow || k !== 4) pixels[at + k % 3 + Math.floor(k / 3) * made.width] = ink;
+    const colour = ink(i);
+    if (colour) pixels[data.place[i]] = packed(colour, alpha);
   }
   made.getContext("2d").putImageData(image, 0, 0);
   return made;
@@ -84,11 +86,11 @@ function seamTint() {
     const c = data.place[i] % columns, r = Math.floor(data.place[i] / columns);
     const around = [c > 0 && data.right[r * (columns - 1) + c - 1], c < columns - 1 && data.right[r * (columns - 1) + c],
       r > 0 && data.down[(r - 1) * columns + c], r < rows - 1 && data.down[r * columns + c]].filter(Boolean);
-    return around.length ? [seam_colours[Math.round(around.reduce((a, b) => a + b) / around.length) - 1]] : null;
+    return around.length ? seam_colours[Math.round(around.reduce((a, b) => a + b) / around.length) - 1] : null;
   });
 }
 
-function explain(entries, colour) {
+function explain(colour, of) {
   legend.hidden = !colour;
   legend.replaceChildren();
   const line = words => legend.append(Object.assign(document.createElement("p"), { textContent: words }));
@@ -99,24 +101,30 @@ function explain(entries, colour) {
     line(`Feature distance across each border of two cells, ${page.seams}: dark is alike, bright is a seam where the grid put strangers side by side. Far out, each cell has the mean of its borders.`);
     return;
   }
-  if (!entries.length) return;
+  if (!colour) return;
+  const entries = [];
+  if (colour === "error") {
+    entries.push(["wrong, drawn on top", WRONG], ["right", REST]);
+    if (data.verdict.includes(0)) entries.push(["no label to compare with", REST]);
+  } else {
+    const shared = many() ? data.classes.slice(0, MOST_BUTTONS) : data.classes;
+    shared.forEach((name, k) => (many() || data.hues[k]) && entries.push([name, data.hues[k], k + 1]));
+    if (!many() && (of.includes(0) || data.hues.includes(""))) entries.push(["another class, or none", REST]);
+  }
   const list = document.createElement("ul");
-  for (const [name, ink, hollow, which] of entries) {
+  for (const [name, ink, which] of entries) {
     const item = document.createElement(which ? "button" : "span"), dot = document.createElement("i");
     dot.style.setProperty("--dot", ink);
-    dot.classList.toggle("hollow", Boolean(hollow));
     if (which) {
       item.type = "button";
       item.dataset.which = which;
       item.setAttribute("aria-pressed", String(text("class") === String(which)));
     }
-    item.append(dot, name);
+    item.append(...(ink ? [dot] : []), name);
     list.append(document.createElement("li"));
     list.lastChild.append(item);
   }
   legend.append(list);
-  const classes = data.classes.length, rings = Math.min(classes, MOST_CLASSES) - COLOURS.length;
-  if (rings > 0 && colour !== "error")
-    line(`${classes} classes and ${COLOURS.length} colours: the ${COLOURS.length} largest classes have one each, the next ${rings} the same as rings and as corners of a frame` +
-      `${classes > MOST_CLASSES ? ", all others are grey" : ""}. Choose a class to see it alone.`);
+  if (colour !== "error" && many())
+    line(`${data.classes.length} classes are too many to tell apart by colour. Choose one, or point at a picture, to see its class in colour.`);
 }

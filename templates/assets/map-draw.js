@@ -45,6 +45,7 @@ function draw() {
   context.imageSmoothingQuality = "medium";
   if (mode === "grid") drawGrid(zoomed);
   else if (data) drawScatter(zoomed);
+  if (data) drawNames();
   if (data && cursor >= 0) drawCursor();
   while (tiles.size > MOST_TILES) tiles.delete(tiles.keys().next().value);
 }
@@ -85,14 +86,13 @@ function drawGrid(zoomed) {
   if (veil) over(veil, 1);
 }
 
-/* A frame inside the square of that side around (x, y) or, hollow, its corners: eight rectangles are far faster than a dashed line. */
-function outline(x, y, side, thick, hollow) {
-  const left = x - side / 2, upper = y - side / 2, far = side - thick, arm = hollow ? side * 0.28 : side;
-  for (const start of hollow ? [0, side - arm] : [0])
-    for (const edge of [0, far]) {
-      context.fillRect(left + start, upper + edge, arm, thick);
-      context.fillRect(left + edge, upper + start, thick, arm);
-    }
+/* A frame inside the square of that side around (x, y). */
+function outline(x, y, side, thick) {
+  const left = x - side / 2, upper = y - side / 2;
+  for (const edge of [0, side - thick]) {
+    context.fillRect(left, upper + edge, side, thick);
+    context.fillRect(left + edge, upper, thick, side);
+  }
 }
 
 /* A frame for each picture in view, in its colour. */
@@ -100,8 +100,9 @@ function drawFrames(zoomed) {
   const thick = Math.max(page.cell * 0.07, 2.5 / zoomed), by = palette.map(() => []);
   inView(i => by[colours[i]].push(i));
   by.forEach((pictures, which) => {
-    context.fillStyle = palette[which][0];
-    for (const i of pictures) outline(index.x[i], index.y[i], page.cell, thick, palette[which][1]);
+    if (!framed(which)) return;
+    context.fillStyle = palette[which];
+    for (const i of pictures) outline(index.x[i], index.y[i], page.cell, thick);
   });
 }
 
@@ -144,10 +145,9 @@ function drawSprites(size) {
     for (const i of pictures) {
       const x = Math.round((index.x[i] - eye.x) * eye.scale - size / 2), y = Math.round((index.y[i] - eye.y) * eye.scale - size / 2);
       thumbnail(i, x, y, size, size * scale);
-      if (!bright || !tools.colour.value || tools.colour.value === "seams") continue;
-      const [colour, hollow] = palette[colours[i]];
-      context.fillStyle = colour;
-      outline(x + size / 2, y + size / 2, size, thick, hollow);
+      if (!bright || !framed(colours[i])) continue;
+      context.fillStyle = palette[colours[i]];
+      outline(x + size / 2, y + size / 2, size, thick);
     }
   });
   context.globalAlpha = 1;
@@ -159,15 +159,14 @@ function drawDots(zoomed) {
   const pixels = new Uint32Array(dots.data.buffer), across = canvas.width, down = canvas.height;
   pixels.fill(0);
   const base = Math.min(5, Math.max(1.1, 6 * (100 / count) ** 0.26) * Math.min(1, Math.min(width, height) / 560)) * devicePixelRatio * (eye.scale / fit) ** 0.35;
-  const stamp = (radius, hole = 0) => {
+  const stamp = radius => {
     const found = [], r = Math.ceil(radius);
-    for (let y = -r; y <= r; y++) for (let x = -r; x <= r; x++) if (Math.hypot(x, y) <= radius && Math.hypot(x, y) >= hole) found.push(y * across + x);
+    for (let y = -r; y <= r; y++) for (let x = -r; x <= r; x++) if (Math.hypot(x, y) <= radius) found.push(y * across + x);
     return { r, steps: Int32Array.from(found) };
   };
-  const radius = Math.min(base, 9 * devicePixelRatio), small = stamp(Math.max(0.6, base * 0.5));
-  const stamps = [stamp(radius), stamp(radius * 1.15, Math.max(1, radius * 0.65))];
-  const inks = palette.map(([colour]) => packed(colour)), faint = packed(HIDDEN);
-  const dot = i => put(i, stamps[palette[colours[i]][1] ? 1 : 0], inks[colours[i]]);
+  const large = stamp(Math.min(base, 9 * devicePixelRatio)), small = stamp(Math.max(0.6, base * 0.5));
+  const inks = palette.map(colour => packed(colour)), faint = packed(HIDDEN);
+  const dot = i => put(i, large, inks[colours[i]]);
   const put = (i, { r, steps }, ink) => {
     const x = Math.round((index.x[i] - eye.x) * zoomed), y = Math.round((index.y[i] - eye.y) * zoomed);
     if (x < r || y < r || x >= across - r || y >= down - r) return;
@@ -179,6 +178,36 @@ function drawDots(zoomed) {
   inView(i => { if (shown[i] && colours[i] !== front) dot(i); });
   if (front >= 0) inView(i => { if (shown[i] && colours[i] === front) dot(i); });
   context.putImageData(dots, 0, 0);
+}
+
+/* The names of the islands that have room, the largest first; of a chosen class only its own. They go as pictures come. */
+function drawNames() {
+  const size = (mode === "grid" ? page.cell : SPRITE) * eye.scale, chosen = Number(text("class")), taken = [];
+  context.globalAlpha = Math.min(1, Math.max(0, (72 - size) / 24));
+  if (!context.globalAlpha) return;
+  context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  context.font = "600 14px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  for (const [which, u, v] of data.islands[mode] ?? []) {
+    if (chosen && which !== chosen) continue;
+    const name = className(which).length > 24 ? `${className(which).slice(0, 23)}…` : className(which);
+    const { unit = page.cell, edge = 0 } = sizes[mode], half = context.measureText(name).width / 2 + 5;
+    const at = ((u + 0.5) * unit + edge - eye.x) * eye.scale, level = ((v + 0.5) * unit + edge - eye.y) * eye.scale;
+    if (at < 0 || at > width || level < 0 || level > height || 2 * half > width) continue;
+    const x = Math.min(Math.max(at, half), width - half);
+    const y = [level, level - 19, level + 19].find(y => taken.every(([a, b, far]) => Math.abs(a - x) >= far + half || Math.abs(b - y) >= 19));
+    if (y === undefined) continue;
+    taken.push([x, y, half]);
+    context.strokeStyle = "#1b1d21";
+    context.strokeText(name, x, y);
+    context.fillStyle = "#f2f2f0";
+    context.fillText(name, x, y);
+  }
+  context.globalAlpha = 1;
+  context.textAlign = "start";
 }
 
 /* The picture under the pointer: a frame, its name and, if it is small, the picture itself. */

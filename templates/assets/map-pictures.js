@@ -33,6 +33,7 @@ function under(event) {
 function point(i, keep = false) {
   if (i === cursor && keep === kept) return;
   cursor = i;
+  light(i);
   kept = keep && i >= 0;
   canvas.classList.toggle("on", i >= 0);
   clearTimeout(loadAt);

@@ -22,11 +22,10 @@ const LARGEST = { grid: 3, scatter: 24 }; // largest number of screen pixels per
 const REACH = 14; // distance in screen pixels at which the pointer hits a dot
 const SPRITE = 40; // side of a thumbnail in the scatter in full pixels, at most 96 on the screen
 const MARGIN = 0.03; // margin of a scatter, as a share of its longer side
-// After Okabe and Ito's colours, which are distinct with any colour vision, lighter on the dark background.
-const COLOURS = ["#e69f00", "#56b4e9", "#19b386", "#f0e442", "#d55e00", "#cc79a7", "#4a86e8", "#f2f2f2"];
-// The largest classes have one each, the next ones the same colours as rings and frame corners; a palette is [colour, hollow] pairs.
-const MOST_CLASSES = 2 * COLOURS.length;
-const PLAIN = "#7db2e8", REST = "#868b92", HIDDEN = "#363a40", CHOSEN = "#ffffff", RIGHT = "#56b4e9", WRONG = "#ff8a1f";
+// Classes have their colours in the data, the same as on all pages; more than eight have none, and only the one that is
+// chosen or pointed at is coloured. REST is drawn as dots only: pictures of no colour have no frame.
+const PLAIN = "#7db2e8", REST = "#868b92", HIDDEN = "#363a40", WRONG = "#ff8a1f";
+const MOST_BUTTONS = 40; // classes in the legend; all are in the list above the map
 
 const count = page.count;
 const sizes = worlds();
@@ -35,8 +34,9 @@ const tiles = new Map(); // "z/x_y" → Image, least recently drawn first
 let mode = page.modes[0];
 let data = null; // the content of map-data.js, decoded
 let index = null; // spatial index of the positions in this mode
-let colours = new Uint8Array(count), palette = [[PLAIN]], shown = new Uint8Array(count).fill(1), front = -1;
+let colours = new Uint8Array(count), palette = [PLAIN], shown = new Uint8Array(count).fill(1), front = -1;
 let veil = null, tint = null; // of the grid, a pixel per cell: filtered cells, and the colours
+let lit = 0; // the class that is pointed at, where only that one is coloured
 let cursor = -1, kept = false; // the picture under the pointer, and whether the address holds it
 let width = 0, height = 0, fit = 1, dots = null, frame = 0, flight = 0, rest = 0, first = true, loadAt = 0, wanted = location.hash;
 
@@ -68,7 +68,7 @@ function numbers(text, n) {
 
 function decode(raw) {
   const own = new Set(page.pages.own);
-  const found = { classes: raw.classes, own, names: new Array(count) };
+  const found = { classes: raw.classes, hues: raw.hues, islands: raw.islands, own, names: new Array(count) };
   let before = "";
   raw.names.forEach((text, i) => {
     const start = DIGITS[text.charCodeAt(0)], end = DIGITS[text.charCodeAt(1)];

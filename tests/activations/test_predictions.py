@@ -185,8 +185,14 @@ def test_the_view_shows_matrix_mistakes_and_probes_and_escapes_names(tmp_path, s
 
 def test_of_many_classes_the_most_confused_are_shown_and_said_so():
     counts = np.diag([5, 3])
-    (drawing, width, height), most = matrix(counts, np.array([2, 0]), np.array([7, 3]), ["a", "b"])
-    assert b"another class" in drawing and most == pytest.approx(2 / 7) and drawing.count(b'class="right"') == 2
+    drawn, most = matrix(counts, np.array([2, 0]), np.array([7, 3]), ["a", "b"], {"a": "#123456"}, "pictures")
+    assert b"another class" in drawn.content and most == pytest.approx(2 / 7)
+    assert drawn.content.count(b'class="right"') == 2 and drawn.content.count(b"#123456") == 2  # its row, its column
+    assert [(mark.name, mark.value, mark.of) for mark in drawn.marks] == [
+        ("a → a", "5 pictures, 71.4% of a", "a"),
+        ("a → another class", "2 pictures, 28.6% of a", "a"),
+        ("b → b", "3 pictures, 100.0% of b", "b"),
+    ]
 
 
 def test_without_labels_the_predictions_are_counted(tmp_path, scores):

@@ -110,7 +110,8 @@ def test_the_strip_puts_zero_between_small_negative_and_positive_values():
     zero = len(edges) // 2
     share = np.zeros((2, len(edges) + 1))
     share[0, zero], share[1, zero + 6] = 1, 1
-    text, width, height = drawn.strip(share, edges, colour.fixed(0, 1))
+    text, width, height, marks = drawn.strip(share, edges, colour.fixed(0, 1), np.array([7, 3]), "conv1")
+    assert [(m.of, m.layer, m.value[:4]) for m in marks] == [("7", "conv1", "0.0%"), ("3", "conv1", "100.")]
     assert text.count(b'class="end"') >= 2 and width == drawn.STRIP + 82 and height == 7 * drawn.ROW + 34
 
 

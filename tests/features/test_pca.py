@@ -1,5 +1,6 @@
 """PCA equals scikit-learn's and the plain SVD; and the scatter plot that all maps share."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -11,7 +12,7 @@ from cnnviz.features import vectors
 from cnnviz.features.vectors import principal_components
 from cnnviz.run import result
 from cnnviz.views import pca as view
-from cnnviz.views.kit import scatter
+from cnnviz.views.kit import colour, scatter
 
 
 @pytest.mark.parametrize("n, d", [(300, 40), (40, 300), (50, 50)])
@@ -87,30 +88,30 @@ def test_every_picture_is_drawn_once(n):
     """As a dot of a path, or, of many, in an embedded picture."""
     generator = np.random.default_rng(0)
     places, labels = generator.normal(0, 1, (n, 2)), generator.integers(-1, 4, n)
-    svg = scatter.by_class(places, labels, tuple("abcd"), ("", "")).content.decode()
+    names = tuple(f"picture {i}" for i in range(n))
+    hues = dict(zip("abcd", colour.CLASSES, strict=False))
+    drawing = scatter.by_class(places, labels, tuple("abcd"), ("", ""), hues, names)
+    svg = drawing.content.decode()
     ET.fromstring(svg)
+    assert tuple(mark.of for mark in drawing.marks) == (names if n <= scatter.AS_PATHS else ())
+    assert {(mark.group, mark.hue) for mark in drawing.marks if mark.group} <= set(hues.items())
     if n <= scatter.AS_PATHS:
         assert svg.count("h0") == n and "<image" not in svg
     else:
         assert "<path" not in svg and svg.count("data:image/webp") == 1
 
 
-def test_many_classes_lead_with_the_pictures(case):
-    labels = np.arange(100) % 30
-    places = np.random.default_rng(0).normal(0, 1, (100, 2))
-    svg = scatter.by_class(places, labels, tuple(map(str, range(30))), ("", "")).content.decode()
-    assert "<text" not in svg and svg.count("<path") == 100
-
-
-def test_colours_can_be_seen_on_both_plates():
-    for colour in scatter.palette(scatter.NAMED):
-        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        light = scatter._luminance(rgb)
-        assert (
-            1.05 / (light + 0.05) > 2.9
-            and (light + 0.05) / (scatter._luminance([21 / 255, 23 / 255, 28 / 255]) + 0.05) > 2.9
-        )
-    assert len(set(scatter.palette(scatter.NAMED))) == scatter.NAMED
+def test_classes_without_colours_have_their_names_where_they_gather():
+    rng, labels = np.random.default_rng(0), np.arange(300) % 30
+    names, pictures = tuple(f"class {c}" for c in range(30)), tuple(map(str, range(300)))
+    spread = scatter.by_class(rng.normal(0, 1, (300, 2)), labels, names, ("", ""), {}, pictures).content.decode()
+    assert "<text" not in spread and spread.count("<path") == 300
+    islands = np.stack([labels % 6, labels // 6], 1) * 10 + rng.normal(0, 0.5, (300, 2))
+    gathered = scatter.by_class(islands, labels, names, ("", ""), {}, pictures).content.decode()
+    words = [e for e in ET.fromstring(gathered).iter() if e.tag.endswith("text")]
+    assert sorted(e.text for e in words if e.get("class") == "wide") == sorted(names)
+    assert 0 < sum(e.get("class") == "narrow" for e in words) < 30  # larger letters leave room for fewer
+    assert not set(colour.CLASSES) & set(re.findall("#[0-9a-f]{6}", gathered))
 
 
 def test_picture_scatter_hides_nothing():

@@ -1,17 +1,23 @@
 """The map's quality compared with scikit-learn's, and its determinism. Coordinates are not tested."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.manifold import TSNE, trustworthiness
 from threadpoolctl import threadpool_limits
 
+from cnnviz.features import pca
 from cnnviz.features import tsne as technique
 from cnnviz.features.neighbors import nearest
 from cnnviz.features.pca import principal_components
 from cnnviz.features.tsne import embed, usable_perplexity, vote_accuracy
 from cnnviz.run import result
+from cnnviz.site import map_page
+from cnnviz.views import pca as pca_view
 from cnnviz.views import tsne as view
+from cnnviz.views.kit import colour, confusion
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +98,26 @@ def test_job_and_view(case):
     case.section(shown)
     assert [f.id for f in shown["figures"]] == ["scatter", "each-class", "pictures"]
     assert shown["figures"][0].data in made.arrays
+
+
+def test_a_class_has_one_colour_on_the_map_in_scatter_plots_and_in_predictions(case):
+    context, plots = case.context(), {}
+    for job, page in ((technique, view), (pca, pca_view)):
+        scatter, *_ = page.view(case.run(job), context)["figures"]
+        plots[page.__name__] = {mark.group: mark.hue for mark in scatter.marks}
+        for name in ("scatter.svg", "each-class.svg"):
+            assert all(hue in context.files[name].decode() for hue in context.hues.values())
+        context.files.clear()
+    names = list(context.image_set.classes)
+    pictures = [{"label": picture.label} for picture in context.image_set.pictures]
+    facts = {"classes": ["other", *names[::-1]], "label_to_output": [3, 2, 1]}
+    on_map = map_page.outcomes(pictures, names, facts, None, {})
+    matrix, _ = confusion.matrix(np.eye(3, dtype=int), np.zeros(3), np.ones(3), names, context.hues, "pictures")
+    drawn = re.findall('<circle[^>]*fill="(#[0-9a-f]{6})"', matrix.content.decode())
+    expected = dict(zip(names, colour.CLASSES, strict=False))
+    assert plots == dict.fromkeys(plots, expected) and context.hues == expected
+    assert dict(zip(on_map["classes"], on_map["hues"], strict=True)) == expected
+    assert drawn == [hue for name in names for hue in (expected[name], expected[name])]
 
 
 def test_without_classes(unlabelled):

@@ -1,6 +1,7 @@
 """Checks of a site without a browser: ``problems(site)`` lists faults of its files."""
 
 import io
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -85,6 +86,9 @@ def problems(site: Path) -> list[str]:
         for tag, attributes in page.elements:
             for name in LINKS & set(attributes):
                 _link(tag, attributes[name], path, site, parsed, say)
+        for chart in page.all("div"):
+            if "data-points" in chart:
+                _points(chart, path, site, parsed, say)
         for image in page.all("img"):
             _image(image, path, say)
             file, alt = (path.parent / unquote(image["src"])).resolve(), image.get("alt")
@@ -129,6 +133,19 @@ def _link(tag: str, url: str, path: Path, site: Path, parsed: dict[Path, Page], 
         if target.name == "map.html" and parts.fragment.startswith("picture="):
             return  # a point of the map: browser tests check it
         say(f"dead anchor {url}")
+
+
+def _points(chart: dict, path: Path, site: Path, parsed: dict[Path, Page], say) -> None:
+    """What can be pointed at on a chart: its script is there, has its marks, and each leads to a page."""
+    script = (path.parent / chart["data-root"] / chart["data-points"]).resolve()
+    if not script.is_relative_to(site) or not script.is_file():
+        return say(f"no points of {chart['data-figure']}")
+    name, _, marks = script.read_text("ascii").removesuffix(";\n").partition("] = ")
+    if json.loads(name.partition("[")[2]) != chart["data-points"]:
+        say(f"{chart['data-points']} calls itself {name}")
+    for mark in json.loads(marks).get(chart["data-figure"]) or [say(f"no marks of {chart['data-figure']}")]:
+        if mark and mark[6]:
+            _link("a", chart["data-root"] + mark[6], path, site, parsed, say)
 
 
 def _image(image: dict, path: Path, say) -> None:

@@ -15,6 +15,7 @@ from cnnviz.site import index, model_pages, picture_pages
 from cnnviz.views import tsne_grid
 from cnnviz.views.kit import colour, section, stages, tiles, viewer
 from cnnviz.views.kit.section import About, Context, Metric, Paper, Section, Subject, Table
+from cnnviz.views.kit.svg import Mark
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'n' {{ 7 * 7 }}"
 LONG = "encoder_layers_encoder_layer_11_mlp_linear_2_" * 2  # an unbreakable name
@@ -334,16 +335,19 @@ def _classes(context: Context, rng) -> dict:
 
 def _pca(context: Context, rng) -> dict:
     colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"]
-    dots = ""
+    dots, marks = "", []
     for i in range(400):
         x, y = 60 + 640 * rng.beta(2, 2) * (0.5 + i % 5 / 8), 30 + 400 * rng.beta(2, 2)
         dots += f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colours[i % 5]}"/>'
+        if i < 40:
+            lead = {"kind": "image", "of": f"photo {i} #1 100%.jpg"} if i < 4 else {}
+            marks.append(Mark(round(x, 1), round(y, 1), f"{NASTY} {i}", "dog", group="dog", hue=colours[0], **lead))
     axes = '<path d="M40 10v440h710" fill="none" stroke="#333"/><text x="380" y="475">component 1 (12.3 %)</text>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 480">{dots}{axes}</svg>'
     figure = context.figure(
         "scatter", "scatter.svg", svg.encode(), 760, 480, alt="Scatter of 400 pictures in five clouds.",
         caption="Each dot is a picture, coloured by class.", mapping="a colour a class", data="weights", subjects=(),
-        from_dataset=False,
+        from_dataset=False, marks=tuple(marks),
     )  # fmt: skip
     return WORDS | {
         "id": "pca",

@@ -223,6 +223,31 @@ def test_keyboard_alone(page, site):
     assert kind(page) == "compare"
 
 
+def test_a_chart_is_read_with_the_keyboard_and_by_pointing(page, site):
+    page.goto((site / "models/alexnet/sections/pca.html").as_uri())
+    chart, tip = page.locator(".chart"), page.locator(".chart output")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.chart')"):
+            break
+    read = []
+    for key in ("ArrowRight", "ArrowRight", "End", "Home"):
+        page.keyboard.press(key)
+        browser.wait(page, "document.querySelector('.chart output').textContent")
+        read.append(tip.inner_text())
+    assert read[0] == read[3] == f"{synthetic.NASTY} 0 dog" and read[2] == f"{synthetic.NASTY} 39 dog"
+    assert len(set(read)) == 3 and page.locator(".chart .kin").count() == 40
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    x, y = page.evaluate("window.cnnvizPoints['models/alexnet/data/pca/points.js'].scatter[2]")[:2]
+    box = page.locator(".chart img").bounding_box()
+    page.mouse.move(box["x"] + x * box["width"] / 760, box["y"] + y * box["height"] / 480)
+    assert tip.inner_text() == f"{synthetic.NASTY} 2 dog"
+    assert len(chart.locator("a:not([tabindex='-1'])").all()) == 0  # one stop
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/images/set/photo-2*")
+
+
 def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
     for name in ("photo-1-1-100-.jpg", "all-0001"):
         path = next((site / "images" / "set").glob(f"{name[:8]}*.html"))

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks.map import make_results, render
 from cnnviz.run.result import Result
 from cnnviz.site import map_page, model_pages, picture_pages
+from cnnviz.views.kit import colour
 from tests.site import browser, static
 from tests.site.synthetic import NASTY
 
@@ -107,12 +108,26 @@ def test_several_labels_none_and_classes_without_an_output():
     pictures = [{"label": 0, "labels": [0, 2]}, {"label": 1, "labels": ()}, {"label": None}, {"label": 2}]
     facts = {"classes": ["x", "y"], "label_to_output": [0, None, 1]}
     said = Result({"predicted": np.array([1, 0, 0, 0]), "probability": np.ones(4)}, "ok", "", {}, {}, 0, {})
-    found = map_page.outcomes(pictures, ["a", "b", "c"], facts, said)
-    assert found["classes"] == ["x", "y", "b"]
+    places = {"grid": np.array([[0, 0], [1, 0], [0, 1], [1, 1]])}
+    found = map_page.outcomes(pictures, ["a", "b", "c"], facts, said, places)
+    assert found["classes"] == ["x", "y", "b"] and found["islands"] == {"grid": []}  # nothing gathers
+    assert found["hues"] == [colour.CLASSES[0], colour.CLASSES[2], colour.CLASSES[1]]  # of a, c and b
     assert numbers(found["label"], 2).tolist() == [1, 3, 0, 2]
     assert numbers(found["verdict"], 1).tolist() == [1, 0, 0, 2]
-    found = map_page.outcomes(pictures[2:3], [], {}, None)
+    found = map_page.outcomes(pictures[2:3], [], {}, None, {"grid": np.zeros((1, 2))})
     assert found["label"] == found["prediction"] == found["verdict"] == "" and found["classes"] == []
+
+
+def test_islands_are_where_the_pictures_of_a_class_are(data):
+    label = numbers(data["label"], 2)
+    places = {"scatter": (numbers(data["x"], 2), numbers(data["y"], 2)),
+              "grid": (numbers(data["place"], 3) % 16, numbers(data["place"], 3) // 16)}  # fmt: skip
+    assert data["hues"] == [""] * 20 and set(data["islands"]) == set(places)  # more classes than colours
+    assert len(data["islands"]["scatter"]) > 5
+    for mode, (x, y) in places.items():
+        for which, u, v in data["islands"][mode]:
+            near = np.argsort(np.hypot(x - u, y - v))[:5]
+            assert (label[near] == which).sum() >= 3, mode
 
 
 def test_no_map_without_places_nor_in_the_derived_edition(results, tmp_path):
@@ -276,43 +291,55 @@ def test_filter_hides(page, path, data):
 
 
 def test_colours_are_explained(page):
-    colour, legend = page.locator("[name=colour]"), page.locator(".legend")
-    colour.select_option("class")
-    assert legend.get_by_role("button").count() == 16
-    assert "20 classes and 8 colours" in legend.inner_text() and "the other 4 classes" in legend.inner_text()
+    tint, legend = page.locator("[name=colour]"), page.locator(".legend")
+    tint.select_option("class")
+    assert legend.get_by_role("button").count() == 20
+    assert "20 classes are too many to tell apart by colour" in legend.inner_text()
     legend.get_by_role("button").first.click()
     assert legend.locator("[aria-pressed=true]").count() == 1
     chosen = legend.locator("[aria-pressed=true]").inner_text()
     assert page.locator("[name=class] option:checked").inner_text() == chosen
     legend.locator("[aria-pressed=true]").click()
-    colour.select_option("prediction")
+    tint.select_option("prediction")
     assert page.get_by_label("Predicted as").is_visible()
-    colour.select_option("error")
+    tint.select_option("error")
     assert "wrong, drawn on top" in legend.inner_text()
     page.get_by_label("Scatter").check()
-    colour.select_option("seams")
+    tint.select_option("seams")
     assert page.get_by_label("Grid", exact=True).is_checked() and "magma" in legend.inner_text()
     page.get_by_label("Scatter").check()
-    assert colour.input_value() == "" and not legend.is_visible()
+    assert tint.input_value() == "" and not legend.is_visible()
 
 
-def test_scatter_paints_the_right_colours(page, path):
-    """With mistakes only, there is orange and no blue; in the grid, with seams, there is neither."""
+def test_scatter_paints_the_right_colours(page, path, data):
+    """Mistakes are orange, right ones are left as they are; of many classes only a chosen one has a colour."""
 
-    def near(*colours):
+    def painted():
         page.wait_for_timeout(300)
-        shot = Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")
-        pixels = np.asarray(shot, int)
-        return [int((np.abs(pixels - colour).max(-1) < 8).sum()) for colour in colours]
+        return np.asarray(Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB"), int)
 
-    blue, orange = [0x56, 0xB4, 0xE9], [0xFF, 0x8A, 0x1F]
-    for view in ("#mode=scatter&colour=error", "#colour=error"):
+    def near(ink):
+        return int((np.abs(painted() - ink).max(-1) < 8).sum())
+
+    orange = [0xFF, 0x8A, 0x1F]
+    chosen = list(bytes.fromhex(colour.CHOSEN[1:]))
+    show(page, path, "#mode=scatter&colour=error")
+    page.mouse.move(1, 1)
+    assert near(orange) > 300
+    shots = []
+    for view in ("", "#colour=error"):
         show(page, path, view)
         page.mouse.move(1, 1)
-        assert min(near(blue, orange)) > 300
-        page.get_by_label("mistakes only").check()
-        left = near(blue, orange)
-        assert left[0] < 100 and left[1] > 300
+        shots.append(painted())
+    tinted = (np.abs(shots[0] - shots[1]).max(-1) > 8).sum()
+    cell = page.evaluate("(page.cell * eye.scale) ** 2")
+    wrong = int((numbers(data["verdict"], 1) == 2).sum())
+    assert 0.2 * wrong < tinted / cell < 0.4 * wrong  # frames around the mistakes, and nothing else
+    show(page, path, "#mode=scatter&colour=class")
+    page.mouse.move(1, 1)
+    assert near(chosen) == 0
+    page.locator(".legend").get_by_role("button").first.click()
+    assert near(chosen) > 100
 
 
 def test_keyboard_journey(page):

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.network.class_names import cut, short
-from cnnviz.views.kit.svg import Drawing, document, embedded, text
+from cnnviz.views.kit.svg import Drawing, Mark, document, embedded, swatch, text
 
 CARD, BAR = 232, 21  # CSS pixels: a card's width, the height of one of its bars
 
@@ -14,10 +14,12 @@ def percent(share: float) -> str:
     return "under 0.1%" if share < 0.0005 else "over 99.9%" if share >= 0.9995 else f"{share:.1%}"
 
 
-def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[str], top: int, width: int) -> list[str]:
-    """A labelled bar for each of ``names``, full at share 1, starting at ``top``: SVG elements."""
+def bars(
+    names: list[str], shares: np.ndarray, values: list[str], kinds: list[str], hues: list[str], top: int, width: int
+) -> list[str]:
+    """A labelled bar for each of ``names``, full at share 1, starting at ``top``: SVG elements. hues: their colours."""
     parts = []
-    for i, (name, share, value, kind) in enumerate(zip(names, shares, values, kinds, strict=True)):
+    for i, (name, share, value, kind, hue) in enumerate(zip(names, shares, values, kinds, hues, strict=True)):
         y = top + i * BAR
         strong, tick = (" strong", "✓ ") if kind == "right" else ("", "")
         parts.append(
@@ -25,22 +27,29 @@ def bars(names: list[str], shares: np.ndarray, values: list[str], kinds: list[st
             f'<rect class="{kind}" fill-opacity=".5" x="0" y="{y}" width="{max(1.5, share * width):.1f}" '
             f'height="{BAR - 3}" rx="2"/>'
         )
-        parts.append(text(tick + name, strong.strip(), x=6, y=y + 13.5))
+        parts.append(swatch(hue, 11, y + 9) + text(tick + name, strong.strip(), x=21 if hue else 6, y=y + 13.5))
         parts.append(text(value, f"end{strong}", x=width - 6, y=y + 13.5))
     return parts
 
 
-def ranking(names: list[str], shares: np.ndarray, values: list[str]) -> Drawing:
-    """Grey bars, one below the other."""
-    width, height = 480, len(names) * BAR + 6
-    return document(width, height, bars(names, shares, values, ["other"] * len(names), 4, width))
+def ranking(names: list[str], shares: np.ndarray, values: list[str], hues: dict[str, str]) -> Drawing:
+    """Grey bars of classes, one below the other, with the classes' colours."""
+    width, height, shown = 480, len(names) * BAR + 6, [short(name, 36) for name in names]
+    marks = [
+        Mark(0, 4 + i * BAR, name, value, width, BAR - 3, "class", name)
+        for i, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+    own = [hues.get(name, "") for name in names]
+    return document(width, height, bars(shown, shares, values, ["other"] * len(names), own, 4, width), marks=marks)
 
 
-def card(pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, right: list[bool]) -> Drawing:
-    """A picture above bars of its best classes, right ones blue with a tick. pixels: (h, w, 3)."""
+def card(
+    pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, kinds: list[str], hues: dict[str, str]
+) -> Drawing:
+    """A picture above bars of its best classes. pixels: (h, w, 3). kinds: "right", with a tick, "wrong" or "other"."""
     parts, top = _titled(pixels, title)
-    colours = ["right" if r else "wrong" for r in right]
-    parts += bars([short(n, 24) for n in names], chances, [percent(p) for p in chances], colours, top, CARD)
+    said, own = [percent(p) for p in chances], [hues.get(name, "") for name in names]
+    parts += bars([short(n, 24) for n in names], chances, said, kinds, own, top, CARD)
     return document(CARD, top + len(names) * BAR, parts)
 
 

@@ -1,5 +1,6 @@
-"""The only module that maps numbers to colours. Every mapping states its two end values and colours, in words."""
+"""The only module that maps numbers and classes to colours. Every mapping of numbers states its end values in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,6 +14,30 @@ NAMES = {
     GREY: "from black to white",
     "BrBG": "from brown over white to blue-green",
 }
+
+# The colours of classes. With any colour vision they differ by more than 16 in CIE Lab, and each has a contrast of
+# 3 : 1 to the light page, the dark page and the map; a test measures both.
+CLASSES = ("#4860f0", "#909c00", "#9c5454", "#489c90", "#fc5490", "#906000", "#489ccc", "#a83c90")
+NEUTRAL, PLAIN, CHOSEN = "#868b92", "#2f7fc4", "#fc5490"  # no class; all pictures alike; the one that is looked at
+
+
+def of_class(index: int, count: int) -> str:
+    """The colour of the ``index``-th of ``count`` classes; "" where they are more than can be told apart by colour."""
+    return CLASSES[index] if 0 <= index < count <= len(CLASSES) else ""
+
+
+def of_classes(of_set: Sequence[str], outputs: Sequence[str], label_to_output: Sequence[int | None]) -> dict[str, str]:
+    """Name of a class → its colour, the same on all pages about an image set; {} for more classes than colours.
+
+    The image set's classes count, so that its models agree; without any, a network's outputs. An output has the colour
+    of its class of the set.
+    """
+    names = list(of_set) or list(outputs)
+    found = {name: of_class(i, len(names)) for i, name in enumerate(names)}
+    if of_set:
+        pairs = zip(of_set, label_to_output, strict=False)
+        found |= {outputs[output]: found[name] for name, output in pairs if output is not None}
+    return {name: hue for name, hue in found.items() if hue}
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_left, upwards
+from cnnviz.views.kit.svg import Axis, Drawing, Mark, document, text, ticks_below, ticks_left, upwards
 
-WIDTH, HEIGHT = 560, 240
+WIDTH, HEIGHT = 560, 250
+MOST_MARKS = 40  # of a curve that can be pointed at
 DECADES = 5
-_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 150, 10, 38
 # Okabe and Ito's colours that are visible on white and near-black, for readers with any colour vision.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _DASHES = ("", "6 3", "2 3")
@@ -37,13 +38,24 @@ def lines(curves: dict[str, np.ndarray], *, across: str, up: str, logarithmic: b
     parts = [
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
         *ticks_left(y, _LEFT - 6, lambda level: f"{10**level if logarithmic else level:.3g}", kind="end"),
-        text(f"{across} 0", x=_LEFT, y=HEIGHT - 8),
-        text(steps - 1, "end", x=right, y=HEIGHT - 8),
+        *ticks_below(x, bottom + 15, "{:g}".format, kind="middle"),
+        text(across, "middle", x=(_LEFT + right) / 2, y=HEIGHT - 6),
         upwards(up, "middle", 14, (_TOP + bottom) / 2),
         *(_line(i, x(np.arange(steps)), heights[i]) for i in range(len(names))),
         *(_name(i, name, right, ends[i]) for i, name in enumerate(names)),
     ]
-    return document(WIDTH, HEIGHT, parts, style=STYLE)
+    marked = np.unique(np.linspace(0, steps - 1, min(steps, MOST_MARKS)).round().astype(int)).tolist()
+    given = [np.asarray(curves[name], float) for name in names]
+    marks = [
+        Mark(
+            float(x(s)), float(heights[i][s]), name, f"{up} {given[i][s]:.4g}, {across} {s}", group=name,
+            hue=_COLOURS[i % len(_COLOURS)],
+        )
+        for i, name in enumerate(names)
+        for s in marked
+        if np.isfinite(heights[i][s])
+    ]  # fmt: skip
+    return document(WIDTH, HEIGHT, parts, style=STYLE, marks=marks)
 
 
 def _stroke(i: int) -> str:

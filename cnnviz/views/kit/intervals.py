@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.views.kit import svg
-from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, text, ticks_below, upwards
+from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, Mark, swatch, text, ticks_below, upwards
 
 STYLE = (
     f".good{{stroke:{BLUE};fill:{BLUE}}}.bad{{stroke:{ORANGE};fill:{ORANGE}}}.open{{stroke:#8a9099;fill:#8a9099}}"
@@ -49,6 +50,7 @@ def whiskers(
         parts.append(f'<path class="line" stroke-dasharray="3 3" d="M{at:.1f} {top - 4}V{bottom}"/>')
         if name:
             parts.append(text(f"{name} {value:.2f}", "small middle quiet", x=f"{at:.0f}", y=top - 9))
+    marks = []
     for i, bar in enumerate(bars):
         y = top + i * _ROW + _ROW / 2
         mean, low, high = (x(np.clip(value, *ends)) for value in (bar.mean, bar.low, bar.high))
@@ -59,7 +61,10 @@ def whiskers(
             f'<circle class="{bar.kind}" stroke-width="2" cx="{mean:.1f}" cy="{y}" r="4"/>',
             text(f"{bar.mean:.2f}", f"end{quiet}", x=_WIDTH - 6, y=y + 4.5),
         ]
-    return svg.document(_WIDTH, bottom + 42, parts, style=STYLE)
+        said = f"{bar.mean:.3g}, 95 % interval {bar.low:.3g} to {bar.high:.3g}"
+        box = max(4.0, float(high - low))
+        marks.append(Mark(float(low), y - 8, bar.name, said, round(box, 1), 16))
+    return svg.document(_WIDTH, bottom + 42, parts, style=STYLE, marks=marks)
 
 
 def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequence[str]) -> Drawing:
@@ -70,7 +75,7 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
     cell = max(58, min(70, 360 // max(1, len(columns))))
     lines = max((len(title.split()) for title in columns), default=0)
     top, width = 10 + 14 * lines, _NAMES + cell * len(columns) + 4
-    parts = []
+    parts, marks = [], []
     for c, title in enumerate(columns):
         words = title.split()
         for i, word in enumerate(words):
@@ -82,6 +87,7 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
         parts.append(text(name[:22], f"end{quiet}", x=_NAMES - 8, y=y + 17))
         for c, (words, kind) in enumerate(cells):
             x = _NAMES + c * cell
+            marks.append(Mark(x + 1, y, f"{name}, {columns[c]}", words, cell - 2, 24))
             if kind != NONE:
                 strength = {GOOD: 0.42, BAD: 0.6, OPEN: 0.22}[kind]
                 parts.append(
@@ -89,26 +95,32 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
                     'height="24" rx="3"/>'
                 )
             parts.append(text(words, f"middle{quiet}", x=f"{x + cell / 2:.0f}", y=y + 17))
-    return svg.document(width, top + 6 + 26 * len(rows) + 6, parts, style=STYLE)
+    return svg.document(width, top + 6 + 26 * len(rows) + 6, parts, style=STYLE, marks=marks)
 
 
 def heat(
-    shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], marked: frozenset[tuple[int, int]] = frozenset()
+    shares: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    marked: frozenset[tuple[int, int]],
+    hues: dict[str, str],
 ) -> Drawing:
     """Shares (len(rows), len(columns)) in 0 … 1 as cells from pale to full blue, with ``marked`` ones ringed.
 
-    The colour's opacity is the share.
+    The colour's opacity is the share. rows: classes, which have ``hues``.
     """
-    cell, left = 37, 16 + round(7.6 * max(len(name[:16]) for name in rows))
+    labels = [short(name, 16) for name in rows]
+    cell, left = 37, 30 + round(7.6 * max(map(len, labels)))
     top = 16 + round(5.2 * max(len(name[:16]) for name in columns))
     width, height = left + cell * len(columns) + round(0.55 * top), top + 26 * len(rows) + 8
-    parts = []
+    parts, marks = [], []
     for c, name in enumerate(columns):
         x = left + (c + 0.5) * cell + 4
         parts.append(upwards(name[:16], "small", f"{x:.0f}", top - 6, -50))
     for r, name in enumerate(rows):
         y = top + 26 * r
-        parts.append(text(name[:16], "end", x=left - 6, y=y + 17))
+        parts.append(text(labels[r], "end", x=left - (20 if name in hues else 6), y=y + 17))
+        parts.append(swatch(hues.get(name, ""), left - 10, y + 13))
         for c, share in enumerate(shares[r]):
             x = left + c * cell
             parts.append(
@@ -116,9 +128,10 @@ def heat(
                 'height="24" rx="2"/>'
             )
             parts.append(text(f"{share:.0%}", "small middle", x=f"{x + cell / 2:.0f}", y=y + 17))
+            marks.append(Mark(x, y, f"{name}, {columns[c]}", f"{share:.1%}", cell, 26, "class", name))
     for r, c in sorted(marked):
         x, y = left + c * cell, top + 26 * r
         parts.append(
             f'<rect class="bad" style="fill:none" stroke-width="3" x="{x}" y="{y}" width="{cell}" height="26" rx="3"/>'
         )
-    return svg.document(width, height, parts, style=STYLE)
+    return svg.document(width, height, parts, style=STYLE, marks=marks)

@@ -1,19 +1,20 @@
 """A scatter plot of pictures on a map: dots by class, each class alone, and the pictures at their positions."""
 
-import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnviz.network.class_names import short
-from cnnviz.views.kit import svg
+from cnnviz.views.kit import islands, svg
+from cnnviz.views.kit.colour import CHOSEN, NEUTRAL, PLAIN
 from cnnviz.views.kit.section import Context, Figure, Subject
-from cnnviz.views.kit.svg import Drawing, embedded, text, upwards
+from cnnviz.views.kit.svg import Drawing, Mark, embedded, text, upwards
 
 SIZE = 720  # side of a scatter plot in CSS pixels
 MARGIN = 28
 AS_PATHS = 5000  # largest number of points drawn as paths; more are drawn as pixels
-NAMED = 20  # largest number of classes with colours and labels; more are not distinguishable
+ALONE = 20  # largest number of classes that are also drawn one by one
 WHERE = "x to the right and y upwards, one scale for both axes"
 LAYERS = 8  # number of layers, so that classes alternate in being on top
 
@@ -21,22 +22,12 @@ LAYERS = 8  # number of layers, so that classes alternate in being on top
 STYLE = (
     "text{font-weight:600;font-size:15px;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
     "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.plate{fill:#fff;stroke:#9aa0a8}"
-    ".rest{stroke:#c9cdd3}.bar{fill:#2f6fb0}path{fill:none;stroke-linecap:round}"
+    f".rest{{stroke:#c9cdd3}}.one{{stroke:{PLAIN};stroke-opacity:.6}}.bar{{fill:#2f6fb0}}"
+    "path{fill:none;stroke-linecap:round}"
+    # a narrow picture has fewer names, in larger letters
+    ".narrow{display:none}@media(max-width:440px){.wide{display:none}.narrow{display:inline;font-size:30px}}"
 )
-DARK = "text{stroke:#15171c}.plate{fill:#15171c}.rest{stroke:#3a3f48}.bar{fill:#6aa9e6}"
-
-
-def palette(count: int) -> list[str]:
-    """``count`` hues as #rrggbb; neighbours in the list have very different hues, in three lightnesses."""
-    colours = []
-    for i in range(count):
-        hue = (0.58 + i * 0.381966) % 1
-        wanted = (0.16, 0.23, 0.30)[
-            i % 3
-        ]  # relative luminance: contrast of at least 3 : 1 with white and with the dark background
-        level = next(v for v in np.linspace(0.05, 0.95, 181) if _luminance(colorsys.hls_to_rgb(hue, v, 0.72)) >= wanted)
-        colours.append("#" + "".join(f"{round(c * 255):02x}" for c in colorsys.hls_to_rgb(hue, level, 0.72)))
-    return colours
+DARK = "text{stroke:#15171c}.plate{fill:#15171c}.rest{stroke:#3a3f48}.one{stroke:#6aa9e6}.bar{fill:#6aa9e6}"
 
 
 def to_canvas(map: np.ndarray, size: int = SIZE, margin: int = MARGIN) -> tuple[np.ndarray, int]:
@@ -55,55 +46,67 @@ def radius(n: int) -> float:
     return float(np.clip(5 * (100 / n) ** 0.26, 1, 5))
 
 
-def medians(places: np.ndarray, labels: np.ndarray, classes: list[int]) -> dict[int, np.ndarray]:
-    """Position of each class's name: at its median, moved up or down if two names would overlap."""
-    spots = {c: np.median(places[labels == c], 0) for c in classes}
-    for _ in range(200):
-        moved = False
-        for i, a in enumerate(classes):
-            for b in classes[i + 1 :]:
-                gap = spots[b] - spots[a]
-                if abs(gap[0]) < 84 and abs(gap[1]) < 19:
-                    push = (19 - abs(gap[1])) / 2 + 0.5
-                    sign = 1 if gap[1] >= 0 else -1
-                    spots[a], spots[b] = spots[a] - [0, sign * push], spots[b] + [0, sign * push]
-                    moved = True
-        if not moved:
-            break
-    return {c: np.clip(s, 20, [SIZE - 50, np.inf]) for c, s in spots.items()}
+def by_class(
+    map: np.ndarray,
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    axes: tuple[str, str],
+    hues: dict[str, str],
+    pictures: tuple[str, ...],
+) -> Drawing:
+    """The map (n, 2), y upwards; islands have their class's name. labels (n,): class, or −1. pictures: their names.
 
-
-def by_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], axes: tuple[str, str]) -> Drawing:
-    """The map (n, 2), y upwards. labels (n,): class, or −1. Up to NAMED classes are labelled.
-
-    With more classes, or none, all dots have one translucent colour, so that their density is visible.
+    hues: colours of the classes. Without any, all dots have one translucent colour, so that their density is visible.
     """
-    (places, height), classes = to_canvas(map), _drawn(labels)
-    colours = dict(zip(classes, palette(len(classes)), strict=True))
+    (places, height), one = to_canvas(map), not hues
+    colours = {c: hues[name] for c, name in enumerate(names) if name in hues}
+    size = radius(len(map))
     parts = [plate(SIZE, height)]
     if len(map) > AS_PATHS:
         parts.append(_pixels(places, height, labels, colours))
-    elif not classes:
-        parts.append(_dots(places, radius(len(map)), 'stroke="#2f7fc4" stroke-opacity=".7"', single=True))
+    elif one:
+        parts.append(_dots(places, size, 'class="one"', single=True))
     else:
         order = np.random.default_rng(0).permutation(len(map))
         for turn in range(LAYERS):
-            for c in [-1, *classes]:
+            for c in [-1, *colours]:
                 who = order[turn::LAYERS]
                 who = who[labels[who] == c]
                 if len(who):
                     colour = f'stroke="{colours[c]}"' if c >= 0 else 'class="rest"'
-                    parts.append(_dots(places[who], radius(len(map)), colour))
-    for c, (x, y) in medians(places, labels, classes).items():
-        parts.append(text(short(names[c], 18), x=f"{x:.0f}", y=f"{y + 5:.0f}"))
+                    parts.append(_dots(places[who], size, colour))
+    found = islands.find(map, labels)
+    shown = [short(names[island.label], 18) for island in found]
+    where = _on_canvas([island.place for island in found], map)
+    for kind, large in (("wide", 1), ("narrow", 2)):
+        at = islands.apart(where / large, shown, SIZE / large, height / large)
+        parts += [text(shown[i], kind, x=f"{x * large:.0f}", y=f"{(y + 5) * large:.0f}") for i, (x, y) in at.items()]
     if axes[0]:
         parts += [text(axes[0], "axis", x=SIZE / 2, y=height - 8), upwards(axes[1], "axis", 17, height / 2)]
-    return document(SIZE, height, parts)
+    marks = _marks(places, labels, names, hues, pictures) if len(map) <= AS_PATHS else ()
+    return document(SIZE, height, parts, marks)
 
 
-def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> Drawing:
-    """One small map per class, its pictures dark on all others in grey."""
-    classes = _drawn(labels)
+def _marks(places: np.ndarray, labels: np.ndarray, names, hues: dict, pictures: tuple[str, ...]) -> list[Mark]:
+    """A mark for each picture, which leads to its page."""
+    of = [names[c] if c >= 0 else "" for c in labels.tolist()]
+    return [
+        Mark(round(x, 1), round(y, 1), picture, name, kind="image", of=picture, group=name, hue=hues.get(name, CHOSEN))
+        for (x, y), picture, name in zip(places.tolist(), pictures, of, strict=True)
+    ]
+
+
+def _on_canvas(points: list, map: np.ndarray) -> np.ndarray:
+    """Points of the map's plane on the canvas of the whole map."""
+    if not points:
+        return np.zeros((0, 2))
+    corners = np.array([map.min(0), map.max(0)])
+    return to_canvas(np.concatenate([corners, np.array(points)]))[0][2:]
+
+
+def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], hues: dict[str, str]) -> Drawing:
+    """One small map per class, its pictures in colour on all others in grey."""
+    classes, marks = _drawn(labels), []
     columns = min(5, -(-len(classes) // -(-len(classes) // 5)))
     rows = -(-len(classes) // columns)
     side, top, gap = (SIZE - 8 * (columns - 1)) // columns, 24, 8
@@ -113,11 +116,13 @@ def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> D
     parts = ['<defs><g id="all">' + plate(side, tall) + _dots(places[thin], dot, 'class="rest"') + "</g></defs>"]
     for i, c in enumerate(classes):
         x, y = i % columns * (side + gap), i // columns * (tall + top + gap) + top
-        dots = _dots(places[labels == c], dot * 1.25, 'stroke="#c2410c"')
+        dots = _dots(places[labels == c], dot * 1.25, f'stroke="{hues.get(names[c], CHOSEN)}"')
+        said = f"{(labels == c).sum()} pictures"
+        marks.append(Mark(x, y - top, names[c], said, side, tall + top, kind="class", of=names[c]))
         name = text(short(names[c], 18), x=side / 2, y=-8)
         parts.append(f'<g transform="translate({x} {y})"><use href="#all"/>{dots}{name}</g>')
     width, height = columns * (side + gap) - gap, rows * (tall + top + gap) - gap
-    return document(width, height, parts)
+    return document(width, height, parts, marks)
 
 
 def pictures_at(map: np.ndarray, thumbnails: np.ndarray, size: int = 1280, tile: int = 40) -> tuple[np.ndarray, int]:
@@ -154,28 +159,28 @@ def figures(
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
     classes, dots = _drawn(labels), _all(map, labels, what, context, teach, axes)
     pictures = _pictures(map, what, context)
-    if not classes:
+    if not (labels >= 0).any():
         return pictures, dots  # without classes, pictures are more informative than dots
     return (dots, *([_each(map, labels, what, context)] if len(classes) > 1 else []), pictures)
 
 
 def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str]) -> Figure:
     """All pictures as dots, by class."""
-    names, classes, n = context.image_set.classes, _drawn(labels), len(map)
+    names, hues, n = context.image_set.classes, context.hues, len(map)
     present = len(np.unique(labels[labels >= 0]))
-    if classes:
-        listed = ", ".join(names[c] for c in classes)
-        alt = f"{what}: {n} dots in {len(classes)} colours, one a class, each class's name at its median: {listed}."
-        colours = "colour is the class, named at the median of its dots; the maps below do without colours"
+    named = [names[island.label] for island in islands.find(map, labels)]
+    listed = ", ".join(short(name, 40) for name in named[:30])
+    stands = f"A name stands where its class lies densest: {listed}." if named else "No class lies in one place."
+    alt = f"{what}: {n} dots{f' in {len(hues)} colours, one a class' if hues else ' of one colour'}. {stands}"
+    if not present:
+        colours = "one colour, denser where more pictures lie; the set has no classes"
+    elif hues:
+        colours = "colour is the class; a name stands where its class lies densest"
     else:
-        why = (
-            f"the set's {present} classes are too many to tell apart by colour" if present else "the set has no classes"
-        )
-        alt = f"{what}: {n} dots of one colour, dense where many pictures have like features."
-        colours = f"one colour, denser where more pictures lie; {why}"
+        colours = f"{present} classes, too many for colours: a name stands where its class lies densest"
     return context.drawing(
         "scatter",
-        by_class(map, labels, names, axes),
+        by_class(map, labels, names, axes, hues, tuple(p.name for p in context.image_set.pictures)),
         alt=alt,
         caption=f"{n} pictures, a dot each. {teach}",
         mapping=f"{WHERE}; {colours}",
@@ -187,13 +192,13 @@ def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach
 
 def _each(map: np.ndarray, labels: np.ndarray, what: str, context: Context) -> Figure:
     """Each class alone."""
-    names, classes = context.image_set.classes, _drawn(labels)
+    names, classes, hues = context.image_set.classes, _drawn(labels), context.hues
     return context.drawing(
         "each-class",
-        each_class(map, labels, names),
-        alt=f"{what}, once for each of {len(classes)} classes: its dots in orange, the others in grey.",
+        each_class(map, labels, names, hues),
+        alt=f"{what}, once for each of {len(classes)} classes: its dots in colour, the others in grey.",
         caption="The same map for each class. Look at dots on another class's island.",
-        mapping=f"{WHERE}; orange: the class, grey: all other pictures",
+        mapping=f"{WHERE}; in colour: the class, grey: all other pictures",
         data="map",
         subjects=tuple(Subject("class", names[c]) for c in classes),
         from_dataset=False,
@@ -217,9 +222,9 @@ def _pictures(map: np.ndarray, what: str, context: Context) -> Figure:
 
 
 def _drawn(labels: np.ndarray) -> list[int]:
-    """The classes that occur, if they can be distinguished; else none."""
+    """The classes that occur, if they are few enough to be drawn one by one; else none."""
     found = [int(c) for c in np.unique(labels) if c >= 0]
-    return found if len(found) <= NAMED else []
+    return found if len(found) <= ALONE else []
 
 
 def _dots(places: np.ndarray, radius: float, colour: str, single: bool = False) -> str:
@@ -236,7 +241,7 @@ def _pixels(places: np.ndarray, height: int, labels: np.ndarray, colours: dict[i
     r = 4 * radius(len(places))
     for i in np.random.default_rng(0).permutation(len(places)):
         x, y = places[i] * 4
-        draw.ellipse((x - r, y - r, x + r, y + r), colours.get(int(labels[i]), "#8a9099" if colours else "#2f7fc4"))
+        draw.ellipse((x - r, y - r, x + r, y + r), colours.get(int(labels[i]), NEUTRAL if colours else PLAIN))
     return embedded(sheet.reduce(2), SIZE, height, quality=85)
 
 
@@ -244,10 +249,5 @@ def plate(width: int, height: int) -> str:
     return f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>'
 
 
-def document(width: int, height: int, parts: list[str]) -> Drawing:
-    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False)
-
-
-def _luminance(rgb: tuple[float, float, float]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def document(width: int, height: int, parts: list[str], marks: Sequence[Mark] = ()) -> Drawing:
+    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False, marks=marks)

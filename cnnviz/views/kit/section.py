@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,10 @@ from cnnviz.run.result import Result, read
 from cnnviz.views.kit import colour, stages
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.stages import Stages
-from cnnviz.views.kit.svg import Drawing
+from cnnviz.views.kit.svg import Drawing, Mark
 
 SCHEMA = 1
+MOST_MARKS = 5000  # largest number of marks of a drawing; a map of more pictures is a page of its own
 # Characters that XML forbids, and those that change the direction of the text after them.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
@@ -65,7 +67,8 @@ class Figure:
     weights, numbers or noise. more: what only some readers need, for the figure's fold. stages: parts of it for
     sliders, see :mod:`cnnviz.views.kit.stages`. compared: what differs from part to part, "Class", where another
     network's figure can be laid over it: its first stages, or the parts of its subjects, or the whole about its first
-    subject. maps: the file with the numbers of its maps, see :mod:`cnnviz.views.kit.viewer`.
+    subject. maps: the file with the numbers of its maps, see :mod:`cnnviz.views.kit.viewer`. marks: what can be
+    pointed at, in pixels of the displayed size.
     """
 
     id: str
@@ -84,6 +87,7 @@ class Figure:
     stages: tuple[Stages, ...] = ()
     compared: str = ""
     maps: str = ""
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,13 @@ class Context:
         """The kind of the network, see :mod:`cnnviz.network.kinds`."""
         return self.model.get("kind", kinds.SOFTMAX)
 
+    @cached_property
+    def hues(self) -> dict[str, str]:
+        """Name of a class → its colour on every page: see :func:`colour.of_classes`."""
+        outputs = [] if self.kind == kinds.REGRESSION else self.model["classes"]
+        of_output = self.model.get("label_to_output", ())
+        return colour.of_classes(self.image_set.classes, outputs, of_output)
+
     @property
     def explained(self) -> str:
         """Name in captions of an output that a picture or map is about."""
@@ -258,7 +269,13 @@ class Context:
         """The Figure of a drawing, shown × ``scale``. stages: in the drawing's pixels."""
         width, height = (round(scale * side) for side in (drawing.width, drawing.height))
         scaled = tuple(s.scaled(width / drawing.width, height / drawing.height) for s in stages)
-        return self.figure(id, f"{id}.svg", drawing.content, width, height, stages=scaled, **words)
+        marks = tuple(
+            mark._replace(
+                **{side: float(round(getattr(mark, side) * scale, 1)) for side in ("x", "y", "width", "height")}
+            )
+            for mark in drawing.marks[:MOST_MARKS]
+        )
+        return self.figure(id, f"{id}.svg", drawing.content, width, height, marks=marks, stages=scaled, **words)
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:
         """A Figure of an encoded file (an SVG, for example), added to the zip. Raises ValueError for a repeated id."""
@@ -306,10 +323,7 @@ def load(path: str | os.PathLike) -> Section:
     data = json.loads(Path(path).read_text("utf-8"))
     if data["schema"] != SCHEMA:
         raise ValueError(f"{path}: schema {data['schema']}, this code reads {SCHEMA}; run the pipeline again")
-    figures = tuple(
-        Figure(**f | {"subjects": tuple(map(_subject, f["subjects"])), "stages": _stages(f)})
-        for f in data.pop("figures")
-    )
+    figures = tuple(_figure(f) for f in data.pop("figures"))
     about = tuple(
         About(**a | {"columns": tuple(a["columns"]), "rows": {name: tuple(row) for name, row in a["rows"].items()}})
         for a in data.pop("about", ())
@@ -330,8 +344,13 @@ def load(path: str | os.PathLike) -> Section:
     )  # fmt: skip
 
 
-def _stages(figure: dict) -> tuple[Stages, ...]:
-    return tuple(map(stages.load, figure.get("stages", ())))
+def _figure(data: dict) -> Figure:
+    parts = {
+        "subjects": map(_subject, data["subjects"]),
+        "stages": map(stages.load, data.get("stages", ())),
+        "marks": (Mark(*mark) for mark in data.get("marks", ())),
+    }
+    return Figure(**data | {name: tuple(each) for name, each in parts.items()})
 
 
 def _subject(data: dict) -> Subject:

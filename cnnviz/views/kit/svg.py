@@ -12,27 +12,58 @@ import numpy as np
 from PIL import Image
 
 BLUE, ORANGE = "#2f7fc4", "#d9730d"  # distinct with any colour vision, on white and on near-black
+GREY = "#8a9099"
 
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#15171c}.small{font-size:11px}.strong{font-weight:650}"
     ".quiet{fill:#5b616b}.end{text-anchor:end}.middle{text-anchor:middle}"
     ".ground{fill:#fff}.plate{fill:none;stroke:#c9cdd3}.line{fill:none;stroke:#8a9099}"
-    ".track{fill:#8a9099;fill-opacity:.16}.other{fill:#8a9099}"
-    f".right{{fill:{BLUE}}}.wrong{{fill:{ORANGE}}}.on-right{{fill:#fff}}.on-wrong{{fill:#15171c}}"
+    f".track{{fill:{GREY};fill-opacity:.16}}.other,.right{{fill:{GREY}}}.plain{{fill:{BLUE}}}.wrong{{fill:{ORANGE}}}"
+    ".on{fill:#15171c}"  # words on a full colour
 )
 DARK = "text{fill:#f2f3f5}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke:#5b616b}"
 
 
+class Mark(NamedTuple):
+    """A thing of a chart that can be pointed at: a dot, a bar or a cell, in the drawing's pixels.
+
+    x, y, width, height: its box; a dot has no width and height, and x and y are its centre. name, value: what a reader
+    is told, the number as exactly as it is known. kind, of: what it leads to, as in :class:`section.Subject`, "" for
+    nothing; ``layer`` of units. group: marks of one group are shown together, those of a class, for example. hue: of
+    the group, "" for the page's own.
+    """
+
+    x: float
+    y: float
+    name: str
+    value: str
+    width: float = 0
+    height: float = 0
+    kind: str = ""
+    of: str = ""
+    layer: str = ""
+    group: str = ""
+    hue: str = ""
+
+
 class Drawing(NamedTuple):
-    """An SVG file, and its width and height in CSS pixels."""
+    """An SVG file, its width and height in CSS pixels, and what can be pointed at."""
 
     content: bytes
     width: int
     height: int
+    marks: tuple[Mark, ...] = ()
 
 
 def document(
-    width: int, height: int, parts: Sequence[str], *, style: str = "", dark: str = "", ground: bool = True
+    width: int,
+    height: int,
+    parts: Sequence[str],
+    *,
+    style: str = "",
+    dark: str = "",
+    ground: bool = True,
+    marks: Sequence[Mark] = (),
 ) -> Drawing:
     """Elements on a background of the reader's scheme, light or dark.
 
@@ -45,7 +76,7 @@ def document(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f"<style>{STYLE}{style}{dark}</style>{own}{''.join(parts)}</svg>"
     )
-    return Drawing(content.encode(), width, height)
+    return Drawing(content.encode(), width, height, tuple(marks))
 
 
 # ------------------------------------------------------------------------------------------------------------ elements
@@ -59,6 +90,11 @@ def text(words: object, kind: str = "", **at: object) -> str:
 def upwards(words: object, kind: str, x: float, y: float, turn: int = -90) -> str:
     """Text that is read from below, from x and y on: at the side of an axis, or slanted over a column."""
     return text(words, kind, transform=f"translate({x} {y}) rotate({turn})")
+
+
+def swatch(hue: str, x: float, y: float) -> str:
+    """A dot of a class's colour beside its name; "" for a class without one."""
+    return f'<circle cx="{x:g}" cy="{y:g}" r="4.5" fill="{hue}"/>' if hue else ""
 
 
 def embedded(
