@@ -42,7 +42,7 @@ def lines(config: dict, dry_run: subprocess.Popen, output: IO[str], started: flo
         failed = dry_run.wait(left(PLAN, LEAST[1]))
     except subprocess.TimeoutExpired:
         dry_run.kill()
-        words = "no time left for Snakemake's plan;  .venv/bin/snakemake -n --configfile CONFIG  lists the jobs"
+        words = "there was no time for Snakemake's plan;  .venv/bin/snakemake -n --configfile CONFIG  lists the jobs"
         yield Line("!", "jobs", words)
         return
     output.seek(0)

@@ -134,8 +134,8 @@ def orders(
         return lambda output: place[names[output]]
 
     found = [
-        ("one further", moved(lambda output: output + 1)),
-        ("one back", moved(lambda output: output - 1)),
+        ("one output later", moved(lambda output: output + 1)),
+        ("one output earlier", moved(lambda output: output - 1)),
         ("reversed", moved(lambda output: count - 1 - output)),
     ]
     if len(set(names)) == count:

@@ -49,13 +49,13 @@ def matching(facts: dict, image_set: ImageSet) -> Iterator[Line]:
     known = np.isfinite(image_set.targets()).sum(0)
 
     def where(value: str, column: int) -> str:
-        few = f" of {known[column]} of {len(image_set)} pictures" if known[column] < len(image_set) else ""
-        return f"{value} by {names[column]!r}{few}"
+        few = f", {known[column]} of {len(image_set)} pictures" if known[column] < len(image_set) else ""
+        return f"{value} (column {names[column]!r}{few})"
 
     found = [where(v, c) for v, c in zip(values, columns, strict=True) if c is not None]
     without = [v for v, c in zip(values, columns, strict=True) if c is None]
     if found:
-        words = f"the truth is known of {', '.join(found)}" + (f", not of {some(without)}" if without else "")
+        words = f"true values of {', '.join(found)}" + (f"; no column for {some(without)}" if without else "")
         yield Line("!" if without else "✓", "values", words)
 
 
@@ -72,9 +72,7 @@ def judged(seen: Seen, seconds: float) -> Iterator[Line]:
         return
     lines = yield from (_values(seen) if seen.model.kind == REGRESSION else _pixels(seen))
     if len(known) < suspicions.FEWEST:
-        words = (
-            f"the truth of {len(known)} pictures is known, which is too few; at least {suspicions.FEWEST} are needed"
-        )
+        words = f"{len(known)} pictures have true values or a mask; at least {suspicions.FEWEST} are needed"
         yield Line("!", "few pictures", words)
         return
     found, left = _check_preprocessing(seen, known, error[known], max(5.0, seconds - (time.monotonic() - started)))
@@ -159,7 +157,7 @@ def _values(seen: Seen) -> Generator[Line, None, dict[int, dict]]:
             low, high = found["r2_interval"]
             r2 += f" ({low:.3g} to {high:.3g})"
         words = f"{r2}, mean absolute error {found['mae']:.3g} of {found['n']} pictures"
-        words += f"; always the mean has {found['control_mae']:.3g}"
+        words += f"; a constant prediction has {found['control_mae']:.3g}"
         said = regression.verdict(found)
         words += {"yes": "", "no": ": worse than that", "cannot tell": ": perhaps no better than that"}[said]
         yield Line({"yes": "✓", "no": "✗", "cannot tell": "!"}[said], name[:13], words)
@@ -202,7 +200,7 @@ def _pixels(seen: Seen) -> Generator[Line, None, None]:
 
     control = numbers["control_pixel_accuracy"]
     words = f"{of('pixel_accuracy')} of the pixels of {len(found)} pictures are right, mean IoU {of('mean_iou')}; "
-    words += f"always {seen.model.classes[numbers['commonest']]}: {percent(control)} and "
+    words += f"{seen.model.classes[numbers['commonest']]} everywhere: {percent(control)} and "
     words += percent(numbers["control_mean_iou"])
     low, high = numbers.get("pixel_accuracy_interval", (0, 1))
     mark = "✓" if low > control else "✗" if high < control else "!"

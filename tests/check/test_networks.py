@@ -344,7 +344,7 @@ def relabelled(shared, path, label, rows=60):
 def test_squeezenet_with_labels_that_are_off_by_one(squeezenet, shared, tmp_path):
     table = relabelled(shared, tmp_path / "labels.csv", lambda i, rows: int(rows[i]["index"]) + 1)
     found = wrong(checked(squeezenet, table))["label order"]
-    assert "one back" in found.text and "count from 1" in found.more[-1]
+    assert "one output earlier" in found.text and "count from 1" in found.more[-1]
 
 
 def test_squeezenet_with_labels_in_any_other_order_though_there_is_one_picture_a_class(squeezenet, shared, tmp_path):

@@ -135,6 +135,15 @@ def test_a_timeout_is_reported():
     assert found.tried == 3 and found.change is None
 
 
+def test_a_good_change_leaves_half_of_the_time_for_its_confirmation():
+    changes = [{"range": i} for i in range(3)]
+    asked = []
+    net = Net({str(c): share for c, share in zip(changes, (0.1, 0.9, 0.1), strict=True)})
+    assert net.search(changes, within=lambda share: not asked.append(share)).change == {"range": 1}
+    first = asked[:6]  # before each of the three changes, and before its pictures
+    assert first == [0.9] * 4 + [0.5] * 2 and set(asked[6:]) == {0.7, 1.0}
+
+
 def test_a_change_that_the_network_does_not_take_is_passed_over():
     net = Net({str({"range": 2}): 0.9})
     right = [(int(i),) for i in net.labels]

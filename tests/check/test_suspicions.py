@@ -114,13 +114,17 @@ def planted(scores, true):
 def test_a_shift_a_reversal_and_a_background_class_are_found():
     scores, labels = trained()
     own = list(range(10))
-    for words, true in (("one further", [*range(1, 10), 0]), ("one back", [9, *range(9)]), ("reversed", own[::-1])):
+    for words, true in (
+        ("one output later", [*range(1, 10), 0]),
+        ("one output earlier", [9, *range(9)]),
+        ("reversed", own[::-1]),
+    ):
         found = order_found(planted(scores, true), labels, own)
         assert found[0] == words and found[2].mean() > 0.6
     numbers = [str(i) for i in own]
     behind = np.column_stack([np.full(len(scores), -9.0), scores])
     words, mapping, _ = order_found(behind, labels, own, numbers, [str(i) for i in range(11)])
-    assert words == "one further" and mapping == list(range(1, 11))
+    assert words == "one output later" and mapping == list(range(1, 11))
     words, mapping, _ = order_found(behind, labels, [None] * 10, CLASSES, [str(i) for i in range(11)])
     assert words.startswith("background first") and mapping == list(range(1, 11))
 
