@@ -19,10 +19,10 @@ TITLES = {
 WORDS = {
     "how_to_read": "Each row is a class; bright places hold evidence for it. If two classes light up different "
     "places, the network tells them apart by these.",
-    "do_not_conclude": "Heat on an object does not show that the network needs the object: occlusion tests that. Each "
-    "position sees far more than its spot, so the heat's outline is not the object's. Evidence against the class is "
-    "cut to 0. A unit's gradient is averaged over all places, so evidence that counts in one place only can be lost. "
-    "The fine lines of Guided Grad-CAM are those of guided backpropagation.",
+    "do_not_conclude": "Heat on an object does not show that the network needs it: occlusion tests that. Each position "
+    "sees far more than its spot, so outlines mean nothing. Evidence against the class is cut to 0. Gradients are "
+    "averaged over all places, so evidence in one place can be lost. Guided Grad-CAM's fine lines are those of guided "
+    "backpropagation.",
 }
 NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM map", "cam": "the CAM map"}
 
