@@ -47,7 +47,10 @@ def measure(metric, value: float | None = None) -> str:
     """A metric's value, or ``value`` in its unit (an end of its interval). metric: a Metric, or its dict."""
     kept, unit = (metric["value"], metric["unit"]) if isinstance(metric, dict) else (metric.value, metric.unit)
     value = kept if value is None else value
-    return share(value) if unit == "share" else f"{number(value)} {unit}".rstrip()
+    if unit == "share":
+        return share(value)
+    rounded = value if value == int(value) or abs(value) >= 1000 else float(f"{value:.3g}")
+    return f"{number(rounded)} {unit}".rstrip()
 
 
 def short(paper: dict) -> str:

@@ -16,6 +16,11 @@ def split(mapping: str) -> tuple[str, str]:
     return _RANGES.sub("", mapping), _SYMMETRIC.sub(r"±\1", ends)
 
 
+def sentences(parts: Iterable[str]) -> str:
+    """ "left: noise", "0 is white" → "Left: noise. 0 is white."."""
+    return " ".join(f"{part[:1].upper()}{part[1:].removesuffix('.')}." for part in parts if part)
+
+
 def legends(groups: Iterable[list[str]]) -> tuple[list[str], list[list[str]]]:
     """The mappings of each group's figures → a line above each group, and what each figure still says itself.
 
@@ -35,6 +40,6 @@ def legends(groups: Iterable[list[str]]) -> tuple[list[str], list[list[str]]]:
             if alike[words] > 1 and words not in said:
                 new[words] = mapping if same else words
         said |= set(new)
-        lines.append("; ".join(dict.fromkeys(part for line in new.values() for part in line.split("; "))))
+        lines.append(sentences(dict.fromkeys(part for line in new.values() for part in line.split("; "))))
         own.append(rest)
     return lines, own

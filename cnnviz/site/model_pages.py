@@ -462,7 +462,7 @@ def _groups(shown: list[Shown]) -> tuple[Shown | None, list[dict]]:
         ]
         groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "runs": runs, "members": members})
     (first, *others) = groups
-    lead = replace(first["members"][0], mapping="; ".join(filter(None, (first["line"], *own[0])))) if shown else None
+    lead = replace(first["members"][0], mapping=" ".join(filter(None, (first["line"], *own[0])))) if shown else None
     return lead, others
 
 

@@ -26,7 +26,7 @@ def view(result: Result, context: Context) -> dict:
         "figures": tuple(figures),
         "tables": (_responses(result),),
         "metrics": (
-            Metric("dreams_that_rose", float(np.mean(after > before)), "share", "higher"),
+            Metric("dreams_with_a_higher_response", float(np.mean(after > before)), "share", "higher"),
             Metric("mean_rise", float(np.nanmean(own)) if np.isfinite(own).any() else 0.0, "times"),
         ),
     }

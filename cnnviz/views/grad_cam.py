@@ -55,7 +55,7 @@ def view(result: Result, context: Context) -> dict:
         ),
         "metrics": (
             Metric("probes", len(arrays["index"])),
-            Metric("heat_maps_empty", float(cold.mean()), "share", "lower"),
+            Metric("empty_heat_maps", float(cold.mean()), "share", "lower"),
         ),
         "how_to_read": f"{WORDS['how_to_read']} Maps of {layer['name']}, {layer['height']} × "
         f"{layer['width']} positions.",

@@ -109,9 +109,9 @@ def view(result: Result, context: Context) -> dict:
     rounded = result.numbers["precision"].count("bfloat16")
     metrics = (
         Metric("probes", len(fits)),
-        Metric("median_r2", float(np.median(fits))),
-        Metric("poor_fits", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
-        Metric("scored_in_bfloat16", rounded),
+        Metric("median_fit", float(np.median(fits))),
+        Metric("maps_with_a_poor_fit", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
+        Metric("pictures_computed_in_bfloat16", rounded),
     )
     said, measured = explained.found(result, {"lime": "the LIME map"}, explained.LEAD)
     good, share = fit(result)

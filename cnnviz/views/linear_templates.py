@@ -25,7 +25,7 @@ def view(result: Result, context: Context) -> dict:
     if numbers["cnn"] is not None:
         right = arrays["cnn_right"][arrays["cnn_right"] >= 0]
         metrics.append(Metric("network_accuracy", numbers["cnn"], "share", "higher", _interval(right)))
-    metrics.append(Metric("always_the_largest_class", numbers["chance"], "share"))
+    metrics.append(Metric("accuracy_of_always_the_largest_class", numbers["chance"], "share"))
     said, measured = found(result)
     return {
         "findings": (said,),

@@ -27,8 +27,8 @@ def view(result: Result, context: Context) -> dict:
         ),
         "metrics": (
             Metric("probes", len(arrays["index"])),
-            Metric("masks_a_picture", len(rows) * len(columns)),
-            Metric("largest_fall_median", float(np.median(falls)), unit),
+            Metric("masks_per_picture", len(rows) * len(columns)),
+            Metric("median_largest_fall", float(np.median(falls)), unit),
         ),
         "findings": tuple(said),
         "measured": measured,

@@ -129,11 +129,11 @@ if __name__ == "__main__":
         view,
         id="pca",
         title="Features in two dimensions: PCA",
-        question="Do the main directions of the features part the classes?",
+        question="Do the main directions of the features separate the classes?",
         tour="Its features in two dimensions: the plane in which they vary most.",
         how_to_read="Each dot is a picture, placed along the two directions in which the features vary most. "
         "What is far apart here is far apart in the features; what is close here need not be close there.",
-        do_not_conclude="That two classes overlap here does not mean that the network confuses them: they may part "
+        do_not_conclude="That two classes overlap here does not mean that the network confuses them: they may differ "
         "along a third direction. The directions are those of variance, not of importance to the classifier.",
         equation="X = centred features, XᵀX v = λ v; map = X (v₁ v₂); explained = λ / Σλ",
         papers=(papers.PEARSON_1901,),

@@ -245,7 +245,7 @@ def _metrics(result: Result, context: Context) -> tuple[Metric, ...]:
         accuracy += [
             Metric("mean_class_accuracy", numbers["mean_class_accuracy"], "share", "higher"),
             Metric("calibration_error", numbers["calibration_error"], "share", "lower"),
-            Metric("always_the_largest_class", numbers["largest_class"], "share"),
+            Metric("accuracy_of_always_the_largest_class", numbers["largest_class"], "share"),
         ]
     judged = Metric("pictures_judged", numbers["labelled"])
     return (*ranked, judged) if several else (*accuracy, *ranked, judged)

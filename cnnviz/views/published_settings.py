@@ -169,9 +169,10 @@ def _starts(result: Result, context: Context) -> Figure:
         "starts",
         [tile for place, row in zip(places, stages, strict=True) for tile in zip((place, *steps), row, strict=True)],
         alt=f"Stages of the picture for {name} {', '.join(places)}, a start a row.",
-        caption=f"{name} from several starts, under the setting “blur”: {'; '.join(ends)}."
+        caption=f"{name} from several starts: {'; '.join(ends)}.",
+        more="Under the setting “blur”."
         + (f" The photograph is {photograph[0]}." if photograph else "")
-        + " What is left of a start is not the network's.",
+        + " What is left of a start does not come from the network.",
         mapping=EXACT,
         data="starts/stages",
         subjects=(subject,),
@@ -191,8 +192,9 @@ def _rates(result: Result, context: Context) -> Figure:
         "rates",
         _in_rows([(rate, steps) for rate in rates], stages),
         alt=f"Stages of the picture for {name} with a low, a right and a high learning rate, a rate a row.",
-        caption=f"{name} with three learning rates, under the setting “blur” from the same noise. The rate is how far "
-        f"an average pixel moves in a step, of 1 from black to white. {'; '.join(ends)}.",
+        caption=f"{name} with three learning rates: {'; '.join(ends)}.",
+        more="Under the setting “blur”, from the same noise. The rate is how far an average pixel moves in a step, of "
+        "1 from black to white.",
         mapping=EXACT,
         data="rates/stages",
         subjects=(subject,),
@@ -261,9 +263,10 @@ def _grid(result: Result, context: Context) -> Figure:
         ],
         alt="The middle of a class score's gradient and of a picture made by it, the mean size of gradients, and its "
         f"spectrum, whose peak at the first layers' stride is {next(iter(peaks), 0):.1f} times the median.",
-        caption=f"Left: the gradient of the score of {name}; the picture without a regulariser; the mean size of the "
-        "gradients, all in the middle; and the spectrum of that size, frequency 0 in the middle. Strides and pooling "
-        f"pass more gradient to some pixels. Peak over the median: {said or 'no layer strides'}.",
+        caption="Strides and pooling pass more gradient to some pixels. Peak over the median: "
+        f"{said or 'no layer strides'}.",
+        more=f"From left: the gradient of the score of {name}; the picture without a regulariser; the mean size of the "
+        "gradients; its spectrum, frequency 0 in the middle. The first three show the middle of the picture.",
         mapping=f"gradient: {signed.words}; size: {large.words}; spectrum: log₁₀ of the amplitude over the median one, "
         f"{level.words}",
         data="grid/spectrum",

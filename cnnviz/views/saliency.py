@@ -47,7 +47,7 @@ def view(result: Result, context: Context) -> dict:
     right = arrays["label"][known] == arrays["targets"][known, 0]
     metrics = (Metric("probes", len(arrays["index"])),)
     if known.any():
-        metrics += (Metric("probes_right", float(right.mean()), "share", "higher"),)
+        metrics += (Metric("probes_classified_correctly", float(right.mean()), "share", "higher"),)
     if "integrated_gradients" in there:
         lacks = float(np.median(missing(result)))
         metrics += (Metric("score_missing_from_integrated_gradients", lacks, "share", "lower"),)

@@ -141,7 +141,7 @@ def view(result: Result, context: Context) -> dict:
 KEY, MARGIN = "outline against a start from the middle", 0.05
 METRICS = {
     "mean_iou": "overlap_with_object",
-    "mean_centre_iou": "overlap_from_the_middle",
+    "mean_centre_iou": "overlap_started_from_the_middle",
     "mean_difference": "overlap_gained",
 }
 DO_NOT_CONCLUDE = (

@@ -124,7 +124,7 @@ def view(result: Result, context: Context) -> dict:
         "figures": (_overview(result, context, grid), _seams(result, context, grid)),
         "metrics": (
             Metric("mean_distance_from_the_map", numbers["mean_displacement"], "cells", "lower"),
-            Metric("distance_of_neighbours_over_random", _ratio(numbers), "", "lower"),
+            Metric("distance_of_neighbours_relative_to_random_pictures", _ratio(numbers), "", "lower"),
         ),
         "widget": "map",
     }

@@ -15,14 +15,14 @@ def test_end_values_are_parted_from_words():
 
 def test_shared_words_stand_once_above_the_first_group_that_has_them():
     lines, own = legends([["alone"], [GRAD.format(2, 3), "pixels"], [GRAD.format(4, 5), "pixels"]])
-    shared = "gradient, 0 to the 99th percentile, black to white; SmoothGrad, blue, white, red; pixels"
+    shared = "Gradient, 0 to the 99th percentile, black to white. SmoothGrad, blue, white, red. Pixels."
     assert lines == ["", shared, ""]
     assert own == [["alone"], ["Range: 0 … 2; ±3", ""], ["Range: 0 … 4; ±5", ""]]
 
 
 def test_equal_end_values_stand_in_the_shared_line():
     lines, own = legends([["fixed: 0 … 1, magma", "fixed: 0 … 1, magma"]])
-    assert lines == ["fixed: 0 … 1, magma"] and own == [["", ""]]
+    assert lines == ["Fixed: 0 … 1, magma."] and own == [["", ""]]
 
 
 def test_a_page_without_figures_has_no_lines():

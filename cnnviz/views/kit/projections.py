@@ -57,7 +57,7 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
         "cover": deep[0][0].id if deep else "",
         "metrics": (
             Metric("units", sum(len(made) for made in figures.values())),
-            Metric("class_projections_empty", float(nothing.mean()), "share", "lower"),
+            Metric("empty_class_projections", float(nothing.mean()), "share", "lower"),
         ),
         "do_not_conclude": " ".join(filter(None, notes)),
     }
