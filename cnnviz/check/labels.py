@@ -71,6 +71,8 @@ def judged(seen: Seen, image_set: ImageSet) -> Generator[Line, None, tuple[list[
         yield Line("!" if few or (near and random) else "✗" if near else "✓", "accuracy", words)
     if len(labels) < suspicions.FEWEST:
         words = f"{len(labels)} labelled pictures are too few to check labels and preprocessing"
+        if seen.in_time < len(seen.sample):
+            words = f"there was time for {len(labels)} labelled pictures only, too few to check labels"
         yield Line("!", "few labels", f"{words}; at least {suspicions.FEWEST} are needed")
         return mapping, False
     if max(map(len, labels)) > 1 and model.kind == "softmax":

@@ -126,7 +126,7 @@ def _check(id: str, config: dict, image_set: ImageSet, seconds: float) -> Genera
         (seen.decoding + seen.passing) * len(image_set),
     )
     if seen.unreadable:
-        words = f"{len(seen.unreadable)} of {len(seen.unreadable) + len(seen.places)} tested cannot be used"
+        words = f"{len(seen.unreadable)} of {seen.in_time} tested cannot be used"
         yield Line("!" if seen.places else "✗", "pictures", words, tuple(seen.unreadable[:3]))
     if not seen.places and not seen.unreadable:
         words = "no time for a picture; a config with fewer models gives each more"

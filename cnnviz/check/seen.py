@@ -43,6 +43,11 @@ class Seen:
         return [self.sample.pictures[i] for i in self.places]
 
     @property
+    def in_time(self) -> int:
+        """Number of pictures of the sample that there was time for, with the unreadable ones."""
+        return len(self.places) + len(self.unreadable)
+
+    @property
     def labels(self) -> list[tuple[int, ...]]:
         return [picture.labels for picture in self.pictures]
 

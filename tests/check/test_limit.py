@@ -119,3 +119,10 @@ def test_checks_without_time_are_reported(checked, monkeypatch):
     monkeypatch.setattr(feeding, "check", lambda seen, mapping, seconds: tried(seen, mapping, 0))
     line = next(line for line in checked(good=("", {}))["Model good"] if line.name == "preprocessing")
     assert line.mark == "!" and "0 others tested" in line.text and "no time for 1" in line.text
+
+
+def test_too_few_pictures_for_lack_of_time_are_told_from_too_few_labels(checked, monkeypatch):
+    run_sample = networks.run_sample
+    monkeypatch.setattr(networks, "run_sample", lambda *given: run_sample(*given[:-1], 0))
+    line = next(line for line in checked(good=("", {}))["Model good"] if line.name == "few labels")
+    assert line.text.startswith("there was time for 2 labelled pictures only")
