@@ -47,8 +47,8 @@ def test_an_evenly_filled_grid_has_a_name_in_each_of_its_regions(count):
 
 def test_odd_maps():
     assert islands.find(np.zeros((5, 2)), np.full(5, -1)) == []
-    (one,) = islands.find(np.zeros((5, 2)), np.array([0, 0, 0, -1, -1]))  # all in one place
-    assert (one.label, one.place, one.count) == (0, (0, 0), 3)
+    (one,) = islands.find(np.zeros((5, 2)), np.array([0, 0, 0, 0, -1]))  # all in one place
+    assert (one.label, one.place, one.count) == (0, (0, 0), 4)
     assert islands.find(np.zeros((2, 2)), np.array([0, 1])) == []  # too few to gather
 
 

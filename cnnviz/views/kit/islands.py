@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 GATHERED = 0.25  # share of its pictures that a class must have in one place to be named there
-EVEN = 1.5  # times the share that it would have there if its pictures were spread over the whole map
-OWN = 0.6  # share of the pictures in that place that must be its own
+EVEN = 1.5  # times the shares that it would have there if its pictures were spread over the whole map
+OWN, MOST_OWN = 0.5, 0.75  # share of the pictures in that place that must be its own; of a large class, up to
 FEWEST = 3  # pictures in one place
 LETTER, LINE = 9.4, 19  # average width of a letter and height of a line of names in CSS pixels
 
@@ -44,7 +44,8 @@ def find(map: np.ndarray, labels: np.ndarray) -> list[Island]:
         totals = np.bincount(where.ravel(), np.tile(counts, len(around)))[np.searchsorted(places, used)]
         count, here = int(totals.max()), used[totals.argmax()] + around
         gathered = max(GATHERED, EVEN * 9 / side**2) * len(own)
-        if count >= max(FEWEST, gathered, OWN * every[here].sum()):
+        least = np.clip(EVEN * len(own) / len(map), OWN, MOST_OWN) * every[here].sum()
+        if count >= max(FEWEST, gathered, least):
             x, y = map[own[np.isin(at[own], here)]].mean(0)
             found.append(Island(label, (float(x), float(y)), count))
     return sorted(found, key=lambda island: (-island.count, island.label))
