@@ -93,6 +93,8 @@ def test_every_picture_is_drawn_once(n):
     drawing = scatter.by_class(places, labels, tuple("abcd"), ("", ""), hues, names)
     svg = drawing.content.decode()
     ET.fromstring(svg)
+    words = {e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")}
+    assert words == set("abcd"[c] for c in labels if c >= 0)  # every colour is named: at its island, or in the corner
     assert tuple(mark.of for mark in drawing.marks) == (names if n <= scatter.AS_PATHS else ())
     assert {(mark.group, mark.hue) for mark in drawing.marks if mark.group} <= set(hues.items())
     if n <= scatter.AS_PATHS:

@@ -21,7 +21,7 @@ LAYERS = 8  # number of layers, so that classes alternate in being on top
 # Text and background follow the light or dark page; the dots' medium lightness suits both.
 STYLE = (
     "text{font-weight:600;font-size:15px;stroke:#fff;stroke-width:4px;stroke-linejoin:round;"
-    "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.plate{fill:#fff;stroke:#9aa0a8}"
+    "paint-order:stroke;text-anchor:middle}.axis{font-weight:400;font-size:13px}.corner{text-anchor:start}.plate{fill:#fff;stroke:#9aa0a8}"
     f".rest{{stroke:#c9cdd3}}.one{{stroke:{PLAIN};stroke-opacity:.6}}.bar{{fill:#2f6fb0}}"
     "path{fill:none;stroke-linecap:round}"
     # a narrow picture has fewer names, in larger letters
@@ -81,6 +81,10 @@ def by_class(
     for kind, large in (("wide", 1), ("narrow", 2)):
         at = islands.apart(where / large, shown, SIZE / large, height / large)
         parts += [text(shown[i], kind, x=f"{x * large:.0f}", y=f"{(y + 5) * large:.0f}") for i, (x, y) in at.items()]
+    said = {island.label for island in found}
+    for k, c in enumerate(c for c in colours if c not in said and (labels == c).any()):  # in a corner, by colour
+        words = text(short(names[c], 18), "corner", x=42, y=29 + k * islands.LINE)
+        parts.append(svg.swatch(colours[c], 32, 24 + k * islands.LINE) + words)
     if axes[0]:
         parts += [text(axes[0], "axis", x=SIZE / 2, y=height - 8), upwards(axes[1], "axis", 17, height / 2)]
     marks = _marks(places, labels, names, hues, pictures) if len(map) <= AS_PATHS else ()
@@ -175,7 +179,7 @@ def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach
     if not present:
         colours = "one colour, denser where more pictures lie; the set has no classes"
     elif hues:
-        colours = "colour is the class; a name stands where its class lies densest"
+        colours = "colour is the class; a name stands where its class lies densest, or in the corner"
     else:
         colours = f"{present} classes, too many for colours: a name stands where its class lies densest"
     return context.drawing(
