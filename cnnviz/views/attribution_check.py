@@ -348,8 +348,8 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
         + "; ".join(
             words
             for words in (
-                "signed ones red for, blue against, symmetric about 0" * any(m["signed"] for m in methods),
-                "others from 0, dark, upwards" * any(not m["signed"] for m in methods),
+                "signed ones: red for, blue against, symmetric about 0" * any(m["signed"] for m in methods),
+                "others: dark is 0, bright is high" * any(not m["signed"] for m in methods),
             )
             if words
         )

@@ -193,7 +193,7 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
     below = f"Below each picture its map by {title}" + _second(arrays, name)
-    order = " From left to right ever less of the map lies on it." * (len(chosen) > 1)
+    order = " From left to right, less of the map lies on it." * (len(chosen) > 1)
     ringing = f" The line is the object.{order}" * objects
     return context.drawing(
         LEAD, panels.sheet(drawn, across=len(chosen)),
@@ -212,7 +212,7 @@ def _second(arrays: dict[str, np.ndarray], name: str) -> str:
 WORDS = {
     colour.SIGNED: "red for, blue against, white is 0",
     "BrBG": "blue-green for, brown against, white is 0",
-    None: "from 0, dark, upwards",
+    None: "dark is 0, bright is high",
 }
 
 
