@@ -108,7 +108,9 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
         data=", ".join("guided" if m == "guided_grad_cam" else f"maps/{m}" for m in methods) + f", each [{i}]",
         subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
         lossless=False,
-        maps=viewer.write(context, picture.id, (0, 0, scale * shown.shape[1], scale * shown.shape[0]), names, given),
+        maps=viewer.write(
+            context, picture.id, (0, 0, scale * shown.shape[1], scale * shown.shape[0]), names, names, given
+        ),
     )
 
 

@@ -76,6 +76,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                     context,
                     picture.id,
                     (0, 0, *large.shape[1::-1]),
+                    names,
                     said,
                     {"LIME": ([c[arrays["segments"][i]] for c in coefficients], mappings)},
                 ),

@@ -5,7 +5,7 @@ from skimage.segmentation import find_boundaries
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, findings, section
+from cnnviz.views.kit import attributions, colour, findings, section, viewer
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
@@ -77,6 +77,14 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 f"it holds; |gradient|: {mapping.words}; all maps of this picture share one range",
                 data=f"foreground[{i}], seeds[{i}], maps/gradient[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
+                maps=viewer.write(
+                    context,
+                    picture.id,
+                    (0, 0, *large.shape[1::-1]),
+                    names,
+                    said,
+                    {"|gradient|": (arrays["maps/gradient"][i, : len(kinds)], [mapping] * len(kinds))},
+                ),
             )
         )
     return tuple(made)

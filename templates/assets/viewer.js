@@ -58,6 +58,7 @@
     // beside it: the same section of another model, else its next method, else the next section
     const other = sources.findIndex((one) => one.section === sources[first].section && one.model !== sources[first].model);
     const second = other >= 0 ? [other, 0] : sources[first].methods.length > 1 ? [first, 1] : [(first + 1) % sources.length, 0];
+    panes.forEach((pane) => (pane.class = sources[first].classes[0])); // the same class in both, where both have it
     [[first, 0], second].forEach(([source, method], i) => {
       const select = find("[name=map]", panes[i]);
       select.replaceChildren(...sources.map((one, s) => {
@@ -69,14 +70,17 @@
       select.value = `${source} ${method}`;
       choose(panes[i]);
     });
+    // where there is but one map: its next class
+    const classes = find("[name=class]", panes[1]);
+    if (second[0] === first && second[1] === 0 && classes.length > 1) classes.selectedIndex = 1;
+    panes.forEach(draw);
   }
 
   function choose(pane) {
     const [source, method] = find("[name=map]", pane).value.split(" ").map(Number);
     const classes = find("[name=class]", pane);
-    const before = classes.value;
-    classes.replaceChildren(...sources[source].classes.map((name) => new Option(name, name)));
-    if (sources[source].classes.includes(before)) classes.value = before;
+    classes.replaceChildren(...sources[source].said.map((text) => new Option(text)));
+    classes.selectedIndex = Math.max(0, sources[source].classes.indexOf(pane.class));
     pane.source = sources[source];
     pane.method = method;
     const [x, y, width, height] = pane.source.box;
@@ -136,9 +140,8 @@
     const [x, y] = cursor.map((share, axis) => Math.min(shown.size[axis] - 1, Math.floor(share * shown.size[axis])));
     cross.style.left = `${(100 * (x + 0.5)) / shown.size[0]}%`;
     cross.style.top = `${(100 * (y + 0.5)) / shown.size[1]}%`;
-    const mean = shown.size[2] > 1 ? `, mean of ${shown.size[2]} × ${shown.size[2]} pixels` : "";
     const near = shown.high > shown.low ? ` ± ${Number(((shown.high - shown.low) / 510).toPrecision(1))}` : "";
-    find("output", pane).textContent = `${words(value(shown, y * shown.size[0] + x))}${near} at ${x}, ${y}${mean}`;
+    find("output", pane).textContent = `${words(value(shown, y * shown.size[0] + x))}${near} at ${x}, ${y}${shown.mean}`;
   }
 
   function move(to, live) {
@@ -149,10 +152,10 @@
 
   panes.forEach((pane) => {
     const stack = find(".stack", pane);
-    stack.addEventListener("pointermove", (event) => {
+    ["pointerdown", "pointermove"].forEach((kind) => stack.addEventListener(kind, (event) => {
       const box = stack.getBoundingClientRect();
       move([(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height], "off");
-    });
+    }));
     stack.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (!step || !pane.source) return;
@@ -163,7 +166,10 @@
       move(at.map((share, axis) => (Math.floor(share * size[axis]) + (cursor ? step[axis] : 0) + 0.5) / size[axis]), "polite");
     });
     find("[name=map]", pane).addEventListener("change", () => choose(pane));
-    find("[name=class]", pane).addEventListener("change", () => panes.forEach(draw));
+    find("[name=class]", pane).addEventListener("change", (event) => {
+      pane.class = pane.source.classes[event.target.selectedIndex];
+      panes.forEach(draw);
+    });
   });
   ["opacity", "colours", "range"].forEach((name) =>
     find(`[name=${name}]`).addEventListener("input", () => panes.forEach(draw)));

@@ -362,7 +362,9 @@ def _cam(context: Context, rng) -> dict:
         context.picture(
             f"map {i} #100% é", texture(rng, 448), alt="A heat map over a picture.", data="weights", lossless=False,
             mapping="0 to the 99th percentile: 0 … 3.2, colours magma", caption="Class activation map of a dog.",
-            maps=viewer.write(context, f"map {i} #100% é", (0, 0, 448, 448), ["dog", NASTY], _maps(rng)),
+            maps=viewer.write(
+                context, f"map {i} #100% é", (0, 0, 448, 448), ["dog", NASTY], ["dog", f"{NASTY} (p = 0.1)"], _maps(rng)
+            ),
             subjects=(Subject("image", f"photo {i} #1 100%.jpg"), Subject("class", "dog")),
         )
         for i in range(4)

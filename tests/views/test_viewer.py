@@ -12,7 +12,9 @@ from cnnviz.views.kit.section import Context
 
 def written(maps, mapping=colour.symmetric, classes=("cat", "</script>")) -> dict:
     context = Context({}, {}, None, None, {})
-    name = viewer.write(context, "x", (0, 0, 9, 9), list(classes), {"a": (maps, [mapping(m) for m in maps])})
+    name = viewer.write(
+        context, "x", (0, 0, 9, 9), list(classes), ["said"] * len(classes), {"a": (maps, [mapping(m) for m in maps])}
+    )
     text = context.files[name].decode()
     assert name == "x.maps.js" and "<" not in text
     return json.loads(text.removeprefix("window.cnnvizMaps.set(document.currentScript, ").removesuffix(");\n"))
@@ -27,14 +29,14 @@ def decoded(shown: dict) -> np.ndarray:
 def test_a_value_is_known_to_half_a_level(scale):
     maps = scale * np.random.default_rng(0).standard_normal((2, 7, 5))
     for values, shown in zip(maps, written(maps)["methods"][0]["maps"], strict=True):
-        assert shown["size"] == [5, 7, 1]
+        assert shown["size"] == [5, 7] and not shown["mean"]
         assert np.abs(decoded(shown) - values).max() <= (shown["high"] - shown["low"]) / 510 * 1.001
 
 
 def test_large_maps_are_means_of_blocks():
     maps = np.random.default_rng(0).random((1, 224, 448))
     (shown,) = written(maps, colour.up_to, ["cat"])["methods"][0]["maps"]
-    assert shown["size"] == [112, 56, 4]
+    assert shown["size"] == [112, 56] and shown["mean"] == ", mean of 4 × 4 pixels"
     means = maps[0].reshape(56, 4, 112, 4).mean((1, 3))
     assert np.abs(decoded(shown) - means).max() < 0.003
 

@@ -99,6 +99,7 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
                     context,
                     picture.id,
                     (0, 0, scale * shown.shape[1], scale * shown.shape[0]),
+                    names,
                     said,
                     {title: (maps[name], mappings[name]) for name, title in titles.items()},
                 ),

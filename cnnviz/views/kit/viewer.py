@@ -22,11 +22,13 @@ def write(
     id: str,
     box: tuple[int, int, int, int],
     classes: list[str],
+    said: list[str],
     methods: dict[str, tuple[np.ndarray, list[Mapping]]],
 ) -> str:
     """Adds the maps of the figure ``id`` to its section's files, and returns the script's name.
 
-    box: left, top, width, height of the picture in pixels of the figure. classes: a name for each map of a method.
+    box: left, top, width, height of the picture in pixels of the figure. classes: the name of each map's class; two
+    networks are compared by it. said: the same with what is said of it.
     methods: title → maps (classes, height, width), and the mapping of each in the figure.
     """
     tables = {mapping.colours for _, mappings in methods.values() for mapping in mappings}
@@ -34,6 +36,7 @@ def write(
     data = {
         "box": box,
         "classes": [fit(name) for name in classes],
+        "said": [fit(text) for text in said],
         "methods": [
             {"title": title, "maps": [_packed(values, mapping) for values, mapping in zip(*method, strict=True)]}
             for title, method in methods.items()
@@ -52,13 +55,16 @@ def _packed(values: np.ndarray, mapping: Mapping) -> dict:
     values = np.nan_to_num(np.asarray(values, np.float32))
     height, width = values.shape
     blocks = -(-max(height, width) // SIDE)
+    mean = ""
     if blocks > 1:
+        mean = f", mean of {'about ' * bool(width % blocks or height % blocks)}{blocks} × {blocks} pixels"
         size = (-(-width // blocks), -(-height // blocks))
         values = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
     low, high = float(values.min()), float(values.max())
     levels = np.rint((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
     return {
-        "size": [*levels.shape[::-1], blocks],
+        "size": levels.shape[::-1],
+        "mean": mean,
         "low": low,
         "high": high,
         "levels": _text(levels),
