@@ -8,7 +8,7 @@
   if (!buttons.length || !window.HTMLDialogElement) return;
   document.querySelectorAll("[data-explore]").forEach((part) => (part.hidden = false));
 
-  const PANE = `<section class="pane"><p class="of"></p><p class="choice"><label>Map <select name="map"></select></label>
+  const PANE = `<section class="look"><p class="of"></p><p class="choice"><label>Map <select name="map"></select></label>
     <label>Class <select name="class"></select></label></p>
     <div class="stack" tabindex="0" role="application" aria-label="Map over the picture; arrow keys move the cursor">
     <svg class="part" aria-hidden="true"><image/></svg><canvas></canvas><i class="cross" hidden></i></div>
@@ -22,7 +22,7 @@
     <label>Range <select name="range"><option value="">as in the figure</option><option value="own">of this map</option><option value="both">the same for both</option></select></label></p>
     <p class="quiet" role="status"></p>`);
   const find = (selector, of = dialog) => of.querySelector(selector);
-  const panes = [...dialog.querySelectorAll(".pane")];
+  const panes = [...dialog.querySelectorAll(".look")];
   const pin = find("[name=pin]");
   let sources = [];
   let cursor = null; // [x, y], each 0 … 1
@@ -132,6 +132,16 @@
 
   const value = (shown, i) => shown.low + (shown.bytes[i] / 255) * (shown.high - shown.low);
 
+  // A value and how far it may be off: half a level, and half a unit of the last digit shown.
+  function within(number, shown) {
+    const half = (shown.high - shown.low) / 510;
+    if (!half) return words(number);
+    const power = Math.floor(Math.log10(half));
+    const digits = number ? Math.max(1, Math.floor(Math.log10(Math.abs(number))) - power + 1) : 1;
+    const off = Math.ceil(half / 10 ** power + 0.5) * 10 ** power;
+    return `${Number(number.toPrecision(digits))} ± ${Number(off.toPrecision(2))}`;
+  }
+
   function read(pane) {
     const cross = find(".cross", pane);
     cross.hidden = !cursor;
@@ -140,8 +150,7 @@
     const [x, y] = cursor.map((share, axis) => Math.min(shown.size[axis] - 1, Math.floor(share * shown.size[axis])));
     cross.style.left = `${(100 * (x + 0.5)) / shown.size[0]}%`;
     cross.style.top = `${(100 * (y + 0.5)) / shown.size[1]}%`;
-    const near = shown.high > shown.low ? ` ± ${Number(((shown.high - shown.low) / 510).toPrecision(1))}` : "";
-    find("output", pane).textContent = `${words(value(shown, y * shown.size[0] + x))}${near} at ${x}, ${y}${shown.mean}`;
+    find("output", pane).textContent = `${within(value(shown, y * shown.size[0] + x), shown)} at ${x}, ${y}${shown.mean}`;
   }
 
   function move(to, live) {

@@ -41,9 +41,9 @@ def test_maps_over_a_picture(chrome, site):
     viewer.locator("[name=opacity]").fill("25")
     assert page.evaluate("document.querySelector('.viewer .stack canvas').style.opacity") == "0.25"
 
-    assert not viewer.locator(".pane").last.is_visible()
+    assert not viewer.locator(".look").last.is_visible()
     viewer.locator("[name=pin]").press("Enter")
-    assert viewer.locator(".pane").last.is_visible()
+    assert viewer.locator(".look").last.is_visible()
     assert "mean of about 3 × 3 pixels" in viewer.locator("output").last.inner_text()
     assert page.evaluate("document.querySelector('.viewer').scrollWidth <= innerWidth")
     page.keyboard.press("Escape")
