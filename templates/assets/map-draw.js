@@ -16,9 +16,9 @@ function tile(z, x, y) {
 
 const ready = image => image?.complete && image.naturalWidth > 0;
 
-/* The level whose pictures are about as large as ``pixels`` device pixels. */
+/* The level whose pictures, enlarged by at most 1.4, are as large as ``pixels`` device pixels. */
 function levelFor(pixels) {
-  return Math.min(page.levels - 1, Math.max(0, page.levels - 1 + Math.ceil(Math.log2(pixels / page.cell) - 0.2)));
+  return Math.min(page.levels - 1, Math.max(0, page.levels - 1 + Math.ceil(Math.log2(pixels / page.cell) - 0.5)));
 }
 
 /* Draws picture i at (x, y), size wide, from a tile that is fine enough or, until that is loaded, a coarser one. */

@@ -267,7 +267,7 @@ def _filters(context: Context, rng) -> dict:
         "title": "First-layer filters",
         "figures": (
             context.picture("per-filter", sheet, stages=(row,), **words),
-            context.picture("shared", sheet, **words),
+            context.picture("shared", sheet, **words | {"alt": "The same 64 filters in one range."}),
         ),
         "metrics": (Metric("filters", 64), Metric("w" * 90, 1)),
     }
@@ -360,7 +360,7 @@ def _pca(context: Context, rng) -> dict:
 def _cam(context: Context, rng) -> dict:
     figures = tuple(
         context.picture(
-            f"map {i} #100% é", texture(rng, 448), alt="A heat map over a picture.", data="weights", lossless=False,
+            f"map {i} #100% é", texture(rng, 448), alt=f"A heat map over picture {i}.", data="weights", lossless=False,
             mapping="0 to the 99th percentile: 0 … 3.2, colours magma", caption="Class activation map of a dog.",
             maps=viewer.write(
                 context, f"map {i} #100% é", (0, 0, 448, 448), ["dog", NASTY], ["dog", f"{NASTY} (p = 0.1)"], _maps(rng)

@@ -194,7 +194,7 @@ def test_keyboard_alone(page, site):
     page.wait_for_url("**/units/**/0.html")
     press(page, ".figure a.picture")
     dialog = page.locator("dialog.lightbox")
-    assert dialog.locator("svg image").count() == 1 and synthetic.LONG in dialog.locator(".caption").inner_text()
+    assert dialog.locator("svg img").count() == 1 and synthetic.LONG in dialog.locator(".caption").inner_text()
     width = dialog.locator("svg").bounding_box()["width"]
     page.keyboard.press("z")
     assert dialog.locator("svg").bounding_box()["width"] == pytest.approx(2 * width, rel=0.05)
