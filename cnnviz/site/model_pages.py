@@ -103,8 +103,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
     """
     publish = config.get("publish", edition.EVERYTHING)
-    page = environment(publish)
-    page.globals["versus"] = compare.of(config["model"], config.get("models", ()))
+    page = environment(publish).overlay()  # of this model alone: the environment is shared by all pages of a process
+    page.globals = page.globals | {"versus": compare.of(config["model"], config.get("models", ()))}
     folder = f"models/{slug(config['model'])}"
     facts = redact(_facts(model_path))
     title = config.get("title") or config["model"]

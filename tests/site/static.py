@@ -107,7 +107,10 @@ def problems(site: Path) -> list[str]:
                 continue
             file, alt = (path.parent / unquote(image["src"])).resolve(), image.get("alt")
             shown.setdefault(file, set()).add(alt or "")
-    for file, alts in shown.items():  # pages of several sections say first whose picture it is: "Occlusion, AlexNet – …"
+    for (
+        file,
+        alts,
+    ) in shown.items():  # pages of several sections say first whose picture it is: "Occlusion, AlexNet – …"
         own = {min(alts, key=len)} if len(alts) > 1 else alts
         if not all(alt in own or alt.partition(" – ")[2] in own | {a.partition(" – ")[2] for a in own} for alt in alts):
             found.append(f"{file.relative_to(site)} is shown as several things: {sorted(alts)}")
