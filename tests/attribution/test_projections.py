@@ -177,7 +177,7 @@ def test_the_page_says_what_it_shows(left):
     units = [f for f in figures if f.group == "conv3"]
     assert all("±" in f.mapping and f.from_dataset and f.width <= 520 for f in units)
     assert units[0].subjects[0].kind == "unit" and units[0].subjects[0].layer == "conv3"
-    assert "plain gradient" in figures[0].caption and "plain gradient" not in units[0].caption
+    assert "plain gradient" in figures[0].more and "plain gradient" not in units[0].more
     assert section["cover"] in {f.id for f in figures} and section["do_not_conclude"] == "Beware."
     json.dumps(made.numbers)
 
