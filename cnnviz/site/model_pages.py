@@ -50,6 +50,7 @@ from cnnviz.views.kit.section import Figure, Section, Subject
 FILES = ("result.npz", "section.json", "figures.zip")  # files of a section
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_SVG, THUMBNAIL_SIZE = 60_000, 250_000, (480, 360)
 EAGER_FIGURES, EAGER_BYTES = 2, 150_000
+MOST_UNFOLDED, UNFOLDED = 6, 4  # figures of a group that stand open; of one with more, the first ones
 MOST_DETAILED = 60  # largest number of figures with the section's provenance; on pages with more they link to it
 
 
@@ -449,18 +450,24 @@ def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) ->
     return shown
 
 
+def _runs(members: list[Shown]) -> list[tuple[str, list[Shown]]]:
+    sized = groupby(members, key=lambda s: subjects.size_of(s.figure.width, s.figure.height))
+    return [(size, list(run)) for size, run in sized]
+
+
 def _groups(shown: list[Shown]) -> tuple[Shown | None, list[dict]]:
-    """The first figure, and the others under their headings; within one, runs of like width stand in one grid."""
+    """The first figure, and the others under their headings; within one, runs of like width stand in one grid.
+
+    Of a long group all but the first figures are folded (``rest``).
+    """
     parted = [("", shown[:1]), *((h, list(s)) for h, s in groupby(shown[1:], key=lambda s: s.figure.group))]
     lines, own = legends.legends([[s.figure.mapping for s in members] for _, members in parted])
     groups = []
     for i, ((heading, members), line, words) in enumerate(zip(parted, lines, own, strict=True)):
         members = [replace(s, mapping=mapping) for s, mapping in zip(members, words, strict=True)]
-        runs = [
-            (size, list(run))
-            for size, run in groupby(members, key=lambda s: subjects.size_of(s.figure.width, s.figure.height))
-        ]
-        groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "runs": runs, "members": members})
+        first = UNFOLDED if len(members) > MOST_UNFOLDED else len(members)
+        runs = {"runs": _runs(members[:first]), "rest": _runs(members[first:]), "folded": len(members) - first}
+        groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "members": members} | runs)
     (first, *others) = groups
     lead = replace(first["members"][0], mapping=" ".join(filter(None, (first["line"], *own[0])))) if shown else None
     return lead, others
