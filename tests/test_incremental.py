@@ -155,7 +155,10 @@ DELETED = [
         ["models/tiny/forward/result.npz", "models/twin/forward/features.npy"],
         {"forward": 2, "maximal_patches": 2, "pca": 2, "view": 4} | PAGES,
     ),
-    (["models/tiny/forward/logits.npy"], {"forward": 1, "maximal_patches": 1, "pca": 1, "view": 2} | ONE_MODEL),
+    (
+        ["models/tiny/forward/logits.npy", "models/tiny/forward/untrained.npz"],
+        {"forward": 1, "maximal_patches": 1, "pca": 1, "view": 2} | ONE_MODEL,
+    ),
     (["models/tiny/sections/pca/section.json", "models/twin/sections/saliency/figures.zip"], {"view": 2} | PAGES),
     (["models/tiny/look.json"], {"look": 1} | ONE_MODEL),
     (["models/tiny/model_pages.json"], ONE_MODEL),

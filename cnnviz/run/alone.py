@@ -52,7 +52,9 @@ def remove_stale_locks(notes: Path = NOTES) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError), open(path, "a+", encoding="utf-8") as file:
             file.seek(0)
             said = json.loads(file.read())
-            claims[said["results"]] = said["host"] != socket.gethostname() or not _free(file)
+            held = said["host"] != socket.gethostname() or not _free(file)
+            # a copied folder also has claims of the original, which nobody holds
+            claims[said["results"]] = claims.get(said["results"], False) or held
     for lock in notes.glob("locks/*.lock"):
         with contextlib.suppress(OSError):
             named = [os.path.normpath(line) for line in lock.read_text("utf-8", "replace").splitlines()]

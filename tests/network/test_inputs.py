@@ -53,5 +53,5 @@ def test_numbers_beside_the_picture_that_do_not_fit_are_named(monkeypatch):
     monkeypatch.setattr(inputs, "SECONDS", 0.1)
     net = Beside()
     fixed_inputs.attach(net, {"age": [1, 2, 3]}, "model m")
-    with pytest.raises(UserError, match=r"beside the picture than inputs: gives it, which are age of 3$"):
+    with pytest.raises(UserError, match=r"fixed inputs have the wrong sizes: inputs: gives it age of 3$"):
         inputs.find(net, (20, 24), "model m")
