@@ -37,6 +37,9 @@ _DECODES = """async () => {
 _WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? null :
   [...document.querySelectorAll("main *, .bar *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
     .slice(0, 3).map((e) => e.outerHTML.slice(0, 80)).join(" ")"""
+_RESIZED = """() => [...document.querySelectorAll("foreignObject img")].filter((i) => i.checkVisibility() &&
+  (Math.abs(i.offsetWidth - i.getAttribute("width")) > 1 || Math.abs(i.offsetHeight - i.getAttribute("height")) > 1))
+  .slice(0, 3).map((i) => i.getAttribute("src"))"""  # then a part shows another place of its sheet
 _PAINT = "() => getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
 _SHIFT = """() => new Promise((done) => { let sum = 0;
   new PerformanceObserver((list) => list.getEntries().forEach((e) => (sum += e.hadRecentInput ? 0 : e.value)))
@@ -148,6 +151,7 @@ def _page(page: Page, options: dict) -> list[str]:
     elif (shift := page.evaluate(_SHIFT)) > 0.1:
         found.append(f"layout shift {shift:.2f}")
     found += [f"picture is not shown: {src}" for src in page.evaluate(_DECODES)]
+    found += [f"a part's sheet has another size: {src}" for src in page.evaluate(_RESIZED)]
     if wide := page.evaluate(_WIDE):
         found.append(f"scrolls sideways: {wide}")
     return found
