@@ -20,7 +20,7 @@ numbers hold ``r2``, n lists of a number a class, and ``precision``, n times "fl
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -214,7 +214,7 @@ def main(job: Job) -> None:
         arrays = {"segments": np.stack([e.segments for e in made]), "coefficients": coefficients}
         return arrays, {"r2": [e.r2.tolist() for e in made], "precision": [e.precision for e in made]}
 
-    attribute(job, {"lime": Method(maps, signed=True, control=_fewer)}, beside, gradients="")
+    attribute(job, {"lime": replace(METHODS["lime"], maps=maps)}, beside, gradients="")
 
 
 if __name__ == "__main__":

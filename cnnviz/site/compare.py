@@ -40,7 +40,7 @@ def words(a: Stamp, b: Stamp) -> dict:
     titles = a.title, b.title
     sections = [
         _section(of[0].get(id), of[1].get(id))
-        | {"slider": sliders.of_pair(of[0].get(id), of[1].get(id), titles, "../")}
+        | {"slider": sliders.of_pair(of[0].get(id), of[1].get(id), titles, "../", a.image_set == b.image_set)}
         for id in ids
     ]
     measured = any(section["measures"] for section in sections if section["id"] == "predictions")
@@ -55,7 +55,12 @@ def words(a: Stamp, b: Stamp) -> dict:
 
 
 def _explored(a: Stamp, b: Stamp) -> list[tuple[str, list[dict]]]:
-    """Pictures with maps of both models: name → what the viewer needs to know of each section's maps."""
+    """Pictures with maps of both models: name → what the viewer needs to know of each section's maps.
+
+    Equal names in two image sets are two pictures.
+    """
+    if a.image_set != b.image_set:
+        return []
     return [
         (name, sources)
         for name in a.pictures

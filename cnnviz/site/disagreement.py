@@ -15,17 +15,18 @@ def sheet(image_set: str, a: Stamp, b: Stamp) -> str:
 def kinds(a: Stamp, b: Stamp) -> tuple[list[str], list[str], list[str]]:
     """Names of the pictures that only ``a`` predicts rightly, only ``b``, and of those with two different errors.
 
-    In each, the most confident errors come first. Unlabelled pictures count as errors of both.
+    In each, the most confident errors come first. Where a model has no output for the picture's class, neither model is
+    called right: the model made no error.
     """
     only_a, only_b, neither = [], [], []
     for name in a.said.keys() & b.said.keys():
         one, other = a.said[name], b.said[name]
-        right = [said["verdict"] == "right" for said in (one, other)]
-        if right == [True, False]:
+        verdicts = one["verdict"], other["verdict"]
+        if verdicts == ("right", "wrong"):
             only_a.append((-other["probability"], name))
-        elif right == [False, True]:
+        elif verdicts == ("wrong", "right"):
             only_b.append((-one["probability"], name))
-        elif not right[0] and one["prediction"].casefold() != other["prediction"].casefold():
+        elif verdicts != ("right", "right") and one["prediction"].casefold() != other["prediction"].casefold():
             neither.append((-one["probability"] - other["probability"], name))
     return tuple([name for _, name in sorted(found)] for found in (only_a, only_b, neither))
 
@@ -46,12 +47,13 @@ def words(a: Stamp, b: Stamp) -> dict | None:
         return None
     only_a, only_b, neither = kinds(a, b)
     count = len(a.said.keys() & b.said.keys())
-    labelled = sum(a.said[name]["verdict"] != "not labelled" for name in a.said.keys() & b.said.keys())
+    labelled = sum(_labelled(a, name) and _labelled(b, name) for name in a.said.keys() & b.said.keys())
     says = f"The two disagree on {len(only_a) + len(only_b) + len(neither)} of {count} pictures."
     if labelled:
         gap, low, high = paired_difference(len(only_b), len(only_a), labelled)
         says += (
-            f" Only {a.title} is right on {len(only_a)} of them, only {b.title} on {len(only_b)}. So the accuracy of"
+            f" Only {a.title} is right on {len(only_a)} of them, only {b.title} on {len(only_b)}."
+            f"{f' {labelled} have a class that both can predict.' if labelled < count else ''} So the accuracy of"
             f" {b.title} is {100 * abs(gap):.1f} points {'higher' if gap >= 0 else 'lower'} (95 % interval, on the same"
             f" pictures: {span(100 * low, 100 * high, '+.1f')})."
         )
@@ -62,3 +64,8 @@ def words(a: Stamp, b: Stamp) -> dict | None:
         for name in shown(a, b)
     ]
     return {"says": says, "pictures": pictures, "file": sheet(a.image_set, a, b)}
+
+
+def _labelled(model: Stamp, name: str) -> bool:
+    """Whether the picture has a class for which the model has an output."""
+    return model.said[name]["verdict"] != "not labelled"

@@ -49,8 +49,7 @@ def publish(
     map, grid = done.get("tsne"), done.get("tsne_grid")
     if not (map or grid):
         return ""
-    view, columns = layout(map.arrays["map"] if map else None, grid)
-    places = columns.pop("places")
+    view, columns, places = layout(map.arrays["map"] if map else None, grid)
     view["count"] = len(pictures)
     view["modes"] = [mode for mode, there in (("grid", grid), ("scatter", map)) if there]
     view["pages"] = pages(words["image_set"], [picture["name"] for picture in pictures], words["close"])
@@ -83,14 +82,14 @@ def read(path: Path | None, count: int) -> Result | None:
         return None
 
 
-def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str, object]]:
-    """The page's two modes, and each picture's position in them. map: (n, 2), y upwards.
+def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str, object], dict[str, np.ndarray]]:
+    """The page's two modes, the data file's columns of positions, and the places: mode → (n, 2).
 
-    ``places`` of the second: mode → (n, 2), in steps of the scatter or cells of the grid, y downwards.
+    map: (n, 2), y upwards. Places are in steps of the scatter or cells of the grid, y downwards.
     """
     view: dict = {"tile": tsne_grid.TILE, "cell": tsne_grid.CELL}
     places: dict[str, np.ndarray] = {}
-    data: dict[str, object] = {"x": "", "y": "", "place": "", "right": "", "down": "", "places": places}
+    data: dict[str, object] = {"x": "", "y": "", "place": "", "right": "", "down": ""}
     if map is not None:
         low, high = map.min(0), map.max(0)
         steps = np.rint((map - low) / max(float((high - low).max()), 1e-30) * STEPS).astype(int)
@@ -113,7 +112,7 @@ def layout(map: np.ndarray | None, grid: Result | None) -> tuple[dict, dict[str,
         for name in ("right", "down"):
             level = np.clip((arrays[name] - low) / max(high - low, 1e-30), 0, 1) * (SEAMS - 1) + 1
             data[name] = digits(np.nan_to_num(level).round().astype(int).ravel(), 1)
-    return view, data
+    return view, data, places
 
 
 def outcomes(

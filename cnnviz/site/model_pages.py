@@ -258,7 +258,7 @@ def publish_section(
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
         detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
-        scripts=["copy.js", "lightbox.js", "charts.js", *_widgets(shown), "timings.js"],
+        scripts=["copy.js", "lightbox.js", *_widgets(shown), "timings.js"],
         **around,
     )
     site.write(part.address, html)
@@ -267,7 +267,11 @@ def publish_section(
 
 def _widgets(shown: list[Shown]) -> list[str]:
     """Scripts of what some figures have."""
-    has = {"scrub.js": any(one.sliders for one in shown), "viewer.js": any(one.figure.maps for one in shown)}
+    has = {
+        "charts.js": any(one.figure.marks for one in shown),
+        "scrub.js": any(one.sliders for one in shown),
+        "viewer.js": any(one.figure.maps for one in shown),
+    }
     return [script for script, needed in has.items() if needed]
 
 
@@ -465,8 +469,8 @@ def _groups(shown: list[Shown]) -> tuple[Shown | None, list[dict]]:
     groups = []
     for i, ((heading, members), line, words) in enumerate(zip(parted, lines, own, strict=True)):
         members = [replace(s, mapping=mapping) for s, mapping in zip(members, words, strict=True)]
-        first = UNFOLDED if len(members) > MOST_UNFOLDED else len(members)
-        runs = {"runs": _runs(members[:first]), "rest": _runs(members[first:]), "folded": len(members) - first}
+        few = UNFOLDED if len(members) > MOST_UNFOLDED else len(members)
+        runs = {"runs": _runs(members[:few]), "rest": _runs(members[few:]), "folded": len(members) - few}
         groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "members": members} | runs)
     (first, *others) = groups
     lead = replace(first["members"][0], mapping=" ".join(filter(None, (first["line"], *own[0])))) if shown else None
@@ -489,9 +493,12 @@ def _csv(table: dict) -> str:
 
 
 def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
-    """A thumbnail of a section: the file of its cover (or first figure), reduced if it is large."""
-    figures = part.section.figures if part.section else ()
-    for figure in sorted(figures, key=lambda figure: figure.id != part.section.cover):
+    """A thumbnail of a section, reduced if it is large: of its cover, else of a finding's figure, else of the first."""
+    section = part.section
+    if section is None:
+        return None
+    proof = next((finding.figure for finding in section.findings if finding.figure), "")
+    for figure in sorted(section.figures, key=lambda figure: figure.id != (section.cover or proof)):
         content = part.files[figure.file]
         address = f"{folder}/figures/{slug(part.id)}/{figure.file}"
         width, height, pixelated = figure.width, figure.height, figure.pixelated

@@ -60,18 +60,29 @@ def compared(section: Section, folder: str) -> list[dict]:
             for name, box in boxed or [(s.name, whole) for s in figure.subjects[:1]]:
                 found.append((name, name, figure, box))
     return [
-        {"key": key, "label": label, "moves": figure.compared, "pixelated": figure.pixelated}
+        {
+            "key": key,
+            "label": label,
+            "moves": figure.compared,
+            "pixelated": figure.pixelated,
+            "of_set": figure.from_dataset,
+        }
         | {"file": f"{folder}/{figure.file}", "size": [figure.width, figure.height], "box": list(box)}
         for key, label, figure, box in found[:MOST]
     ]
 
 
-def of_pair(a: Entry | None, b: Entry | None, titles: tuple[str, str], root: str) -> dict | None:
-    """A slider over the parts that both models have, the first model's on the left of the divider; None without any."""
+def of_pair(a: Entry | None, b: Entry | None, titles: tuple[str, str], root: str, one_set: bool) -> dict | None:
+    """A slider over the parts that both models have, the first model's on the left of the divider; None without any.
+
+    one_set: whether both models have the same image set. If not, pictures of equal names are different pictures, and
+    only what was made for a class or unit is compared.
+    """
     if not (a and b):
         return None
     others = {part["key"]: part for part in b.compared}
     both = [(part, others[part["key"]]) for part in a.compared if part["key"] in others]
+    both = [(one, other) for one, other in both if one_set or not (one["of_set"] or other["of_set"])]
     both = [(one, other) for one, other in both if _shape(one) == _shape(other) == _shape(both[0][0])]
     if not both:
         return None

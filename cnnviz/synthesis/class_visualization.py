@@ -20,7 +20,7 @@ from no regulariser to Olah's; one class from grey, from noise and from a photog
 too low, right and too high; and the grid in the gradients of such pictures (:mod:`.checkerboard`).
 
 The result holds, for n classes in the order shown and pictures of h × w pixels: ``pictures`` (n, h, w, c) uint8, RGB if
-c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 12 classes after ``snapshot_steps``,
+c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 4 classes after ``snapshot_steps``,
 with ``snapshot_logits`` and ``snapshot_probabilities`` (m, k) of the target.
 ``scores`` (n, steps) float32: the objective before each step, under that step's view. ``targets`` (n,): outputs.
 ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the published 8-bit picture, upright and whole; rank 1
@@ -53,7 +53,7 @@ from cnnviz.synthesis import checkerboard, published
 from cnnviz.synthesis.published import BLUR, SETTINGS
 
 SNAPSHOTS = (0, 4, 48)  # steps of the published settings
-STRIPS = 12
+STRIPS = 4  # classes whose stages are kept
 SIDE = 224  # input size in pixels for which the penalties' weights are stated
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # noise pictures per class for the mean gradient

@@ -15,7 +15,6 @@ from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage, plac
 
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 SMALL = 160  # CSS pixels a picture in a row of several
-STRIPS = 4
 OVERVIEW, ACROSS = 12, 4
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
@@ -27,7 +26,7 @@ def view(result: Result, context: Context) -> dict:
     figures = [
         _overview(result, context),
         *_pictures(result, context),
-        *(_steps(result, context, i) for i in range(min(STRIPS, len(result.arrays["snapshots"])))),
+        *(_steps(result, context, i) for i in range(len(result.arrays["snapshots"]))),
         _scores(result, context),
     ]
     tables = [_verdicts(result, context)]

@@ -35,6 +35,12 @@ def test_models_of_other_pictures_are_not_compared():
     assert disagreement.words(A, Stamp("c", "C", image_set="other", said=B.said)) is None
     assert disagreement.words(A, Stamp("c", "C", image_set="set")) is None
     assert compare.words(A, Stamp("c", "C"))["disagree"] is None
+    seen = {"file": "f/s.webp", "figure": {"maps": "s.js"}}
+    shown = {"p": [{"id": "lime", "title": "LIME", "figures": [seen]}]}
+    one, same, other = (
+        Stamp(id, id, image_set=set, pictures=shown) for id, set in (("a", "x"), ("b", "x"), ("c", "y"))
+    )
+    assert compare.words(one, same)["explored"] and not compare.words(one, other)["explored"]
 
 
 def test_without_labels_nothing_is_said_of_accuracy():
@@ -42,6 +48,15 @@ def test_without_labels_nothing_is_said_of_accuracy():
     told = disagreement.words(one, other)
     assert told["says"] == "The two disagree on 1 of 1 pictures."
     assert [p["heading"] for p in told["pictures"]] == ["Different predictions"]
+
+
+def test_a_model_without_an_output_for_the_class_made_no_error():
+    one = model("a", p=("cat", 0.9, "right"), q=("cat", 0.9, "right"), r=("cat", 0.9, "right"))
+    other = model("b", p=("dog", 0.8, "not labelled"), q=("dog", 0.9, "wrong"), r=("cat", 0.9, "right"))
+    assert disagreement.kinds(one, other) == (["q"], [], ["p"])
+    said = disagreement.words(one, other)["says"]
+    assert "Only A is right on 1 of them" in said and "2 have a class that both can predict" in said
+    assert f"is {100 * 1 / 2:.1f} points lower" in said
 
 
 def test_boxes_lie_on_the_sheet():

@@ -107,13 +107,19 @@ def test_the_comparison_lays_the_same_class_of_both_models_over_each_other(finis
 
 
 def test_two_models_are_compared_in_what_both_have_and_of_one_shape():
-    def entry(*keys, side=(8, 4)):
-        parts = [{"key": k, "label": k, "moves": "Class", "pixelated": False, "file": f"{k}.webp"} for k in keys]
-        return Entry("s", "S", "", "ok", compared=[p | {"size": [8, 4], "box": [0, 0, *side]} for p in parts])
+    def entry(*keys, side=(8, 4), of_set=False):
+        every = {"moves": "Class", "pixelated": False, "size": [8, 4], "box": [0, 0, *side], "of_set": of_set}
+        parts = [{"key": k, "label": k, "file": f"{k}.webp"} for k in keys]
+        return Entry("s", "S", "", "ok", compared=[p | every for p in parts])
 
-    slider = sliders.of_pair(entry("a", "b", "c"), entry("c", "b", "d"), ("A", "B"), "../")
+    def of_pair(a, b, one_set=True):
+        return sliders.of_pair(a, b, ("A", "B"), "../", one_set)
+
+    slider = of_pair(entry("a", "b", "c"), entry("c", "b", "d"), one_set=False)
     assert [part["label"] for part in slider["parts"]] == ["b", "c"] and slider["below"] == "A"
     assert slider["parts"][1]["data"]["side"] == "B" and (slider["width"], slider["height"]) == (384, 192)
-    assert sliders.of_pair(entry("a"), entry("b"), ("A", "B"), "") is None
-    assert sliders.of_pair(entry("a"), entry("a", side=(4, 4)), ("A", "B"), "") is None
-    assert sliders.of_pair(entry("a"), None, ("A", "B"), "") is None
+    assert of_pair(entry("a"), entry("b")) is None
+    assert of_pair(entry("a"), entry("a", side=(4, 4))) is None
+    assert of_pair(entry("a"), None) is None
+    pictures = entry("a", of_set=True)
+    assert of_pair(pictures, pictures) and of_pair(pictures, pictures, one_set=False) is None  # two pictures, one name
