@@ -92,21 +92,53 @@ def past_relus(objective: Objective) -> Objective:
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
-        found = [read[module].grad_fn for module in objective.modules]
-        seen = set()
-        while found:
-            node = found.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            kind = node.name().rstrip("0123456789").removesuffix("Backward")
-            if kind in _RELUS or kind == "Clamp" and node._saved_min == 0:
-                node.register_hook(lambda sent, came: (came[0], *sent[1:]))
-            elif kind in _LOOKED_THROUGH:
-                found += [before for before, _ in node.next_functions]
+        for node in _relus(read, objective.modules, _LOOKED_THROUGH.__contains__):
+            node.register_hook(lambda sent, came: (came[0], *sent[1:]))
         return objective.value(read)
 
     return Objective(objective.modules, value)
+
+
+def waking(objective: Objective) -> Objective:
+    """The same value, but a ReLU anywhere before it that blocks the whole gradient of a picture passes all of it.
+
+    A unit of a depthwise convolution, for example, reads one unit. Where the ReLU of that one is inactive everywhere,
+    the picture has no gradient and would stay as it is. Olah et al.'s code redirects gradients in the same case, in its
+    first steps. The gradient of a picture that no ReLU blocks stays the same, bit by bit.
+    """
+
+    def passed(sent: tuple, came: tuple) -> tuple:
+        if sent[0] is None:
+            return sent
+        blocked = ~sent[0].flatten(1).any(1)
+        return torch.where(blocked.reshape(-1, *[1] * (sent[0].ndim - 1)), came[0], sent[0]), *sent[1:]
+
+    def value(read: Mapping[str, Tensor]) -> Tensor:
+        for node in _relus(read, objective.modules, lambda kind: True):
+            node.register_hook(passed)
+        return objective.value(read)
+
+    return Objective(objective.modules, value)
+
+
+def _relus(read: Mapping[str, Tensor], modules: Sequence[str], through: Callable[[str], bool]) -> list:
+    """The nodes of the nearest ReLUs behind the modules' outputs in autograd's graph.
+
+    through: kind of a node → whether to look behind it. Behind a ReLU, too, if it takes the ReLU's own kind.
+    """
+    found, seen, relus = [read[module].grad_fn for module in modules], set(), []
+    while found:
+        node = found.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        kind = node.name().rstrip("0123456789").removesuffix("Backward")
+        relu = kind in _RELUS or kind == "Clamp" and node._saved_min == 0
+        if relu:
+            relus.append(node)
+        if through(kind):
+            found += [before for before, _ in node.next_functions]
+    return relus
 
 
 # Names of autograd's nodes.

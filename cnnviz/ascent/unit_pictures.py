@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from cnnviz.ascent.objective_functions import Objective, past_relus, read, takes, unit
+from cnnviz.ascent.objective_functions import Objective, past_relus, read, takes, unit, waking
 from cnnviz.ascent.transforms import Transform, robust
 from cnnviz.network.layers import Layer
 from cnnviz.network.loaded import Model
@@ -27,7 +27,7 @@ def picture_size(model: Model, layer: Layer, kept: Mapping[str, np.ndarray], wan
 
 def excited(layer: Layer, units: Sequence[int]) -> Objective:
     """The mean of a unit over all positions, plus the mean over the strongest quarter of them."""
-    return past_relus(unit(layer.module, units) + unit(layer.module, units, 0.25))
+    return waking(past_relus(unit(layer.module, units) + unit(layer.module, units, 0.25)))
 
 
 def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:

@@ -11,7 +11,12 @@ pass ends at that layer.
 
 If a layer's values are the outputs of ReLUs (a block such as SqueezeNet's fire5), those ReLUs pass the gradient
 unchanged. That is the gradient of the values before them. With the usual gradient, the picture of a unit that is
-inactive at the start would stay grey.
+inactive at the start would stay grey. So would that of a unit of a depthwise convolution whose only input is inactive:
+a ReLU that blocks a picture's whole gradient passes it, wherever it is.
+
+A picture is *lost* if it is still grey, or if it excites its unit less than a tenth as much as the best real patch
+does. Then the unit is ascended from STARTS other starts, many in one batch, and the best picture is kept. A unit
+whose pictures are all lost is marked.
 
 A picture is scored as published, 8 bits a channel, upright and plain: max over (y, x) of a_u. The forward pass ranks
 real pictures by the same value, and their largest is stored beside it. A picture is as large as the network's input.
@@ -26,10 +31,11 @@ The result holds, for each chosen layer L and n of its units, the most selective
 magnitude L/scale (n,) float32. L/value, L/best (n,) float32: the unit's largest activation in the picture, and in the
 image set. L/image (n,) int32: the picture of the image set with that activation; L/box (n, 4) int32: the receptive
 field there: top, left, bottom, right in pixels of the network's input, half open; L/border (n,) bool: whether the field
-extends beyond the picture.
+extends beyond the picture; L/starts (n,) int32: starts tried; L/lost (n,) bool: whether the picture is lost even so.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -46,6 +52,10 @@ from cnnviz.run import result
 from cnnviz.run.job import Job, run
 
 Batch = tuple[str, list[int]]  # a layer's name and some of its units
+
+STARTS = 4  # further starts for a lost picture
+LEAST = 0.1  # activation below which a picture is lost, as a share of that by the best real patch
+GREY = 4  # range of a picture's levels, of 255, up to which it is still grey: starts have about 2
 
 
 def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
@@ -79,9 +89,37 @@ def visualise(
     )
 
 
-def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """The arrays of a batch that the ascent makes. Seeds depend on the unit only."""
-    seeds = [job.seed_for("start", layer.name, u) for u in units]
+def draw(
+    job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int], best: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The arrays of a batch that the ascent makes. Seeds depend on the unit only.
+
+    best: (units of the layer,) largest activation by a real picture.
+    """
+    best = best[units]
+    seeds = [job.seed_for("start", layer.name, unit) for unit in units]
+    made = drawn_from(job, model, layer, units, seeds, size)
+    made["starts"] = np.ones(len(units), np.int32)
+    again = [
+        (int(i), job.seed_for("start", layer.name, units[i], start))
+        for i in np.flatnonzero(lost(made["pictures"], made["value"], best))
+        for start in range(1, STARTS + 1)
+    ]
+    for first in range(0, len(again), len(units)):  # no more pictures at a time than before
+        places, seeds = zip(*again[first : first + len(units)], strict=True)
+        tried = drawn_from(job, model, layer, [units[i] for i in places], seeds, size)
+        for t, i in enumerate(places):
+            made["starts"][i] += 1
+            if tried["value"][t] > made["value"][i]:
+                for name, array in tried.items():
+                    made[name][i] = array[t]
+    return made | {"lost": lost(made["pictures"], made["value"], best)}
+
+
+def drawn_from(
+    job: Job, model: Model, layer: Layer, units: Sequence[int], seeds: Sequence[int], size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """The pictures of one ascent from these starts, their values and curves."""
     ascent = visualise(model, layer, units, seeds, size, job.parameters["steps"], job.seed_for("views", layer.name))
     pictures = to_bytes(ascent.pictures)
     climb = ascent.curves["excitation"].T
@@ -92,6 +130,17 @@ def draw(job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple
         "scale": np.float32(scale),
         "value": largest(model, layer, pictures, units),
     }
+
+
+def lost(pictures: np.ndarray, value: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Which (n, h, w, c) uint8 pictures are grey, or excite their units far less than real ones do: (n,) bool.
+
+    value, best: (n,) the units' activations in the picture and in the best real patch. A unit that no real picture
+    brings above 0 needs only more than that.
+    """
+    levels = pictures.reshape(len(pictures), -1)
+    grey = levels.max(1).astype(int) - levels.min(1) <= GREY
+    return grey | (value <= np.where(best > 0, LEAST * best, best))
 
 
 def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
@@ -117,9 +166,9 @@ def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dic
     arrays = {}
     for i in range(number, len(batches), count):
         name, units = batches[i]
-        layer = model.layer(name)
-        parts = in_batches(lambda us, a=layer, s=sizes[name]: draw(job, model, a, us, s), units, len(units))
-        parts = list(parts)
+        best = kept[name]["all_value"][:, 0]
+        drawn = partial(draw, job, model, model.layer(name), size=sizes[name], best=best)
+        parts = list(in_batches(drawn, units, len(units)))
         made = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         made |= best_patches(kept[name], np.array(units))
         arrays |= {f"{i:05d}/{name}/{what}": array for what, array in made.items()}

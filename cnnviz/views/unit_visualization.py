@@ -31,6 +31,7 @@ def view(result: Result, context: Context) -> dict:
         "metrics": (
             Metric("units", sum(counts)),
             Metric("units_excited_more_than_by_real_pictures", share, "share", "higher"),
+            Metric("units_without_a_picture", _lost(result) / sum(counts), "share", "lower"),
         ),
     }
 
@@ -57,7 +58,12 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
 
 def _more(result: Result, layer: dict) -> np.ndarray:
     """Whether each unit's synthetic picture activates it more than any real one."""
-    return _of(result, layer, "value") > _of(result, layer, "best")
+    return (_of(result, layer, "value") > _of(result, layer, "best")) & ~_of(result, layer, "lost")
+
+
+def _lost(result: Result) -> int:
+    """Number of units for which no start led to a picture."""
+    return sum(int(_of(result, layer, "lost").sum()) for layer in result.numbers["layers"])
 
 
 def _times(result: Result, layer: dict) -> float:
@@ -94,29 +100,38 @@ def _layers(result: Result) -> Table:
         _, height, width, _ = _of(result, layer, "pictures").shape
         more = _more(result, layer)
         shown, better = f"{len(more)} of {layer['units']}", f"{more.mean():.0%}"
-        rows.append((layer["name"], shown, f"{height} × {width}", better, round(_times(result, layer), 2)))
+        lost = int(_of(result, layer, "lost").sum())
+        rows.append((layer["name"], shown, f"{height} × {width}", better, round(_times(result, layer), 2), lost))
     return Table(
         "layers",
         "A unit's number is its largest value anywhere in a picture: in the synthetic one (8 bits a channel), and in "
         f"the best of {result.numbers['pictures']} real ones.",
-        ("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
+        (
+            *("layer", "units shown", "pixels", "excited more than by any real picture", "times as much (median)"),
+            "no picture found",
+        ),
         tuple(rows),
     )
 
 
 def _sheet_figure(result: Result, context: Context, name: str, part: range) -> Figure:
     pictures = context.rgb(result.arrays[f"{name}/pictures"][part])
-    unit, value, best = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best"))
-    labels = [f"unit {u}: {v / b:.1f}x" if b > 0 else f"unit {u}" for u, v, b in zip(unit, value, best, strict=True)]
+    unit, value, best, lost = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best", "lost"))
+    labels = [
+        f"unit {u}: {'none found' if gone else f'{v / b:.1f}x'}" if gone or b > 0 else f"unit {u}"
+        for u, v, b, gone in zip(unit, value, best, lost, strict=True)
+    ]
     places = boxes(len(unit), SMALL, SMALL)
     return context.picture(
         f"{slug(name)}-sheet-{part[0]}",
         labelled([fitted(picture, SMALL) for picture in pictures], labels),
         alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
-        caption=f"{name}: {int((value > best).sum())} of {len(unit)} units are excited more than by any real picture.",
+        caption=f"{name}: {int(((value > best) & ~lost).sum())} of {len(unit)} units are excited more than by any real "
+        f"picture.{_none_found(unit[lost])}",
         more=f"A picture made from noise for each unit, the most selective first; {pictures.shape[1]} × "
         f"{pictures.shape[2]} pixels, shown at {SMALL}.",
-        mapping=f"{EXACT}; 1.5x: it excites the unit 1.5 times as much as the best real picture",
+        mapping=f"{EXACT}; 1.5x: it excites the unit 1.5 times as much as the best real picture"
+        + "; none found: it hardly excites the unit, from any start" * bool(lost.any()),
         data=f"{name}/pictures[{part[0]}:{part[-1] + 1}]",
         subjects=(
             Subject("layer", name),
@@ -128,10 +143,19 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
     )
 
 
+def _none_found(units: np.ndarray) -> str:
+    """A sentence about the units for which no start led to a picture; "" if there are none."""
+    if not len(units):
+        return ""
+    names = f"{'unit' if len(units) == 1 else 'units'} {', '.join(map(str, units[:8]))}" + ", …" * (len(units) > 8)
+    return f" No picture was found for {names}: the ascent hardly excites {'it' if len(units) == 1 else 'them'}."
+
+
 def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture: np.ndarray | None) -> Figure:
     name = layer["name"]
-    unit, value, best, image, box, border = (
-        result.arrays[f"{name}/{what}"][i] for what in ("unit", "value", "best", "image", "box", "border")
+    unit, value, best, image, box, border, starts, lost = (
+        result.arrays[f"{name}/{what}"][i]
+        for what in ("unit", "value", "best", "image", "box", "border", "starts", "lost")
     )
     synthetic = context.rgb(result.arrays[f"{name}/pictures"][i])
     pair = np.zeros((SIDE, 2 * SIDE + GAP, 4), np.uint8)
@@ -147,8 +171,10 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         pair,
         alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
         "it most.",
-        caption=f"{name}, unit {unit}: {number(value)}{times}.",
-        more=f"The picture excites the unit to {number(value)}, the real patch to {number(best)}.",
+        caption=f"{name}, unit {unit}: {number(value)}{times}."
+        + " No picture was found: this is the best of the starts." * bool(lost),
+        more=f"The picture excites the unit to {number(value)}, the real patch to {number(best)}. "
+        f"{'1 start' if starts == 1 else f'{starts} starts'} tried.",
         mapping="left: made from noise; right: the real patch that excites the unit most, in an orange frame if the "
         "neuron sees over the picture's edge",
         data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",

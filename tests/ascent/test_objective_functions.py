@@ -17,6 +17,7 @@ from cnnviz.ascent.objective_functions import (
     probability,
     read,
     unit,
+    waking,
 )
 
 
@@ -129,3 +130,18 @@ def test_past_relus_is_the_gradient_before_them():
         torch.testing.assert_close(gradient(rectify, past_relus), before)
         assert (gradient(rectify, lambda objective: objective) != before).any()
     torch.testing.assert_close(gradient(torch.tanh, past_relus), gradient(torch.tanh, lambda objective: objective))
+
+
+@pytest.mark.parametrize("rectify", [torch.relu, torch.relu_, torch.nn.functional.relu6, lambda x: x.clamp(min=0)])
+def test_waking_passes_a_blocked_gradient_of_one_picture_and_changes_no_other(rectify):
+    x = torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(2, 1, 4, 4).requires_grad_()  # the first is below 0
+    weight = torch.tensor([[[[3.0]]]], dtype=torch.float64)
+
+    def gradient(wrap):
+        maps = torch.nn.functional.conv2d(rectify(torch.sin(x)), weight)
+        return torch.autograd.grad(wrap(unit("m", [0, 0])).value({"m": maps}).sum(), x)[0]
+
+    plain, woken = gradient(lambda objective: objective), gradient(waking)
+    assert not plain[0].any() and plain[1].all()
+    torch.testing.assert_close(woken[0], 3 / 16 * torch.cos(x[0]).detach())
+    assert woken[1].equal(plain[1])

@@ -13,13 +13,14 @@ from torch import nn
 
 from cnnviz.ascent.objective_functions import read, takes
 from cnnviz.ascent.unit_pictures import largest, picture_size, views_of
-from cnnviz.demo.scenes import draw
+from cnnviz.demo import scenes
 from cnnviz.network import network
 from cnnviz.network.layers import Layer
 from cnnviz.network.loaded import Model
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
-from cnnviz.synthesis.unit_visualization import best_patches, main, plan, visualise
+from cnnviz.synthesis import unit_visualization
+from cnnviz.synthesis.unit_visualization import best_patches, draw, lost, main, plan, visualise
 from cnnviz.views import unit_visualization as view
 from cnnviz.views.kit.section import Context
 
@@ -27,7 +28,7 @@ from cnnviz.views.kit.section import Context
 @pytest.fixture(scope="module")
 def photographs():
     """The pictures of the demo's set."""
-    return np.stack([draw(1, i).image for i in range(960)])
+    return np.stack([scenes.draw(1, i).image for i in range(960)])
 
 
 @pytest.mark.parametrize("name", ["conv2", "conv4"])
@@ -77,6 +78,64 @@ def test_units_that_are_inactive_at_first_are_ascended_through_the_last_relu_of_
     assert ascent.curves["excitation"][0].tolist() == [0, 0, 0]
     assert ascent.pictures.mean((2, 3)).argmax(1).tolist() == [0, 1, 2]
     assert (ascent.curves["excitation"][-1] > 0).all()
+
+
+def depthwise(dead: bool = False) -> Model:
+    """A ReLU6 before a depthwise convolution, as in MobileNet: its units read one unit each, inactive on grey.
+
+    dead: unit 2 is inactive on every picture.
+    """
+    net = nn.Sequential(
+        nn.Conv2d(3, 3, 1), nn.ReLU6(), nn.Conv2d(3, 3, 3, padding=1, groups=3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )  # fmt: skip
+    net[0].weight.data.fill_(-0.5)
+    net[0].weight.data[range(3), range(3)] = 1
+    net[0].bias.data.fill_(-0.4)
+    if dead:
+        net[0].bias.data[2] = -9
+    net[2].weight.data.fill_(1)
+    net[2].bias.data.fill_(0.001)
+    return Model(
+        "depthwise", net.eval().requires_grad_(False), Preprocess(resize=(24, 24)),
+        (Layer("conv2", "2", "Conv2d", 3, 24, 24),), ("conv2",), ("2", "output"), "conv2", 3, ("r", "g", "b"),
+        (0, 1, 2), torch.device("cpu"), {},
+    )  # fmt: skip
+
+
+def test_units_of_a_depthwise_convolution_are_ascended_through_the_relu_of_the_one_unit_that_they_read():
+    model = depthwise()
+    ascent = visualise(model, model.layers[0], [0, 1, 2], [4, 5, 6], (24, 24), 40, 0)
+    np.testing.assert_allclose(ascent.curves["excitation"][0], 0.002)  # twice the bias: no input
+    assert ascent.pictures.mean((2, 3)).argmax(1).tolist() == [0, 1, 2]
+    assert (ascent.curves["excitation"][-1] > 0.1).all()
+
+
+def test_a_lost_picture_is_tried_from_other_starts_and_a_unit_without_any_is_marked(make_job, monkeypatch):
+    model, batches = depthwise(dead=True), []
+    starts = unit_visualization.visualise
+
+    def stuck(model, layer, units, seeds, *rest):
+        """The first start of unit 1 leads nowhere."""
+        batches.append(list(units))
+        ascent = starts(model, layer, units, seeds, *rest)
+        for i, seed in enumerate(seeds):
+            if seed == job.seed_for("start", "conv2", 1):
+                ascent.pictures[i] = 0.5
+        return ascent
+
+    monkeypatch.setattr(unit_visualization, "visualise", stuck)
+    job = replace(make_job({"torchvision": "alexnet"}, "unit_visualization"), parameters={"steps": 20})
+    made = draw(job, model, model.layers[0], [0, 1, 2], (24, 24), np.float32([0.2, 0.2, 0.2]))
+    assert made["lost"].tolist() == [False, False, True] and made["starts"].tolist() == [1, 5, 5]
+    assert made["value"][1] > 0.05 and made["pictures"][1].mean((0, 1)).argmax() == 1
+    assert batches == [[0, 1, 2], [1, 1, 1], [1, 2, 2], [2, 2]]  # no batch is larger than the first
+
+
+def test_grey_pictures_and_those_far_below_real_ones_are_lost():
+    pictures = np.full((5, 4, 4, 3), 120, np.uint8)
+    pictures[1:, 0, 0, 0] = 130
+    value, best = np.float32([9, 0.0066, 0.7, -1, -0.1]), np.float32([1, 6.71, 6.71, -0.2, -0.2])
+    assert lost(pictures, value, best).tolist() == [True, True, False, True, False]
 
 
 def test_a_units_value_is_its_largest_anywhere():
@@ -180,10 +239,11 @@ def test_each_units_place_on_its_sheet_shows_its_own_picture():
     levels = np.arange(20, 230, 25)  # nine grey pictures
     pictures = np.broadcast_to(levels[:, None, None, None], (9, 8, 8, 3)).astype(np.uint8)
     arrays = {"conv1/pictures": pictures, "conv1/unit": np.arange(9) + 3, "conv1/value": np.ones(9)}
-    made = result.Result(arrays | {"conv1/best": np.ones(9)}, "ok", "", {}, {}, 0, {})
+    made = result.Result(arrays | {"conv1/best": np.ones(9), "conv1/lost": np.arange(9) == 4}, "ok", "", {}, {}, 0, {})
     context = Context({}, {}, SimpleNamespace(config={}), None, {})
     figure = view._sheet_figure(made, context, "conv1", range(9))
     shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])).convert("RGB")).astype(int)
+    assert "No picture was found for unit 7:" in figure.caption and "0 of 9 units" in figure.caption
     places = {s.name: s.box for s in figure.subjects if s.kind == "unit"}
     assert len(places) == 9 and None not in places.values()
     for name, (left, top, width, height) in places.items():
