@@ -4,14 +4,17 @@ p_i = max over (y, x) of a_u(i, y, x) for picture i. The patches are those of th
 most one per picture (Girshick et al. 2014, §3.1; Zeiler & Fergus 2014, fig. 2). Neurons with a receptive field inside
 the picture come first. If a unit has too few of them (for example because the field is larger than the picture), the
 strongest others follow, and are marked: their crop ends at the picture's edge, and padding affects them. If the field
-is the whole picture, so is the patch. Neurons that see only padding are left out.
+is the whole picture, so is the patch. Neurons that see only padding are left out. So are those with a value of 0 or
+less if a ReLU made the values, or only ReLUs read them: they do not excite the unit, and a *dead* unit has no patch.
+
+A neuron at the border can be stronger than all patches with a field inside the picture; L/max states that.
 
 The job reads the result of the forward pass and needs no network. The result holds, for each layer L and all units, the
 strongest patch first: L/image: (units, k) int32, index of the picture, or −1 for none. L/value: (units, k) float32, 0
 for none. L/position: (units, k, 2) int32, y and x of the neuron. L/border: (units, k) bool, whether the field extends
 beyond the picture. L/box: (units, k, 4) int32, top, left, bottom, right in pixels of the network's input, half open.
-L/max, L/peak: (units,), see the forward pass. L/untrained (units, k) int32: the same pictures before training, where
-that is known; ``untrained`` is their number among the numbers.
+L/max: (units,), the largest activation anywhere; L/peak: (units,), see the forward pass. L/untrained (units, k) int32:
+the same pictures before training, where that is known; ``untrained`` is their number among the numbers.
 """
 
 from cnnviz.errors import NotApplicable
@@ -54,7 +57,8 @@ def main(job: Job) -> None:
         }
         if f"{name}/image" in before:
             arrays[f"{name}/untrained"] = before[f"{name}/image"][:, :k]
-        layers.append({"name": name} | fields(kept) | {"unprobed": forward.numbers["unprobed"].get(name, "")})
+        unprobed = forward.numbers["unprobed"].get(name, "")
+        layers.append({"name": name} | fields(kept) | {"unprobed": unprobed, "rectified": bool(kept["rectified"])})
     job.write(
         arrays,
         numbers={

@@ -11,21 +11,27 @@ from cnnviz.run.result import Result
 
 Arrays = dict[str, np.ndarray]
 ORDERS = ("selective", "strongest", "index")
+WEAK = 0.1  # a unit this weak, relative to the layer's typical unit, is not ranked as selective
 
 
 def of_layer(forward: Result, name: str) -> Arrays:
-    """A layer's arrays of the forward pass, without the layer's name in the keys."""
-    return {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+    """A layer's arrays of the forward pass, without the layer's name in the keys.
+
+    ``rectified`` is added, () bool: whether a ReLU made the values, or only ReLUs read them.
+    """
+    kept = {key.removeprefix(f"{name}/"): a for key, a in forward.arrays.items() if key.startswith(f"{name}/")}
+    return kept | {"rectified": np.array(forward.numbers["around"][name].get("rectified", False))}
 
 
 def patches(kept: Mapping[str, np.ndarray], size: Sequence[int], k: int | None = None) -> Arrays:
     """The ``k`` strongest neurons of each unit (None: all that were kept), strongest first, at most one per picture.
 
-    Those with a field inside the picture come first. Neurons that see only padding are left out. kept: a layer's arrays
-    of the forward pass. size: (height, width) of the network's input. Returns image (units, k) int32, or −1 for none;
-    value (units, k) float32, 0 for none; position (units, k, 2) int32, y and x; box (units, k, 4) int32, top, left,
-    bottom, right of its field in pixels of the network's input, half open; border (units, k) bool: whether the field
-    extends beyond the picture and is not all of the picture.
+    Those with a field inside the picture come first. Neurons that see only padding are left out, and in a rectified
+    layer those with a value of 0 or less, which do not excite the unit. kept: a layer's arrays, see :func:`of_layer`.
+    size: (height, width) of the network's input. Returns image (units, k) int32, or −1 for none; value (units, k)
+    float32, 0 for none; position (units, k, 2) int32, y and x; box (units, k, 4) int32, top, left, bottom, right of its
+    field in pixels of the network's input, half open; border (units, k) bool: whether the field extends beyond the
+    picture and is not all of the picture.
     """
     picked = _neurons(kept, k)
     box = boxes(picked["position"], kept["rows"], kept["columns"])
@@ -46,6 +52,9 @@ def _neurons(kept: Mapping[str, np.ndarray], k: int | None = None) -> Arrays:
         {what: kept[f"{where}_{what}"] for what in ("image", "value", "position")} for where in ("inside", "all")
     )
     everywhere["image"] = seeing(everywhere["image"], everywhere["position"], kept["rows"], kept["columns"])
+    if kept.get("rectified"):
+        for part in (inside, everywhere):
+            part["image"] = np.where(part["value"] > 0, part["image"], -1)
     return fill(inside, everywhere, everywhere["image"].shape[1] if k is None else k)
 
 
@@ -53,15 +62,18 @@ def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.nd
     """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
 
     index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
-    values divided by ``peak``, so by the activation relative to a typical picture. A unit that only one picture
-    activates, or none, does not come first.
+    values divided by ``peak``, so by the activation relative to a typical picture. WEAK of the layer's median peak is
+    added to ``peak``; otherwise a nearly dead unit, with a peak near 0, would come first. A unit that only one picture
+    activates, or none, does not come first either.
     """
     count = min(count, len(value))
     weakest = value.min(1)
     if order == "strongest":
         return np.argsort(-weakest, kind="stable")[:count]
     if order == "selective":
-        return np.argsort(-np.where(peak > 0, weakest / np.where(peak > 0, peak, 1), -np.inf), kind="stable")[:count]
+        least = WEAK * np.median(peak[peak > 0]) if (peak > 0).any() else 1.0
+        score = np.where(peak > 0, np.maximum(weakest, 0) / (peak + least), -np.inf)
+        return np.argsort(-score, kind="stable")[:count]
     if order != "index":
         raise ValueError(f"order {order!r}: one of {', '.join(ORDERS)}")
     return np.linspace(0, len(value) - 1, count).round().astype(int)

@@ -152,22 +152,34 @@ def _layers(result: Result) -> Table:
         border, largest = (result.arrays[f"{layer['name']}/{what}"] for what in ("border", "max"))
         field = "the whole picture" if layer["unprobed"] else f"{layer['field'][0]} × {layer['field'][1]}"
         inside, never = f"{layer['inside'] / layer['neurons']:.0%}", int((largest <= 0).sum())
-        rows.append((layer["name"], layer["units"], field, inside, f"{border.mean():.0%}", never))
+        edge = f"{_at_the_border(result, layer['name']).mean():.0%}"
+        rows.append((layer["name"], layer["units"], field, inside, f"{border.mean():.0%}", edge, never))
     return Table(
         "layers",
         "What the neurons of each layer can see, in pixels of the network's input."
         + unprobed(result.numbers["layers"]),
         (
             *("layer", "units", "receptive field", "neurons whose field is inside the picture"),
-            *("patches at the border", "units never above 0"),
+            *("patches at the border", "units excited most at the border", "units never above 0"),
         ),
         tuple(rows),
     )
 
 
+def _at_the_border(result: Result, name: str) -> np.ndarray:
+    """Whether a neuron at the border does more than all of a unit's patches: (units,) bool."""
+    shown = result.arrays[f"{name}/value"].max(1)
+    return (result.arrays[f"{name}/max"] > shown) & (result.arrays[f"{name}/image"][:, 0] >= 0)
+
+
+def _dead(result: Result, layer: dict) -> np.ndarray:
+    """Whether the ReLU at a unit's output gives 0 for every picture: (units,) bool."""
+    return (result.arrays[f"{layer['name']}/max"] <= 0) & layer["rectified"]
+
+
 def _about(result: Result, context: Context, name: str) -> About:
     """Each unit's strongest value, the most frequent class of its best pictures, and units with the same pictures."""
-    image, value = result.arrays[f"{name}/image"], result.arrays[f"{name}/value"]
+    image, largest = result.arrays[f"{name}/image"], result.arrays[f"{name}/max"]
     pictures = context.image_set.pictures
     label = labels_of(context)
     units, slots = (image >= 0).nonzero()
@@ -182,7 +194,7 @@ def _about(result: Result, context: Context, name: str) -> About:
         often = counts.max() > 1  # a class that occurs once is not frequent
         most = f"{_called(context, int(counts.argmax()))} ({counts.max()} of {len(found)})" if often else ""
         like = np.argsort(-common[unit], kind="stable")[:LIKE]
-        rows[str(unit)] = (float(value[unit, 0]), most, [str(u) for u in like if common[unit, u] >= 2])
+        rows[str(unit)] = (float(largest[unit]), most, [str(u) for u in like if common[unit, u] >= 2])
     columns = ("largest value", "most frequent class of its best pictures", "units with the same best pictures")
     return About("unit", columns, rows, name, from_dataset=False)
 
@@ -218,32 +230,26 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
 
 def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> Figure:
     name = layer["name"]
-    image, value, box, border = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value", "box", "border"))
+    image, value = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value"))
     found = [i for i in image.tolist() if i >= 0]
-    pictures = [context.image_set.pictures[i] for i in found]
-    heights, widths = (box[: len(found), 2:] - box[: len(found), :2]).T
-    largest = f"{heights.max()} × {widths.max()} pixels"
-    alike = heights.min() == heights.max() and widths.min() == widths.max()
-    whole = alike and (heights.max(), widths.max()) == tuple(result.numbers["size"])
-    seen = "the whole picture" if whole else largest if alike else f"at most {largest}"
+    pictures, largest = [context.image_set.pictures[i] for i in found], result.arrays[f"{name}/max"][unit]
     classes = _classes(context, found)
-    outside = int(border.sum())
-    strongest, weakest = (number(value[i]) for i in (0, len(found) - 1))
-    values = f"{strongest}; it" if len(found) == 1 else f"strongest first, {strongest} … {weakest}; each"
     caption = f"{name}, unit {unit}: {classes or number(value[0])}."
-    if result.arrays[f"{name}/max"][unit] <= 0:
+    if _dead(result, layer)[unit]:
+        caption = f"{name}, unit {unit} is dead: it is never above 0, so no patch excites it."
+    elif largest <= 0:
         caption += " Never above 0 in any picture: a ReLU after it would always give 0."
-    more = (
-        f"Shown: {patches_that_excite(len(found))} it most, {values} is what the winning neuron can see, {seen}."
-        f"{over_the_edge(outside)} {SCALED}"
-    )
+    elif _at_the_border(result, name)[unit]:
+        caption += f" At the picture's border it reaches {number(largest)}, inside {number(value[0])}."
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         block(cells, 3),
         alt=f"In rows of {ceil(len(cells) ** 0.5)}, {patches_that_excite(len(found))} {name} unit {unit} most"
-        + (f", from pictures of {classes}." if classes else "."),
+        + (f", from pictures of {classes}." if classes else ".")
+        if found
+        else f"Empty: no patch excites {name} unit {unit}.",
         caption=caption,
-        more=more,
+        more=_shown(result, name, unit) if found else "",
         mapping=MAPPING,
         data=f"{name}/image[{unit}], {name}/box[{unit}], {name}/value[{unit}]",
         subjects=(
@@ -256,9 +262,33 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     )
 
 
+def _shown(result: Result, name: str, unit: int) -> str:
+    """What a unit's patches are, with their values and the size of their fields."""
+    value, box, border, image = (result.arrays[f"{name}/{what}"][unit] for what in ("value", "box", "border", "image"))
+    count = int((image >= 0).sum())
+    heights, widths = (box[:count, 2:] - box[:count, :2]).T
+    largest = f"{heights.max()} × {widths.max()} pixels"
+    alike = heights.min() == heights.max() and widths.min() == widths.max()
+    whole = alike and (heights.max(), widths.max()) == tuple(result.numbers["size"])
+    seen = "the whole picture" if whole else largest if alike else f"at most {largest}"
+    first, last = (number(value[i]) for i in (0, count - 1))
+    order = "strongest first" if (np.diff(value[:count]) <= 0).all() else "those inside the picture first"
+    values = f"{first}; it" if count == 1 else f"{order}, {first} … {last}; each"
+    inside = ", of the neurons that see no padding" * bool(_at_the_border(result, name)[unit])
+    return (
+        f"Shown: {patches_that_excite(count)} it most{inside}, {values} is what the winning neuron can see, {seen}."
+        f"{over_the_edge(int(border.sum()))} {SCALED}"
+    )
+
+
 def _sheet_figure(result: Result, context: Context, layer: dict, units: range, cells: np.ndarray) -> Figure:
     name = layer["name"]
-    labels = [f"{u}   max {number(result.arrays[f'{name}/max'][u])}" for u in units]
+    dead = _dead(result, layer)[units.start : units.stop]
+    labels = [
+        f"{u}   dead" if never else f"{u}   max {number(result.arrays[f'{name}/max'][u])}"
+        for u, never in zip(units, dead, strict=True)
+    ]
+    at_the_border = int(_at_the_border(result, name)[units.start : units.stop].sum())
     k = cells.shape[1]
     outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
     height, width = layer["field"]
@@ -269,9 +299,10 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         f"{slug(name)}-sheet-{units.start:04d}",
         labelled(blocks, labels),
         alt=f"{len(units)} blocks of patches, one block for each of {name}'s units {units[0]} to {units[-1]}.",
-        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}, each with its largest value.",
-        more=f"The strongest patches of each unit ({k}). A neuron here sees up to {height} × {width} pixels.{edge} "
-        f"{SCALED}",
+        caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}, each with its largest value."
+        + f" {dead.sum()} dead: never above 0." * bool(dead.any()),
+        more=f"The strongest patches of each unit ({k}){_inside_first(at_the_border)}. A neuron here sees up to "
+        f"{height} × {width} pixels.{edge} {SCALED}",
         mapping=MAPPING,
         data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
         subjects=(
@@ -281,6 +312,13 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         group=name,
         lossless=False,
     )
+
+
+def _inside_first(count: int) -> str:
+    """Says of how many units the largest value is that of a neuron at the border, which is not shown; "" if of none."""
+    if not count:
+        return ""
+    return f", of neurons that see no padding; of {count}, one at the picture's border has the largest value"
 
 
 def _called(context: Context, label: int) -> str:

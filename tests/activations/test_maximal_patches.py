@@ -17,6 +17,7 @@ from cnnviz.run import result
 from cnnviz.run.result import Result
 from cnnviz.views import maximal_patches as drawn
 from cnnviz.views.kit import tiles
+from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.patches import part, patch
 from cnnviz.views.kit.section import Context
 
@@ -128,6 +129,34 @@ def test_a_single_patch_is_described_in_the_singular(patches):
         assert "the patch that excites" in figure.alt and "the patch that excites it most" in figure.more
         said = figure.caption + figure.more
         assert "patches" not in figure.alt + said and "strongest first" not in said
+
+
+def test_a_stronger_neuron_at_the_border_is_stated_with_its_value(patches):
+    _, _, got, context = patches
+    anywhere, shown = got.arrays["conv2/max"], got.arrays["conv2/value"][:, 0]
+    stronger = anywhere > shown
+    assert stronger.any()  # some units are excited most by noise beside the padding
+    view = drawn.view(got, context)
+    for figure in (f for f in view["figures"] if f.id.startswith("conv2-unit")):
+        unit = int(figure.id.rsplit("-", 1)[1])
+        said = f"At the picture's border it reaches {number(anywhere[unit])}, inside {number(shown[unit])}."
+        assert (said in figure.caption) == stronger[unit] == ("see no padding" in figure.more)
+    (sheet,) = (f for f in view["figures"] if f.id.startswith("conv2-sheet"))
+    assert f"of {stronger.sum()}, one at the picture's border" in sheet.more
+    about = next(a for a in view["about"] if a.layer == "conv2")
+    assert [row[0] for row in about.rows.values()] == anywhere.tolist()
+
+
+def test_dead_units_have_no_patches_and_say_so(patches):
+    _, _, got, context = patches
+    for name, nothing in (("image", -1), ("value", 0), ("box", 0), ("border", False), ("max", 0), ("peak", 0)):
+        got.arrays[f"conv2/{name}"][:5] = nothing  # as the job leaves them, see below
+    context.show["units"] = 7
+    view = drawn.view(got, context)
+    dead = [f for f in view["figures"] if f.id.startswith("conv2-unit") and "is dead" in f.caption]
+    assert len(dead) == 5 and all(f.alt.startswith("Empty") and not f.more for f in dead)
+    (sheet,) = (f for f in view["figures"] if f.id.startswith("conv2-sheet"))
+    assert "5 dead: never above 0." in sheet.caption
 
 
 def test_border_crops_get_a_frame_and_keep_their_shape():

@@ -69,6 +69,18 @@ def test_patches_are_those_of_a_plain_loop(seed):
         assert (got["value"][unit, len(wanted) :] == 0).all() and not got["border"][unit, len(wanted) :].any()
 
 
+def test_in_a_rectified_layer_patches_are_above_0_without_gaps_and_a_dead_unit_has_none():
+    layer = kept(np.random.default_rng(2))
+    for where in ("all", "inside"):
+        layer[f"{where}_value"][10, 1:] = 0  # one picture excites it
+    got = patches(layer | {"rectified": np.array(True)}, (8, 8))
+    assert (got["value"][got["image"] >= 0] > 0).all()
+    there = got["image"] >= 0
+    assert not (there[:, 1:] & ~there[:, :-1]).any()  # no gap before a patch
+    assert not there[:6].any() and there[10].sum() in (1, 2) and there[11:].any(1).all()
+    assert patches(layer, (8, 8))["image"][:6].max() >= 0  # before a normalisation, a value below 0 means nothing
+
+
 def test_the_same_units_come_first_with_the_patches_as_with_the_forward_pass():
     layer = kept(np.random.default_rng(1))
     shown = patches(layer, (8, 8))
@@ -79,6 +91,8 @@ def test_the_same_units_come_first_with_the_patches_as_with_the_forward_pass():
 def test_selective_units_come_before_dead_ones_and_one_hit_wonders():
     value = np.array([[9.0, 8, 8], [0, 0, 0], [50, 0, 0], [9, 8, 8]])
     peak = np.array([4.0, 0, 0.5, 1.0])
+    assert choose("selective", 4, value, peak).tolist() == [3, 0, 2, 1]
+    value[2], peak[2] = [0.03, 0.02, 0.02], 0.0001  # nearly dead: 200 times its peak, but far below the others
     assert choose("selective", 4, value, peak).tolist() == [3, 0, 2, 1]
     assert choose("index", 2, value, peak).tolist() == [0, 3]
     with pytest.raises(ValueError, match="selective"):
