@@ -6,16 +6,20 @@ hide it:
 
     M(p) = mean over w that cover p of S_c(x) − S_c(x_w)
 
-S_c is the probability of the class (``score: probability``, then M is in −1 … 1), or its logit. A positive value means
-that hiding the pixel lowers the score. The mask is a square that starts in the upper left corner and moves by the
+S_c is the probability of the class (``score: probability``, then M is in −1 … 1), or its logit. By default (``auto``)
+it is the probability, as published, or the logit for a picture in which no map of the probability reaches SATURATED:
+near 0 and 1 the probability hardly changes whatever is hidden. A positive value means that hiding the pixel lowers the
+score. The mask is a square that starts in the upper left corner and moves by the
 stride. It may be cut off at the right and lower border. One sweep serves all classes.
 
 :mod:`cnnviz.attribution.probes` lists what the result holds. Its parameters hold the mask: ``window``, ``stride`` in
-pixels of the network's input, and ``colour``, a value for each channel in [0, 1].
+pixels of the network's input, and ``colour``, a value for each channel in [0, 1]. ``scored`` among the numbers lists
+the score of each picture's maps: "probability" or "logit".
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,6 +29,7 @@ from cnnviz.attribution.incremental import Masked
 from cnnviz.attribution.probes import Method, attribute
 from cnnviz.errors import UserError
 from cnnviz.network import facts
+from cnnviz.network.kinds import has_probabilities
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import prepared
@@ -32,6 +37,10 @@ from cnnviz.run.job import Job, run
 
 BATCH = 64
 SAMPLE = 256  # number of pictures for the set's mean colour
+AUTO, PROBABILITY, LOGIT = "auto", "probability", "logit"
+SATURATED = 0.05  # largest value of a map of the probability below which the logit replaces it
+
+Score = Callable[[Tensor], Tensor]  # logits (…, classes) → scores (…, classes)
 
 
 def places(size: int, window: int, stride: int) -> np.ndarray:
@@ -53,29 +62,37 @@ def spread(fall: Tensor, rows: np.ndarray, columns: np.ndarray, size: tuple[int,
     return total / (down.sum(0)[:, None] * across.sum(0))
 
 
-def occlusion(
+def swept(
     net: nn.Module,
     x: Tensor,
     blank: Tensor,
-    targets: Tensor,
     *,
     window: int,
     stride: int,
-    score: Callable[[Tensor], Tensor] = lambda logits: logits,
     batch: int = BATCH,
     channels_last: bool = False,
-) -> Tensor:
-    """Signed maps (t, h, w). x: network input of one picture, (1, c, h, w). blank: what the mask shows, of the same
-    shape.
+) -> Callable[[Score, Tensor], Tensor]:
+    """Slides the mask once. Returns (score, targets (t,)) → the signed maps (t, h, w).
 
-    targets: (t,) outputs. window, stride: in pixels. score: logits (…, classes) → scores (…, classes). channels_last:
-    whether the network takes pictures in the channels-last memory format.
+    x: network input of one picture, (1, c, h, w). blank: what the mask shows, of the same shape. window, stride: in
+    pixels. channels_last: whether the network takes pictures in the channels-last memory format.
     """
     size = x.shape[2], x.shape[3]
     rows, columns = (places(length, min(window, length), stride) for length in size)
     masked = Masked(net, x, blank, rows, columns, channels_last=channels_last)
-    fall = score(masked.clean)[targets] - score(masked.logits(batch))[..., targets]
-    return spread(fall, rows, columns, size)
+    clean, hidden = masked.clean, masked.logits(batch)
+
+    def maps(score: Score, targets: Tensor) -> Tensor:
+        return spread(score(clean)[targets] - score(hidden)[..., targets], rows, columns, size)
+
+    return maps
+
+
+def occlusion(
+    net: nn.Module, x: Tensor, blank: Tensor, targets: Tensor, *, score: Score = lambda logits: logits, **how
+) -> Tensor:
+    """Signed maps (t, h, w) of one score; the other arguments as in :func:`swept`."""
+    return swept(net, x, blank, **how)(score, targets)
 
 
 def pixels(value: float, size: tuple[int, int]) -> int:
@@ -98,22 +115,33 @@ def settled(parameters: dict, size: tuple[int, int], mean: list[float]) -> dict:
     return {"colour": colour} | parameters | {"window": window, "stride": stride}
 
 
-def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: torch.Generator) -> Tensor:
-    """If the job did not settle ``mask: mean``, the mask has the mean colour of the picture itself."""
+def maps(
+    model: Model,
+    x: Tensor,
+    targets: Tensor,
+    parameters: dict,
+    generator: torch.Generator,
+    scored: list[str] | None = None,
+) -> Tensor:
+    """If the job did not settle ``mask: mean``, the mask has the mean colour of the picture itself.
+
+    scored: gets the score of these maps.
+    """
     used = settled(parameters, model.preprocess.size, x.mean((0, 2, 3)).tolist())
     colour = torch.tensor(used["colour"], dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
-    score = model.probabilities if parameters["score"] == "probability" else lambda logits: logits
     z, blank = model.normalise(x), model.normalise(colour.expand_as(x))
-    return occlusion(
-        model.net,
-        z,
-        blank,
-        targets,
-        window=used["window"],
-        stride=used["stride"],
-        score=score,
-        channels_last=model.channels_last,
-    )
+    of = swept(
+        model.net, z, blank, window=used["window"], stride=used["stride"], channels_last=model.channels_last
+    )  # fmt: skip
+    score, made = parameters["score"], None
+    if score != LOGIT:
+        made = of(model.probabilities, targets)
+        if score == AUTO:
+            saturated = has_probabilities(model.kind) and made.abs().max() < SATURATED
+            score = LOGIT if saturated else PROBABILITY
+    if scored is not None:
+        scored.append(score)
+    return of(lambda logits: logits, targets) if score == LOGIT else made
 
 
 METHODS = {"occlusion": Method(maps, signed=True, control=lambda used: used | {"stride": used["window"]})}
@@ -135,7 +163,10 @@ def main(job: Job) -> None:
     preprocess = prepared(known["preprocess"], known["channels"])
     image_set = images.read(job.inputs["images"], job.image_set)
     mean = mean_colour(image_set, preprocess.geometry, job.threads)
-    attribute(replace(job, parameters=settled(job.parameters, preprocess.size, mean)), METHODS, gradients="")
+    scored: list[str] = []
+    methods = {"occlusion": replace(METHODS["occlusion"], maps=partial(maps, scored=scored))}
+    settled_job = replace(job, parameters=settled(job.parameters, preprocess.size, mean))
+    attribute(settled_job, methods, lambda model: ({}, {"scored": list(scored)}), gradients="")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cnnviz.demo.scenes import draw
 from cnnviz.errors import UserError
 from cnnviz.network import loaded, network
 from cnnviz.run import result
+from cnnviz.views import occlusion as drawn
 from cnnviz.views.occlusion import starts
 
 
@@ -361,7 +363,7 @@ def test_the_job_masks_with_the_mean_colour_of_the_set(make_job, tmp_path, index
     left = result.read(job.outputs["result"])
     pictures = left.arrays["pictures"]
     np.testing.assert_allclose(left.parameters["colour"], pictures.mean((0, 1, 2)) / 255, atol=1e-4)
-    assert (left.parameters["window"], left.parameters["stride"], left.parameters["score"]) == (9, 8, "probability")
+    assert (left.parameters["window"], left.parameters["stride"], left.parameters["score"]) == (9, 8, "auto")
     assert left.numbers["methods"] == [{"name": "occlusion", "signed": True, "caveat": ""}]
     json.dumps(left.parameters)
 
@@ -370,4 +372,43 @@ def test_the_job_masks_with_the_mean_colour_of_the_set(make_job, tmp_path, index
     blank = model.normalise(torch.tensor(left.parameters["colour"]).reshape(1, 3, 1, 1).expand_as(z))
     target = int(left.arrays["targets"][1, 0])
     expected = captums(net, z, blank, target, 9, 8, lambda logits: logits.softmax(-1))
+    assert np.abs(expected).max() > technique.SATURATED and left.numbers["scored"][1] == "probability"
     np.testing.assert_allclose(left.arrays["maps/occlusion"][1, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "bias", "score", "fall"), [
+    ("softmax", 0, "probability", 1 / (1 + np.exp(-0.25)) - 0.5),
+    ("softmax", 40, "logit", 0.25),  # p = 1 whatever is hidden
+    ("regression", 0, "probability", 0.25),  # that is, the value: it has no probability that could be saturated
+])  # fmt: skip
+def test_where_the_probability_is_saturated_the_map_is_of_the_logit(kind, bias, score, fall):
+    net = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3, 2))
+    net[2].weight.data, net[2].bias.data = torch.tensor([[4.0, 0, 0], [0, 4, 0]]), torch.tensor([float(bias), 0])
+    x = torch.zeros(1, 3, 8, 8)
+    x[:, 0, 2:4, 4:6] = 1
+    model = SimpleNamespace(
+        net=net, kind=kind, channels_last=False, normalise=lambda x: x, preprocess=SimpleNamespace(size=(8, 8)),
+        probabilities=lambda logits: logits.softmax(-1) if kind == "softmax" else logits,
+    )  # fmt: skip
+    used = {"window": 2, "stride": 2, "mask": 0.0, "colour": [0.0] * 3, "score": "auto"}
+    scored = []
+    found = technique.maps(model, x, torch.tensor([0, 1]), used, None, scored)
+    assert scored == [score]
+    expected = torch.zeros(8, 8)
+    expected[2:4, 4:6] = fall
+    torch.testing.assert_close(found[0], expected)
+    assert technique.maps(model, x, torch.tensor([0]), used | {"score": "logit"}, None).max() == pytest.approx(0.25)
+
+
+def test_colours_end_no_nearer_to_0_than_what_matters_and_lie_over_the_picture():
+    small, large = np.float32([[[0, 0.001]], [[-0.0005, 0]]]), np.float32([[[0, 0.4]], [[-0.2, 0]]])
+    floored, plain = (drawn.mappings(maps, 0.05, 100, False) for maps in (small, large))
+    assert [(one.low, one.high) for one in floored] == [(-0.05, 0.05)] * 2  # one range for all classes
+    assert [one.high for one in plain] == [pytest.approx(0.4)] * 2
+    assert [one.high for one in drawn.mappings(large, 0.05, 100, True)] == pytest.approx([0.4, 0.2])
+    pale = floored[0](small[0])
+    assert pale.min() > 225  # where the probability changes by 0.001, white
+    picture = np.full((1, 2, 3), 90, np.uint8)
+    assert np.array_equal(drawn.laid_over(picture, np.zeros((1, 2)), plain[0]), picture)
+    red, blue = drawn.laid_over(picture, np.float32([[0.4, -0.4]]), plain[0])[0].astype(int)
+    assert red[0] > 110 + red[2] - 20 and blue[2] > blue[0] + 60

@@ -18,10 +18,15 @@ WHY = {
 }
 
 
-def row(name: str, kind: str, *said: str) -> str:
-    """An output, why it is explained, and what is said of it: "husky (predicted and true, p = 0.93)"."""
+def reasons(kind: str, *said: str) -> str:
+    """Why an output is explained, and what is said of it: "predicted and true, p = 0.93"."""
     why = " and ".join(WHY.get(k, "asked for") for k in kind.split(" and "))
-    return f"{name} ({', '.join(filter(None, (why, *said)))})"
+    return ", ".join(filter(None, (why, *said)))
+
+
+def row(name: str, kind: str, *said: str) -> str:
+    """An output with its :func:`reasons`: "husky (predicted and true, p = 0.93)"."""
+    return f"{name} ({reasons(kind, *said)})"
 
 
 def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:

@@ -10,6 +10,8 @@ PANEL, ACROSS, TITLE = 128, 3, 22  # a panel's side, panels per row, and the hei
 _STEP, _DOWN = PANEL + 8, PANEL + TITLE
 _LETTERS = 21
 
+Panel = tuple[str, np.ndarray | None]  # title, and (h, w, 3) uint8, or None for an empty place
+
 
 def _fit(values: np.ndarray) -> tuple[int, int]:
     """Width and height of a picture in its panel."""
@@ -42,18 +44,22 @@ def outline(mask: np.ndarray) -> str:
     return "".join(parts)
 
 
-def boxes(panels: list[tuple[str, np.ndarray]], across: int = ACROSS) -> list[tuple[int, int, int, int]]:
+def boxes(panels: list[Panel], across: int = ACROSS) -> list[tuple[int, int, int, int]]:
     """Left, top, width and height of each picture on its :func:`sheet`, without its title."""
-    return [(i % across * _STEP, i // across * _DOWN + TITLE, *_fit(picture)) for i, (_, picture) in enumerate(panels)]
+    return [
+        (i % across * _STEP, i // across * _DOWN + TITLE, *_fit(picture))
+        for i, (_, picture) in enumerate(panels)
+        if picture is not None
+    ]
 
 
-def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = ACROSS) -> Drawing:
-    """Titled panels (h, w, 3) uint8 in rows of ``across``, with the object's ``border`` on each.
+def sheet(panels: list[Panel], border: str = "", across: int = ACROSS) -> Drawing:
+    """Titled panels in rows of ``across``, with the object's ``border`` on each.
 
     The pixels are one embedded picture, the titles text.
     """
-    tiles = [tile(values) for _, values in panels]
-    fine = 2 if tiles[0].width > PANEL or tiles[0].height > PANEL else 1
+    tiles = [None if values is None else tile(values) for _, values in panels]
+    fine = 2 if max(next(one for one in tiles if one).size) > PANEL else 1
     step, down = _STEP, _DOWN
     rows = -(-len(panels) // across)
     width, height = min(across, len(panels)) * step - 8, rows * down
@@ -61,8 +67,10 @@ def sheet(panels: list[tuple[str, np.ndarray]], border: str = "", across: int = 
     parts = []
     for i, (title, _) in enumerate(panels):
         x, y = i % across * step, i // across * down
-        sprite.paste(tiles[i], (x * fine, (y + TITLE) * fine))
         parts.append(text(cut(title, _LETTERS), "small", x=x, y=y + 15))
+        if tiles[i] is None:
+            continue
+        sprite.paste(tiles[i], (x * fine, (y + TITLE) * fine))
         if border:
             parts.append(f'<use href="#o" x="{x}" y="{y + TITLE}"/>')
     shown = embedded(sprite, width, height, quality=None if fine == 1 else 80)
