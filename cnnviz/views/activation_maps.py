@@ -1,4 +1,4 @@
-"""Activation maps: for a picture and a layer, the picture beside the maps of its units as grey tiles."""
+"""Activation maps: each picture once, and for each layer the maps of its strongest units as grey tiles."""
 
 import numpy as np
 from PIL import Image
@@ -12,11 +12,13 @@ from cnnviz.views.kit import colour, findings, section
 from cnnviz.views.kit.colour import Mapping
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
+from cnnviz.views.kit.tiles import montage
 
-MOST_TILE, LEAST_TILE, GAP = 112, 56, 2  # pixels of a tile's longer side; maps are enlarged by whole factors or reduced
-ACROSS = 912  # approximate width of a sheet of tiles in pixels
+ACROSS, GAP = 912, 4  # width of a sheet of tiles and the gap between tiles, in pixels
+COLUMNS = ((8, 4), (18, 6))  # up to so many tiles → tiles per row
+MOST_COLUMNS = 8
 MARGIN = 0.05  # a correlation is found to differ from the mirrored picture's beyond this
-BESIDE = 227  # width of the picture in pixels
+PHOTO = 320  # width of the picture in pixels, at least half of it
 
 
 def restored(arrays: dict, name: str, p: int) -> np.ndarray:
@@ -25,10 +27,13 @@ def restored(arrays: dict, name: str, p: int) -> np.ndarray:
     return low + (high - low) * (arrays[f"{name}/levels"][p] / np.float32(255))
 
 
-def ordered(order: str, mean: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` units to show: the first ones (index), or those of the largest mean first (brightest)."""
-    units = np.arange(len(mean)) if order == "index" else np.argsort(-mean, kind="stable")
-    return units[:count]
+def ordered(order: str, mean: np.ndarray, largest: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` units to show: those with the strongest neuron (strongest) or the largest mean (brightest)
+    first, or the first ones (index). mean, largest: (units,) of each map.
+    """
+    if order == "index":
+        return np.arange(len(mean))[:count]
+    return np.argsort(-(largest if order == "strongest" else mean), kind="stable")[:count]
 
 
 def shared(maps: np.ndarray, rectified: bool) -> Mapping:
@@ -44,48 +49,43 @@ def shared(maps: np.ndarray, rectified: bool) -> Mapping:
     )
 
 
-def tile(grey: np.ndarray) -> np.ndarray:
-    """(h, w) uint8 → the map, enlarged by repeating pixels, or reduced by averaging them if it is large."""
+def columns(count: int) -> int:
+    """Tiles per row of a sheet: the fewer there are, the larger they are."""
+    return next((across for most, across in COLUMNS if count <= most), MOST_COLUMNS)
+
+
+def tile(grey: np.ndarray, side: int) -> np.ndarray:
+    """(h, w) uint8 → the map, its longer side at most ``side``: pixels are repeated, or averaged if it is large."""
     longer = max(grey.shape)
-    if longer > MOST_TILE:
-        shape = [max(1, round(side * MOST_TILE / longer)) for side in grey.shape[::-1]]
+    if longer > side:
+        shape = [max(1, round(length * side / longer)) for length in grey.shape[::-1]]
         return np.asarray(Image.fromarray(grey).resize(shape, Image.Resampling.BOX))
-    times = max(1, round(LEAST_TILE / longer))
+    times = side // longer
     return grey.repeat(times, 0).repeat(times, 1)
 
 
-def sheet(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
-    """(h, w, 3) picture to the left of (n, th, tw) uint8 tiles in reading order: (H, W, 4) uint8, gaps transparent."""
-    n, height, width = tiles.shape
-    fitting = max(1, (picture.shape[0] + GAP) // (height + GAP))  # rows beside the picture, which a few tiles fill
-    columns = min(-(-n // fitting), max(1, ACROSS // (width + GAP)))
-    rows = -(-n // columns)
-    beside = BESIDE + 5 * GAP
-    tall = max(rows * (height + GAP) - GAP, picture.shape[0])
-    pixels = np.zeros((tall, beside + columns * (width + GAP) - GAP, 4), np.uint8)
-    pixels[: picture.shape[0], : picture.shape[1], :3] = picture
-    pixels[: picture.shape[0], : picture.shape[1], 3] = 255
-    for i, grey in enumerate(tiles):
-        y, x = i // columns * (height + GAP), beside + i % columns * (width + GAP)
-        pixels[y : y + height, x : x + width, :3] = grey[..., None]
-        pixels[y : y + height, x : x + width, 3] = 255
-    return pixels
+def sheet(maps: list[np.ndarray]) -> np.ndarray:
+    """(h, w) uint8 maps in reading order, as large as fits: (H, W, 4) uint8, gaps transparent."""
+    across = columns(len(maps))
+    side = (ACROSS + GAP) // across - GAP
+    tiles = np.stack([tile(grey, side) for grey in maps])
+    return montage(np.repeat(tiles[..., None], 3, -1), across, GAP)
 
 
 def view(result: Result, context: Context) -> dict:
     arrays, numbers, show = result.arrays, result.numbers, context.show
-    order, mapping = show.get("order", "index"), show.get("mapping", "layer")
+    order, mapping = show.get("order", "strongest"), show.get("mapping", "layer")
     classes, one_class = context.model["classes"], has_probabilities(context.kind)
     figures, negative = [], []
     for p, index in enumerate(arrays["index"].tolist()):
         picture = context.image_set.pictures[index]
-        beside = _beside(context.rgb(arrays["pictures"][p]))
         said = f" (taken for {short(classes[numbers['predicted'][p]])})" if one_class else ""
+        figures.append(_photo(context, p, context.rgb(arrays["pictures"][p]), picture, said))
         for layer in numbers["layers"]:
             maps = restored(arrays, layer["name"], p)
             negative.append(float((maps <= 0).mean()))
             figures.append(
-                _figure(context, layer, p, maps, beside, picture, said, order, mapping, show.get("units", 64),
+                _figure(context, layer, p, maps, picture, said, order, mapping, show.get("units", 64),
                         arrays[f"{layer['name']}/mean"][p])
             )  # fmt: skip
     finding, measured = found(result, [context.image_set.pictures[i].id for i in arrays["index"]])
@@ -93,6 +93,7 @@ def view(result: Result, context: Context) -> dict:
         "findings": (finding,),
         "measured": measured,
         "figures": tuple(figures),
+        "cover": finding.figure,
         "metrics": (
             Metric("pictures", len(arrays["index"])),
             Metric("layers", len(numbers["layers"])),
@@ -156,36 +157,55 @@ def _count(pictures: int) -> str:
     return f"{pictures} picture{'s' if pictures > 1 else ''}"
 
 
-def _figure(context: Context, layer: dict, p: int, maps, beside, picture, said, order, how, most, mean) -> Figure:
-    name, units = layer["name"], ordered(order, mean, most)
+def _photo(context: Context, p: int, pixels: np.ndarray, picture, said: str) -> Figure:
+    """The picture itself, once, above its maps. said: what the network takes it for."""
+    return context.picture(
+        f"picture-{picture.id}",
+        _shown(pixels),
+        alt=f"{picture.name}, the picture that the maps below are of.",
+        caption=f"{picture.name}{said}, as the network sees it. Below, its maps in one layer after another.",
+        mapping="pixels as they are",
+        data=f"pictures[{p}]",
+        subjects=(Subject("image", picture.name),),
+        group=_group(picture),
+        lossless=False,
+    )
+
+
+def _group(picture) -> str:
+    return picture.name.rsplit("/", 1)[-1]
+
+
+def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, how, most, mean) -> Figure:
+    largest = maps.max((1, 2))
+    name, units = layer["name"], ordered(order, mean, largest, most)
     colours = shared(maps, layer["rectified"])
     if how == "layer":
-        tiles, words = [tile(colours.grey(maps[u])) for u in units], colours.words
+        tiles, words = [colours.grey(maps[u]) for u in units], colours.words
     else:
-        tiles = [tile(colour.min_max(maps[u]).grey(maps[u])) for u in units]
+        tiles = [colour.min_max(maps[u]).grey(maps[u]) for u in units]
         words = "each map by itself: its smallest value black, its largest white"
-    flat = int((maps[units].max((1, 2)) <= colours.low).sum()) if how == "layer" else 0
-    brightest = int(mean.argmax())
+    flat = int((largest[units] <= colours.low).sum()) if how == "layer" else 0
+    first = int(largest.argmax())
     which = (
         f"all {len(units)} units" if len(units) == len(maps)
         else f"units {units[0]} to {units[-1]} of {len(maps)}" if order == "index"
-        else f"the {len(units)} brightest of {len(maps)} units"
+        else f"the {len(units)} {order} of {len(maps)} units"
     )  # fmt: skip
-    pixels = sheet(beside, np.stack(tiles))
+    rank = {"index": "by number", "strongest": "largest value first", "brightest": "largest mean first"}[order]
+    reached = f"Unit {first} reaches the largest value, {colour.number(float(largest[first]))}."
     return context.picture(
         f"{slug(name)}-{picture.id}",
-        pixels,
-        alt=f"{picture.name} at the left of {len(units)} grey maps of {name}, {which}. "
-        f"{f'{flat} of them black all over. ' if flat else ''}Unit {brightest} is the brightest.",
-        caption=f"{name}, {which}. Unit {brightest} is the brightest."
-        + (f" {flat} {'is' if flat == 1 else 'are'} black all over." if flat else ""),
-        more=f"{layer['height']} × {layer['width']} neurons each, for {picture.name}{said}, "
-        + ("by number" if order == "index" else f"largest mean first: {', '.join(map(str, units[:8]))}, …")
-        + f". {_around(layer)}",
+        sheet(tiles),
+        alt=f"{len(units)} grey maps of {name} for {picture.name}, {which}. "
+        f"{f'{flat} of them black all over. ' if flat else ''}{reached}",
+        caption=f"{name}, {which}. {reached}" + f" {flat} {'is' if flat == 1 else 'are'} black all over." * bool(flat),
+        more=f"{layer['height']} × {layer['width']} neurons each, for {picture.name}{said}, {rank}: "
+        f"{', '.join(map(str, units))}. {_around(layer)}",
         mapping=words,
         data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
         subjects=(Subject("image", picture.name), Subject("layer", name)),
-        group=f"{picture.name.rsplit('/', 1)[-1]}",
+        group=_group(picture),
         lossless=True,
     )
 
@@ -195,14 +215,12 @@ def _around(layer: dict) -> str:
     return f"Values as they come out of {layer['made_by']}, read by {read}."
 
 
-def _beside(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 → BESIDE pixels wide; small pictures are enlarged by a whole factor."""
+def _shown(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 → at most PHOTO pixels wide; small pictures are enlarged by a whole factor."""
     height, width = pixels.shape[:2]
-    if width <= BESIDE // 2:
-        return pixels.repeat(BESIDE // width, 0).repeat(BESIDE // width, 1)
-    return np.asarray(
-        Image.fromarray(pixels).resize((BESIDE, round(BESIDE * height / width)), Image.Resampling.LANCZOS)
-    )
+    if width <= PHOTO:
+        return pixels.repeat(PHOTO // width, 0).repeat(PHOTO // width, 1)
+    return np.asarray(Image.fromarray(pixels).resize((PHOTO, round(PHOTO * height / width)), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":
@@ -212,8 +230,8 @@ if __name__ == "__main__":
         title="Activation maps",
         question="What does each unit of a layer answer to a picture?",
         tour="What does each unit answer to a picture, and where?",
-        how_to_read="At the left the picture; each grey tile is one unit's answer to it, bright where the unit answers "
-        "strongly, at the same places. A tile black all over: nothing in this picture excites the unit.",
+        how_to_read="Each grey tile is one unit's answer to the picture above, bright where the unit answers strongly, "
+        "at the same places. The strongest units come first. A tile black all over: nothing here excites the unit.",
         do_not_conclude="A bright spot on an object is not yet a detector for it: look at several pictures. A dark "
         "tile does not mean a dead unit: see the unit statistics. A layer's tiles share one range, so weak units look "
         "black beside strong ones.",

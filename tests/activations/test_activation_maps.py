@@ -1,8 +1,11 @@
 """Maps equal a plain forward hook's; the forward stops at the deepest layer; the sheet shows these numbers."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cnnviz.activations import activation_maps
 from cnnviz.activations.activation_maps import quantised
@@ -69,23 +72,38 @@ def test_maps_equal_a_plain_hook(done):
     assert got.numbers["predicted"] == logits.argmax(1).tolist()
 
 
-def test_brightest_units_come_first_on_request_and_the_sheet_holds_the_picture(done):
-    job, _, image_set, got = done
+def test_the_strongest_units_come_first_and_each_picture_is_shown_once(done):
+    _, _, image_set, got = done
     facts = {"classes": [str(i) for i in range(12)]}
-    context = Context(facts, {"order": "brightest", "mapping": "map", "units": 10}, image_set, None, {})
-    shown = drawn.view(got, context)
-    assert len(shown["figures"]) == 3 * 2 and {f.file for f in shown["figures"]} == set(context.files)
-    mean = got.arrays["conv2/mean"][0]
-    assert drawn.ordered("brightest", mean, 10).tolist() == sorted(range(70), key=lambda u: -mean[u])[:10]
-    assert drawn.ordered("index", mean, 10).tolist() == list(range(10))
-    figure = next(f for f in shown["figures"] if f.id.startswith("conv2"))
-    assert "the 10 brightest of 70 units" in figure.caption and "each map by itself" in figure.mapping
-    tiles = np.arange(6, dtype=np.uint8)[:, None, None].repeat(20, 1).repeat(30, 2)
-    sheet = drawn.sheet(got.arrays["pictures"][0], tiles)
-    assert np.array_equal(sheet[:64, :64, :3], got.arrays["pictures"][0])
-    left = drawn.BESIDE + 5 * drawn.GAP
-    # reading order; three rows of 20 pixels fit beside the picture's 64, so there are two per row
-    assert [int(sheet[i // 2 * 22 + 5, left + i % 2 * 32 + 3, 0]) for i in range(6)] == list(range(6))
+
+    def shown(order):
+        context = Context(facts, {"order": order, "mapping": "map", "units": 10}, image_set, None, {})
+        view = drawn.view(got, context)
+        assert {f.file for f in view["figures"]} == set(context.files) and view["cover"] == view["findings"][0].figure
+        return view["figures"], context.files
+
+    figures, files = shown("strongest")
+    assert [f.id.split("-")[0] for f in figures] == ["picture", "conv1", "conv2"] * 3
+    mean, largest = got.arrays["conv2/mean"][0], got.arrays["conv2/high"][0]
+    for order, by in (("strongest", largest), ("brightest", mean), ("index", -np.arange(70))):
+        ranked = sorted(range(70), key=lambda u: -by[u])[:10]
+        assert drawn.ordered(order, mean, largest, 10).tolist() == ranked
+        sheet = next(f for f in (figures if order == "strongest" else shown(order)[0]) if f.id.startswith("conv2"))
+        assert f": {', '.join(map(str, ranked))}." in sheet.more and "each map by itself" in sheet.mapping
+    sheet = next(f for f in figures if f.id.startswith("conv2"))
+    assert "the 10 strongest of 70 units" in sheet.caption and f"Unit {largest.argmax()} reaches" in sheet.caption
+    photo = np.asarray(Image.open(io.BytesIO(files[figures[0].file])).convert("RGB")).astype(int)
+    seen = got.arrays["pictures"][0].repeat(5, 0).repeat(5, 1)
+    assert photo.shape == seen.shape and np.abs(photo - seen).mean() < 4
+
+
+def test_few_tiles_are_large_and_many_stand_in_reading_order():
+    few = [np.full((7, 7), level, np.uint8) for level in range(8)]
+    sheet = drawn.sheet(few)
+    assert sheet.shape == (2 * 224 + 4, 4 * 224 + 3 * 4, 4)  # 7 pixels, enlarged by the whole factor 32
+    assert [int(sheet[100 + i // 4 * 228, 100 + i % 4 * 228, 0]) for i in range(8)] == list(range(8))
+    many = drawn.sheet([np.full((300, 150), level, np.uint8) for level in range(64)])
+    assert many.shape[1] <= drawn.ACROSS and len(np.unique(many[..., 0])) == 64  # 8 per row, reduced
 
 
 def test_one_range_for_a_layer_starts_at_0_only_where_a_relu_cuts():
