@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import combinations, groupby
 from operator import itemgetter
 
-from cnnviz.site import disagreement, picture_pages, sliders
+from cnnviz.site import contact_sheets, disagreement, picture_pages, sliders
 from cnnviz.site.environment import about, number, share
 from cnnviz.site.ranking import differences
 from cnnviz.site.stamp import Entry, Stamp
@@ -87,10 +87,9 @@ def _disagreements(a: Stamp, b: Stamp) -> dict | None:
     close, count = a.pictures.keys() | b.pictures.keys(), len(a.said)
     for k, picture in enumerate(told["pictures"]):
         picture |= {"href": picture_pages.page_of(a.image_set, picture["name"], close, count)}
-        picture |= {"box": picture_pages.box(k)}
-    size = picture_pages.sheet_size(len(told["pictures"]))
+        picture |= {"box": contact_sheets.box(k)}
     groups = [(heading, list(group)) for heading, group in groupby(told["pictures"], key=itemgetter("heading"))]
-    return told | {"groups": groups, "sheet": {"file": f"{told['file']}.webp", "size": size}}
+    return told | {"groups": groups, "sheet": contact_sheets.described(told["file"], len(told["pictures"]))}
 
 
 def _basics(a: Stamp, b: Stamp, measured: bool):

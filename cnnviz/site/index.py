@@ -78,7 +78,10 @@ def render(
         )
         _publish_pairs(site, page.get_template("compare.html"), words | {"root": "../"}, models)
         techniques += _techniques([Stamp(id=OWNER, title="all models", sections=compared)])
-        site.write("methods.html", page.get_template("methods.html").render(**words, techniques=techniques))
+        site.write(
+            "methods.html",
+            page.get_template("methods.html").render(**words | {"scripts": ["fold.js"]}, techniques=techniques),
+        )
         site.write(missing.PAGE, page.get_template("missing.html").render(**words, **gaps))
         _publish_credits(site, page.get_template("credits.html"), words, indices, publish)
         site.write(".nojekyll", "")  # so GitHub Pages serves the files unchanged

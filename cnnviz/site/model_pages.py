@@ -24,6 +24,7 @@ from cnnviz.errors import reporting
 from cnnviz.network import class_names
 from cnnviz.run import atomic, whole
 from cnnviz.site import (
+    class_examples,
     compare,
     credits,
     edition,
@@ -40,7 +41,7 @@ from cnnviz.site.chance import near_chance
 from cnnviz.site.environment import environment, short
 from cnnviz.site.folder import Publication
 from cnnviz.site.redact import log_end, redact
-from cnnviz.site.size import MB, MOST_FILE
+from cnnviz.site.size import MB, MOST_FILE, in_words
 from cnnviz.site.stamp import Entry, Stamp, text
 from cnnviz.slug import slug
 from cnnviz.views.kit import colour
@@ -123,6 +124,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     ]
     known = subjects.gather(shown)
     close, every = picture_pages.looked_at(known), set(by_name)
+    said = picture_pages.said(known) if publish != edition.DERIVED else {}
     image_set, hues = config.get("image_set"), _hues(facts, index)
 
     def picture(name: str) -> str:
@@ -152,7 +154,12 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             publish_section(site, page, folder, part, by_name, same | _around(config, parts, i, index))
             for i, part in enumerate(parts)
         ]
-        subjects.render(page, site, {"title": title, "folder": folder, "hues": hues}, facts, known)
+        of_model = {"title": title, "folder": folder, "hues": hues, "sections": {entry.id: entry for entry in entries}}
+        if publish != edition.DERIVED and image_set:
+            of_model["examples"] = class_examples.of_outputs(
+                picture_pages.calls(facts), index, image_set, said, picture
+            )
+        subjects.render(page, site, of_model, facts, known)
         stamp = Stamp(
             id=config["model"],
             title=title,
@@ -175,7 +182,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             named=subjects.named(folder, facts, known),
             pictures=close if publish != edition.DERIVED else {},
             calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],
-            said=picture_pages.said(known) if publish != edition.DERIVED else {},
+            said=said,
         )
         gaps = _gaps(parts, index, image_set)
         site.write(stamp.page, _model_page(page, folder, config, stamp, facts, parts, gaps, link))
@@ -262,7 +269,7 @@ def publish_section(
         **around,
     )
     site.write(part.address, html)
-    return _entry(site, folder, part)
+    return _entry(site, folder, part, tables)
 
 
 def _widgets(shown: list[Shown]) -> list[str]:
@@ -522,7 +529,7 @@ def _thumbnail(site: Publication, folder: str, part: Part) -> dict | None:
 # -------------------------------------------------------------------------------------------------- contents of pages
 
 
-def _entry(site: Publication, folder: str, part: Part) -> Entry:
+def _entry(site: Publication, folder: str, part: Part, tables: list[dict]) -> Entry:
     """A section's entry in the stamp, for the model's page, the index, the methods page and the manifest."""
     section = part.section
     entry = Entry(
@@ -552,7 +559,21 @@ def _entry(site: Publication, folder: str, part: Part) -> Entry:
         do_not_conclude=section.do_not_conclude,
         equation=section.equation,
         papers=_papers(section),
+        files=_files(folder, part, tables),
+        made_by=section.provenance.get("version", ""),
     )
+
+
+def _files(folder: str, part: Part, tables: list[dict]) -> list[dict]:
+    """What can be downloaded of a section: words, and the address from the site's root."""
+    address = f"{folder}/data/{slug(part.id)}.npz"
+    data = [{"words": f"Arrays, NumPy, {in_words(part.data_bytes)}", "address": address}]
+    csvs = [
+        {"words": f"CSV: {table['caption']}", "address": f"{folder}/{table['file'].removeprefix('../')}"}
+        for table in tables
+        if table["file"]
+    ]
+    return (data if _published_data(part) else []) + csvs
 
 
 def _credited(part: Part, image_set: str | None, index: dict) -> dict | None:

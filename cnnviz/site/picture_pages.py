@@ -8,7 +8,6 @@ power of two. So addresses stay the same until a set doubles. The derived editio
 
 import argparse
 import hashlib
-import io
 import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
@@ -17,20 +16,18 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment
-from PIL import Image
 
 from cnnviz.errors import reporting
 from cnnviz.network.class_names import short
 from cnnviz.run import atomic, whole
-from cnnviz.site import credits, disagreement
+from cnnviz.site import class_examples, contact_sheets, credits, disagreement
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
 from cnnviz.site.stamp import Stamp, read
-from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, side_by_side, size
+from cnnviz.site.subjects import MOST, SCRIPTS, UNFOLDED, Key, Told, address, citation, side_by_side, size
 from cnnviz.slug import slug
 
 A_PAGE = 64  # approximate number of pictures of a shared page
-ACROSS, SIDE = 8, 64  # thumbnails per row of a sheet, and their side in pixels
 
 
 def buckets(count: int) -> int:
@@ -142,9 +139,11 @@ def render(
     maps = [{"href": model.map, "label": model.title} for model in models if model.map]
     places = {name: i for i, name in enumerate(names)}
     members = [places[name] for name in close[:MOST]]
+    sections = {model.id: {entry.id: entry for entry in model.sections} for model in models}
+    entries = [entry for model in models for entry in model.sections]
     sheet = None
     if members and thumbnails is not None:
-        sheet = _sheet(site, f"{folder(image_set)}/close", thumbnails, members)
+        sheet = contact_sheets.publish(site, f"{folder(image_set)}/close", thumbnails, members)
     for i, name in enumerate(close):
         told = [(model.title, model.pictures[name]) for model in models if name in model.pictures]
         site.write(
@@ -154,25 +153,42 @@ def render(
                 called="picture", heading=name, of=image_set,
                 trail=[("Models", "index.html"), (image_set, f"{folder(image_set)}/index.html")],
                 before=links[i - 1] if i else None, after=links[i + 1] if i + 1 < len(links) else None,
-                told=told, rows=side_by_side(told), known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED,
-                units=[], wall=None,
+                told=told, rows=side_by_side(told), opening=0, known_anything=True, scripts=SCRIPTS, unfolded=UNFOLDED,
+                units=[], wall=None, examples=None,
+                cited=citation(name, image_set, f"{folder(image_set)}/{address('image', name)}", entries),
+                sections=[sections[model.id] for model in models if name in model.pictures],
                 maps=[map | {"picture": name} for map in maps],
                 lead=f"Labelled {labels[name]}." if name in labels else "", facts=[],
-                sheet=sheet if i < MOST else None, box=box(i),
+                sheet=sheet if i < MOST else None, box=contact_sheets.box(i),
             ),
         )  # fmt: skip
     if thumbnails is not None:
         for a, b in combinations(models, 2):
             if apart := disagreement.shown(a, b):
-                _sheet(site, disagreement.sheet(image_set, a, b), thumbnails, [places[name] for name in apart])
+                contact_sheets.publish(
+                    site, disagreement.sheet(image_set, a, b), thumbnails, [places[name] for name in apart]
+                )
+        for name, members in _of_classes(index, models):
+            contact_sheets.publish(
+                site, class_examples.address(image_set, name), thumbnails, [places[n] for n in members]
+            )
     shared = [] if thumbnails is None else _shared(page, site, image_set, names, labels, set(close), models, thumbnails)
     words = {"root": "../../", "scripts": [], "image_set": image_set, "total": len(names), "shared": shared}
     words["close"] = [
-        {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": box(i)}
+        {"href": address("image", name), "name": name, "label": labels.get(name, ""), "box": contact_sheets.box(i)}
         for i, name in enumerate(close)
     ]
     words |= {"sheet": sheet, "most": MOST}
     site.write(f"{folder(image_set)}/index.html", page.get_template("image_set.html").render(**words))
+
+
+def _of_classes(index: dict, models: list[Stamp]) -> Iterator[tuple[str, list[str]]]:
+    """Each class of the set that has a page in some model, and the pictures on its sheet."""
+    paged = [{name for name, _ in model.named["class"]} for model in models]
+    for i, (name, members) in enumerate(zip(index.get("classes", ()), class_examples.of_classes(index), strict=True)):
+        shown = any(i < len(model.calls) and model.calls[i] in of for model, of in zip(models, paged, strict=True))
+        if members and shown:
+            yield name, class_examples.chosen(members)
 
 
 def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> list[dict]:
@@ -188,39 +204,17 @@ def _shared(page, site, image_set, names, labels, close, models, thumbnails) -> 
             said = [(model.title, _line(model.said[names[i]])) for model in models if names[i] in model.said]
             own = f"{folder(image_set)}/{address('image', names[i])}" if names[i] in close else ""
             shown.append(
-                {"name": names[i], "anchor": slug(names[i]), "box": box(k), "own": own,
+                {"name": names[i], "anchor": slug(names[i]), "box": contact_sheets.box(k), "own": own,
                  "label": labels.get(names[i], ""), "said": said}
             )  # fmt: skip
         file = f"{folder(image_set)}/all-{number:04d}"
         words = {"root": "../../", "scripts": [], "image_set": image_set}
-        words["sheet"] = _sheet(site, file, thumbnails, members)
+        words["sheet"] = contact_sheets.publish(site, file, thumbnails, members)
         words |= {"pictures": shown, "number": number, "of": of, "pages": list(_nearby(number, of))}
         words["maps"] = [{"href": model.map, "label": model.title} for model in models if model.map]
         words |= {"total": len(names), "folder": folder(image_set)}
         site.write(f"{file}.html", template.render(**words))
     return [{"href": f"all-{n:04d}.html"} for n in range(of)]
-
-
-def sheet_size(count: int) -> tuple[int, int]:
-    """Width and height in pixels of a sheet of ``count`` thumbnails."""
-    return ACROSS * SIDE, max(1, -(-count // ACROSS)) * SIDE
-
-
-def _sheet(site: Publication, file: str, thumbnails: np.ndarray, members: list[int]) -> dict:
-    """Publishes the thumbnails of these pictures as one file; returns its address and size. See :func:`box`."""
-    sheet = np.zeros((*sheet_size(len(members))[::-1], 3), np.uint8)
-    for k, i in enumerate(members):
-        x, y, *_ = box(k)
-        sheet[y : y + SIDE, x : x + SIDE] = thumbnails[i]
-    stream = io.BytesIO()
-    Image.fromarray(sheet).save(stream, "WEBP", quality=85, method=4)
-    site.write(f"{file}.webp", stream.getvalue())
-    return {"file": f"{file}.webp", "size": sheet.shape[1::-1]}
-
-
-def box(k: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the k-th picture of a sheet."""
-    return k % ACROSS * SIDE, k // ACROSS * SIDE, SIDE, SIDE
 
 
 def _nearby(number: int, of: int) -> Iterator[int]:

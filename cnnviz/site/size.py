@@ -31,13 +31,15 @@ def measure(out: Path, models: dict[str, list[str]]) -> dict:
             {"file": file, "bytes": size} for file, size in sorted(sizes.items(), key=lambda i: (-i[1], i[0]))[:LARGEST]
         ],
         "warnings": [
-            f"{file} has {_words(size)}; GitHub and other hosts accept files up to {_words(MOST_FILE)}"
+            f"{file} has {in_words(size)}; GitHub and other hosts accept files up to {in_words(MOST_FILE)}"
             for file, size in sizes.items()
             if size > MOST_FILE
         ],
     }
     if report["bytes"] > MOST_SITE:
-        report["warnings"].append(f"the site has {_words(report['bytes'])}; GitHub Pages accepts {_words(MOST_SITE)}")
+        report["warnings"].append(
+            f"the site has {in_words(report['bytes'])}; GitHub Pages accepts {in_words(MOST_SITE)}"
+        )
     for file, size in sizes.items():
         parts = PurePosixPath(file).parts
         if parts[0] != "models" or parts[1] not in by_slug:
@@ -72,17 +74,17 @@ def expected(costs: Sequence, config: dict) -> tuple[int, float, float]:
         made += 2_000 * cost.pictures
         written += 6_000 * cost.units + 40_000 * (pages - cost.units) + 60 * cost.pictures
     shared = {config["models"][cost.id]["image_set"]: cost for cost in costs}
-    for cost in shared.values():  # a page and a sheet for each bucket, a page for each picture with its own
-        files += 2 * picture_pages.buckets(cost.pictures) + 4 * cost.probes + 2
-        written += 2_500 * cost.pictures + 50_000 * 4 * cost.probes
+    for cost in shared.values():  # a page and a sheet for each bucket, a sheet for each class, pages of single pictures
+        files += 2 * picture_pages.buckets(cost.pictures) + cost.outputs + 4 * cost.probes + 2
+        written += 2_500 * cost.pictures + 15_000 * cost.outputs + 50_000 * 4 * cost.probes
     return files + len(costs) * (len(costs) - 1) // 2, made, written
 
 
 def sentence(report: dict) -> str:
     """The report in one line for the terminal."""
-    files = ", ".join(f"{f['file']} ({_words(f['bytes'])})" for f in report["largest"][:3])
+    files = ", ".join(f"{f['file']} ({in_words(f['bytes'])})" for f in report["largest"][:3])
     count = f"{report['files']} file{'' if report['files'] == 1 else 's'}"
-    return f"Gallery: {count}, {_words(report['bytes'])}; the largest: {files or 'none'}"
+    return f"Gallery: {count}, {in_words(report['bytes'])}; the largest: {files or 'none'}"
 
 
 def _section(parts: tuple[str, ...]) -> str:
@@ -95,7 +97,8 @@ def _total(sizes) -> dict:
     return {"files": len(sizes), "bytes": sum(sizes)}
 
 
-def _words(size: int) -> str:
+def in_words(size: int) -> str:
+    """A number of bytes in its largest unit: 1.4 MB."""
     for unit, name in ((MB, "MB"), (1024, "KB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}" if size < 9.95 * unit else f"{size / unit:.0f} {name}"

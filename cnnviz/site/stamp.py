@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnviz.errors import UserError
 
-SCHEMA = 6
+SCHEMA = 7
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Entry:
     page: its address from the site's root. figures: their number. metrics: name → value. measures: the same metrics
     with unit and interval; headline is the first of them. findings, measured: see :mod:`cnnviz.site.ranking`.
     thumbnail: file, width, height, alt, pixelated; or None. compared: see :mod:`cnnviz.site.sliders`. The texts from
-    ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`.
+    ``question`` on are the view's, and "" for a missing section; tour: see :mod:`cnnviz.site.tour`. files: what can be
+    downloaded, each with words and its address from the site's root. made_by: the software's name and version.
     """
 
     id: str
@@ -41,6 +42,8 @@ class Entry:
     do_not_conclude: str = ""
     equation: str = ""
     papers: list[dict] = field(default_factory=list)
+    files: list[dict] = field(default_factory=list)
+    made_by: str = ""
 
 
 @dataclass(frozen=True)

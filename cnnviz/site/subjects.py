@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from jinja2 import Environment
 
 from cnnviz.site import points
+from cnnviz.site.environment import plain
 from cnnviz.site.folder import Publication
+from cnnviz.site.stamp import Entry
 from cnnviz.site.walls import wall
 from cnnviz.slug import slug
 from cnnviz.views.kit.section import Figure, Section, Subject
@@ -20,6 +22,9 @@ ROW = 2.5  # aspect ratio from which the caption is below the figure, not beside
 MOST = 180  # largest number of pictures of a page, over its sections; further ones are linked
 UNFOLDED = {"tiny": 16, "small": 4, "medium": 3, "row": 2, "large": 1}  # figures of a section that are visible at first
 FEW = 3  # a figure about more subjects of a kind is only linked from their pages, unless it has boxes
+
+OPENING = ("class_visualization",)  # sections that come first on a class's page, before the numbers
+MISTAKES = ("predictions",)  # then these
 
 SCRIPTS = ("copy.js", "lightbox.js", "viewer.js", "charts.js")
 
@@ -125,15 +130,21 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
     """Publishes a page for each layer, each unit of the chosen layers, and each class with entries.
 
-    model: title, folder, and the classes' colours as ``hues``.
+    model: title, folder, and optionally the classes' colours as ``hues``, their pictures as ``examples``
+    (:func:`cnnviz.site.class_examples.of_outputs`), and ``sections`` (id → :class:`cnnviz.site.stamp.Entry`).
     """
     template = page.get_template("subject.html")
     folder, title = model["folder"], model["title"]
     layers = [layer for layer in facts.get("layers", ()) if layer["name"] in facts["chosen"] or _known(found, layer)]
     base = [("Models", "index.html"), (title, f"{folder}/index.html")]
+    sections, network = model.get("sections", {}), facts.get("checkpoint", "")
 
     def publish(kind: str, name: str, layer: str | None, heading: str, trail: list, around: list, i: int, **words):
         told = _linked(found.get((kind, layer, name), {}), found, folder, kind, layer)
+        if kind == "class":
+            told.sort(key=lambda entry: (entry["id"] not in OPENING, entry["id"] not in MISTAKES))
+        rows = side_by_side([(title, told)])
+        place = f"{folder}/{address(kind, name, layer)}"
         html = template.render(
             root="../" * (address(kind, name, layer).count("/") + 2),
             kind=kind,
@@ -144,14 +155,17 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             before=around[i - 1] if i else None,
             after=around[i + 1] if i + 1 < len(around) else None,
             told=[(title, told)],
-            rows=side_by_side([(title, told)]),
+            rows=rows,
+            opening=sum(id in OPENING for id, *_ in rows) if kind == "class" else 0,
             known_anything=bool(told) or bool(words.get("units") or words.get("wall")),
+            cited=citation(heading, title, place, sections.values(), network),
+            sections=[sections],
             scripts=(*SCRIPTS, "wall.js") if kind == "layer" else SCRIPTS,
             unfolded=UNFOLDED,
             answers=facts.get("trial", {}).get("answers", []),
-            **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": [], "wall": None} | words,
+            **{"lead": "", "sheet": None, "maps": [], "facts": [], "units": [], "wall": None, "examples": None} | words,
         )
-        site.write(f"{folder}/{address(kind, name, layer)}", html)
+        site.write(place, html)
 
     along = [_link(folder, "layer", layer["name"]) for layer in layers]
     for i, layer in enumerate(layers):
@@ -175,7 +189,8 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
     classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
     along = [_link(folder, "class", name) for name in classes]
     for i, name in enumerate(classes):
-        publish("class", name, None, name, [], along, i, hue=model.get("hues", {}).get(name, ""))
+        begins = {"hue": model.get("hues", {}).get(name, ""), "examples": model.get("examples", {}).get(name)}
+        publish("class", name, None, name, [], along, i, **begins)
 
 
 def _known(found: dict[Key, dict], layer: dict) -> bool:
@@ -202,6 +217,17 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
         }
         for told in of_subject.values()
     ]
+
+
+def citation(heading: str, of: str, address: str, sections: Iterable[Entry], network: object = "") -> dict:
+    """What a page is cited with. of: its model or image set; network: the model's checkpoint, if it is about one."""
+    made_by = sorted({entry.made_by for entry in sections if entry.made_by})
+    return {
+        "key": f"cnnviz-{address.split('/', 1)[1].removesuffix('.html').replace('/', '-')}",
+        "title": f"{heading} of {of}",
+        "by": ", ".join(made_by) or "cnnviz",
+        "note": f"Page {address}" + (f", network {plain(network)}" if network else ""),
+    }
 
 
 def side_by_side(told: list[tuple[str, list[dict]]]) -> list[tuple[str, str, list[tuple[str, dict]]]]:

@@ -46,7 +46,8 @@
     }
     stage.replaceChildren(image);
     find(".copy").href = `#${figure.id}`;
-    find(".caption").textContent = figure.querySelector(".caption").textContent;
+    const model = figure.closest("[data-model]")?.dataset.model; // beside those of other models
+    find(".caption").textContent = `${model ? `${model}: ` : ""}${figure.querySelector(".caption").textContent}`;
     find(".mapping").textContent = figure.querySelector(".mapping").textContent;
     find("output").textContent = `${at + 1} of ${links.length}`;
     size();

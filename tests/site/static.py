@@ -1,5 +1,6 @@
 """Checks of a site without a browser: ``problems(site)`` lists faults of its files."""
 
+import gzip
 import io
 import json
 from html.parser import HTMLParser
@@ -79,6 +80,24 @@ class Page(HTMLParser):
 
 def pages(site: Path) -> dict[Path, Page]:
     return {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def first_load(path: Path, page: Page) -> set[Path]:
+    """The files that a browser loads before anyone scrolls: the page, its style and scripts, and pictures at once.
+
+    A picture of an SVG in the page is never lazy.
+    """
+    found = [script["src"] for script in page.all("script") if "src" in script]
+    found += [link["href"] for link in page.all("link") if link.get("rel") == "stylesheet"]
+    found += [image["src"] for image in page.all("img") if image.get("loading") != "lazy"]
+    found += [image["href"] for image in page.all("image")]
+    return {path, *((path.parent / unquote(url)).resolve() for url in found)}
+
+
+def transferred(file: Path) -> int:
+    """Bytes of a file as hosts send it: text is compressed."""
+    text = file.suffix in (".html", ".css", ".js", ".svg")
+    return len(gzip.compress(file.read_bytes())) if text else file.stat().st_size
 
 
 def problems(site: Path) -> list[str]:

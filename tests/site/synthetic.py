@@ -392,7 +392,7 @@ def _grid(context: Context, rng) -> dict:
     tile[:128, :128] = texture(rng, 128)
     context.file("tiles/0/0_0.webp", _webp(tile))
     figure = context.picture(
-        "grid", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", data="weights",
+        "overview", texture(rng, 760), alt="Every picture in a cell of its own.", caption="The map.", data="weights",
         mapping="pixels as they are", lossless=False,
     )  # fmt: skip
     return WORDS | {

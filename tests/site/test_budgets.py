@@ -62,8 +62,8 @@ def test_weights(site):
         images = page.all("img") + page.all("image")
         eager = [image for image in page.all("img") if image.get("loading") != "lazy"]
         assert len(eager) <= EAGER and len(images) <= IMAGES, path
-        files += [path, site / "assets" / "site.css", *(path.parent / unquote(image["src"]) for image in eager)]
-        assert sum(file.stat().st_size for file in set(files)) <= (FIRST_OF_MAP if map_page else FIRST), path
+        first = sum(file.stat().st_size for file in static.first_load(path, page))
+        assert first <= (FIRST_OF_MAP if map_page else FIRST), path
     assert len(gzip.compress((site / "assets" / "site.css").read_bytes())) <= CSS
 
 
@@ -162,9 +162,33 @@ def test_print_cuts_nothing_off(page, of_kind):
             page.locator(".figure > a.picture").first.click()
         page.emulate_media(media="print")
         assert page.evaluate(cut) == [], kind
-        assert page.locator(".bar, .lightbox").filter(visible=True).count() == 0, kind
+        gone = ".bar, .lightbox, canvas, button, input, select, .rest > summary"
+        assert page.locator(gone).filter(visible=True).count() == 0, kind
         captions = page.locator(".caption:not(dialog *)")
         assert captions.count() == captions.filter(visible=True).count() or kind == "map", kind
+
+
+def test_a_printed_map_is_its_still_picture(page, of_kind):
+    page.goto(of_kind["map"].as_uri())
+    still = page.locator(".still img")
+    assert not still.is_visible() and page.locator(".map canvas").is_visible()
+    page.emulate_media(media="print")
+    still.evaluate("async (image) => { image.loading = 'eager'; await image.decode(); }")
+    box = still.bounding_box()
+    ratio = still.evaluate("(image) => image.naturalWidth / image.naturalHeight")
+    assert box["width"] > 400 and box["width"] / box["height"] == pytest.approx(ratio, rel=0.01)
+    assert page.locator(".still .caption").is_visible()
+
+
+def test_a_link_to_a_method_opens_it(page, site):
+    for anchor in ("", "#cam"):
+        page.goto("about:blank")
+        page.goto((site / "methods.html").as_uri() + anchor)
+        if not anchor:
+            assert page.locator(".method .papers").filter(visible=True).count() == 0
+            page.locator(".jump a[href='#cam']").click()
+        browser.wait(page, "document.querySelector('#cam .papers').checkVisibility()")
+        assert page.locator(".method .papers").filter(visible=True).count() == 1
 
 
 def press(page, matches: str, most: int = 150) -> None:
@@ -273,9 +297,9 @@ def test_every_figure_has_a_link_that_is_copied(page, of_kind):
         browser.wait(page, "document.querySelector('figure:target').checkVisibility()")  # folded or not
 
 
-def test_a_long_page_is_folded(page, site, of_kind):
-    page.goto((site / "models/alexnet/classes" / of_kind["class"].name).as_uri())
+def test_a_long_page_is_folded(page, site):
+    page.goto((site / "models/alexnet/classes" / f"{slug(synthetic.LONG)}.html").as_uri())
     rest = page.locator("details.rest")
     assert rest.count() == 1 and rest.locator(".caption").filter(visible=True).count() == 0
-    rest.locator("summary").click()
+    rest.locator("> summary").click()
     assert rest.locator(".caption").filter(visible=True).count() > 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnviz.site import compare, disagreement, picture_pages
+from cnnviz.site import compare, contact_sheets, disagreement
 from cnnviz.site.stamp import Stamp
 from cnnviz.views.kit.findings import paired_difference
 
@@ -64,7 +64,7 @@ def test_boxes_lie_on_the_sheet():
     width, height = told["sheet"]["size"]
     boxes = [picture["box"] for _, pictures in told["groups"] for picture in pictures]
     assert len(set(boxes)) == 2 and all(x + w <= width and y + h <= height for x, y, w, h in boxes)
-    assert picture_pages.sheet_size(9) == (512, 128)
+    assert contact_sheets.size(9) == (512, 128)
 
 
 @pytest.mark.parametrize(("only_b", "only_a", "count"), [(65, 25, 960), (30, 30, 100), (4, 1, 30)])

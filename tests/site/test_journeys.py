@@ -7,11 +7,14 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.site import browser
+from tests.site import browser, static
 
 SITE = Path(__file__).parents[2] / "results/site"
+FIRST, FIRST_OF_MAP = 300_000, 2_000_000  # bytes that a page loads before anyone scrolls
+TALLEST = 15_000  # pixels of a page on a phone
 IN_VIEW = """(element) => { const box = element.getBoundingClientRect();
   return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight; }"""
 
@@ -84,8 +87,36 @@ def test_what_two_models_differ_in_takes_one_click(visit):
     assert re.search(r"[+−-]\d.*to", row.locator("td").last.inner_text())
 
 
+def test_one_unit_is_cited_and_its_data_saved_in_three_clicks(visit):
+    page = visit()
+    page.locator("button.find").click()
+    page.keyboard.type("conv5 36")
+    browser.wait(page, "document.querySelectorAll('#found [role=option]').length > 0")
+    page.locator("#found [role=option]").first.click()
+    page.wait_for_url("**/units/conv5/36.html")
+    cited = page.locator("#cite pre")
+    assert cited.is_visible() and re.search(r"@misc\{.*conv5-36,.*conv5, unit 36", cited.inner_text(), re.DOTALL)
+    with page.expect_download() as saved:
+        page.locator("#cite a[download][href$='.npz']").first.click()
+    with np.load(saved.value.path()) as arrays:
+        assert len(arrays.files) > 1
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_visitor_with_a_phone_reads_the_finding_without_scrolling(visit, width):
     page = visit(width, 844)
     assert page.locator(".finding.hero").evaluate(IN_VIEW)
     assert page.locator(".tiles svg.part").first.evaluate(IN_VIEW)
+
+
+def test_no_page_is_heavy_and_none_endless_on_a_phone(visit):
+    page, heavy, tall = visit(390, 844), [], []
+    for address in browser.some_pages(SITE):
+        path = SITE / address
+        first = sum(map(static.transferred, static.first_load(path, static.Page(path.read_text("utf-8")))))
+        if first > (FIRST_OF_MAP if path.name == "map.html" else FIRST):
+            heavy.append((address, first))
+        page.goto(path.as_uri())
+        if (height := page.evaluate("document.documentElement.scrollHeight")) > TALLEST:
+            tall.append((address, height))
+    assert heavy == [] and tall == []

@@ -6,12 +6,14 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cnnviz.site import compare, picture_pages, search, subjects, walls
+from cnnviz.site import class_examples, compare, contact_sheets, picture_pages, search, subjects, walls
 from cnnviz.site.environment import environment
 from cnnviz.site.folder import Publication
-from cnnviz.site.stamp import Stamp, read, text
+from cnnviz.site.stamp import Entry, Stamp, read, text
 from cnnviz.views.kit.section import About, Figure, Section, Subject
+from cnnviz.views.kit.svg import Mark
 from tests.site import static
 
 FACTS = {
@@ -157,6 +159,93 @@ def test_what_goes_up_or_down_is_called_a_value(tmp_path):
             subjects.render(page, publication, model, facts | {"values": values}, found)
         (path,) = tmp_path.glob("models/m/classes/*.html")
         assert f"M · {called}" in path.read_text() and f"Previous and next {called}" in path.read_text()
+
+
+def order(text: str, *words: str) -> list[int]:
+    return [text.index(word) for word in words]
+
+
+def test_a_class_page_begins_with_the_class_and_goes_on_with_its_mistakes(tmp_path):
+    cat = Subject("class", "cat")
+    about = About("class", ("accuracy",), {"cat": ("83 %",)})
+    found = of(
+        section("saliency", [figure("s", cat)]),
+        section("predictions", [figure("mistake", cat)], about=[about]),
+        section("class_visualization", [figure("synthetic", cat)]),
+    )
+    tile = {
+        "name": "p-0",
+        "href": "images/set/p-0.html",
+        "box": contact_sheets.box(0),
+        "sheet": contact_sheets.described("sheet", 1),
+    }
+    tile |= {"said": {"prediction": "eel", "probability": 0.7, "verdict": "wrong"}}
+    model = {"title": "M", "folder": "models/m", "examples": {"cat": {"count": 40, "tiles": [tile]}}}
+    with Publication(tmp_path, "m") as publication:
+        subjects.render(environment(), publication, model, FACTS, found)
+    text = (tmp_path / "models/m/classes/cat.html").read_text()
+    figures = [f'id="fig-{f}"' for f in ("class_visualization-synthetic", "predictions-mistake", "saliency-s")]
+    places = order(text, 'class="tiles examples"', "taken for eel 70", figures[0], "83 %", *figures[1:])
+    assert places == sorted(places)
+    assert not static.Page(text).problems and "1 of 40" in text
+
+
+def test_a_class_shows_pictures_from_all_of_its_part_of_the_set(tmp_path):
+    names = [f"p-{i}" for i in range(40)]
+    pictures = [{"name": name, "label": i % 2, "labels": [i % 2, 2][: 1 + (i == 7)]} for i, name in enumerate(names)]
+    index = {"classes": ["Cat", "no output", "Eel"], "pictures": pictures}
+    outputs = ["cat", None, "eel"]
+    found = class_examples.of_outputs(
+        outputs, index, "set", {"p-0": {"prediction": "cat"}}, lambda name: f"{name}.html"
+    )
+    assert {name: entry["count"] for name, entry in found.items()} == {"cat": 20, "eel": 1}
+    tiles = found["cat"]["tiles"]
+    places = [int(tile["name"][2:]) for tile in tiles]
+    assert (
+        len(places) == class_examples.MOST and min(places) == 0 and max(places) > 34 and not any(p % 2 for p in places)
+    )
+    assert tiles[0]["said"] and tiles[1]["said"] is None and found["eel"]["tiles"][0]["href"] == "p-7.html"
+    thumbnails = np.zeros((40, 64, 64, 3), np.uint8) + np.arange(40, dtype=np.uint8)[:, None, None, None] * 6
+    named = {"layer": [], "class": [("cat", "cat.html")]}
+    told = {"prediction": "cat", "probability": 0.9, "verdict": "right"}
+    model = Stamp("m", "M", calls=outputs, named=named, said={"p-0": told})
+    with Publication(tmp_path, "_images-set") as publication:
+        picture_pages.render(environment(), publication, "set", index, [model], thumbnails)
+    assert not list(tmp_path.glob("images/set/class-eel*"))  # no model has a page of it
+    for tile in tiles:
+        x, y, width, height = tile["box"]
+        with Image.open(tmp_path / tile["sheet"]["file"]) as sheet:
+            assert sheet.size == tile["sheet"]["size"]
+            shown = np.asarray(sheet.convert("RGB"))[y : y + height, x : x + width]
+        assert abs(shown.mean() - 6 * int(tile["name"][2:])) < 3
+
+
+def test_a_picture_page_names_the_model_also_where_there_is_one(site):
+    out, names, stamp, _ = site
+    text = (out / f"images/set/{names[3]}.html").read_text()
+    tables, figures = (
+        text.index('<h2 class="of-model">M &amp; &lt;m&gt;</h2>'),
+        text.index('<span class="quiet">M &amp; '),
+    )
+    assert tables < text.index("its probability") < figures < text.index("caption of m3")
+
+
+def test_a_page_is_cited_and_its_sections_data_can_be_saved(tmp_path):
+    chart = dataclasses.replace(figure("curve", Subject("unit", "1", "conv1")), marks=(Mark(1, 2, "a", "1"),))
+    found = of(section("patches", [chart]), section("left_out", [figure("x", Subject("layer", "conv1"))]))
+    files = [{"words": "Arrays, NumPy, 3 KB", "address": "models/m/data/patches.npz"}]
+    entry = Entry("patches", "Patches", "models/m/sections/patches.html", "ok", files=files, made_by="cnnviz 9")
+    model = {"title": "M", "folder": "models/m", "sections": {"patches": entry}}
+    for publish in ("everything", "derived"):
+        with Publication(tmp_path, "m") as publication:
+            subjects.render(environment(publish), publication, model, FACTS | {"checkpoint": "sha256:5b"}, found)
+        text = (tmp_path / "models/m/units/conv1/1.html").read_text()
+        assert "@misc{cnnviz-m-units-conv1-1,\n  title = {conv1, unit 1 of M},\n" in text
+        assert "{Gallery made by cnnviz 9}" in text
+        assert "note = {Page models/m/units/conv1/1.html, network sha256:5b}" in text
+        saved = [a["href"] for a in static.Page(text.partition('id="cite"')[2]).all("a") if "download" in a]
+        whole = ["../../../../models/m/data/patches.npz", "../../../../models/m/data/patches/points-curve.csv"]
+        assert saved == (whole if publish == "everything" else [])
 
 
 def test_a_label_is_shown_with_the_name_that_all_models_have_for_it(tmp_path):
