@@ -11,6 +11,7 @@ rule attribution_check:
         f"{LOG}/attribution_check.log",
     benchmark:
         f"{BENCHMARK}/attribution_check.tsv"
+    priority: 1
     conda:
         "../environment.yaml"
     threads: THREADS
@@ -46,6 +47,7 @@ rule bias_probe:
         f"{LOG}/bias_probe.log",
     benchmark:
         f"{BENCHMARK}/bias_probe.tsv"
+    priority: 1
     conda:
         "../environment.yaml"
     threads: THREADS

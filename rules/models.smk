@@ -8,6 +8,7 @@ rule network:
         f"{LOG}/network.log",
     benchmark:
         f"{BENCHMARK}/network.tsv"
+    priority: 100  # its errors, and those of `look`, must not wait for another model's explanations
     conda:
         "../environment.yaml"
     threads: THREADS

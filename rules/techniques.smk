@@ -62,6 +62,7 @@ def technique(section, row):
             f"{LOG}/{section}.log",
         benchmark:
             f"{BENCHMARK}/{section}.tsv"
+        priority: 1 if section in EXPLAINING else 0  # two long jobs wait for these
         conda:
             "../environment.yaml"
         threads: row.get("threads", THREADS)
