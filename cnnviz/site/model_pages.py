@@ -61,7 +61,9 @@ class Shown:
 
     anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
     licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None. mapping:
-    the part of its mapping that no line above it says. sliders: over its parts, see :mod:`cnnviz.site.sliders`.
+    the part of its mapping that no line above it says. sliders: over its parts, see :mod:`cnnviz.site.sliders`. points:
+    the script of what can be pointed at, from the root; table: the CSV file of a chart's numbers, from the page; ""
+    without them. subjects: those that its details list.
     """
 
     figure: Figure
@@ -72,6 +74,9 @@ class Shown:
     finding: dict | None = None
     mapping: str = ""
     sliders: list[dict] = field(default_factory=list)
+    points: str = ""
+    table: str = ""
+    subjects: tuple[Subject, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,7 @@ def publish_section(
     section = part.section
     _publish_figures(site, folder, part)
     found = ranking.listed(section, part.address, f"{folder}/figures/{slug(part.id)}") if section else []
-    shown = _shown(part, credit, found)
+    shown = _shown(part, folder, credit, found)
     lead, groups = _groups(shown)
     tables = [_table(table) for table in section.tables] if section else []
     if page.globals["publish"] != edition.DERIVED:
@@ -261,10 +266,9 @@ def publish_section(
         groups=groups,
         credit=stated.pop() if len(stated := {s.credit for s in shown} - {""}) == 1 else "",
         tables=tables,
-        points=points.address(folder, part.id),
         base=f"../figures/{slug(part.id)}",
         data=f"../data/{slug(part.id)}.npz" if _published_data(part) else "",
-        detailed=bool(section) and len(section.figures) <= MOST_DETAILED,
+        detailed=_detailed(section),
         scripts=["copy.js", "lightbox.js", *_widgets(shown), "timings.js"],
         **around,
     )
@@ -272,10 +276,14 @@ def publish_section(
     return _entry(site, folder, part, tables)
 
 
+def _detailed(section: Section | None) -> bool:
+    return section is not None and len(section.figures) <= MOST_DETAILED
+
+
 def _widgets(shown: list[Shown]) -> list[str]:
     """Scripts of what some figures have."""
     has = {
-        "charts.js": any(one.figure.marks for one in shown),
+        "charts.js": any(one.points for one in shown),
         "scrub.js": any(one.sliders for one in shown),
         "viewer.js": any(one.figure.maps for one in shown),
     }
@@ -416,15 +424,15 @@ def _publish_figures(site: Publication, folder: str, part: Part) -> None:
 
 
 def _publish_points(site: Publication, page: Environment, folder: str, part: Part, link) -> None:
-    """What can be pointed at on its charts, for the script and, in the whole edition, as CSV."""
-    charts = [figure for figure in part.section.figures if figure.marks] if part.section else []
-    if not charts:
+    """What can be pointed at on its figures, as scripts and, in the whole edition, its charts' numbers as CSV."""
+    if not part.section:
         return
-    address = points.address(folder, part.id)
-    site.write(address, points.script(part.section, address, link))
+    for address, script in points.scripts(part.section, folder, link).items():
+        site.write(address, script)
     if page.globals["publish"] != edition.DERIVED:
-        for figure in charts:
-            site.write(f"{address.rsplit('/', 1)[0]}/{points.table(figure)}", points.rows(figure))
+        for figure in part.section.figures:
+            if table := points.table(figure):
+                site.write(f"{folder}/data/{slug(part.id)}/{table}", points.rows(figure))
 
 
 def _publish_data(site: Publication, address: str, path: Path) -> None:
@@ -440,7 +448,7 @@ def _publish_data(site: Publication, address: str, path: Path) -> None:
     site.write(address, stream.getvalue())
 
 
-def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) -> list[Shown]:
+def _shown(part: Part, folder: str, credit: dict[str, tuple[str, str]], found: list[dict]) -> list[Shown]:
     """A section's figures. The first one leads the page: a finding's figure, else the cover, else the first.
 
     credit: name of a picture → its (credit, licence). found: the section's findings.
@@ -456,9 +464,23 @@ def _shown(part: Part, credit: dict[str, tuple[str, str]], found: list[dict]) ->
         stated = [credit[s.name] for s in figure.subjects if s.kind == "image" and s.name in credit]
         eager = i < EAGER_FIGURES and left >= 0
         finding = proves.get(figure.id)
-        parts = sliders.of_figure(figure, href)
-        shown.append(Shown(figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding, sliders=parts))
+        table = points.table(figure)
+        shown.append(
+            Shown(
+                figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding,
+                sliders=sliders.of_figure(figure, href), points=points.address(folder, part.id, figure),
+                table=table and f"../data/{slug(part.id)}/{table}", subjects=_listed(part.section, figure),
+            )
+        )  # fmt: skip
     return shown
+
+
+def _listed(section: Section, figure: Figure) -> tuple[Subject, ...]:
+    """A figure's subjects. On a page of very many figures, without those that the figure itself leads to."""
+    if _detailed(section):
+        return figure.subjects
+    tiles = {mark.kind for mark in figure.marks}
+    return tuple(subject for subject in figure.subjects if not subject.box and subject.kind not in tiles)
 
 
 def _runs(members: list[Shown]) -> list[tuple[str, list[Shown]]]:

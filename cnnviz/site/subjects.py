@@ -5,7 +5,7 @@ Pictures belong to the gallery: ``images/<set>/<picture>.html`` from the site's 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jinja2 import Environment
 
@@ -37,7 +37,7 @@ class Seen:
 
     page: the section's page with the figure's anchor; file: the picture; both from the root. anchor: the figure's id on
     the subject's own page. box: left, top, width, height of the part of the file that is about the subject, or None.
-    size: displayed width and height of the whole file. points: the script of its marks, from the root; "" without any.
+    points: the script of its marks, from the root; "" without any. key: their name in it.
     """
 
     figure: Figure
@@ -47,6 +47,7 @@ class Seen:
     box: tuple[int, int, int, int] | None
     mapping: str
     points: str = ""
+    key: str = ""
 
 
 @dataclass
@@ -87,6 +88,8 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
     for section, page, folder in sections:
         for figure in section.figures:
             anchor = f"fig-{slug(section.id)}-{slug(figure.id)}"
+            script, marked = points.address(folder.split("/figures/")[0], section.id, figure), bool(figure.marks)
+            figure = replace(figure, marks=())  # they are in the script
             seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}", anchor)
             for subject, few in _specific(figure):
                 entry = told(key(subject), section, page)
@@ -94,8 +97,8 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
                     (figure.alt, figure.caption, subject.box) == (other.figure.alt, other.figure.caption, other.box)
                     for other in entry.figures
                 ):
-                    marked = points.address(folder.split("/figures/")[0], section.id) if figure.marks else ""
-                    entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping, marked))
+                    pointed = (script if marked or not subject.box else "", points.key(figure, bool(subject.box)))
+                    entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping, *pointed))
                 else:
                     entry.elsewhere += 1
         for about in section.about:

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from cnnviz.network.class_names import short
 from cnnviz.network.units import choose
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import findings, section
+from cnnviz.views.kit import findings, patches, section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, difference, percent
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
@@ -23,10 +22,11 @@ from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
 LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
+GAP, SMALL_GAP = 3, 2  # between patches, in pixels
 MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
 DRAWS = 1000  # of random pictures
 MAPPING = "the picture's own pixels; orange frame: the neuron sees over the picture's edge"
-SCALED = "Enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)."
+SCALED = "Patches are enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)."
 LIKE = 6  # number of units with the same best pictures that a unit's page links to
 
 
@@ -156,7 +156,7 @@ def _layers(result: Result) -> Table:
         rows.append((layer["name"], layer["units"], field, inside, f"{border.mean():.0%}", edge, never))
     return Table(
         "layers",
-        "What the neurons of each layer can see, in pixels of the network's input."
+        f"What the neurons of each layer can see, in pixels of the network's input. {SCALED}"
         + unprobed(result.numbers["layers"]),
         (
             *("layer", "units", "receptive field", "neurons whose field is inside the picture"),
@@ -178,7 +178,10 @@ def _dead(result: Result, layer: dict) -> np.ndarray:
 
 
 def _about(result: Result, context: Context, name: str) -> About:
-    """Each unit's strongest value, the most frequent class of its best pictures, and units with the same pictures."""
+    """Each unit's strongest value, the class most of its patches show, and units with the same pictures.
+
+    The control of a class's share of the patches is its share of all pictures.
+    """
     image, largest = result.arrays[f"{name}/image"], result.arrays[f"{name}/max"]
     pictures = context.image_set.pictures
     label = labels_of(context)
@@ -191,11 +194,12 @@ def _about(result: Result, context: Context, name: str) -> About:
         found = found[found >= 0]
         classes = label[found][label[found] >= 0]
         counts = np.bincount(classes, minlength=1)
-        often = counts.max() > 1  # a class that occurs once is not frequent
-        most = f"{_called(context, int(counts.argmax()))} ({counts.max()} of {len(found)})" if often else ""
+        most, often = int(counts.argmax()), counts.max() > 1  # a class that occurs once is not frequent
+        of_all = f"{percent((label == most).mean())} of all pictures"
+        said = f"{context.called(most)} ({counts[most]} of {len(found)}; {of_all})" if often else ""
         like = np.argsort(-common[unit], kind="stable")[:LIKE]
-        rows[str(unit)] = (float(largest[unit]), most, [str(u) for u in like if common[unit, u] >= 2])
-    columns = ("largest value", "most frequent class of its best pictures", "units with the same best pictures")
+        rows[str(unit)] = (float(largest[unit]), said, [str(u) for u in like if common[unit, u] >= 2])
+    columns = ("largest value", "most frequent class of its patches", "units with the same best pictures")
     return About("unit", columns, rows, name, from_dataset=False)
 
 
@@ -230,7 +234,7 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
 
 def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> Figure:
     name = layer["name"]
-    image, value = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value"))
+    image, value, box = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value", "box"))
     found = [i for i in image.tolist() if i >= 0]
     pictures, largest = [context.image_set.pictures[i] for i in found], result.arrays[f"{name}/max"][unit]
     classes = _classes(context, found)
@@ -243,7 +247,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
         caption += f" At the picture's border it reaches {number(largest)}, inside {number(value[0])}."
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
-        block(cells, 3),
+        block(cells, GAP),
         alt=f"In rows of {ceil(len(cells) ** 0.5)}, {patches_that_excite(len(found))} {name} unit {unit} most"
         + (f", from pictures of {classes}." if classes else ".")
         if found
@@ -259,6 +263,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
         ),
         group=name,
         lossless=False,
+        marks=patches.marks(context, image, value, box, side=LARGE, gap=GAP),
     )
 
 
@@ -277,7 +282,7 @@ def _shown(result: Result, name: str, unit: int) -> str:
     inside = ", of the neurons that see no padding" * bool(_at_the_border(result, name)[unit])
     return (
         f"Shown: {patches_that_excite(count)} it most{inside}, {values} is what the winning neuron can see, {seen}."
-        f"{over_the_edge(int(border.sum()))} {SCALED}"
+        f"{over_the_edge(int(border.sum()))}"
     )
 
 
@@ -293,8 +298,9 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     outside = result.arrays[f"{name}/border"][units.start : units.stop].mean()
     height, width = layer["field"]
     edge = f" {outside:.0%} of the patches reach over the picture's edge." if outside else ""
-    blocks = [block(cells[u]) for u in units]
+    blocks = [block(cells[u], SMALL_GAP) for u in units]
     places = boxes(len(blocks), *blocks[0].shape[:2])
+    kept = [[result.arrays[f"{name}/{what}"][u] for what in ("image", "value", "box")] for u in units]
     return context.picture(
         f"{slug(name)}-sheet-{units.start:04d}",
         labelled(blocks, labels),
@@ -302,7 +308,7 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         caption=f"{name}, units {units[0]}–{units[-1]} of {layer['units']}, each with its largest value."
         + f" {dead.sum()} dead: never above 0." * bool(dead.any()),
         more=f"The strongest patches of each unit ({k}){_inside_first(at_the_border)}. A neuron here sees up to "
-        f"{height} × {width} pixels.{edge} {SCALED}",
+        f"{height} × {width} pixels.{edge}",
         mapping=MAPPING,
         data=f"{name}/image[{units.start}:{units.stop}], {name}/box[{units.start}:{units.stop}]",
         subjects=(
@@ -311,6 +317,11 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         ),
         group=name,
         lossless=False,
+        marks=[
+            mark
+            for own, (left, top, *_) in zip(kept, places, strict=True)
+            for mark in patches.marks(context, *own, side=SMALL, gap=SMALL_GAP, at=(left, top))
+        ],
     )
 
 
@@ -321,20 +332,13 @@ def _inside_first(count: int) -> str:
     return f", of neurons that see no padding; of {count}, one at the picture's border has the largest value"
 
 
-def _called(context: Context, label: int) -> str:
-    """Name of a class of the picture set: the network's first name for it, or else the set's."""
-    output = context.model["label_to_output"][label]
-    name = context.image_set.classes[label] if output is None else context.model["classes"][output]
-    return short(name)
-
-
 def _classes(context: Context, found: list[int]) -> str:
     """The classes of these pictures, most frequent first, four at most; "" without labels."""
     counts: dict[str, int] = {}
     for i in found:
         label = context.image_set.pictures[i].label
         if label is not None:
-            name = _called(context, label)
+            name = context.called(label)
             counts[name] = counts.get(name, 0) + 1
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
     words = [name if counts[name] == 1 else f"{name} ({counts[name]})" for name in ranked[:4]]

@@ -20,6 +20,7 @@ from cnnviz.views.kit.findings import (
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, embedded, text
 
+SPACES = {"feature": "feature space", "pixel": "pixels"}
 MARGIN = 0.05  # a difference of shares is found beyond this
 MOST_COMPARED = 20  # classes that other models can be compared in
 TILE = 96  # side of a neighbour in CSS pixels
@@ -61,37 +62,37 @@ def square(context: Context, index: int, size: int) -> Image.Image:
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
-def row_picture(context: Context, query: int, spaces: dict[str, np.ndarray]) -> Drawing:
-    """The query, large, and a row of neighbours for each of ``spaces`` (title → indices)."""
-    k = max(len(n) for n in spaces.values())
+def row_picture(context: Context, query: int, spaces: dict[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
+    """The query, large, and a row of neighbours for each of ``spaces`` (title → indices and distances)."""
+    k = max(len(neighbors) for neighbors, _ in spaces.values())
     width, height = LEFT + k * (TILE + GAP) - GAP + EDGE, len(spaces) * (TILE + TOP) + EDGE
     parts = [
         f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>',
         text("query", x=EDGE, y=TOP - 9),
         _tile(square(context, query, 2 * TILE), EDGE, TOP, 2 * TILE, "query"),
     ]
-    for r, (title, neighbors) in enumerate(spaces.items()):
+    marks = [context.mark(query, "the query", (EDGE, TOP, 2 * TILE, 2 * TILE))]
+    for r, (title, (neighbors, distances)) in enumerate(spaces.items()):
         y = r * (TILE + TOP) + TOP
         parts.append(text(title, x=LEFT, y=y - 9))
-        for c, neighbor in enumerate(neighbors):
-            kind = relation(context, query, int(neighbor))
-            parts.append(_tile(square(context, int(neighbor), TILE), LEFT + c * (TILE + GAP), y, TILE, kind))
-    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False)
+        for c, (neighbor, distance) in enumerate(zip(neighbors.tolist(), distances, strict=True)):
+            x = LEFT + c * (TILE + GAP)
+            parts.append(_tile(square(context, neighbor, TILE), x, y, TILE, relation(context, query, neighbor)))
+            marks.append(context.mark(neighbor, f"distance {distance:.3g}", (x, y, TILE, TILE)))
+    return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False, marks=marks)
 
 
 def figure(result: Result, context: Context, q: int) -> Figure:
     """The figure of the q-th query."""
     query = int(result.arrays["queries"][q])
     picture = context.image_set.pictures[query]
-    found = {s: result.arrays[f"{s}_neighbors"][q] for s in ("feature", "pixel")}
+    kept = {s: tuple(result.arrays[f"{s}_{what}"][q] for what in ("neighbors", "distances")) for s in SPACES}
     own = own_class(context, query)
-    drawn = row_picture(
-        context, query, {"nearest in feature space": found["feature"], "nearest in pixels": found["pixel"]}
-    )
+    drawn = row_picture(context, query, {f"nearest in {SPACES[space]}": kept[space] for space in kept})
+    found = {space: neighbors for space, (neighbors, _) in kept.items()}
     counts, listed, ends = {}, {}, {}
-    for space, neighbors in found.items():
+    for space, (neighbors, distances) in kept.items():
         counts[space] = sum(relation(context, query, int(i)) == "same" for i in neighbors)
-        distances = result.arrays[f"{space}_distances"][q]
         ends[space] = f"{distances[0]:.3g} to {distances[-1]:.3g}"
         listed[space] = ", ".join(
             f"{_named(context, int(i))} {d:.3g}" for i, d in zip(neighbors, distances, strict=True)

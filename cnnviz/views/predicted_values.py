@@ -285,8 +285,8 @@ def _cards(result: Result, context: Context, indices: list[int], which: str, gro
             (f"{name} {number(v)}", "" if np.isnan(t) else f"true {number(t)}")
             for name, v, t in zip(names, values.tolist(), truth.tolist(), strict=True)
         ]
-        drawn = cards.lines_card(pixels[i], picture.name.rsplit("/", 1)[-1], lines)
         said = "; ".join(f"{value}{f' ({true})' if true else ''}" for value, true in lines)
+        drawn = cards.lines_card(pixels[i], picture.name.rsplit("/", 1)[-1], lines, context.mark(i, said))
         figures.append(
             context.drawing(
                 f"{which}-{picture.id}", drawn,

@@ -393,7 +393,8 @@ def _cards(result: Result, context: Context, which: str, group: str) -> list[Fig
         named = dict.fromkeys([*right, classes[best[0]]])
         verdict = "" if not right else ", right" if hits[0] else f". True: {truth}, {percent(own)}"
         listed = ", ".join(f"{short(classes[o], 40)} {percent(p)}" for o, p in zip(best, chances, strict=True))
-        drawn = cards.card(pixels[i], title, [classes[o] for o in best], chances, marked, context.hues)
+        mark = context.mark(i, f"predicted {said}, {percent(chances[0])}")
+        drawn = cards.card(pixels[i], title, [classes[o] for o in best], chances, marked, context.hues, mark)
         figures.append(
             context.drawing(
                 f"{which}-{picture.id}", drawn,

@@ -165,6 +165,8 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
     if crop.size:
         pair[:, SIDE + GAP :] = cell(crop, SIDE, bool(border) and not whole)
     shown = context.image_set.pictures[image].name if image >= 0 else ""
+    beside = (SIDE + GAP, 0, SIDE, SIDE)
+    real = [context.mark(int(image), f"activation {number(best)}", beside)] if crop.size else []
     times = f", {value / best:.1f} times its best real patch" if best > 0 else ""
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
@@ -185,6 +187,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         ),
         group=name,
         lossless=False,
+        marks=real,
     )
 
 

@@ -1,5 +1,6 @@
-// A chart can be pointed at and read with the arrow keys: its points are in a script beside the page's data, which is
-// loaded when it is first needed. The point is ringed, its group is coloured, and a line says its name and number.
+// A chart, or a figure made of pictures, can be pointed at and read with the arrow keys: its points are in a script beside
+// the page's data, which is loaded when it is first needed. The point is ringed, its group is coloured, and a line says its
+// name and number.
 "use strict";
 (() => {
   const REACH = 24; // distance in CSS pixels at which the pointer finds a dot
@@ -20,17 +21,28 @@
 
   for (const chart of document.querySelectorAll(".chart")) {
     const { points: from, root, figure } = chart.dataset;
-    const picture = chart.querySelector(".picture"), image = picture.querySelector("img");
-    const width = image.getAttribute("width"), height = image.getAttribute("height");
+    const picture = chart.querySelector(".picture"), image = picture.firstElementChild; // an img, or an svg with a part of one
+    const part = image.getAttribute("viewBox") ?? `0 0 ${image.getAttribute("width")} ${image.getAttribute("height")}`;
+    const [x0, y0, width, height] = part.split(" ").map(Number);
     const layer = drawn("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
     const said = Object.assign(document.createElement("output"), { className: "tip" });
-    let marks = [], at = -1, touched = false;
-    const load = async () => (marks = (await points(from, root))[figure] ?? []);
-    const says = "Chart: arrow keys go from point to point; Enter opens the point’s page or, without a point, the chart.";
-    const roles = { role: "application", "aria-roledescription": "chart", "aria-label": says, tabindex: 0 };
+    const enlarge = Object.assign(document.createElement("button"), { type: "button", className: "enlarge", textContent: "Enlarge", tabIndex: -1, hidden: true });
+    let marks = [], at = -1, touched = false, mouse = null;
+    async function load() {
+      if (marks.length) return;
+      const all = ((await points(from, root))[figure] ?? []).map(([x, y, ...more]) => [x - x0, y - y0, ...more]);
+      marks = all.filter((mark) => centre(mark).every((place, i) => place >= 0 && place <= [width, height][i])); // those of the part
+      // where points cover the picture, a click on it opens their pages
+      enlarge.hidden = marks.reduce((sum, [, , wide, tall]) => sum + wide * tall, 0) < (width * height) / 2;
+    }
+    const here = (address) => new URL(root + address, location).pathname === location.pathname;
+    const says = "Arrow keys go from point to point; Enter opens the point’s page or, without a point, the picture.";
+    const kind = image.src?.endsWith(".svg") ? "chart" : "pictures";
+    const roles = { role: "application", "aria-roledescription": kind, "aria-label": says, tabindex: 0 };
     for (const name in roles) chart.setAttribute(name, roles[name]);
     picture.tabIndex = -1; // the chart is one stop
-    chart.append(layer, said);
+    chart.append(layer, said, enlarge);
+    enlarge.addEventListener("click", () => picture.click());
 
     // Where the picture's own pixels are in the chart: it may have empty edges, to fit.
     function place() {
@@ -48,10 +60,12 @@
       const { own, scale, left, top } = place(), [, , , tall, name, value, page, group, hue] = marks[i], [x, y] = centre(marks[i]);
       Object.assign(layer.style, { left: `${left}px`, top: `${top}px`, width: `${width * scale}px`, height: `${height * scale}px` });
       const kin = marks.filter((mark) => group && mark[7] === group && !mark[2]);
-      const link = drawn(page ? "a" : "g", page ? { href: root + page, tabindex: -1 } : {});
+      const leads = page && !here(page);
+      const link = drawn(leads ? "a" : "g", leads ? { href: root + page, tabindex: -1 } : {});
       link.append(shape(marks[i], { class: "on" }));
       layer.append(...kin.map((mark) => shape(mark, { r: 5, fill: hue || "currentColor", class: "kin" })), link);
       said.append(Object.assign(document.createElement("b"), { textContent: name }), value && ` ${value}`);
+      said.style.left = 0; // to measure it in one line, if that fits
       const over = top + (y - tall / 2) * scale - said.offsetHeight - 10;
       said.style.left = `${Math.min(Math.max(0, left + x * scale - said.offsetWidth / 2), own.width - said.offsetWidth)}px`;
       said.style.top = `${over > -8 ? over : top + (y + tall / 2) * scale + 12}px`;
@@ -75,22 +89,31 @@
       return found;
     }
 
-    for (const event of ["pointerenter", "focus"]) chart.addEventListener(event, load);
-    for (const event of ["pointerleave", "blur"]) chart.addEventListener(event, () => touched || show(-1));
-    chart.addEventListener("pointermove", (event) => event.pointerType === "mouse" && show(under(event)));
+    const follow = (event) => show(under((mouse = event)));
+    chart.addEventListener("focus", load);
+    for (const event of ["pointerleave", "blur"]) chart.addEventListener(event, () => ((mouse = null), touched || show(-1)));
+    chart.addEventListener("pointermove", (event) => event.pointerType === "mouse" && follow(event));
+    chart.addEventListener("pointerenter", async (event) => {
+      if (event.pointerType === "mouse") mouse = event;
+      await load();
+      if (mouse) follow(mouse); // it may rest there since
+    });
     chart.addEventListener("pointerdown", (event) => (touched = event.pointerType !== "mouse"), true);
-    chart.addEventListener("click", (event) => { // a first tap names a point, a second one opens its page
-      const before = at;
-      if (!touched || !event.detail || (show(under(event)), at < 0 || at === before)) return;
-      event.preventDefault();
-      event.stopPropagation();
+    chart.addEventListener("click", async (event) => { // a first tap names a point, a second one opens its page
+      if (!touched || !event.detail || event.target === enlarge) return;
+      const before = at, known = marks.length;
+      const stop = () => (event.preventDefault(), event.stopPropagation());
+      if (!known) await (stop(), load());
+      show(under(event));
+      if (!known) at < 0 && picture.click();
+      else if (at >= 0 && at !== before) stop();
     }, true);
     chart.addEventListener("keydown", async (event) => {
       const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (event.ctrlKey || event.metaKey || event.altKey || !(arrow || ["Home", "End", "Escape", "Enter"].includes(event.key))) return;
       event.preventDefault();
       event.stopPropagation();
-      if (!marks.length) await load();
+      await load();
       if (event.key === "Enter") (at < 0 ? picture : layer.querySelector("a"))?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
       else if (event.key === "Escape" || !marks.length) show(-1);
       else show(arrow ? next(...arrow) : event.key === "Home" ? 0 : marks.length - 1);

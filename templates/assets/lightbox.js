@@ -48,7 +48,8 @@
     find(".copy").href = `#${figure.id}`;
     const model = figure.closest("[data-model]")?.dataset.model; // beside those of other models
     find(".caption").textContent = `${model ? `${model}: ` : ""}${figure.querySelector(".caption").textContent}`;
-    find(".mapping").textContent = figure.querySelector(".mapping").textContent;
+    const mapping = figure.querySelector(".mapping") ?? figure.closest(".group")?.querySelector(".colours"); // its own, or of all
+    find(".mapping").textContent = mapping?.textContent ?? "";
     find("output").textContent = `${at + 1} of ${links.length}`;
     size();
   }

@@ -120,6 +120,44 @@ def test_the_view_cuts_exactly_these_pixels_and_names_its_subjects(patches, tmp_
     assert len(shown["figures"]) <= 200 and json.dumps(shown["tables"][0].rows)
 
 
+def test_each_patch_leads_to_its_picture(patches):
+    _, _, got, context = patches
+    figures = {figure.id: figure for figure in drawn.view(got, context)["figures"]}
+    image, value = got.arrays["conv2/image"], got.arrays["conv2/value"]
+    own = next(id for id in figures if id.startswith("conv2-unit"))
+    sheet, cells = figures["conv2-sheet-0000"], tiles.places(9, 56, 56, 2, 3)
+    for subject in (s for s in sheet.subjects if s.kind == "unit"):
+        unit, (left, top, *_) = int(subject.name), subject.box
+        said = [
+            (f"{i:02d}.png", f"{'abc'[i % 3]}, activation {number(v)}")
+            for i, v in zip(image[unit], value[unit], strict=True)
+        ]
+        marks = sheet.marks[9 * unit : 9 * unit + 9]
+        assert [(mark.name, mark.value) for mark in marks] == said
+        assert [mark[:2] + mark[4:6] for mark in marks] == [(left + x, top + y, w, h) for x, y, w, h in cells]
+        if own == f"conv2-unit-{unit:04d}":
+            assert [(mark.of, mark.value) for mark in figures[own].marks] == said
+    got.arrays["conv2/image"][0, 5:] = -1
+    got.arrays["conv2/box"][0, 0] = 0  # sees only padding
+    context.files.clear()
+    (sheet,) = (figure for figure in drawn.view(got, context)["figures"] if figure.id == sheet.id)
+    assert len(sheet.marks) == 9 * len(image) - 5 and all(mark.kind == "image" for mark in sheet.marks)
+
+
+def test_the_tiles_of_a_block_are_where_its_places_say():
+    pixels = np.random.default_rng(0).integers(1, 256, (7, 4, 5, 3), np.uint8)
+    block = tiles.block(pixels, 3)
+    for tile, (x, y, width, height) in zip(pixels, tiles.places(7, 4, 5, 3, tiles.square(7)), strict=True):
+        np.testing.assert_array_equal(block[y : y + height, x : x + width, :3], tile)
+
+
+def test_a_class_that_patches_share_stands_beside_its_share_of_all_pictures(patches):
+    _, _, got, context = patches
+    got.arrays["conv1/image"][0] = [0, 3, 6, 9, 1, 4, 2, 12, 15]  # 20 pictures: 7 are of a, 7 of b, 6 of c
+    (about,) = (about for about in drawn.view(got, context)["about"] if about.layer == "conv1")
+    assert about.rows["0"][1] == "a (6 of 9; 35\u00a0% of all pictures)"
+
+
 def test_a_single_patch_is_described_in_the_singular(patches):
     _, _, got, context = patches
     got.arrays["conv1/image"][:, 1:] = -1
@@ -196,7 +234,7 @@ def test_a_class_goes_by_the_networks_first_name_for_it():
         image_set=SimpleNamespace(classes=["281", "chair"]),
         model={"label_to_output": [1, None], "classes": ["goldfish", "tabby, tabby cat"]},
     )
-    assert [drawn._called(context, label) for label in (0, 1)] == ["tabby", "chair"]
+    assert [Context.called(context, label) for label in (0, 1)] == ["tabby", "chair"]
 
 
 def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not():

@@ -176,6 +176,10 @@ def test_the_view_shows_matrix_mistakes_and_probes_and_escapes_names(tmp_path, s
     diagonal = metrics.confusion_matrix(label, logits.argmax(1)).trace()
     assert f"{diagonal} of {N} pictures" in figures["confusion"].alt
     assert sum(i.startswith("mistakes-") for i in figures) == 12 and sum(i.startswith("probes-") for i in figures) == 5
+    worst = figures[f"mistakes-{got.arrays['mistakes'][0]:03d}"]
+    lead, best = worst.marks[:2]  # the picture, and the first of its bars
+    assert (lead.kind, lead.of, best.kind) == ("image", worst.subjects[0].name, "class")
+    assert lead.value.endswith(f"predicted {best.name}, {best.value}") and lead.y + lead.height < best.y
     assert not figures["confusion"].from_dataset and figures[f"mistakes-{got.arrays['mistakes'][0]:03d}"].from_dataset
     values = {m.name: m for m in shown["metrics"]}
     assert values["top1_accuracy"].interval[0] < values["top1_accuracy"].value < values["top1_accuracy"].interval[1]

@@ -88,7 +88,8 @@ def make(folder: Path, features: np.ndarray, names: list[str], labels: bool = Tr
     np.save(folder / "features.npy", features)
     noise = {"index": np.arange(len(features)), "features": np.float32(generator.normal(size=features.shape))}
     result.write(folder / "untrained.npz", result.Result(noise, "ok", "", {}, {}, 0, {}))
-    facts = {"schema": 1, "classes": ["x"], "feature": {"name": "fc7", "size": features.shape[1]}}
+    facts = {"schema": 1, "classes": ["x"], "label_to_output": [None] * len(names)}
+    facts["feature"] = {"name": "fc7", "size": features.shape[1]}
     (folder / "network.json").write_text(json.dumps(facts))
     return Case(folder, config, features, index[order])
 

@@ -164,10 +164,15 @@ def test_job_and_view(case):
     for figure in shown["figures"]:
         root = ET.fromstring(context.files[figure.file])  # well formed for any class names
         assert int(root.get("width")) == figure.width
-        assert len(root.findall(".//{*}image")) == 1 + 6 + 6
+        shown_at = [tuple(int(e.get(side)) for side in ("x", "y", "width")) for e in root.findall(".//{*}image")]
+        assert len(shown_at) == 1 + 6 + 6
+        assert [(mark.x, mark.y, mark.width) for mark in figure.marks] == shown_at  # each picture leads to its page
     ticks = context.files[shown["figures"][0].file].decode().count(f'd="{view.MARKS["same"]}"')
     query = a["queries"][0]
     both = np.concatenate([a["feature_neighbors"][0], a["pixel_neighbors"][0]])
+    marks, pictures = shown["figures"][0].marks, context.image_set.pictures
+    assert [(mark.kind, mark.of) for mark in marks] == [("image", pictures[i].name) for i in (query, *both)]
+    assert marks[7].value.endswith(f", distance {a['pixel_distances'][0, 0]:.3g}")
     assert ticks == (case.labels[both] == case.labels[query]).sum()
 
 

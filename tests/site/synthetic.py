@@ -117,6 +117,7 @@ def _make_long(folder: Path, names: list[str], rng) -> None:
         )
         for id, subjects, size in [("sheet", boxes, 160), *many]
     )  # fmt: skip
+    figures += (_patches(context, "parts", names, rng, [0, 1]), _patches(context, "whole", names, rng, [2]))
     _add(folder / "sections" / "predictions", context.files, about=abouts, figures=figures)
     count = len(names)
     columns, rows = 15, -(-count // 15)
@@ -132,6 +133,22 @@ def _make_long(folder: Path, names: list[str], rng) -> None:
     tile = _webp(texture(rng, 512))
     places = [(z, x, y) for z in range(tsne_grid.levels(columns, rows)) for x in range(2**z) for y in range(2**z)]
     _add(folder / "sections" / "tsne_grid", {f"tiles/{z}/{x}_{y}.webp": tile for z, x, y in places})
+
+
+def _patches(context: Context, id: str, names: list[str], rng, units: list[int]):
+    """A block of four pictures for each of these units of conv1; of several, each has its part of the figure."""
+    block = tiles.places(4, 240, 240, 0, 2)
+    marks = [
+        Mark(480 * i + x, y, names[k], f"of unit {unit}", width, height, "image", names[k])
+        for i, unit in enumerate(units)
+        for k, (x, y, width, height) in enumerate(block)
+    ]
+    boxes = [(480 * i, 0, 480, 480) if len(units) > 1 else None for i in range(len(units))]
+    return context.picture(
+        id, np.concatenate([texture(rng, 480) for _ in units], 1), alt=f"{id}: patches of conv1",
+        caption="Four pictures.", mapping="pixels as they are", data="weights", lossless=False, marks=marks,
+        subjects=tuple(Subject("unit", str(u), "conv1", box) for u, box in zip(units, boxes, strict=True)),
+    )  # fmt: skip
 
 
 def _add(folder: Path, files: dict[str, bytes], figures=(), **more) -> None:

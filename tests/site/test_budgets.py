@@ -272,6 +272,54 @@ def test_a_chart_is_read_with_the_keyboard_and_by_pointing(page, site):
     page.wait_for_url("**/images/set/photo-2*")
 
 
+@pytest.mark.parametrize("unit", ["1", "2"], ids=["part of a sheet", "whole figure"])
+def test_a_patch_leads_to_its_picture(page, site, unit):
+    """At any size: by pointing, and with the keyboard."""
+    address = (site / f"models/alexnet/units/conv1/{unit}.html").as_uri()
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(address)
+        patches = page.locator(".chart .picture > *")
+        patches.scroll_into_view_if_needed()
+        box = patches.bounding_box()
+        page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
+        browser.wait(page, "document.querySelector('.chart .on')")
+        assert page.locator(".chart output").inner_text() == f"photo 1 #1 100%.jpg of unit {unit}"
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_url("**/images/set/photo-1*")
+    page.goto(address)
+    page.locator(".chart").focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    browser.wait(page, "document.querySelector('.chart output').textContent.startsWith('photo 3')")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/images/set/photo-3*")
+
+
+def test_a_figure_made_of_pictures_can_still_be_enlarged(page, site):
+    page.goto((site / "models/alexnet/units/conv1/1.html").as_uri())
+    page.locator(".chart").hover()
+    page.locator(".chart .enlarge").click()
+    assert page.locator("dialog.lightbox svg").bounding_box()["width"] > 400
+
+
+def test_a_tap_names_a_patch_and_a_second_one_opens_its_picture(chrome, site):
+    context = chrome.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto((site / "models/alexnet/units/conv1/1.html").as_uri())
+    patches = page.locator(".chart .picture > *")
+    patches.scroll_into_view_if_needed()
+    box = patches.bounding_box()
+    place = box["x"] + 0.2 * box["width"], box["y"] + 0.8 * box["height"]
+    page.touchscreen.tap(*place)
+    browser.wait(page, "document.querySelector('.chart output')?.textContent.startsWith('photo 2')")
+    assert not page.locator("dialog").count()
+    page.touchscreen.tap(*place)
+    page.wait_for_url("**/images/set/photo-2*")
+    context.close()
+
+
 def test_a_pictures_page_leads_to_its_point_of_the_map(page, site):
     for name in ("photo-1-1-100-.jpg", "all-0001"):
         path = next((site / "images" / "set").glob(f"{name[:8]}*.html"))

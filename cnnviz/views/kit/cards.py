@@ -6,7 +6,7 @@ from PIL import Image
 from cnnviz.network.class_names import cut, short
 from cnnviz.views.kit.svg import Drawing, Mark, document, embedded, swatch, text
 
-CARD, BAR = 232, 21  # CSS pixels: a card's width, the height of one of its bars
+CARD, BAR, UNDER = 232, 21, 26  # CSS pixels: a card's width, the height of one of its bars, and of its picture's title
 
 
 def percent(share: float) -> str:
@@ -44,22 +44,40 @@ def ranking(names: list[str], shares: np.ndarray, values: list[str], hues: dict[
 
 
 def card(
-    pixels: np.ndarray, title: str, names: list[str], chances: np.ndarray, kinds: list[str], hues: dict[str, str]
+    pixels: np.ndarray,
+    title: str,
+    names: list[str],
+    chances: np.ndarray,
+    kinds: list[str],
+    hues: dict[str, str],
+    mark: Mark,
 ) -> Drawing:
-    """A picture above bars of its best classes. pixels: (h, w, 3). kinds: "right", with a tick, "wrong" or "other"."""
+    """A picture above bars of its best classes. pixels: (h, w, 3). kinds: "right", with a tick, "wrong" or "other".
+
+    mark: the picture's; its place is set here.
+    """
     parts, top = _titled(pixels, title)
     said, own = [percent(p) for p in chances], [hues.get(name, "") for name in names]
     parts += bars([short(n, 24) for n in names], chances, said, kinds, own, top, CARD)
-    return document(CARD, top + len(names) * BAR, parts)
+    marks = [
+        Mark(0, top + i * BAR, name, value, CARD, BAR - 3, "class", name)
+        for i, (name, value) in enumerate(zip(names, said, strict=True))
+    ]
+    return document(CARD, top + len(names) * BAR, parts, marks=[_placed(mark, top), *marks])
 
 
-def lines_card(pixels: np.ndarray, title: str, lines: list[tuple[str, str]]) -> Drawing:
-    """A picture above lines with texts at both ends. pixels: (h, w, 3)."""
+def lines_card(pixels: np.ndarray, title: str, lines: list[tuple[str, str]], mark: Mark) -> Drawing:
+    """A picture above lines with texts at both ends. pixels: (h, w, 3). mark: as of :func:`card`."""
     parts, top = _titled(pixels, title)
     for i, (left, right) in enumerate(lines):
         y = top + i * BAR + 13.5
         parts += [text(left, x=6, y=y), text(right, "end quiet", x=CARD - 6, y=y)]
-    return document(CARD, top + len(lines) * BAR, parts)
+    return document(CARD, top + len(lines) * BAR, parts, marks=[_placed(mark, top)])
+
+
+def _placed(mark: Mark, top: int) -> Mark:
+    """The picture's mark where :func:`_titled` draws it."""
+    return mark._replace(x=0, y=0, width=CARD, height=top - UNDER)
 
 
 def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
@@ -72,4 +90,4 @@ def _titled(pixels: np.ndarray, title: str) -> tuple[list[str], int]:
         embedded(image, CARD, shown, quality=85, stretched=True, crisp=image.width < CARD / 2),
         text(cut(title, 32), "strong", x=6, y=shown + 18),
     ]
-    return parts, shown + 26
+    return parts, shown + UNDER

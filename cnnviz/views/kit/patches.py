@@ -1,4 +1,4 @@
-"""Patches with the largest activations of units: cut out of the network's input, and their captions."""
+"""Patches with the largest activations of units: cut out of the network's input, their captions, and their links."""
 
 from collections.abc import Callable
 from math import ceil, floor
@@ -7,6 +7,10 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.pictures.preprocess import Preprocess
+from cnnviz.views.kit.colour import number
+from cnnviz.views.kit.section import Context
+from cnnviz.views.kit.svg import Mark
+from cnnviz.views.kit.tiles import places, square
 
 
 def part(preprocess: Preprocess, size: tuple[int, int], originals: bool) -> Callable[[Image.Image], np.ndarray]:
@@ -31,6 +35,23 @@ def patch(picture: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.nda
     if top == bottom or left == right:
         return picture[:0]
     return picture[floor(top * down) : ceil(bottom * down), floor(left * across) : ceil(right * across)]
+
+
+def marks(
+    context: Context, image: np.ndarray, value: np.ndarray, box: np.ndarray, *, side: int, gap: int, at=(0, 0)
+) -> list[Mark]:
+    """A mark for each of a unit's patches in their :func:`tiles.block`, with the activation.
+
+    image: (k,) the set's pictures, or −1. value: (k,). box: (k, 4) as in :func:`patch`. side, gap: of the block's
+    cells, in pixels. at: left and top of the block.
+    """
+    seen = (image >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
+    cells = places(len(image), side, side, gap, square(len(image)))
+    return [
+        context.mark(int(image[k]), f"activation {number(value[k])}", (at[0] + x, at[1] + y, width, height))
+        for k, (x, y, width, height) in enumerate(cells)
+        if seen[k]
+    ]
 
 
 def patches_that_excite(count: int) -> str:

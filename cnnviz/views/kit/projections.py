@@ -7,7 +7,7 @@ import numpy as np
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
-from cnnviz.views.kit import colour, explained
+from cnnviz.views.kit import colour, explained, patches
 from cnnviz.views.kit.attributions import row, sheet
 from cnnviz.views.kit.findings import UNTRIED, Finding, Measured, mean_interval, span, weakly
 from cnnviz.views.kit.patches import over_the_edge, patches_that_excite, unprobed
@@ -16,6 +16,7 @@ from cnnviz.views.kit.tiles import block, cell
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 WIDTH, GAP = 516, 16  # width of a unit's figure and gap, so that several fit side by side
+BETWEEN = 3  # patches, in pixels
 
 
 def view(result: Result, context: Context, do_not_conclude: str) -> dict:
@@ -178,7 +179,7 @@ def _class_figure(result: Result, context: Context, i: int) -> Figure:
     )
 
 
-def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches: dict[int, np.ndarray]) -> Figure:
+def _unit_figure(result: Result, context: Context, layer: dict, u: int, inputs: dict[int, np.ndarray]) -> Figure:
     name, percentile, show = layer["name"], context.show["percentile"], context.image_set.config.get("show")
     kept = {
         what: result.arrays[f"{name}/{what}"][u]
@@ -186,7 +187,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
     }
     unit, found = int(kept["unit"]), [p for p in range(len(kept["image"])) if kept["image"][p] >= 0]
     across = ceil(len(kept["image"]) ** 0.5)
-    side = (WIDTH - GAP) // (2 * across) - 3
+    side = (WIDTH - GAP) // (2 * across) - BETWEEN
     pair = np.zeros((2, len(kept["image"]), side, side, 4), np.uint8)
     shares, seen = [], []
     for p in found:
@@ -195,10 +196,11 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
             continue
         seen.append(p)
         shares.append(kept["projection"][p, : bottom - top, : right - left].astype(np.float32))
-        patch = patches[int(kept["image"][p])][top:bottom, left:right]
+        patch = inputs[int(kept["image"][p])][top:bottom, left:right]
         for half, crop in enumerate((patch, coloured(shares[-1], percentile, show))):
             pair[half, p] = cell(crop, side, bool(kept["border"][p]))
-    shown, projected = (block(cells, 3) for cells in pair)
+    shown, projected = (block(cells, BETWEEN) for cells in pair)
+    whose = [kept[what] for what in ("image", "value", "box")]
     pictures = [context.image_set.pictures[kept["image"][p]] for p in found]
     heights, widths = (kept["box"][:, 2:] - kept["box"][:, :2]).max(0)
     outside, empty = int(kept["border"].sum()), sum(not share.any() for share in shares)
@@ -223,4 +225,9 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, patches:
             *(Subject("image", picture.name) for picture in pictures),
         ),
         group=name,
+        marks=[
+            mark
+            for left in (0, shown.shape[1] + GAP)
+            for mark in patches.marks(context, *whose, side=side, gap=BETWEEN, at=(left, 0))
+        ],
     )

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.errors import reporting
-from cnnviz.network import facts, kinds
+from cnnviz.network import class_names, facts, kinds
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import atomic, whole
@@ -30,7 +30,7 @@ from cnnviz.views.kit.stages import Stages
 from cnnviz.views.kit.svg import Drawing, Mark
 
 SCHEMA = 1
-MOST_MARKS = 5000  # largest number of marks of a drawing; a map of more pictures is a page of its own
+MOST_MARKS = 5000  # largest number of marks of a figure; a map of more pictures is a page of its own
 # Characters that XML forbids, and those that change the direction of the text after them.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
@@ -222,6 +222,21 @@ class Context:
         """Pictures of the set's channels (…, c) for display, (…, 3) uint8: see :func:`colour.rgb`."""
         return colour.rgb(pixels, self.image_set.config.get("show"))
 
+    def called(self, label: int) -> str:
+        """Name of a class of the picture set: the network's first name for it, or else the set's."""
+        output = self.model["label_to_output"][label]
+        return class_names.short(self.image_set.classes[label] if output is None else self.model["classes"][output])
+
+    def mark(self, index: int, said: str, box: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Mark:
+        """A tile that shows the set's picture ``index``, or a part of it, and leads to its page.
+
+        said: what a reader is told after the picture's name and class. box: left, top, width and height, in the
+        figure's pixels.
+        """
+        picture, (x, y, width, height) = self.image_set.pictures[index], box
+        own = "" if picture.label is None else self.called(picture.label)
+        return Mark(x, y, picture.name, ", ".join(filter(None, (own, said))), width, height, "image", picture.name)
+
     def as_seen(self, result: Result, indices: Iterable[int]) -> dict[int, np.ndarray]:
         """Index → the picture for display at the size of the network's input. −1, which means none, is skipped."""
         indices = sorted({int(i) for i in indices} - {-1})
@@ -247,11 +262,13 @@ class Context:
         stages: tuple[Stages, ...] = (),
         compared: str = "",
         maps: str = "",
+        marks: Sequence[Mark] = (),
     ) -> Figure:
         """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
         It uses lossless WebP for drawings and small pictures, lossy WebP (quality 90) for photographs. More effort
-        (method 4, quality 80) takes three times as long and does not make smaller files. stages: in the file's pixels.
+        (method 4, quality 80) takes three times as long and does not make smaller files. stages, marks: in the file's
+        pixels.
         """
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=40 if lossless else 90, method=2)
@@ -261,6 +278,7 @@ class Context:
             alt=alt, caption=caption, mapping=mapping, data=data, subjects=subjects, pixelated=pixelated, group=group,
             from_dataset=from_dataset, more=more, compared=compared, maps=maps,
             stages=tuple(s.scaled(width / pixels.shape[1], height / pixels.shape[0]) for s in stages),
+            marks=tuple(mark.scaled(scale) for mark in marks[:MOST_MARKS]),
         )  # fmt: skip
 
     def drawing(
@@ -269,12 +287,7 @@ class Context:
         """The Figure of a drawing, shown × ``scale``. stages: in the drawing's pixels."""
         width, height = (round(scale * side) for side in (drawing.width, drawing.height))
         scaled = tuple(s.scaled(width / drawing.width, height / drawing.height) for s in stages)
-        marks = tuple(
-            mark._replace(
-                **{side: float(round(getattr(mark, side) * scale, 1)) for side in ("x", "y", "width", "height")}
-            )
-            for mark in drawing.marks[:MOST_MARKS]
-        )
+        marks = tuple(mark.scaled(scale) for mark in drawing.marks[:MOST_MARKS])
         return self.figure(id, f"{id}.svg", drawing.content, width, height, marks=marks, stages=scaled, **words)
 
     def figure(self, id: str, file: str, content: bytes, width: int, height: int, **words) -> Figure:

@@ -25,7 +25,7 @@ DARK = "text{fill:#f2f3f5}.quiet{fill:#aab0b9}.ground{fill:#15171c}.plate{stroke
 
 
 class Mark(NamedTuple):
-    """A thing of a chart that can be pointed at: a dot, a bar or a cell, in the drawing's pixels.
+    """A thing of a figure that can be pointed at: a dot, a bar, a cell or a picture, in the drawing's pixels.
 
     x, y, width, height: its box; a dot has no width and height, and x and y are its centre. name, value: what a reader
     is told, the number as exactly as it is known. kind, of: what it leads to, as in :class:`section.Subject`, "" for
@@ -44,6 +44,10 @@ class Mark(NamedTuple):
     layer: str = ""
     group: str = ""
     hue: str = ""
+
+    def scaled(self, scale: float) -> "Mark":
+        sides = {side: float(round(getattr(self, side) * scale, 1)) for side in ("x", "y", "width", "height")}
+        return self._replace(**sides)
 
 
 class Drawing(NamedTuple):

@@ -54,14 +54,20 @@ def montage(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     return sheet
 
 
-def places(count: int, height: int, width: int, gap: int = 2) -> list[tuple[int, int, int, int]]:
-    """Left, top, width and height of each tile in the row of a :func:`montage`."""
-    return [(i * (width + gap), 0, width, height) for i in range(count)]
+def places(count: int, height: int, width: int, gap: int = 2, columns: int = 0) -> list[tuple[int, int, int, int]]:
+    """Left, top, width and height of each tile of a :func:`montage`, which is one row unless ``columns`` are given."""
+    across, down, columns = width + gap, height + gap, columns or count
+    return [(i % columns * across, i // columns * down, width, height) for i in range(count)]
 
 
 def block(tiles: np.ndarray, gap: int = 2) -> np.ndarray:
     """A :func:`montage` that is as square as possible."""
-    return montage(tiles, ceil(len(tiles) ** 0.5), gap)
+    return montage(tiles, square(len(tiles)), gap)
+
+
+def square(count: int) -> int:
+    """Columns of a :func:`block`."""
+    return ceil(count**0.5)
 
 
 def labelled(blocks: list[np.ndarray], labels: list[str]) -> np.ndarray:
