@@ -62,8 +62,8 @@ class Shown:
     anchor: its HTML id. href: its file from the page. eager: whether it is loaded before scrolling. credit: credits and
     licences of the pictures that it shows; "" if not stated. finding: the finding that it proves, or None. mapping:
     the part of its mapping that no line above it says. sliders: over its parts, see :mod:`cnnviz.site.sliders`. points:
-    the script of what can be pointed at, from the root; table: the CSV file of a chart's numbers, from the page; ""
-    without them. subjects: those that its details list.
+    the script of what can be pointed at, and table: the CSV file of a chart's numbers, both from the root; "" without
+    them. subjects: those that its details list.
     """
 
     figure: Figure
@@ -431,8 +431,8 @@ def _publish_points(site: Publication, page: Environment, folder: str, part: Par
         site.write(address, script)
     if page.globals["publish"] != edition.DERIVED:
         for figure in part.section.figures:
-            if table := points.table(figure):
-                site.write(f"{folder}/data/{slug(part.id)}/{table}", points.rows(figure))
+            if table := points.table(folder, part.id, figure):
+                site.write(table, points.rows(figure))
 
 
 def _publish_data(site: Publication, address: str, path: Path) -> None:
@@ -464,12 +464,11 @@ def _shown(part: Part, folder: str, credit: dict[str, tuple[str, str]], found: l
         stated = [credit[s.name] for s in figure.subjects if s.kind == "image" and s.name in credit]
         eager = i < EAGER_FIGURES and left >= 0
         finding = proves.get(figure.id)
-        table = points.table(figure)
         shown.append(
             Shown(
                 figure, f"fig-{slug(figure.id)}", href, eager, credits.line(stated), finding,
                 sliders=sliders.of_figure(figure, href), points=points.address(folder, part.id, figure),
-                table=table and f"../data/{slug(part.id)}/{table}", subjects=_listed(part.section, figure),
+                table=points.table(folder, part.id, figure), subjects=_listed(part.section, figure),
             )
         )  # fmt: skip
     return shown

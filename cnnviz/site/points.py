@@ -38,10 +38,10 @@ def key(figure: Figure, part: bool) -> str:
     return f"{figure.id}/parts" if part else figure.id
 
 
-def table(figure: Figure) -> str:
-    """The CSV file's name, in the scripts' folder; "" for figures that are made of pictures, not numbers."""
+def table(folder: str, section: str, figure: Figure) -> str:
+    """Address of a chart's CSV file, from the site's root; "" for figures that are made of pictures, not numbers."""
     pictures = any(mark.kind == "image" and mark.width for mark in figure.marks)
-    return f"points-{slug(figure.id)}.csv" if figure.marks and not pictures else ""
+    return f"{folder}/data/{slug(section)}/points-{slug(figure.id)}.csv" if figure.marks and not pictures else ""
 
 
 def scripts(section: Section, folder: str, link: Callable[[Subject], str]) -> dict[str, str]:

@@ -37,7 +37,8 @@ class Seen:
 
     page: the section's page with the figure's anchor; file: the picture; both from the root. anchor: the figure's id on
     the subject's own page. box: left, top, width, height of the part of the file that is about the subject, or None.
-    points: the script of its marks, from the root; "" without any. key: their name in it.
+    points: the script of its marks, from the root; "" without any. key: their name in it. table: the CSV file of a
+    chart's numbers, from the root; "" without one.
     """
 
     figure: Figure
@@ -48,6 +49,7 @@ class Seen:
     mapping: str
     points: str = ""
     key: str = ""
+    table: str = ""
 
 
 @dataclass
@@ -86,10 +88,11 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
         return of_subject.setdefault(section.id, Told(section.id, section.title, page))
 
     for section, page, folder in sections:
+        model = folder.split("/figures/")[0]
         for figure in section.figures:
             anchor = f"fig-{slug(section.id)}-{slug(figure.id)}"
-            script, marked = points.address(folder.split("/figures/")[0], section.id, figure), bool(figure.marks)
-            figure = replace(figure, marks=())  # they are in the script
+            script, table = (where(model, section.id, figure) for where in (points.address, points.table))
+            marked, figure = bool(figure.marks), replace(figure, marks=())  # which are in the script
             seen = (f"{page}#fig-{slug(figure.id)}", f"{folder}/{figure.file}", anchor)
             for subject, few in _specific(figure):
                 entry = told(key(subject), section, page)
@@ -97,7 +100,7 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
                     (figure.alt, figure.caption, subject.box) == (other.figure.alt, other.figure.caption, other.box)
                     for other in entry.figures
                 ):
-                    pointed = (script if marked or not subject.box else "", points.key(figure, bool(subject.box)))
+                    pointed = script if marked or not subject.box else "", points.key(figure, bool(subject.box)), table
                     entry.figures.append(Seen(figure, *seen, subject.box, figure.mapping, *pointed))
                 else:
                     entry.elsewhere += 1

@@ -150,6 +150,22 @@ def test_every_figure_has_all_that_belongs_to_it(rendered):
     assert text.count('loading="lazy"') == 11
 
 
+def test_a_page_of_very_many_figures_says_once_what_they_share(tmp_path, monkeypatch):
+    def page() -> str:
+        synthetic.render(results, models=["alexnet"], sections=["class_visualization"])
+        return (results / "site/models/alexnet/sections/class_visualization.html").read_text("utf-8")
+
+    results = synthetic.make_results(tmp_path)
+    long = static.Page(page())
+    monkeypatch.setattr("cnnviz.site.model_pages.MOST_DETAILED", 12)  # of 13 figures
+    text = page()
+    short, figures = static.Page(text), "".join(re.findall(r"<figure.*?</figure>", text, re.S))
+    assert [image["alt"] for image in short.all("img")] == [image["alt"] for image in long.all("img")]
+    assert text.count('class="caption"') == 13 == figures.count('href="#provenance"')
+    for shared in ("arxiv.org/abs/1312.6034", "c0ffee12"):
+        assert shared in text and shared not in figures
+
+
 def test_rendering_again_writes_nothing(results):
     before = snapshot(results / "site")
     synthetic.render(results)
