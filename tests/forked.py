@@ -1,38 +1,49 @@
-"""Snakemake in a process that is forked from one that has imported it, which takes a second and more.
+"""``python -m`` in processes that are forked from one that has imported torch and Snakemake, which takes seconds.
 
-The tests run Snakemake a hundred times. Tests of Slurm, of fetching and of a killed Snakemake start it as a user does.
-This file imports nothing of cnnviz, since a run imports it from its own folder.
+The tests run Snakemake a hundred times, and its jobs several hundred times. Tests of Slurm, of fetching, of a killed
+Snakemake and of two clones start Python as a user does; the last shows that forks make the same bytes.
 """
 
-import multiprocessing
+import atexit
+import functools
 import os
+import shlex
+import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from subprocess import CompletedProcess
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["snakemake.cli", "tests.forked"])
+
+def run(arguments: list[str], folder: Path) -> CompletedProcess:
+    """``python ARGUMENTS`` in a folder, with the environment of this process."""
+    python, _ = started()
+    return subprocess.run([python, *arguments], cwd=folder, capture_output=True, text=True)
 
 
 def snakemake(arguments: list[str], folder: Path) -> CompletedProcess:
-    """``snakemake ARGUMENTS`` in a folder, with the environment of this process."""
-    with tempfile.TemporaryDirectory() as written:
-        files = [Path(written, name) for name in ("stdout", "stderr")]
-        process = FORKS.Process(target=_snakemake, args=(arguments, folder, dict(os.environ), files))
-        process.start()
-        process.join()
-        return CompletedProcess(arguments, process.exitcode, *(file.read_text("utf-8") for file in files))
+    return run(["-m", "snakemake", *arguments], folder)
 
 
-def _snakemake(arguments: list[str], folder: Path, environment: dict, files: list[Path]) -> None:
-    for number, file in enumerate(files, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.path[:] = ["", *(path for path in sys.path if Path(path).resolve() != Path(__file__).parents[1])]
-    sys.argv = ["snakemake", *arguments]
-    from snakemake import cli
-
-    cli.main(arguments)
+@functools.cache
+def started() -> tuple[str, subprocess.Popen]:
+    """An executable in place of Python's, and the server that it asks, which ends with this process."""
+    folder, here = Path(tempfile.mkdtemp(prefix="forked-")), Path(__file__).parent
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    python, address = folder / "python", folder / "server"
+    client = shlex.join([sys.executable, "-IS", f"{here}/fork_client.py", str(address), str(python)])
+    python.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    python.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listening, open(folder / "server.log", "w") as log:
+        listening.bind(str(address))
+        listening.listen(100)
+        server = subprocess.Popen(
+            [sys.executable, f"{here}/fork_server.py", str(listening.fileno())],
+            **{"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "start_new_session": True},
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            pass_fds=[listening.fileno()],
+        )
+    atexit.register(server.communicate)  # ends its input, and waits for it
+    return str(python), server

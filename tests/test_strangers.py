@@ -7,8 +7,6 @@ that each is right on every picture of its set, and a wrong answer is an error o
 
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from tests import forked
 from tests.checkout import Checkout, only
 
 TUTORIALS = '''
@@ -258,8 +257,7 @@ class Strangers(Checkout):
         torch.save(resnet.state_dict(), self.folder / "best_model_params.pt")
 
     def check(self) -> str:
-        command = [sys.executable, "-m", "cnnviz.check", "tiny.yaml"]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        done = forked.run(["-m", "cnnviz.check", "tiny.yaml"], self.folder)
         return done.stdout + done.stderr
 
 

@@ -4,11 +4,9 @@ The tests share a copy of one finished run (one model, ten sections, see checkou
 test_incremental.py tests reruns after changes, test_faults.py tests faults.
 """
 
-import subprocess
-import sys
-
 import pytest
 
+from tests import forked
 from tests.checkout import Photographed
 
 
@@ -29,9 +27,8 @@ def test_every_section_is_in_the_gallery_with_its_page(checkout):
 
 def test_a_second_run_has_nothing_to_do_and_where_to_look_is_said(checkout):
     assert not checkout.planned()
-    command = [sys.executable, "-m", "cnnviz.config", "tiny.yaml", "--where"]
-    said = subprocess.run(command, cwd=checkout.folder, text=True, capture_output=True, check=True).stdout
-    assert "results/site/index.html" in said
+    said = forked.run(["-m", "cnnviz.config", "tiny.yaml", "--where"], checkout.folder)
+    assert said.returncode == 0 and "results/site/index.html" in said.stdout
 
 
 def test_results_are_data_with_parameters_seed_and_code(checkout):

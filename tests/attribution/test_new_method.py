@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -62,7 +60,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_its_own_test_passes(folder):
     (file,) = (file for file in FILES if file.startswith("tests/"))
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", file], cwd=folder, text=True, capture_output=True)
+    done = forked.run(["-m", "pytest", "-q", file], folder)
     assert done.returncode == 0 and len(FILES) == 5, done.stdout
 
 

@@ -7,13 +7,6 @@ import pytest
 from tests.site import browser, synthetic
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    results = synthetic.make_results(tmp_path_factory.mktemp("results"))
-    synthetic.render(results)
-    return results / "site"
-
-
 @pytest.fixture
 def page(chrome):
     made = chrome.new_page(viewport={"width": 1280, "height": 800})

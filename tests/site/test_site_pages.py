@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +18,10 @@ from tests.site import static, synthetic
 from tests.site.synthetic import NASTY, SECTIONS
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    """(results folder, manifest) of one rendering that no test changes."""
-    results = synthetic.make_results(tmp_path_factory.mktemp("results"))
-    return results, synthetic.render(results)
-
-
 @pytest.fixture
-def results(tmp_path):
-    synthetic.make_results(tmp_path)
-    synthetic.render(tmp_path)
-    return tmp_path
+def results(rendered, tmp_path):
+    """A copy of the rendered results."""
+    return shutil.copytree(rendered[0], tmp_path / "results")
 
 
 def snapshot(site: Path) -> dict[str, tuple[bytes, int]]:

@@ -2,16 +2,7 @@
 
 import re
 
-import pytest
-
 from tests.site import browser, synthetic
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    results = synthetic.make_results(tmp_path_factory.mktemp("viewer"))
-    synthetic.render(results)
-    return results / "site"
 
 
 def test_maps_over_a_picture(chrome, site):
