@@ -95,8 +95,8 @@ def _apart(row: dict) -> tuple:
 def lead(models: list[Stamp]) -> dict | None:
     """The first finding on the front page: the one in which several models differ most, else the strongest.
 
-    It is the finding, with ``model`` (its title), ``others``: (title, the same number in words), and in ``tiles`` the
-    numbers of all models; or None if nothing is found.
+    It is the finding, with ``model`` (its title), ``others``: (title, the same number in words), its ``interval`` with
+    those of the others, and in ``tiles`` the numbers of all models; or None if nothing is found.
     """
     candidates = [
         (_lead_place(finding, model, models), i, finding)
@@ -113,8 +113,11 @@ def lead(models: list[Stamp]) -> dict | None:
     # a model with other pictures may have other tiles
     alike = [(m, found["values"]) for m, found in answered if len(found["values"]) == len(finding["tiles"])]
     values += [(m, [of[t["place"]] for t in finding["tiles"]]) for m, of in alike]
+    stated = [(m.title, found["interval"]) for m, found in answered if found["interval"]]
+    intervals = [f"{interval} ({title})" for title, interval in [(models[i].title, finding["interval"]), *stated]]
     return finding | {
         "model": models[i].title,
+        "interval": "; ".join(intervals) if stated else finding["interval"],
         "others": [{"title": m.title, "said": found["short"]} for m, found in answered],
         "tiles": [
             tile | {"models": [{"title": m.title, "value": of[n]} for m, of in values]}

@@ -158,6 +158,11 @@ def accuracies(result: Result, row: dict) -> tuple[tuple, tuple]:
     return (float(here.mean()), low, high), (mean, max(0.0, least), min(1.0, most))
 
 
+def interval_words(here: tuple, elsewhere: tuple) -> str:
+    """Those of both accuracies, in words."""
+    return f"{between(*here[1:])} and {between(*elsewhere[1:])}"
+
+
 def key(row: dict) -> str:
     return f"{row['class']} on {row['background']}"
 
@@ -167,11 +172,11 @@ def measured(result: Result) -> dict[str, Measured]:
     numbers, found = result.numbers, {}
     rates = grid(result, "accuracy")
     for row in numbers["asked"]:
-        (here, *_), (elsewhere, *_) = accuracies(result, row)
+        here, elsewhere = accuracies(result, row)
         shown = [numbers["backgrounds"].index(row["background"]), *others_than(numbers, row["background"])]
         values = tuple(float(v) for v in rates[numbers["classes"].index(row["class"])][shown])
-        said = f"{percent(here)} and {percent(elsewhere)}"
-        found[key(row)] = Measured(said, row["mean"], row["low"], row["high"], values)
+        said = f"{percent(here[0])} and {percent(elsewhere[0])}"
+        found[key(row)] = Measured(said, row["mean"], row["low"], row["high"], values, interval_words(here, elsewhere))
     return found
 
 
@@ -201,7 +206,7 @@ def leans(result: Result, row: dict) -> dict:
     says = (
         f"Recognises {percent(here[0])} of {name} pictures on {place}, and {percent(elsewhere[0])} of them elsewhere."
     )
-    interval = f"{between(*here[1:])} and {between(*elsewhere[1:])}"
+    interval = interval_words(here, elsewhere)
     if here[0] - elsewhere[0] < PLAIN:
         says = f"{place.capitalize()} alone raises the probability of {name} by {row['mean']:.2f}."
         interval = f"{row['low']:.2f} to {row['high']:.2f}"

@@ -70,6 +70,7 @@ def model(title: str, **sections) -> Stamp:
         measured = {key: vars(Measured(f"{e:.0%}", e, e - 0.05, e + 0.05)) for key, (e, *_) in found.items()}
         listed = [
             {"section": id, "key": key, "says": f"{id} {key}", "strength": s, "caution": c, "effect": e, "tiles": []}
+            | {"interval": f"about {e:.0%}"}
             for key, (e, s, c) in found.items()
         ]
         entries.append(Entry(id, id, id, "ok", measured=measured, findings=listed))
@@ -113,6 +114,13 @@ def test_the_largest_of_many_shares_has_a_wider_interval():
     expected = binomtest(6, 20).proportion_ci(1 - 0.05 / 100, "wilson")
     assert most == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert findings.between(0.1, 0.2) == "10 to 20\u00a0%"
+
+
+def test_the_front_page_says_whose_an_interval_is():
+    one, other = model("a", x={"k": (0.9, FOUND, True)}), model("b", x={"k": (0.1, NOT, True)})
+    assert site.lead([one, other])["interval"] == "about 90%"
+    other.sections[0].measured["k"]["interval"] = "5 to 15%"
+    assert site.lead([one, other])["interval"] == "about 90% (a); 5 to 15% (b)"
 
 
 def test_the_interval_of_one_number_can_be_written():

@@ -18,9 +18,10 @@ FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
 class Measured:
     """A number that can be compared between models.
 
-    short: the number in words without a subject, "100 % and 14 %". effect: its distance from its control as a share of
-    the largest possible distance, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for each
-    tile of the figure that proves it, or nothing. Ends beyond −1 … 1 are cut, as the infinite ones of a single number.
+    short: the number in words without a subject, "100 % and 14 %". effect: its distance from its control as a share
+    of the largest possible distance, −1 … 1, with its 95 % interval ``low`` … ``high``. values: a number 0 … 1 for
+    each tile of the figure that proves it, or nothing. interval: that of ``short``, in words, where it is stated.
+    Ends beyond −1 … 1 are cut, as the infinite ones of a single number.
     """
 
     short: str
@@ -28,6 +29,7 @@ class Measured:
     low: float
     high: float
     values: tuple[float, ...] = ()
+    interval: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "low", max(-1.0, self.low))
