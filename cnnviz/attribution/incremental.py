@@ -39,6 +39,7 @@ POINTWISE = {
     *(F.silu, F.gelu, F.mish, F.hardswish, F.hardsigmoid, F.softplus, F.sigmoid, F.tanh, F.local_response_norm),
     *(torch.sigmoid, Tensor.sigmoid, torch.tanh, Tensor.tanh, torch.sigmoid_, Tensor.sigmoid_, Tensor.tanh_),
     *(torch.clamp, Tensor.clamp, Tensor.clamp_, torch.clamp_min, Tensor.clamp_min, Tensor.clamp_min_),
+    *(torch.clone, Tensor.clone),  # every built network copies its input
 }
 # Reading these properties of a map does not use its values.
 ABOUT = {Tensor.dim, Tensor.size, Tensor.numel, Tensor.is_floating_point, Tensor.is_contiguous, Tensor.stride} | {

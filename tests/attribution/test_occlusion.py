@@ -18,7 +18,7 @@ from cnnviz.attribution.occlusion import occlusion, pixels, places, settled, spr
 from cnnviz.demo.nets import demo_net
 from cnnviz.demo.scenes import draw
 from cnnviz.errors import UserError
-from cnnviz.network import loaded, network
+from cnnviz.network import building, loaded, network
 from cnnviz.run import result
 from cnnviz.views import occlusion as drawn
 from cnnviz.views.occlusion import starts
@@ -207,6 +207,16 @@ def test_incremental_is_exact_where_paths_meet(net):
     torch.testing.assert_close(quick, full, rtol=1e-9, atol=1e-9)
     meets = [len(call.inputs) == 2 for call in masked.calls]
     assert any(meets) != isinstance(net, Discarding)  # it continues after a sum and a concatenation
+
+
+def test_the_network_of_a_job_is_followed(make_job):
+    """Its hooks, such as the one that copies the picture, are among the calls."""
+    job = make_job({"factory": "cnnviz/demo/nets.py:demo_net", "preprocess": {"resize": [64, 64]}})
+    net, x = building.build(job.model, "demo", 0).net, noise(1, 3, 64, 64)
+    with torch.no_grad():
+        masked = Masked(net, x, torch.zeros_like(x), places(64, 9, 20), places(64, 9, 20))
+        assert masked.incremental and len(masked.calls) > 4  # into the second convolution, at least
+        torch.testing.assert_close(masked.clean, net(x)[0])
 
 
 class Scripted(nn.Module):
