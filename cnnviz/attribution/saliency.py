@@ -99,8 +99,10 @@ def _integrated(
 
     width = torch.full((steps,), 1 / steps, dtype=torch.float64)
     low = torch.arange(steps, dtype=torch.float64) / steps
-    owed, made = score(low + width) - score(low), parts(low, width)
+    ends = score(torch.arange(steps + 1, dtype=torch.float64) / steps)
+    before, after, made = ends[:-1], ends[1:], parts(low, width)
     while True:
+        owed = after - before
         error = made.double().sum((1, 2)) - owed
         if error.sum().abs() <= missing * owed.sum().abs() or len(low) >= MOST * steps:
             return made.sum(0)
@@ -108,11 +110,11 @@ def _integrated(
         cut, kept = order[: -(-len(order) // 4)], order[-(-len(order) // 4) :]
         third = width[cut] / 3
         starts = [low[cut], low[cut] + third, low[cut] + 2 * third]
-        ends = [score(at) for at in (*starts, low[cut] + width[cut])]
+        inner = [score(at) for at in starts[1:]]
         # the middle third has the midpoint, and so the gradient, of the whole segment
         pieces = [parts(starts[0], third), made[cut] / 3, parts(starts[2], third)]
         made = torch.cat([made[kept], *pieces])
-        owed = torch.cat([owed[kept], *(after - before for before, after in zip(ends, ends[1:], strict=False))])
+        before, after = torch.cat([before[kept], before[cut], *inner]), torch.cat([after[kept], *inner, after[cut]])
         low, width = torch.cat([low[kept], *starts]), torch.cat([width[kept], third, third, third])
 
 

@@ -120,6 +120,18 @@ def test_integrated_gradients_takes_steps_until_little_is_missing(net, x):
     assert fine.norm() < 0.5 * plain.norm() and fine.norm() < 0.1 * exact.norm()
 
 
+def test_integrated_gradients_computes_no_score_twice(net, x):
+    seen = []
+
+    def scores(z):
+        if not torch.is_grad_enabled():
+            seen.extend(z.flatten(1))
+        return net(z)
+
+    integrated_gradients(scores, x[:1], TARGET[:1], steps=8, missing=1e-4)
+    assert len(seen) > 9 and len({tuple(point.tolist()) for point in seen}) == len(seen)
+
+
 def test_what_is_missing_from_the_sum_is_stated():
     from types import SimpleNamespace
 
