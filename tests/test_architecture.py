@@ -152,6 +152,19 @@ def test_views_and_site_never_load_torch():
     assert done.stdout.strip() == "False"
 
 
+def test_no_job_loads_scipy_stats():
+    """It takes longer than many of the jobs; scipy.special has the distributions, too."""
+    techniques = yaml.safe_load(Path("rules/techniques.yaml").read_text())
+    need_sklearn = {"linear_templates", "multifaceted", "tsne"}  # which loads it
+    names = [f"cnnviz.{row['room']}.{name}" for name, row in techniques.items() if name not in need_sklearn]
+    names += ["cnnviz.network.network", "cnnviz.check.look", "cnnviz.activations.forward", "cnnviz.site.index"]
+    program = (
+        f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('scipy.stats' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_every_section_has_its_compute_file_view_rule_and_test():
     sections = config.complete({"image_sets": {"a": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})[
         "sections"

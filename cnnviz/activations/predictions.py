@@ -44,19 +44,13 @@ its share of them.
 
 import numpy as np
 from scipy.special import expit, softmax
-from scipy.stats import binomtest
 
 from cnnviz.activations import regression
+from cnnviz.activations.accuracy import wilson
 from cnnviz.network import facts, kinds
 from cnnviz.pictures import images
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
-
-
-def wilson(hits: int, total: int) -> list[float]:
-    """95 % interval of the share ``hits`` / ``total``, ``total`` > 0."""
-    low, high = binomtest(hits, total).proportion_ci(0.95, "wilson")
-    return [float(low), float(high)]
 
 
 def calibration(probability: np.ndarray, hit: np.ndarray, bins: int) -> dict[str, np.ndarray]:

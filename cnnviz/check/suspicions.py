@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import bdtrc, logsumexp, softmax
-from scipy.stats import binomtest
 
 from cnnviz.network.class_names import short
 from cnnviz.pictures.rows import in_order
@@ -42,15 +41,15 @@ def hits(scores: np.ndarray, right: Sequence[Sequence[int]], best: int = 1) -> n
     )
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    return tuple(binomtest(int(right), total).proportion_ci(method="wilson"))
-
-
 def near_chance(hit: np.ndarray, chance: float) -> bool:
     """Whether this number of hits can be chance (more than 1 time in 100)."""
     right = int(hit.sum())
     return right == 0 or bdtrc(right - 1, len(hit), chance) > 0.01
+
+
+def more_often(one: int, other: int) -> float:
+    """p-value of the hypothesis that one thing happens no more often than another: the sign test, one-sided."""
+    return float(bdtrc(one - 1, one + other, 0.5))
 
 
 def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None = None, tries: int = 1) -> bool:
@@ -62,7 +61,7 @@ def clearly_better(new: np.ndarray, old: np.ndarray, by_score: np.ndarray | None
     gained, lost = int((evidence > 0).sum()), int((evidence < 0).sum())
     if not gained or new.sum() - old.sum() < LEAST * len(new):
         return False
-    return binomtest(gained, gained + lost, alternative="greater").pvalue < SURE / tries
+    return more_often(gained, lost) < SURE / tries
 
 
 def plausible(hit: np.ndarray, chance: float, part: float) -> bool:

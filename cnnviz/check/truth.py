@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest
 
 from cnnviz.activations import regression, segmentation
 from cnnviz.check import image_sets, suspicions
@@ -285,4 +284,4 @@ def clearly_nearer(new: np.ndarray, old: np.ndarray) -> bool:
     smaller, larger = int((new < old).sum()), int((new > old).sum())
     if not smaller or new.mean() > BETTER * old.mean():
         return False
-    return binomtest(smaller, smaller + larger, alternative="greater").pvalue < suspicions.SURE
+    return suspicions.more_often(smaller, larger) < suspicions.SURE

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import expit, softmax
+from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from cnnviz.activations import predictions
-from cnnviz.activations.predictions import calibration, calibration_error, wilson
+from cnnviz.activations.accuracy import wilson
+from cnnviz.activations.predictions import calibration, calibration_error
 from cnnviz.network import facts
 from cnnviz.pictures import images
 from cnnviz.run import result
@@ -118,6 +120,8 @@ def test_wilsons_interval_is_the_textbook_one():
     centre, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
     assert wilson(45, 50) == pytest.approx([(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)])
     assert wilson(5, 5)[1] == pytest.approx(1) and wilson(5, 5)[0] < 0.6
+    for hits, total in [(0, 7), (7, 7), (1, 1), (3, 40)]:
+        assert wilson(hits, total) == pytest.approx(tuple(binomtest(hits, total).proportion_ci(0.95, "wilson")))
 
 
 def test_sigmoid_outputs_get_auroc_and_average_precision_equal_to_sklearns(tmp_path):
