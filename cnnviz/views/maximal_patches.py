@@ -21,6 +21,7 @@ from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
+ROWS, QUALITY = 2, 80  # of a sheet, and of its file: a unit's page loads the whole sheet
 LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
 GAP, SMALL_GAP = 3, 2  # between patches, in pixels
 MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
@@ -123,7 +124,7 @@ def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 def _figures(result: Result, context: Context, total: int) -> list[Figure]:
     """Some units of each layer by themselves, and sheets with all of them, up to the page's limit."""
     layers = result.numbers["layers"]
-    a_sheet = max(4, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
+    a_sheet = max(ROWS, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
     sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
     units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
     chosen, figures = {}, []
@@ -317,6 +318,7 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
         ),
         group=name,
         lossless=False,
+        quality=QUALITY,
         marks=[
             mark
             for own, (left, top, *_) in zip(kept, places, strict=True)

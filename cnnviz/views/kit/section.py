@@ -257,6 +257,7 @@ class Context:
         pixelated: bool = False,
         group: str = "",
         lossless: bool = True,
+        quality: int = 90,
         from_dataset: bool = True,
         more: str = "",
         stages: tuple[Stages, ...] = (),
@@ -266,12 +267,12 @@ class Context:
     ) -> Figure:
         """Encodes (h, w, 3) or (h, w, 4) uint8 ``pixels`` as a file and returns a Figure that shows them × ``scale``.
 
-        It uses lossless WebP for drawings and small pictures, lossy WebP (quality 90) for photographs. More effort
+        It uses lossless WebP for drawings and small pictures, lossy WebP of this quality for photographs. More effort
         (method 4, quality 80) takes three times as long and does not make smaller files. stages, marks: in the file's
         pixels.
         """
         stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=40 if lossless else 90, method=2)
+        Image.fromarray(pixels).save(stream, "WEBP", lossless=lossless, quality=40 if lossless else quality, method=2)
         width, height = (round(side * scale) for side in pixels.shape[1::-1])
         return self.figure(
             id, f"{id}.webp", stream.getvalue(), width, height,
