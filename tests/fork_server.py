@@ -106,6 +106,9 @@ def become(request: dict) -> str:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     _, module, *arguments = request["arguments"]
+    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.executable = request["python"]
     sys.orig_argv = [sys.executable, *request["arguments"]]
     sys.argv = [module, *arguments]
