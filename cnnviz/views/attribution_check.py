@@ -9,7 +9,7 @@ from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import attributions, colour, curves, findings, intervals, panels, section
 from cnnviz.views.kit.findings import Finding, Measured
-from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, Bar
+from cnnviz.views.kit.intervals import BAD, GOOD, NONE, OPEN, PART, Bar
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 # check → (column of the tables, title of its figure, meaning of its numbers)
@@ -43,19 +43,13 @@ def listed(names: list[str]) -> str:
 
 
 def kind_of(row: dict) -> str:
-    """GOOD: better than everything it is compared with. BAD: worse than one of them. OPEN: undecided."""
-    said = [other["verdict"] for other in row["against"].values()]
-    return GOOD if set(said) == {BETTER} else BAD if WORSE in said else OPEN
-
-
-def against(row: dict) -> str:
-    """ "beats chance, the edge detector; cannot tell: the centre blob"."""
-    said = {verdict: [RIVALS[k] for k, v in row["against"].items() if v["verdict"] == verdict]
-            for verdict in (BETTER, WORSE, UNKNOWN)}  # fmt: skip
-    if len(said[BETTER]) == len(row["against"]):
-        return "beats all"
-    words = [("beats", said[BETTER]), ("worse than", said[WORSE]), ("cannot tell from", said[UNKNOWN])]
-    return "; ".join(f"{word} {', '.join(names)}" for word, names in words if names)
+    """GOOD: better than everything it is compared with. BAD: worse than one of them. PART: better than chance. Else
+    OPEN, undecided.
+    """
+    said = {rival: other["verdict"] for rival, other in row["against"].items()}
+    if WORSE in said.values():
+        return BAD
+    return GOOD if set(said.values()) == {BETTER} else PART if said.get("chance") == BETTER else OPEN
 
 
 def judged(name: str, checks: list[dict], weights: dict[str, dict]) -> tuple[str, list[str]]:
@@ -86,6 +80,17 @@ def grades(result: Result) -> dict[str, list[str]]:
     weights = {row["name"]: row for row in numbers["weights"]}
     said = {m["name"]: judged(m["name"], numbers["checks"], weights)[0] for m in numbers["methods"]}
     return {v: [name for name, verdict in said.items() if verdict == v] for v in ("passes", "fails", "undecided")}
+
+
+def ranked(result: Result) -> list[str]:
+    """The methods: those that pass first, those that fail last, and among these by the number of passed checks."""
+    of = [grades(result)[verdict] for verdict in ("passes", "undecided", "fails")]
+    good = {m["name"]: 0 for m in result.numbers["methods"]}
+    for check in result.numbers["checks"]:
+        for row in check["rows"]:
+            if row["name"] in good:
+                good[row["name"]] += (kind_of(row) == GOOD) - (kind_of(row) == BAD)
+    return [name for names in of for name in sorted(names, key=lambda name: -good[name])]
 
 
 def conclusion(result: Result) -> str:
@@ -221,7 +226,7 @@ def scorecard(result: Result, context: Context) -> Figure:
     checks, weights = result.numbers["checks"], {row["name"]: row for row in result.numbers["weights"]}
     columns = [CHECKS[check["check"]][0] for check in checks] + ["random weights (low)"] * bool(weights)
     rows = []
-    for name in [m["name"] for m in result.numbers["methods"]] + result.numbers["baselines"]:
+    for name in ranked(result) + result.numbers["baselines"]:
         method = name not in result.numbers["baselines"]
         cells = []
         for check in checks:
@@ -229,17 +234,18 @@ def scorecard(result: Result, context: Context) -> Figure:
             cells.append((f"{row['mean']:.2f}", kind_of(row) if method else NONE))
         if weights:
             row = weights.get(name)
-            kind = {STAYS: BAD, CLASSLESS: BAD, CHANGES: GOOD}.get(row["verdict"], OPEN) if row else NONE
+            kind = {STAYS: BAD, CLASSLESS: BAD, CHANGES: GOOD}.get(row["verdict"], PART) if row else NONE
             cells.append((f"{row['mean']:.2f}" if row else "–", kind))
         rows.append((plain(name), cells))
     drawn = intervals.card(rows, columns)
     return context.drawing(
         "scorecard", drawn,
         alt=f"Methods and baselines by check, a number in each cell; the table below has them. {conclusion(result)}",
-        caption="Blue: passes. Orange: fails. Grey: not certain. The last rows are maps that do not use the network.",
+        caption="Blue: passes. Pale: in part. Orange: fails. Grey: not certain. The last rows are maps that do not use "
+        "the network.",
         more="Passes: better than chance, an edge detector and a blob in the middle (95 % intervals of paired "
-        "differences); with random weights the map changes in every picture. Fails: worse than one of them, or the map "
-        "does not change.",
+        "differences); with random weights the map changes in every picture. In part: better than chance; with random "
+        "weights the map changes in some. Fails: worse than one of the three, or the map does not change.",
         mapping="numbers: means over pictures; colours: verdicts, not values", data="meta",
         subjects=(), from_dataset=False,
     )  # fmt: skip
@@ -335,7 +341,7 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
     edges, scale = arrays["maps"][p, len(methods)], arrays["scale"][p, len(methods)]
     shown.append((result.numbers["baselines"][0], coloured(edges, scale, False, context.show)))
     mask = arrays["masks"][p]
-    drawn = panels.sheet(shown, panels.outline(mask) if mask.any() else "")
+    drawn = panels.sheet(shown, panels.outline(mask) if mask.any() else "", across=5)
     truth = "" if label in (-1, target) else f" It is {classes[label]}."
     ringed = " The line is the object's border." if mask.any() else ""
     return context.drawing(
@@ -391,48 +397,59 @@ def span(row: dict) -> str:
 
 
 def verdicts(result: Result) -> Table:
+    """A line for each method: what may be said of it over all checks, and why."""
     checks, weights = result.numbers["checks"], {row["name"]: row for row in result.numbers["weights"]}
     rows = []
-    for method in result.numbers["methods"]:
-        name = method["name"]
-        cells = [plain(name)]
+    for name in ranked(result):
         grade, why = judged(name, checks, weights)
-        cells.append(f"{grade}{': ' if why else ''}{'; '.join(why)}")
-        for check in checks:
-            row = next(row for row in check["rows"] if row["name"] == name)
-            cells.append(f"{span(row)} {against(row)}")
-        if name in weights:
-            row = weights[name]
-            sign = f", with signs {row['signed']:.2f}" if method["signed"] else ""
-            steps = ", ".join(f"{b} {v:.2f}" for b, v in zip(result.numbers["blocks"], row["steps"], strict=True))
-            cells.append(f"{MOVED[row['verdict']]}: {span(row)}{sign}; down to {steps}")
-        else:
-            cells.append("not tried")
-        rows.append(tuple(cells))
+        rows.append((plain(name), grade, "; ".join(why)))
     return Table(
         "verdicts",
-        "Methods × checks: mean and 95 % interval, and what it beats among chance, the edge detector and the centre "
-        "blob. Random weights: rank correlation of magnitudes with the original map when all layers are random.",
-        ("method", "in short", *(CHECKS[check["check"]][1].lower() for check in checks), "random weights"),
+        "Each method over all checks. It passes if it passes every one, and fails if it fails one.",
+        ("method", "verdict", "why"),
         tuple(rows),
     )
 
 
-def differences(check: dict) -> Table:
+def differences(result: Result) -> Table:
+    """The paired differences that the verdicts follow from."""
     rows = []
-    for row in check["rows"]:
-        cells = [plain(row["name"]), span(row)]
-        for rival in RIVALS:
-            other = row["against"].get(rival)
-            cells.append(f"{other['verdict']}: {span(other)}" if other else "–")
-        rows.append(tuple(cells))
-    word = "" if check["better"] == "higher" else " (differences are turned round, so that above 0 is better)"
+    for check in result.numbers["checks"]:
+        for row in check["rows"]:
+            cells = [CHECKS[check["check"]][0], plain(row["name"]), span(row)]
+            for rival in RIVALS:
+                other = row["against"].get(rival)
+                cells.append(f"{other['verdict']}: {span(other)}" if other else "–")
+            rows.append(tuple(cells))
+    turned = any(check["better"] != "higher" for check in result.numbers["checks"])
     return Table(
-        f"differences-{check['check']}",
-        f"{CHECKS[check['check']][1]}, {check['n']} pictures: does it beat chance, the edge detector, the centre blob? "
-        f"Each with the mean paired difference and its 95 % interval{word}.",
-        ("map", "mean", "beats chance", "beats the edge detector", "beats the centre blob"),
+        "differences",
+        "Does a map beat chance, the edge detector, the centre blob? Mean and 95 % interval over pictures, then the "
+        "mean paired differences" + " (turned round where lower is better, so that above 0 is better)" * turned + ".",
+        ("check", "map", "mean", "beats chance", "beats the edge detector", "beats the centre blob"),
         tuple(rows),
+        folded="Every difference with its interval",
+    )
+
+
+def changed(result: Result) -> Table:
+    """How much of each map is left as the weights become random."""
+    signed = {m["name"] for m in result.numbers["methods"] if m["signed"]}
+    rows = [
+        (
+            *(plain(row["name"]), MOVED[row["verdict"]], span(row)),
+            f"{row['signed']:.2f}" if row["name"] in signed else "–",
+            *(f"{value:.2f}" for value in row["steps"]),
+        )
+        for row in result.numbers["weights"]
+    ]
+    return Table(
+        "random-weights",
+        "Rank correlation of the magnitudes with the trained network's map, with all weights random and its 95 % "
+        "interval, with signs, and with the layers random from the last one down to each.",
+        ("method", "verdict", "all random", "with signs", *(f"down to {name}" for name in result.numbers["blocks"])),
+        tuple(rows),
+        folded="Random weights, step by step",
     )
 
 
@@ -449,7 +466,7 @@ def view(result: Result, context: Context) -> dict:
     figures += [comparison(p, result, context) for p in shown]
     if numbers["weights"]:
         figures.append(cascade_figure(result, context))
-    tables = [verdicts(result), *(differences(check) for check in numbers["checks"])]
+    tables = [verdicts(result), differences(result)] + [changed(result)] * bool(numbers["weights"])
     if numbers["left_out"]:
         rows = tuple((left["section"], left["reason"]) for left in numbers["left_out"])
         tables.append(Table("left-out", "Sections that could not be put to the test.", ("section", "why"), rows))

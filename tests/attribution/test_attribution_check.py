@@ -333,6 +333,50 @@ def test_the_finding_holds_of_one_picture_without_objects():
     assert said.basis == "1 picture, no object is known, too few to judge 1 of 1 methods"
 
 
+@pytest.mark.parametrize(
+    ("against", "kind"),
+    [
+        ({}, "open"),
+        ({"chance": "yes"}, "part"),
+        ({"edge detector": "yes", "centre blob": "yes"}, "open"),
+        ({"chance": "yes", "centre blob": "no"}, "bad"),
+        ({"chance": "yes", "edge detector": "yes", "centre blob": "yes"}, "good"),
+    ],
+)
+def test_better_than_chance_alone_is_a_verdict_in_part(against, kind):
+    from cnnviz.views import attribution_check as view
+
+    left = stored("changes", against)
+    assert view.kind_of(left.numbers["checks"][0]["rows"][0]) == kind
+    assert view.grades(left)["passes"] == ["m"] * (kind == "good")  # in part does not pass
+    (line,) = view.verdicts(left).rows
+    assert line[1] == {"good": "passes", "bad": "fails"}.get(kind, "undecided")
+
+
+def test_methods_that_pass_come_first_and_those_that_fail_last():
+    from cnnviz.views import attribution_check as view
+
+    every = ("chance", "edge detector", "centre blob")
+    left = stored("changes", dict.fromkeys(every, "yes"))
+    (row, noise), moved = left.numbers["checks"][0]["rows"], left.numbers["weights"][0]
+    said = {"fails": "no", "open": "cannot tell", "good": "yes"}
+    against = {name: {k: v | {"verdict": word} for k, v in row["against"].items()} for name, word in said.items()}
+    left.numbers["checks"][0]["rows"] = [row | {"name": n, "against": a} for n, a in against.items()] + [noise]
+    left.numbers["methods"] = [{"name": name} for name in said]
+    left.numbers["weights"] = [moved | {"name": name} for name in said]
+    assert view.ranked(left) == ["good", "open", "fails"]
+    assert [line[1] for line in view.verdicts(left).rows] == ["passes", "undecided", "fails"]
+    assert view.differences(left).folded and not view.verdicts(left).folded
+
+
+def test_every_preset_has_enough_pictures_for_a_verdict():
+    from cnnviz import config
+
+    for preset in config.presets(config.whole_schema()).values():
+        most = preset["limits"].get("probes") or 12
+        assert most >= map_scores.FEWEST
+
+
 def test_an_outline_runs_around_the_mask():
     from cnnviz.views.kit import panels
 

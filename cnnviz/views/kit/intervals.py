@@ -13,15 +13,15 @@ from cnnviz.views.kit import svg
 from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, Mark, swatch, text, ticks_below, upwards
 
 STYLE = (
-    f".good{{stroke:{BLUE};fill:{BLUE}}}.bad{{stroke:{ORANGE};fill:{ORANGE}}}.open{{stroke:#8a9099;fill:#8a9099}}"
+    f".good,.part{{stroke:{BLUE};fill:{BLUE}}}.part{{opacity:.55}}.bad{{stroke:{ORANGE};fill:{ORANGE}}}.open{{stroke:#8a9099;fill:#8a9099}}"
     ".none{stroke:#8a9099;fill:none}rect.cell{stroke:none}"
 )
-GOOD, BAD, OPEN, NONE = "good", "bad", "open", "none"  # captions state the colours' meaning
+GOOD, PART, BAD, OPEN, NONE = "good", "part", "bad", "open", "none"  # captions state the colours' meaning
 _WIDTH, _NAMES, _VALUES, _ROW = 432, 156, 44, 22
 
 
 class Bar(NamedTuple):
-    """A row: mean, low and high in the figure's unit. kind: GOOD, BAD, OPEN (undecided) or NONE (no verdict)."""
+    """A row: mean, low and high in the figure's unit. kind: GOOD, PART (in part), BAD, OPEN (undecided) or NONE."""
 
     name: str
     mean: float
@@ -89,7 +89,7 @@ def card(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: Sequenc
             x = _NAMES + c * cell
             marks.append(Mark(x + 1, y, f"{name}, {columns[c]}", words, cell - 2, 24))
             if kind != NONE:
-                strength = {GOOD: 0.42, BAD: 0.6, OPEN: 0.22}[kind]
+                strength = {GOOD: 0.5, PART: 0.35, BAD: 0.6, OPEN: 0.22}[kind]
                 parts.append(
                     f'<rect class="cell {kind}" fill-opacity="{strength}" x="{x + 1}" y="{y}" width="{cell - 2}" '
                     'height="24" rx="3"/>'

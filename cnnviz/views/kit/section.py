@@ -92,13 +92,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """rows: lists of strings and numbers, one per column. from_dataset: whether they name pictures, see Figure."""
+    """rows: lists of strings and numbers, one per column. from_dataset: whether they name pictures, see Figure.
+
+    folded: words of the line that opens it, for numbers that only some readers need; "" shows it at once.
+    """
 
     id: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple, ...]
     from_dataset: bool = False
+    folded: str = ""
 
 
 @dataclass(frozen=True)
