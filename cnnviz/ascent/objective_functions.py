@@ -184,15 +184,18 @@ def diversity(module: str, group: Sequence[int]) -> Objective:
     return Objective((module,), value)
 
 
-def match(module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Objective:
+def match(
+    module: str, target: Tensor, as_seen: Callable[[Tensor], Tensor] = torch.relu, unit: Tensor | None = None
+) -> Objective:
     """-‖a - t‖² / ‖t‖² of each picture, a = ``as_seen(output of module)``: 0 is a perfect match, a = 0 gives -1.
 
-    target: t, (n, …), or (1, …) for all. ``as_seen=torch.relu`` matches features, :func:`gram` matches texture.
+    target: t, (n, …), or (1, …) for all. ``as_seen=torch.relu`` matches features, :func:`gram` matches texture. unit:
+    the squared distance that gives -1 instead of ‖t‖², (n,) or (1,) float64.
     """
     # Values are scaled only if their squares overflow, so that all others keep every bit.
     scale = 1.0 if target.square().sum().isfinite() else float(target.abs().max())
     target = target / scale
-    norm = target.flatten(1).square().sum(1)
+    norm = target.flatten(1).square().sum(1) if unit is None else (unit / scale**2).to(target)
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
         return -(as_seen(read[module]) / scale - target).flatten(1).square().sum(1) / norm
@@ -207,6 +210,21 @@ def gram(output: Tensor) -> Tensor:
     al. 2015 sum instead, and divide their loss by 4 N² M²; a relative error is the same with either.
     """
     maps = torch.relu(output).flatten(2)
+    return maps @ maps.transpose(1, 2) / maps.shape[2]
+
+
+def means(output: Tensor) -> Tensor:
+    """The mean over positions of each rectified feature map: (n, c, h, w) → (n, c)."""
+    return torch.relu(output).flatten(2).mean(2)
+
+
+def covariance(output: Tensor) -> Tensor:
+    """The covariance of rectified feature maps over positions: (n, c, h, w) → (n, c, c).
+
+    It is :func:`gram` without the product of the means, which is most of a Gram matrix, since no feature is negative.
+    """
+    maps = torch.relu(output).flatten(2)
+    maps = maps - maps.mean(2, keepdim=True)
     return maps @ maps.transpose(1, 2) / maps.shape[2]
 
 

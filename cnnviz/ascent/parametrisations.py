@@ -62,6 +62,28 @@ def fourier(
     return Parametrisation(torch.stack(start).to(device) * deviation, picture)
 
 
+def waves(start: Tensor) -> Parametrisation:
+    """The spectrum of :func:`fourier`, of given pictures ``start`` (n, c, h, w): they are its first pictures.
+
+    picture = ½ + ¼ C · F⁻¹(s(f) · z), cut to [0, 1]: the tangent of that sigmoid at grey, so that black and white are
+    possible, and can be left again, since the cut passes every gradient. In pixels, an ascent through a network without
+    max pooling, or with a strided first layer, ends in specks that this network alone sees. In these waves, large
+    structures and colours come first (Mordvintsev et al. 2018).
+    """
+    channels, height, width = start.shape[1:]
+    scale = (1 / frequencies((height, width)).clamp(min=1 / max(height, width))).to(start)
+    colour = (AXES * DEVIATIONS[:, None] if channels == 3 else torch.eye(channels)).to(start) / 4
+    opponent = torch.einsum("nchw,ca->nahw", start - 0.5, torch.linalg.inv(colour))
+    spectrum = torch.view_as_real(torch.fft.rfft2(opponent, norm="ortho") / scale)
+
+    def picture(spectrum: Tensor) -> Tensor:
+        opponent = torch.fft.irfft2(torch.view_as_complex(spectrum) * scale, s=(height, width), norm="ortho")
+        x = 0.5 + torch.einsum("nahw,ac->nchw", opponent, colour)
+        return x + (x.clamp(0, 1) - x).detach()
+
+    return Parametrisation(spectrum.contiguous(), picture)
+
+
 def frequencies(size: tuple[int, int]) -> Tensor:
     """|f| in cycles per pixel of each coefficient of ``torch.fft.rfft2``: (h, w // 2 + 1)."""
     return torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None])

@@ -1,15 +1,21 @@
 """Style transfer: the content of one picture in the style of another (Gatys et al. 2016).
 
-    I* = argmin_I α ‖F(I) - F(content)‖² / ‖F(content)‖² + β mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I) - δ log D(I)
+    I* = argmin_I α ‖F(I) - F(c)‖² / ‖F(c)‖² + β mean_l E_l(I) + γ TV₂(I) - δ log D(I)
+    E_l(I) = ½ ‖μ_l(I) - μ̂_l‖² / ‖μ_l(c) - μ̂_l‖² + ½ ‖C_l(I) - Ĉ_l‖² / ‖C_l(c) - Ĉ_l‖²
 
-F: rectified feature maps of the content layer. G_l: Gram matrix of the rectified maps of a style layer, Σ_x F_i(x)
-F_j(x) / (h w). It is the mean over positions, so style pictures of any size can be used. Ĝ_l = Σ_s w_s G_l(s) mixes
-styles s by shares w_s. This equals weighting their losses, except for a constant. Both losses are relative: 0 for a
-perfect match and 1 for features that are all 0. So the weights have the same meaning in every layer of every network.
-The paper instead divides Σ (G - Ĝ)² by 4 N² M², and weights layers by hand. TV₂ is the sum of squared differences of
+c: the content picture. F: rectified feature maps of the content layer. μ_l, C_l: mean and covariance over positions of
+the rectified maps of a style layer. They do not depend on the number of positions, so style pictures of any size can be
+used. μ̂_l = Σ_s w_s μ_l(s) mixes styles s by shares w_s, and Ĉ_l likewise. This equals weighting their losses, except
+for a constant. The style error E_l is 1 for the content picture and 0 for the style, so every layer of every network
+has the same weight, and the weights have the same meaning.
+
+The paper matches Gram matrices G = C + μ μᵀ, divides Σ (G - Ĝ)² by 4 N² M², and weights layers by hand. No feature is
+negative, so μ μᵀ is most of G: in the first layer of a MobileNet, G of a grey photograph differs from a colourful
+painting's by 2 %, and of the painting nothing but the brightness counts. TV₂ is the sum of squared differences of
 neighbours. D is DeepDream's objective, the mean of f² in one layer. Its logarithm is used, since D itself grows without
-bound and soon dominates. δ is 0 except in its own row. L-BFGS optimises the pixels, from the content picture or from
-blurred noise.
+bound and soon dominates. δ is 0 except in its own row. L-BFGS optimises the picture's spectrum in decorrelated colours,
+from the content picture or from blurred noise. The paper optimises pixels, which only few networks forgive: see
+:func:`cnnviz.ascent.parametrisations.waves`.
 
 To keep the content's colours (Gatys et al. 2016b) only luminances are used. The style's luminance is shifted and scaled
 to the mean and spread of the content's, and the result gets the content's I and Q of YIQ.
@@ -18,9 +24,12 @@ Variants differ from the main picture in one parameter each. They are smaller an
 the published 8-bit pictures; with the content's colours, of their luminance. If a network takes its own input size
 only, the centre of each picture at that size is used, and there is no row of style sizes.
 
+Since the network judges itself in E_l, the textures are also compared by filters that belong to no network, see
+:func:`cnnviz.style.texture_error.texture_error`.
+
 The result holds ``content``, ``style``, ``second_style`` (if there is one), ``result`` (h, w, c) uint8; ``variants``
-(k, h', w', c) uint8 and their ``variant_losses`` (k, 4): content, style, style with respect to the second style picture
-(NaN without one), and D relative to the content picture's; for each step of the main picture, before it:
+(k, h', w', c) uint8 and their ``variant_losses`` (k, 5): content, style, style with respect to the second style picture
+(NaN without one), D relative to the content picture's, and texture error; for each step of the main picture, before it:
 ``content_loss`` (steps,), ``style_losses`` (steps, layers); ``stages`` (s, h, w, c) uint8, that picture after
 ``stage_steps`` steps.
 """
@@ -33,8 +42,8 @@ import torch
 from torch import Tensor
 
 from cnnviz.ascent.loop import Ascent, ascend, halvings, lbfgs, to_bytes
-from cnnviz.ascent.objective_functions import Objective, gram, layer, match, read
-from cnnviz.ascent.parametrisations import Parametrisation, pixels
+from cnnviz.ascent.objective_functions import Objective, covariance, layer, match, means, read
+from cnnviz.ascent.parametrisations import Parametrisation, waves
 from cnnviz.ascent.regularisers import total_variation
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
@@ -54,8 +63,10 @@ from cnnviz.style.sources import (
     why_not,
     with_maps,
 )
+from cnnviz.style.texture_error import texture_error
 
 STYLE_LAYERS = 5
+LEAST = 1e-6  # smallest distance of content and style that is scaled to 1, as a share of the style's own size
 GIVEN = ("content", "style", "second_style")
 
 
@@ -75,22 +86,62 @@ def layers(model: Model, content: str, style: str | list[str]) -> tuple[str, lis
     return model.layer(content).name, [model.layer(name).name for name in style]
 
 
-def grams(model: Model, style: Tensor, over: Sequence[str]) -> dict[str, Tensor]:
-    """Layer → Gram matrices of pictures (n, c, h, w): (n, units, units)."""
+@dataclass(frozen=True)
+class Style:
+    """What pictures look like to a layer, wherever it is: ``mean`` (n, units) and ``covariance`` (n, units, units)."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+def styles(model: Model, pictures: Tensor, over: Sequence[str]) -> dict[str, Style]:
+    """Layer → mean and covariance of its rectified maps of ``pictures`` (n, c, h, w)."""
     modules = {name: model.layer(name).module for name in over}
-    outputs = read(model, style, list(modules.values()))
-    return {name: gram(outputs[module]) for name, module in modules.items()}
+    outputs = read(model, pictures, list(modules.values()))
+    return {name: Style(means(outputs[module]), covariance(outputs[module])) for name, module in modules.items()}
 
 
-def mixed(styles: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Layer → the sum of several styles' Gram matrices, weighted by their shares."""
-    return {name: sum(w * s[name] for w, s in zip(shares, styles, strict=True)) for name in styles[0]}
+def mixed(given: Sequence[Mapping[str, Style]], shares: Sequence[float]) -> dict[str, Style]:
+    """Layer → the weighted mean of several styles, by their shares."""
+    every = list(zip(given, shares, strict=True))
+    return {
+        name: Style(sum(w * s[name].mean for s, w in every), sum(w * s[name].covariance for s, w in every))
+        for name in given[0]
+    }
+
+
+def stacked(given: Sequence[Mapping[str, Style]]) -> dict[str, Style]:
+    """Layer → styles of one picture each as those of a batch."""
+    return {
+        name: Style(torch.cat([s[name].mean for s in given]), torch.cat([s[name].covariance for s in given]))
+        for name in given[0]
+    }
+
+
+def likeness(model: Model, content: Tensor, style: Mapping[str, Style]) -> dict[str, Objective]:
+    """Layer → -E_l: 0 for pictures in that style, -1 for the content picture (1, c, h, w)."""
+    before = styles(model, content, list(style))
+    return {name: _nearer(model.layer(name).module, before[name], wanted) for name, wanted in style.items()}
+
+
+def _nearer(module: str, before: Style, wanted: Style) -> Objective:
+    size = _square(wanted.mean)  # and of the means' product, its square
+    means_apart = torch.maximum(_square(before.mean - wanted.mean), LEAST * size)
+    apart = torch.maximum(
+        _square(before.covariance - wanted.covariance), LEAST * (_square(wanted.covariance) + size.square())
+    )
+    return 0.5 * (match(module, wanted.mean, means, means_apart) + match(module, wanted.covariance, covariance, apart))
+
+
+def _square(x: Tensor) -> Tensor:
+    """‖x‖² of each row, (n,), as float64, in which it does not overflow."""
+    return x.double().flatten(1).square().sum(1)
 
 
 def transfer(
     model: Model,
     content: Tensor,
-    style: Mapping[str, Tensor],
+    style: Mapping[str, Style],
     start: Parametrisation,
     *,
     content_layer: str,
@@ -102,15 +153,15 @@ def transfer(
     dream_weight: float | Tensor = 0.0,
     snapshots: Sequence[int] = (),
 ) -> Ascent:
-    """Optimises n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`grams`, n or 1 of them.
+    """Optimises n pictures from ``start``. content: (1, c, h, w) in [0, 1]. style: :func:`styles`, n or 1 of them.
 
     Weights are numbers, or one per picture, (n,). The curves are "content" and one for each style layer, weighted and
     negative, "dream" if it has a layer, and "total variation".
     """
     at = model.layer(content_layer).module
     objectives = {"content": content_weight * match(at, torch.relu(read(model, content, [at])[at]))}
-    for name, wanted in style.items():
-        objectives[f"style {name}"] = match(model.layer(name).module, wanted, gram) * (style_weight / len(style))
+    for name, nearer in likeness(model, content, style).items():
+        objectives[f"style {name}"] = nearer * (style_weight / len(style))
     if dream_layer:
         module = model.layer(dream_layer).module
         dreams = Objective((module,), lambda outputs: layer(module).value(outputs).clamp(min=1e-12).log())
@@ -128,14 +179,13 @@ def transfer(
 
 
 def losses(
-    model: Model, pictures: Tensor, content: Tensor, style: Mapping[str, Tensor], at: str
+    model: Model, pictures: Tensor, content: Tensor, style: Mapping[str, Style], at: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(relative content loss, mean relative style loss) of each picture, (n,), without weights."""
-    place = model.layer(at).module
-    modules = {name: model.layer(name).module for name in style}
-    ours = read(model, pictures, [place, *modules.values()])
+    """(relative content loss, mean style error) of each picture, (n,), without weights."""
+    place, nearer = model.layer(at).module, likeness(model, content, style)
+    ours = read(model, pictures, [place, *(module for each in nearer.values() for module in each.modules)])
     there = torch.relu(read(model, content, [place])[place])
-    apart = -sum(match(modules[name], wanted, gram).value(ours) for name, wanted in style.items()) / len(style)
+    apart = -sum(each.value(ours) for each in nearer.values()) / len(style)
     return (-match(place, there).value(ours)).cpu().numpy(), apart.cpu().numpy()
 
 
@@ -220,7 +270,7 @@ class Asked:
     def make(
         self, variants: Sequence[Variant], size: int, steps: int, snapshots: Sequence[int] = ()
     ) -> tuple[np.ndarray, np.ndarray, Ascent]:
-        """Variants of one ``colour``: pictures (n, h, w, c) uint8, their losses (n, 4), and the ascent.
+        """Variants of one ``colour``: pictures (n, h, w, c) uint8, their losses (n, 5), and the ascent.
 
         snapshots: as in :func:`cnnviz.ascent.loop.ascend`; in the colours of the pictures.
         """
@@ -229,22 +279,23 @@ class Asked:
         colours = model.pictures([self.picture("content", size)])
         content = grey(model, colours) if keep or model.channels == 1 else colours
 
-        def style_of(which: str, scale: float) -> dict[str, Tensor]:
+        def given(which: str, scale: float = 1.0) -> Tensor:
             picture = seen(model, [self.picture(which, max(1, round(size * scale)))])
             if keep:
                 picture = same_light(luminance(picture), luminance(content)).expand(-1, model.channels, -1, -1)
-            return grams(model, picture, self.over)
+            return picture
 
-        first = {scale: style_of("style", scale) for scale in {v.scale for v in variants}}
-        second = style_of("second_style", 1.0) if p["second_style"] else None
-        wanted = [mixed([first[v.scale], second or first[v.scale]], [v.share, 1 - v.share]) for v in variants]
+        first = {scale: given("style", scale) for scale in {v.scale for v in variants}}
+        own = {scale: styles(model, picture, self.over) for scale, picture in first.items()}
+        second = styles(model, given("second_style"), self.over) if p["second_style"] else None
+        wanted = [mixed([own[v.scale], second or own[v.scale]], [v.share, 1 - v.share]) for v in variants]
         start = torch.cat([content if v.start == "content" else noise(content, [self.seed]) for v in variants])
         dreams = torch.tensor([v.dream for v in variants], device=model.device)
         ascent = transfer(
             model,
             content,
-            {name: torch.cat([w[name] for w in wanted]) for name in self.over},
-            light(start, model.channels) if keep else pixels(start),
+            stacked(wanted),
+            light(start, model.channels) if keep else waves(start),
             content_layer=self.at,
             steps=steps,
             content_weight=p["content_weight"],
@@ -262,19 +313,18 @@ class Asked:
         kept = {step: coloured(model.pictures(list(pictures))) for step, pictures in ascent.snapshots.items()}
         x = model.pictures(list(shown))
         x = grey(model, x) if keep else x
-        against_content, against_first = losses(model, x, content, self._by_scale(first, variants), self.at)
+        against_content, against_first = losses(model, x, content, stacked([own[v.scale] for v in variants]), self.at)
         against_second = losses(model, x, content, second, self.at)[1] if second else np.full(len(x), np.nan)
         dreamt = strength(model, x, self.dream_layer) / strength(model, content, self.dream_layer)
-        judged = [against_content, against_first, against_second, dreamt.cpu().numpy()]
+        textures = torch.cat([texture_error(x[i : i + 1], first[v.scale], content) for i, v in enumerate(variants)])
+        judged = [against_content, against_first, against_second, dreamt.cpu().numpy(), textures.cpu().numpy()]
         return shown, np.stack(judged, 1), replace(ascent, snapshots=kept)
-
-    def _by_scale(self, first: Mapping[float, dict[str, Tensor]], variants: Sequence[Variant]) -> dict[str, Tensor]:
-        return {name: torch.cat([first[v.scale][name] for v in variants]) for name in self.over}
 
 
 def light(start: Tensor, channels: int) -> Parametrisation:
     """A parametrisation of grey pictures by the luminance of ``start`` (n, c, h, w), repeated over ``channels``."""
-    return Parametrisation(luminance(start).clone(), lambda y: y.expand(-1, channels, -1, -1), (0.0, 1.0))
+    grey = waves(luminance(start))
+    return Parametrisation(grey.variable, lambda spectrum: grey.picture(spectrum).expand(-1, channels, -1, -1))
 
 
 def settled(model: Model, p: dict, seed: int) -> tuple[Asked, list[float]]:
@@ -309,7 +359,7 @@ def main(job: Job) -> None:
     asked, fit = settled(model, p, job.seed_for("start"))
     at, over = asked.at, asked.over
     kept = halvings(p["steps"])
-    (result,), ((content_loss, style_loss, *_),), ascent = asked.make(
+    (result,), ((content_loss, style_loss, _, _, texture),), ascent = asked.make(
         [Variant(colour="content" if p["keep_colour"] else "style")], p["size"], p["steps"], kept
     )
     shown = rows(p | {"style_sizes": fit if len(fit) > 1 else []}, model.channels)
@@ -320,8 +370,6 @@ def main(job: Job) -> None:
         these = [v for v in different if v.colour == colour]
         found += in_batches(lambda v: asked.make(v, p["variant_size"], p["variant_steps"])[:2], these, p["batch"])
     given = {name: asked.picture(name, p["size"]) for name in GIVEN if p[name]}
-    x = seen(model, [given["content"]])
-    style = grams(model, seen(model, [given["style"]]), over)
     job.write(
         {
             "result": result,
@@ -343,7 +391,7 @@ def main(job: Job) -> None:
             "stage_steps": kept,
             "content_loss": float(content_loss),
             "style_loss": float(style_loss),
-            "style_loss_of_content": float(losses(model, x, x, style, at)[1][0]),
+            "texture_error": float(texture),
             "variants": [asdict(v) for v in different],
             "rows": {name: [different.index(v) for v in row] for name, row in shown.items()},
         },

@@ -15,12 +15,13 @@ ACROSS = 4  # largest number of pictures side by side; with more, a sheet shows 
 ROWS = {
     "weight": ("More and more style", "the weight of the style error grows from left to right"),
     "scale": ("The style picture smaller and larger", "its strokes become finer or coarser"),
-    "share": ("Two styles mixed", "the Gram matrices are a weighted mean of both styles'"),
+    "share": ("Two styles mixed", "means and covariances are weighted means of both styles'"),
     "colour": ("Colours of the style, or of the content", "kept colours take the style's light and dark only"),
     "start": ("Started from the content, or from noise", "the same goal, from another start"),
     "dream": ("With DeepDream on top", "one layer is also asked for more of what it responds to"),
 }
 COURSE = "How the errors fall"
+LEAST_CHROMA, MOST_TEXTURE = 0.6, 0.75  # share of the style's chroma, and of the content's texture error: see reached()
 MOVES = {
     "weight": "Weight of style",
     "scale": "Size of the style picture",
@@ -48,14 +49,49 @@ def view(result: Result, context: Context) -> dict:
         "tables": (_variants(result),) if any(numbers["rows"].values()) else (),
         "metrics": (
             Metric("style_error", numbers["style_loss"], "share", "lower"),
-            Metric("style_error_of_the_content_picture", numbers["style_loss_of_content"], "share"),
+            Metric("texture_error", numbers["texture_error"], "share", "lower"),
+            *(Metric("chroma_of_the_style", share, "share") for share in _chroma(result)[-1:]),
             Metric("content_error", numbers["content_loss"], "share", "lower"),
         ),
     }
 
 
+def chroma(picture: np.ndarray) -> float:
+    """The mean over pixels of the largest minus the smallest of R, G and B, in 0 … 255; 0 for grey. (h, w, c) uint8."""
+    return float(np.ptp(picture.astype(int), axis=2).mean())
+
+
+def _chroma(result: Result) -> list[float]:
+    """Chroma of the content and of the result, as shares of the style's; [] where colours are not transferred."""
+    of_style = chroma(result.arrays["style"])
+    if result.parameters["keep_colour"] or of_style < 1:
+        return []
+    return [chroma(result.arrays[name]) / of_style for name in ("content", "result")]
+
+
+def reached(result: Result) -> Finding:
+    """Whether colour and texture of the style are there, by measures that do not depend on the network."""
+    colours, left = _chroma(result), result.numbers["texture_error"]
+    missing = ["colour"] if colours and not LEAST_CHROMA <= colours[1] <= 1 / LEAST_CHROMA else []
+    missing += ["texture"] if left > MOST_TEXTURE else []
+    says = f"the texture error is {percent(left)} of the content picture's"
+    control = "the content picture, "
+    if colours:
+        says = f"chroma is {percent(colours[1])} of the style's, and {says}"
+        control += f"{percent(colours[0])} and "
+    better = f" This network does not carry the {' and the '.join(missing)}: try a VGG as loss_net." if missing else ""
+    return Finding(
+        "colour and texture of the style",
+        f"In the result, {says}.{better}",
+        findings.NOT if missing else findings.WEAK,
+        control=f"{control}100\u00a0%; {findings.UNTRIED}",
+        basis="by random filters, which are no network's",
+        figure="transfer",
+    )
+
+
 def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
-    """How much nearer the result is to the style than the content was; whether more weight buys more style."""
+    """Whether the style is there; how much nearer the network finds it; whether more weight buys more style."""
     losses = result.arrays["style_losses"]
     left = np.divide(losses[-1], losses[0], out=np.ones(losses.shape[1]), where=losses[0] > 0)
     mean, low, high = findings.mean_interval(1 - left)
@@ -64,15 +100,16 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     keys = "style error left", "order by style weight"
     measured = {keys[0]: Measured(f"{share} left", float(np.clip(mean, -1, 1)), low, high)}
     said = [
+        reached(result),
         Finding(
             keys[0],
-            f"The result keeps {share} of the content picture's style error.",
+            f"To the network itself, {share} of the content picture's style error is left.",
             findings.weakly(low),
             f"{span(100 * (1 - high), 100 * (1 - low), '.2g')}\u00a0%",
             f"100\u00a0% before; {findings.UNTRIED}",
             f"{len(left)} style layer{'s' if len(left) > 1 else ''}",
             figure="transfer",
-        )
+        ),
     ]
     some = result.numbers["rows"].get("weight", ())
     if len(some) > 1:
@@ -106,8 +143,8 @@ def _transfer(result: Result, context: Context) -> Figure:
         stages=(stages.covering(f"content ({shown['content']})", [before, after], ["result"], numbers=[error]),),
         scale=2.5,
         alt=f"Content, style and result: {given.name(content)} in the texture of {given.name(style)}.",
-        caption="The content, the style, and the content in that style. Style error "
-        f"{result.numbers['style_loss']:.2g}; of the content picture {result.numbers['style_loss_of_content']:.2g}.",
+        caption="The content, the style, and the content in that style. "
+        f"{percent(result.numbers['style_loss'])} of the style error is left.",
         more=given.credited(content, style).strip(),
         mapping=EXACT,
         data="result",
@@ -154,8 +191,8 @@ def _style(result: Result, context: Context) -> Figure:
         "style",
         alt=f"The picture {given.name(picture)}, whose texture is taken.",
         caption=f"Style: {given.name(picture)}.",
-        more=f"The Gram matrices of {', '.join(result.numbers['style_layers'])} are taken from it: which features "
-        "occur together."
+        more=f"Mean and covariance of the features of {', '.join(result.numbers['style_layers'])} are taken from it: "
+        "how strong they are, and which occur together."
         f"{given.judge(result, context)}{given.credited(picture)}",
     )
 
@@ -171,7 +208,8 @@ def _result(result: Result, context: Context) -> Figure:
         alt=f"The things of {given.name(content)} drawn in the texture of {given.name(style)}.",
         caption=f"Result after {p['steps']} steps: content error {numbers['content_loss']:.3g}, style error "
         f"{numbers['style_loss']:.3g}; 0 is a perfect match.",
-        more=f"Both errors are relative.{kept}{given.grid(numbers['stride'])}{given.credited(content, style)}",
+        more=f"A style error of 1 is the content picture's, a content error of 1 that of no features at all.{kept}"
+        f"{given.credited(content, style)}",
         mapping=EXACT,
         data="result",
         subjects=_subjects(result, context),
@@ -181,15 +219,20 @@ def _result(result: Result, context: Context) -> Figure:
 
 
 def _variants(result: Result) -> Table:
-    numbers, losses = result.numbers, result.arrays["variant_losses"][:, [0, 1, 3]]
+    numbers, losses = result.numbers, result.arrays["variant_losses"][:, [0, 1, 4, 3]]
+    shares = [chroma(made) / max(chroma(result.arrays["style"]), 1.0) for made in result.arrays["variants"]]
     return Table(
         "variants",
         "Relative errors of the variants (8 bits a channel), each against its own style picture (mixes against the "
-        "first style); of kept colours, those of the luminance. The last column is DeepDream's objective in "
-        f"{numbers['dream_layer']}, relative to that of the content picture.",
-        ("row", "variant", "content error", "style error", "dream"),
+        "first style); of kept colours, those of the luminance. Texture error: by random filters. Dream: DeepDream's "
+        f"objective in {numbers['dream_layer']}, relative to the content picture's. Chroma: relative to the style's.",
+        ("row", "variant", "content error", "style error", "texture error", "dream", "chroma"),
         tuple(
-            (heading, _label(row, numbers["variants"][i], result.parameters), *(float(f"{v:.3g}") for v in losses[i]))
+            (
+                heading,
+                _label(row, numbers["variants"][i], result.parameters),
+                *(float(f"{value:.3g}") for value in (*losses[i], shares[i])),
+            )
             for row, (heading, _) in ROWS.items()
             for i in numbers["rows"].get(row, ())
         ),
@@ -278,7 +321,7 @@ def _variant(result: Result, context: Context, row: str, place: int, **words) ->
     numbers, p, (heading, meaning) = result.numbers, result.parameters, ROWS[row]
     i = numbers["rows"][row][place]
     label = _label(row, numbers["variants"][i], p)
-    content_loss, style_loss, second_loss, dream = result.arrays["variant_losses"][i]
+    content_loss, style_loss, second_loss, dream, _ = result.arrays["variant_losses"][i]
     further = f", to the second style {second_loss:.3g}" if row == "share" else ""
     further += f", dream {dream:.3g} ×" if row == "dream" else ""
     return context.picture(
@@ -345,12 +388,13 @@ if __name__ == "__main__":
         title="Style transfer",
         question="What is a picture's content to the network, and what its style?",
         tour="The things of one picture in the texture of another.",
-        how_to_read="The result has the deep features of the content picture, and its features occur together as in "
-        "the style picture. Each row below changes one thing, on smaller pictures with fewer steps.",
-        do_not_conclude="A poor result does not mean a poor classifier: strides leave checkerboards, and a net trained "
-        "on few textures knows few. Errors are relative to each model's own features and cannot be compared between "
-        "models, nor between style pictures of different sizes.",
-        equation="I* = argmin α ‖F(I) − F(c)‖²/‖F(c)‖² + β mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I),  "
-        "Ĝ_l = Σ_s w_s G_l(s)",
+        how_to_read="The result has the deep features of the content picture, and its features are as strong, and "
+        "occur together, as in the style picture. Each row below changes one thing, on smaller pictures with fewer "
+        "steps.",
+        do_not_conclude="A poor result does not mean a poor classifier: a net trained on few textures knows few. "
+        "Errors are relative to the content picture and to each model's own features. They cannot be compared between "
+        "models, contents or styles.",
+        equation="I* = argmin α ‖F(I) − F(c)‖²/‖F(c)‖² + β mean_l ½(‖μ_l(I) − μ̂_l‖²/‖μ_l(c) − μ̂_l‖² + "
+        "‖C_l(I) − Ĉ_l‖²/‖C_l(c) − Ĉ_l‖²) + γ TV₂(I),  μ̂_l, Ĉ_l = Σ_s w_s μ_l(s), Σ_s w_s C_l(s)",
         papers=(papers.GATYS_2016, papers.GATYS_2016_COLOUR),
     )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from cnnviz.ascent.parametrisations import AXES, DEVIATIONS, fourier, frequencies, pixels
+from cnnviz.ascent.parametrisations import AXES, DEVIATIONS, fourier, frequencies, pixels, waves
 
 
 def opponent(picture: torch.Tensor) -> torch.Tensor:
@@ -62,3 +62,22 @@ def test_pixels_are_the_picture():
     assert torch.equal(start.picture(start.variable), x) and start.bounds == (0.0, 1.0)
     start.variable.zero_()
     assert x.abs().sum() > 0
+
+
+def test_waves_start_with_the_given_pictures_to_the_bit_in_8_bits():
+    for shape in [(2, 3, 9, 12), (1, 1, 12, 9)]:
+        given = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0))
+        start = waves(given.float() / 255)
+        assert torch.equal((start.picture(start.variable) * 255).round().long(), given)
+
+
+def test_a_step_along_the_gradient_of_waves_is_coarse_and_grey_first_and_leaves_black():
+    x = torch.zeros(1, 3, 16, 16)
+    start = waves(x)
+    variable = start.variable.clone().requires_grad_()
+    impulse = torch.zeros_like(x)
+    impulse[:, 0, 8, 8] = 1  # one red pixel
+    (gradient,) = torch.autograd.grad((start.picture(variable) * impulse).sum(), variable)
+    moved = start.picture(start.variable + 0.1 * gradient)[0]
+    assert (moved[:, 6:11, 6:11] > 0).all()  # also beside it, in all colours
+    assert moved[0, 8, 8] > moved[1, 8, 8] > 0.5 * moved[0, 8, 8]

@@ -93,7 +93,11 @@ TRUTH = {
     "deepdream": {"rise in a layer's own dream": ALWAYS},
     "fooling_images": {"fooled within 16 levels": ALWAYS},
     "texture_synthesis": {"error of layers that were not matched": ALWAYS},
-    "style_transfer": {"style error left": ALWAYS, "order by style weight": ALWAYS},
+    "style_transfer": {
+        "colour and texture of the style": ALWAYS,
+        "style error left": ALWAYS,
+        "order by style weight": ALWAYS,
+    },
 }
 NETS = ("biased", "unbiased", "random")
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz.ascent.objective_functions import gram, read
-from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.objective_functions import read
+from cnnviz.ascent.parametrisations import waves
 from cnnviz.errors import UserError
 from cnnviz.network import network
 from cnnviz.run import result
@@ -14,19 +14,22 @@ from cnnviz.style import style_transfer
 from cnnviz.style.sources import fitted, luminance, middle
 from cnnviz.style.style_transfer import (
     Asked,
+    Style,
     Variant,
-    grams,
     layers,
+    likeness,
     losses,
     mixed,
     recoloured,
     rows,
     same_light,
+    styles,
     transfer,
 )
+from cnnviz.style.texture_error import texture_error
 
 AT, OVER = "conv3", ["conv1", "conv2"]
-WEIGHTS = {"content_weight": 10.0, "style_weight": 1000.0, "smoothness": 0.0}
+WEIGHTS = {"content_weight": 10.0, "style_weight": 100.0, "smoothness": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +44,14 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 
 def moved(model, pictures, start=None, **changes):
     content, style = pictures
-    start = pixels(content if start is None else start)
+    start = waves(content if start is None else start)
     return transfer(
-        model, content, grams(model, style, OVER), start, content_layer=AT, **WEIGHTS | {"steps": 30} | changes
+        model, content, styles(model, style, OVER), start, content_layer=AT, **WEIGHTS | {"steps": 30} | changes
     )
 
 
 def judged(model, x, pictures):
-    found = losses(model, x, pictures[0], grams(model, pictures[1], OVER), AT)
+    found = losses(model, x, pictures[0], styles(model, pictures[1], OVER), AT)
     return tuple(float(values[0]) for values in found)
 
 
@@ -77,20 +80,79 @@ def test_losses_are_those_of_the_definition(model, pictures):
     x = torch.rand(1, 3, 24, 30, generator=torch.Generator().manual_seed(1))
     content = torch.rand(1, 3, 24, 30, generator=torch.Generator().manual_seed(2))
     found = judged(model, x, (content, pictures[1]))
-    ours, theirs, kept = (read(model, p, ["0", "3", "5"]) for p in (x, pictures[1], content))
-    f, t = torch.relu(ours["5"]), torch.relu(kept["5"])
-    assert found[0] == pytest.approx(float(((f - t) ** 2).sum() / (t**2).sum()), rel=1e-5)
-    expected = np.mean(
-        [float((gram(ours[m]) - gram(theirs[m])).norm() ** 2 / gram(theirs[m]).norm() ** 2) for m in ("0", "3")]
-    )
-    assert found[1] == pytest.approx(expected, rel=1e-5)
+    ours, kept = (torch.relu(read(model, p, ["5"])["5"]) for p in (x, content))
+    assert found[0] == pytest.approx(float(((ours - kept) ** 2).sum() / (kept**2).sum()), rel=1e-5)
+    assert found[1] == pytest.approx(float(naive_error(model, x, content, pictures[1])), rel=1e-4)
+
+
+def naive_error(model, x, content, style) -> torch.Tensor:
+    """The style error by its definition, by torch's own mean and covariance; differentiable by x."""
+    found = []
+    for depth in (1, 4):  # conv1 and conv2, each before its ReLU
+        maps = [model.net[:depth](model.normalise(p)).relu().flatten(2)[0] for p in (x, style, content)]
+        for seen in (lambda f: f.mean(1), lambda f: f.cov(correction=0)):
+            ours, wanted, before = map(seen, maps)
+            found.append((ours - wanted).square().sum() / (before - wanted).square().sum())
+    return sum(found) / len(found)
+
+
+def test_the_style_error_is_1_for_the_content_and_0_for_the_style_in_every_layer(model, pictures):
+    nearer = likeness(model, pictures[0], styles(model, pictures[1], OVER))
+    for x, expected in zip(pictures, (-1, 0), strict=True):
+        seen = read(model, x, ["0", "3"])
+        assert {name: float(each.value(seen)) for name, each in nearer.items()} == pytest.approx(
+            dict.fromkeys(OVER, expected), abs=1e-5
+        )
+
+
+def test_the_gradient_is_that_of_the_naive_error(model, pictures):
+    content, style = pictures
+    x = torch.rand(1, 3, 24, 30, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    outputs = {"0": model.net[:1](model.normalise(x)), "3": model.net[:4](model.normalise(x))}
+    nearer = likeness(model, content, styles(model, style, OVER))
+    (ours,) = torch.autograd.grad(-sum(each.value(outputs) for each in nearer.values()).sum() / 2, x)
+    (naive,) = torch.autograd.grad(naive_error(model, x, content, style), x)
+    torch.testing.assert_close(ours, naive, rtol=1e-3, atol=1e-6)
+
+
+def test_content_and_style_that_are_alike_or_flat_divide_by_no_zero(model, pictures):
+    flat = torch.full_like(pictures[0], 0.5)
+    for content, style in ((pictures[1], pictures[1]), (flat, pictures[1]), (pictures[0], flat), (flat, flat)):
+        assert np.isfinite(judged(model, content, (content, style))).all()
+        assert moved(model, (content, style), steps=3).pictures.isfinite().all()
+
+
+def chroma(x: torch.Tensor) -> np.ndarray:
+    return (x.amax(1) - x.amin(1)).mean((1, 2)).numpy()
+
+
+def test_with_more_weight_a_grey_picture_takes_the_chroma_of_a_loud_style(model, pictures):
+    """Most of a Gram matrix is brightness, which the two share: matching it left the picture grey."""
+    content, _ = pictures
+    noise = 0.4 + 0.05 * torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(4))
+    loud = (noise + torch.tensor([0.3, 0.0, -0.3]).reshape(1, 3, 1, 1)).clamp(0, 1)
+    weights = torch.tensor([0.1, 1.0, 10.0, 100.0])
+    start = content.expand(4, -1, -1, -1)
+    made = moved(model, (content, loud), start, style_weight=weights, steps=40).pictures
+    share = chroma(made) / chroma(loud)
+    assert (np.diff(share) > 0).all() and share[0] < 0.4 and share[-1] > 0.8
+
+
+def test_a_texture_error_is_1_for_the_content_and_0_for_the_style(pictures):
+    content, style = pictures
+    same = style.roll((5, 9), (2, 3))  # the same strokes elsewhere
+    assert [float(texture_error(x, style, content)) for x in (content, style)] == pytest.approx([1, 0])
+    assert float(texture_error(same, style, content)) < 0.1
+    tiny = torch.rand(1, 3, 4, 5)
+    assert texture_error(tiny, style, content[:, :, :4, :5]).isfinite().all()
 
 
 def test_the_curves_are_the_losses(model, pictures):
     ascent = moved(model, pictures, steps=3)
     _, style = judged(model, pictures[0], pictures)
     curve = ascent.curves["style conv1"][0, 0] + ascent.curves["style conv2"][0, 0]
-    assert -curve / 1000 == pytest.approx(style, rel=1e-5)
+    assert -curve / 100 == pytest.approx(style, rel=1e-5)
+    assert style == pytest.approx(1, abs=1e-5)
 
 
 def test_a_dream_raises_its_layer_and_costs_style(model, pictures):
@@ -102,21 +164,23 @@ def test_a_dream_raises_its_layer_and_costs_style(model, pictures):
     assert not ascent.curves["dream"][:, 0].any()
 
 
-def test_mixing_grams_is_weighing_losses(model, pictures):
-    """Σ w_s ‖G - G_s‖² and ‖G - Σ w_s G_s‖² differ by a constant when the shares sum to 1."""
-    styles = [grams(model, x, OVER) for x in pictures]
-    wanted = mixed(styles, [0.3, 0.7])
+def test_mixing_styles_is_weighing_losses(model, pictures):
+    """Σ w_s ‖S - S_s‖² and ‖S - Σ w_s S_s‖² differ by a constant when the shares sum to 1."""
+    given = [styles(model, x, OVER) for x in pictures]
+    wanted = mixed(given, [0.3, 0.7])
 
-    def apart(g):
+    def apart(x, of):
         return (
-            sum(w * (g - s["conv1"]).square().sum() for w, s in zip([0.3, 0.7], styles, strict=True))
-            - (g - wanted["conv1"]).square().sum()
+            sum(w * (x - of(s["conv1"])).square().sum() for w, s in zip([0.3, 0.7], given, strict=True))
+            - (x - of(wanted["conv1"])).square().sum()
         )
 
     some = [torch.rand(1, 12, 12, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
-    torch.testing.assert_close(apart(some[0]), apart(some[1]), rtol=1e-4, atol=1e-6)
+    for of in (lambda s: s.covariance, lambda s: s.mean[:, None]):
+        torch.testing.assert_close(apart(some[0], of), apart(some[1], of), rtol=1e-4, atol=1e-5)
     for name in OVER:
-        torch.testing.assert_close(mixed(styles, [1, 0])[name], styles[0][name])
+        same: Style = mixed(given, [1, 0])[name]
+        torch.testing.assert_close(same.covariance, given[0][name].covariance)
 
 
 @pytest.fixture

@@ -248,26 +248,45 @@ def test_one_layer_leaves_none_to_check():
     assert finding.strength == NOT and not measured and "cannot be told" in finding.says
 
 
-def style(left, losses=None):
-    """Style errors that keep ``left`` a layer; errors of a row of weights: (content, style) each."""
+def style(left, losses=None, result_chroma=90, texture=0.4, keep=False):
+    """Style errors that keep ``left`` a layer; errors of a row of weights: (content, style) each; of a style of 100."""
     arrays = {"style_losses": np.stack([np.ones(len(left)), left])}
     if losses is not None:
         arrays["variant_losses"] = losses
-    return result(arrays, {"rows": {"weight": list(range(len(losses)))} if losses is not None else {}})
+    for name, chroma in (("content", 20), ("style", 100), ("result", result_chroma)):
+        arrays[name] = np.broadcast_to(np.uint8([50 + chroma, 50, 50]), (2, 2, 3))
+    numbers = {"rows": {"weight": list(range(len(losses)))} if losses is not None else {}, "texture_error": texture}
+    return result(arrays, numbers, {"keep_colour": keep})
 
 
 @pytest.mark.parametrize(
     ("left", "strength"), [([0.01, 0.02, 0.01], WEAK), ([0.8, 0.82, 0.81], WEAK), ([1, 1, 1], NOT), ([0.1], NOT)]
 )
 def test_what_is_left_of_the_style_error(left, strength):
-    (finding,), measured = style_transfer.found(style(left), CONTEXT)
-    assert finding.strength == strength and "keeps" in finding.says
+    (_, finding), measured = style_transfer.found(style(left), CONTEXT)
+    assert finding.strength == strength and "is left" in finding.says
     assert measured[finding.key].effect == pytest.approx(1 - np.mean(left))
+
+
+@pytest.mark.parametrize(
+    ("chroma", "texture", "strength", "missing"),
+    [(90, 0.4, WEAK, ""), (40, 0.4, NOT, "colour"), (180, 0.4, NOT, "colour"), (90, 0.9, NOT, "texture")],
+)
+def test_a_network_that_does_not_carry_the_style_says_so_and_names_another(chroma, texture, strength, missing):
+    finding = style_transfer.reached(style([0.1], None, chroma, texture))
+    assert finding.strength == strength and f"chroma is {chroma}\u00a0% of the style's" in finding.says
+    assert "content picture, 20\u00a0% and 100\u00a0%" in finding.control
+    assert finding.says.endswith(f"carry the {missing}: try a VGG as loss_net." if missing else "content picture's.")
+
+
+def test_kept_colours_are_not_measured():
+    finding = style_transfer.reached(style([0.1], None, 40, keep=True))
+    assert finding.strength == WEAK and "chroma" not in finding.says and finding.control.startswith("the content pic")
 
 
 def test_more_weight_buys_style_and_costs_content():
     rising, flat = np.arange(11.0), np.zeros(11)
-    _, order = style_transfer.found(style([0.1, 0.1], np.stack([rising, -rising], 1)), CONTEXT)[0]
+    *_, order = style_transfer.found(style([0.1, 0.1], np.stack([rising, -rising], 1)), CONTEXT)[0]
     assert order.strength == WEAK and "in 20 of 20 steps" in order.says
-    _, order = style_transfer.found(style([0.1, 0.1], np.stack([flat, flat], 1)), CONTEXT)[0]
+    *_, order = style_transfer.found(style([0.1, 0.1], np.stack([flat, flat], 1)), CONTEXT)[0]
     assert order.strength == NOT and "in 0 of 20 steps" in order.says
