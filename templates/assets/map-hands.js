@@ -101,6 +101,14 @@ root.querySelector(".tools").addEventListener("submit", event => {
 });
 addEventListener("hashchange", () => { wanted = location.hash; restore(); });
 
+/* The still pictures for paper are large, so they are loaded only when someone may be about to print: with Ctrl held, or
+   the pointer on its way to the browser's menu. A print does not wait for pictures that it asks for itself. */
+function still() {
+  for (const image of document.querySelectorAll(".still img")) image.loading = "eager";
+}
+addEventListener("keydown", event => { if (event.ctrlKey || event.metaKey) still(); });
+document.documentElement.addEventListener("mouseleave", still);
+
 async function copy() {
   save();
   try {

@@ -171,13 +171,17 @@ def test_print_cuts_nothing_off(page, of_kind):
 def test_a_printed_map_is_its_still_picture(page, of_kind):
     page.goto(of_kind["map"].as_uri())
     still = page.locator(".still img")
-    assert not still.is_visible() and page.locator(".map canvas").is_visible()
-    page.emulate_media(media="print")
-    still.evaluate("async (image) => { image.loading = 'eager'; await image.decode(); }")
+    browser.wait(page, "performance.getEntriesByName('map-ready').length")
     box = still.bounding_box()
-    ratio = still.evaluate("(image) => image.naturalWidth / image.naturalHeight")
-    assert box["width"] > 400 and box["width"] / box["height"] == pytest.approx(ratio, rel=0.01)
-    assert page.locator(".still .caption").is_visible()
+    assert box["x"] + box["width"] < 0 and not still.evaluate("(image) => image.naturalWidth")  # not loaded
+    page.keyboard.press("Control")  # of Ctrl + P
+    browser.wait(page, "document.querySelector('.still img').naturalWidth")
+    printed = page.pdf()
+    page.emulate_media(media="print")
+    box, (width, height) = still.bounding_box(), still.evaluate("(image) => [image.naturalWidth, image.naturalHeight]")
+    assert f"/Width {width}".encode() in printed and width > 0
+    assert box["width"] > 400 and box["width"] / box["height"] == pytest.approx(width / height, rel=0.01)
+    assert page.locator(".still .caption").bounding_box()["x"] >= 0
 
 
 def test_a_link_to_a_method_opens_it(page, site):
