@@ -14,9 +14,9 @@ unchanged. That is the gradient of the values before them. With the usual gradie
 inactive at the start would stay grey. So would that of a unit of a depthwise convolution whose only input is inactive:
 a ReLU that blocks a picture's whole gradient passes it, wherever it is.
 
-A picture is *lost* if it is still grey, or if it excites its unit less than a tenth as much as the best real patch
-does. Then the unit is ascended from STARTS other starts, many in one batch, and the best picture is kept. A unit
-whose pictures are all lost is marked.
+A picture is *lost* if it is still grey, if its unit never responded, or if it excites its unit less than a tenth as
+much as the best real patch does. Then the unit is ascended from STARTS other starts, many in one batch, and the best
+picture is kept. A unit whose pictures are all lost is marked.
 
 A picture is scored as published, 8 bits a channel, upright and plain: max over (y, x) of a_u. The forward pass ranks
 real pictures by the same value, and their largest is stored beside it. A picture is as large as the network's input.
@@ -55,7 +55,8 @@ Batch = tuple[str, list[int]]  # a layer's name and some of its units
 
 STARTS = 4  # further starts for a lost picture
 LEAST = 0.1  # activation below which a picture is lost, as a share of that by the best real patch
-GREY = 4  # range of a picture's levels, of 255, up to which it is still grey: starts have about 2
+GREY = 40  # range of a picture's levels, of 255, up to which it is still grey: starts have about 25
+STILL = 1e-3  # change of the objective during the ascent, as a share of its magnitude, up to which there is no response
 
 
 def plan(chosen: Mapping[str, Sequence[int]], size: int) -> list[Batch]:
@@ -102,7 +103,7 @@ def draw(
     made["starts"] = np.ones(len(units), np.int32)
     again = [
         (int(i), job.seed_for("start", layer.name, units[i], start))
-        for i in np.flatnonzero(lost(made["pictures"], made["value"], best))
+        for i in np.flatnonzero(lost(made, best))
         for start in range(1, STARTS + 1)
     ]
     for first in range(0, len(again), len(units)):  # no more pictures at a time than before
@@ -113,7 +114,7 @@ def draw(
             if tried["value"][t] > made["value"][i]:
                 for name, array in tried.items():
                     made[name][i] = array[t]
-    return made | {"lost": lost(made["pictures"], made["value"], best)}
+    return made | {"lost": lost(made, best)}
 
 
 def drawn_from(
@@ -132,15 +133,16 @@ def drawn_from(
     }
 
 
-def lost(pictures: np.ndarray, value: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Which (n, h, w, c) uint8 pictures are grey, or excite their units far less than real ones do: (n,) bool.
+def lost(made: Mapping[str, np.ndarray], best: np.ndarray) -> np.ndarray:
+    """Which pictures of :func:`drawn_from` are lost, see the module's docstring: (n,) bool.
 
-    value, best: (n,) the units' activations in the picture and in the best real patch. A unit that no real picture
-    brings above 0 needs only more than that.
+    best: (n,) the units' activations by their best real patches. A unit that no real picture brings above 0 needs only
+    more than that.
     """
-    levels = pictures.reshape(len(pictures), -1)
+    levels = made["pictures"].reshape(len(best), -1)
     grey = levels.max(1).astype(int) - levels.min(1) <= GREY
-    return grey | (value <= np.where(best > 0, LEAST * best, best))
+    still = (np.ptp(made["climb"], 1) <= STILL) & (made["climb"].shape[1] > 1)
+    return grey | still | (made["value"] <= np.where(best > 0, LEAST * best, best))
 
 
 def best_patches(kept: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:

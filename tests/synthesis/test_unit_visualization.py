@@ -124,18 +124,22 @@ def test_a_lost_picture_is_tried_from_other_starts_and_a_unit_without_any_is_mar
         return ascent
 
     monkeypatch.setattr(unit_visualization, "visualise", stuck)
-    job = replace(make_job({"torchvision": "alexnet"}, "unit_visualization"), parameters={"steps": 20})
+    job = replace(make_job({"torchvision": "alexnet"}, "unit_visualization"), parameters={"steps": 40})
     made = draw(job, model, model.layers[0], [0, 1, 2], (24, 24), np.float32([0.2, 0.2, 0.2]))
     assert made["lost"].tolist() == [False, False, True] and made["starts"].tolist() == [1, 5, 5]
     assert made["value"][1] > 0.05 and made["pictures"][1].mean((0, 1)).argmax() == 1
     assert batches == [[0, 1, 2], [1, 1, 1], [1, 2, 2], [2, 2]]  # no batch is larger than the first
 
 
-def test_grey_pictures_and_those_far_below_real_ones_are_lost():
-    pictures = np.full((5, 4, 4, 3), 120, np.uint8)
-    pictures[1:, 0, 0, 0] = 130
-    value, best = np.float32([9, 0.0066, 0.7, -1, -0.1]), np.float32([1, 6.71, 6.71, -0.2, -0.2])
-    assert lost(pictures, value, best).tolist() == [True, True, False, True, False]
+def test_grey_pictures_those_without_response_and_those_far_below_real_ones_are_lost():
+    pictures = np.full((6, 4, 4, 3), 120, np.uint8)
+    pictures[0, 0, 0] = 145  # as grey as a start
+    pictures[1:, 0, 0, 0] = 220
+    value, best = np.float32([9, 0.0066, 0.7, -1, -0.1, 1.9]), np.float32([1, 6.71, 6.71, -0.2, -0.2, 1.9])
+    climb = np.tile(np.float16([0.1, 0.5, 1]), (6, 1))
+    climb[5] = 1  # nothing changes the unit
+    made = {"pictures": pictures, "value": value, "climb": climb}
+    assert lost(made, best).tolist() == [True, True, False, True, False, True]
 
 
 def test_a_units_value_is_its_largest_anywhere():
