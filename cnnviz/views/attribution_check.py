@@ -93,13 +93,27 @@ def ranked(result: Result) -> list[str]:
     return [name for names in of for name in sorted(names, key=lambda name: -good[name])]
 
 
+def above_chance(result: Result) -> list[str]:
+    """The undecided methods that are better than chance in every check, and change with random weights."""
+    weights = {row["name"]: row["verdict"] for row in result.numbers["weights"]}
+    rows = [row for check in result.numbers["checks"] for row in check["rows"]]
+    return [
+        name
+        for name in grades(result)["undecided"]
+        if weights.get(name, CHANGES) == CHANGES
+        and all(kind_of(row) in (GOOD, PART) for row in rows if row["name"] == name)
+    ]
+
+
 def conclusion(result: Result) -> str:
     """In a sentence or two what the checks say of each method on this network."""
     by = {verdict: [plain(name) for name in names] for verdict, names in grades(result).items()}
-    passed, failed = by["passes"], by["fails"]
+    passed, failed, better = by["passes"], by["fails"], [plain(name) for name in above_chance(result)]
     words = "No method passes every check"
     if passed:
         words = f"{start(listed(passed))} {'passes' if len(passed) == 1 else 'pass'} every check"
+    elif better:
+        words += f", but {listed(better)} {'is' if len(better) == 1 else 'are'} better than chance in each"
     if failed:
         words += f"; {listed(failed)} {'fails' if len(failed) == 1 else 'fail'}"
     return f"{words}."
@@ -341,7 +355,7 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
     edges, scale = arrays["maps"][p, len(methods)], arrays["scale"][p, len(methods)]
     shown.append((result.numbers["baselines"][0], coloured(edges, scale, False, context.show)))
     mask = arrays["masks"][p]
-    drawn = panels.sheet(shown, panels.outline(mask) if mask.any() else "", across=5)
+    drawn = panels.sheet(shown, panels.outline(mask) if mask.any() else "", across=6)
     truth = "" if label in (-1, target) else f" It is {classes[label]}."
     ringed = " The line is the object's border." if mask.any() else ""
     return context.drawing(

@@ -4,6 +4,7 @@ picture.
 
 import numpy as np
 
+from cnnviz.network.class_names import short
 from cnnviz.network.kinds import REGRESSION, has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.views import papers
@@ -14,6 +15,7 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 SCALE = 1.5  # of a figure's panels
 LEAST = {"probability": 0.05, "logit": 1.0}  # smallest end of the colours: less is drawn pale, since it matters little
 STRENGTH = 0.8  # opacity of the strongest colours over the picture
+PALE = 70  # level of the picture's black under them
 
 
 def view(result: Result, context: Context) -> dict:
@@ -65,10 +67,10 @@ def mappings(maps: np.ndarray, least: float, percentile: float, own: bool) -> li
 
 
 def laid_over(picture: np.ndarray, map: np.ndarray, mapping: Mapping) -> np.ndarray:
-    """(h, w, 3) uint8 picture in grey, under the map's (h, w) colours: the stronger, the more opaque."""
+    """(h, w, 3) uint8 picture in pale grey, under the map's (h, w) colours: the stronger, the more opaque."""
     end = max(mapping.high, 1e-30)
     strength = STRENGTH * np.clip(np.abs(map) / end, 0, 1)[..., None]
-    grey = picture.mean(-1, keepdims=True)
+    grey = PALE + (255 - PALE) / 255 * picture.mean(-1, keepdims=True)
     return np.rint(grey * (1 - strength) + mapping(0.8 * end * np.sign(map)) * strength).astype(np.uint8)
 
 
@@ -85,7 +87,11 @@ def _figure(result: Result, context: Context, i: int) -> Figure:
     seen, shown = context.rgb(arrays["pictures"][i]), []
     for t, (name, kind, said) in enumerate(zip(names, kinds, says, strict=True)):
         why = attributions.reasons(kind)
-        shown += [(why, None if t else seen), (name, ranges[t](maps[t])), (said, laid_over(seen, maps[t], ranges[t]))]
+        shown += [
+            (why, None if t else seen),
+            (short(name), ranges[t](maps[t])),
+            (said, laid_over(seen, maps[t], ranges[t])),
+        ]
     most, where = float(maps[0].max()), measure(context, score)
     saturated = result.parameters["score"] == "auto" and score == "logit"
     label = arrays["label"][i]
@@ -97,7 +103,8 @@ def _figure(result: Result, context: Context, i: int) -> Figure:
         panels.sheet(shown),
         scale=SCALE,
         alt=f"{picture.name}, and for {', '.join(names)} each: the map, and the map over the picture.",
-        caption=f"{picture.name}. Hidden where it matters most, the {where} of {names[0]} falls by {number(most)}."
+        caption=f"{picture.name}. Hidden where it matters most, the {where} of {short(names[0])} falls "
+        f"by {number(most)}."
         + " Hardly any place changes a probability, so the logit is shown." * saturated
         + truth,
         more=f"A row for each {context.explained}: {'; '.join(described)}. The fall is the mean over the squares that "

@@ -308,7 +308,8 @@ def stored(weights: str, against: dict, n: int = 12):
     [
         ("changes", "yes", "M passes every check.", "found"),
         ("changes", "no", "No method passes every check; m fails.", "not found"),
-        ("changes", "cannot tell", "No method passes every check.", "not found"),
+        ("changes", "cannot tell", "No method passes every check, but m is better than chance in each.", "not found"),
+        ("in part", "cannot tell", "No method passes every check.", "not found"),
         ("blind to the class", "yes", "No method passes every check; m fails.", "not found"),
     ],
 )

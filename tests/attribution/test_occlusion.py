@@ -419,6 +419,7 @@ def test_colours_end_no_nearer_to_0_than_what_matters_and_lie_over_the_picture()
     pale = floored[0](small[0])
     assert pale.min() > 225  # where the probability changes by 0.001, white
     picture = np.full((1, 2, 3), 90, np.uint8)
-    assert np.array_equal(drawn.laid_over(picture, np.zeros((1, 2)), plain[0]), picture)
+    grey = drawn.laid_over(picture, np.zeros((1, 2)), plain[0])
+    assert np.ptp(grey) == 0 and grey.max() == round(drawn.PALE + 90 * (255 - drawn.PALE) / 255)
     red, blue = drawn.laid_over(picture, np.float32([[0.4, -0.4]]), plain[0])[0].astype(int)
     assert red[0] > 110 + red[2] - 20 and blue[2] > blue[0] + 60
