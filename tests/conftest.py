@@ -1,6 +1,7 @@
 """Shared fixtures: the real pictures and networks beside the checkout, and jobs as the Snakefile makes them."""
 
 import copy
+import functools
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 import torch
 
 from cnnviz import config
+from cnnviz.demo import scenes
 from cnnviz.run.job import Job
 from tests.checkout import Finished, Photographed
 
@@ -25,6 +27,23 @@ LONG = (
     *("test_workflow", "test_publish_run", "test_networks", "test_budgets", "test_techniques", "test_new_method"),
     *("test_fetch", "test_gpus"),
 )
+
+
+def drawn_once(draw):
+    """``scenes.draw`` with a memory: the tests draw the same few scenes thousands of times. Nobody may change them."""
+
+    @functools.lru_cache(maxsize=2000)
+    @functools.wraps(draw)
+    def drawn(*what, **how):
+        scene = draw(*what, **how)
+        for array in (scene.image, scene.mask, scene.background_mask, *scene.parts.values()):
+            array.flags.writeable = False
+        return scene
+
+    return drawn
+
+
+scenes.draw = drawn_once(scenes.draw)  # before any module imports it by name
 
 
 def pytest_collection_modifyitems(items):

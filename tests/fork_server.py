@@ -25,7 +25,7 @@ from typing import NoReturn
 import numpy
 
 PACKAGES = ("PIL", "openTSNE", "scipy", "sklearn", "torch")
-IMPORTED = ("jinja2", "jsonschema", "yaml", "PIL.Image", "scipy.ndimage", "scipy.stats", "openTSNE", "torch")
+IMPORTED = ("jinja2", "jsonschema", "yaml", "PIL.Image", "scipy.ndimage", "openTSNE", "torch")
 
 
 class Kept:

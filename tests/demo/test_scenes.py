@@ -1,8 +1,11 @@
+import inspect
+
 import numpy as np
 import pytest
 
 from cnnviz.demo.scenes import BACKGROUNDS, CLASSES, COLOURS, TEXTURES, draw
 
+draw = inspect.unwrap(draw)  # without the memory that it has in other tests
 WOLF, HUSKY = CLASSES.index("wolf"), CLASSES.index("husky")
 
 
