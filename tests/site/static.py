@@ -1,6 +1,5 @@
 """Checks of a site without a browser: ``problems(site)`` lists faults of its files."""
 
-import gzip
 import io
 import json
 from html.parser import HTMLParser
@@ -92,12 +91,6 @@ def first_load(path: Path, page: Page) -> set[Path]:
     found += [image["src"] for image in page.all("img") if image.get("loading") != "lazy"]
     found += [image["href"] for image in page.all("image")]
     return {path, *((path.parent / unquote(url)).resolve() for url in found)}
-
-
-def transferred(file: Path) -> int:
-    """Bytes of a file as hosts send it: text is compressed."""
-    text = file.suffix in (".html", ".css", ".js", ".svg")
-    return len(gzip.compress(file.read_bytes())) if text else file.stat().st_size
 
 
 def problems(site: Path) -> list[str]:
