@@ -65,7 +65,6 @@
       link.append(shape(marks[i], { class: "on" }));
       layer.append(...kin.map((mark) => shape(mark, { r: 5, fill: hue || "currentColor", class: "kin" })), link);
       said.append(Object.assign(document.createElement("b"), { textContent: name }), value && ` ${value}`);
-      said.style.left = 0; // to measure it in one line, if that fits
       const over = top + (y - tall / 2) * scale - said.offsetHeight - 10;
       said.style.left = `${Math.min(Math.max(0, left + x * scale - said.offsetWidth / 2), own.width - said.offsetWidth)}px`;
       said.style.top = `${over > -8 ? over : top + (y + tall / 2) * scale + 12}px`;
