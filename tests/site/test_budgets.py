@@ -195,6 +195,16 @@ def test_a_link_to_a_method_opens_it(page, site):
         assert page.locator(".method .papers").filter(visible=True).count() == 1
 
 
+def test_a_large_picture_says_whose_it_is_among_several_models(page, site):
+    page.goto((site / "images/set" / f"{slug(f'{synthetic.LONG}0.jpeg')}.html").as_uri())
+    columns, dialog = page.locator(".beside > [data-model]"), page.locator("dialog.lightbox")
+    for i, title in enumerate(synthetic.MODELS):
+        columns.nth(i).locator("a.picture").first.click()
+        assert dialog.locator(".caption").inner_text().startswith(f"{title}: ")
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+
+
 def press(page, matches: str, most: int = 150) -> None:
     """Presses Tab until the focused element matches, then Enter."""
     for _ in range(most):
