@@ -8,7 +8,7 @@ from cnnviz.network.kinds import has_probabilities
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, findings, section
+from cnnviz.views.kit import colour, findings, panels, section
 from cnnviz.views.kit.colour import Mapping
 from cnnviz.views.kit.findings import Finding, Measured
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
@@ -88,7 +88,9 @@ def view(result: Result, context: Context) -> dict:
                 _figure(context, layer, p, maps, picture, said, order, mapping, show.get("units", 64),
                         arrays[f"{layer['name']}/mean"][p])
             )  # fmt: skip
-    finding, measured = found(result, [context.image_set.pictures[i].id for i in arrays["index"]])
+    ids = [context.image_set.pictures[i].id for i in arrays["index"]]
+    finding, measured = found(result, ids)
+    figures.insert(0, _lead(result, context, ids.index(finding.figure.removeprefix("lead-")), finding.figure))
     return {
         "findings": (finding,),
         "measured": measured,
@@ -128,7 +130,7 @@ def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]
         f"layout in {name}", says, findings.not_learned(strength), f"{gap.low:+.2f} to {gap.high:+.2f} apart",
         f"{mirrored:.2f}, with the picture mirrored; {findings.UNTRIED}",
         f"{pairs.shape[2]} units, {_count(len(pairs))}",
-        f"{slug(name)}-{ids[best]}",
+        f"lead-{ids[best]}",
     )  # fmt: skip
     return finding, measured
 
@@ -155,6 +157,27 @@ def follows(maps: np.ndarray, picture: np.ndarray) -> np.ndarray:
 
 def _count(pictures: int) -> str:
     return f"{pictures} picture{'s' if pictures > 1 else ''}"
+
+
+def _lead(result: Result, context: Context, p: int, id: str) -> Figure:
+    """Picture p, and the map of each layer's strongest unit."""
+    arrays, picture = result.arrays, context.image_set.pictures[result.arrays["index"][p]]
+    shown = [("picture", context.rgb(arrays["pictures"][p]))]
+    for layer in result.numbers["layers"]:
+        maps = restored(arrays, layer["name"], p)
+        first = int(maps.max((1, 2)).argmax())
+        grey = colour.min_max(maps[first]).grey(maps[first])
+        shown.append((f"{layer['name']}, unit {first}", np.repeat(grey[..., None], 3, -1)))
+    rows = -(-len(shown) // MOST_COLUMNS)
+    return context.drawing(
+        id,
+        panels.sheet(shown, across=-(-len(shown) // rows)),
+        alt=f"{picture.name}, and the map of the strongest unit of each of {len(shown) - 1} layers.",
+        caption=f"{picture.name}, and in each layer the unit with the largest value.",
+        mapping="each map by itself: its smallest value black, its largest white",
+        data=", ".join(f"{layer['name']}/levels[{p}]" for layer in result.numbers["layers"]),
+        subjects=(Subject("image", picture.name),),
+    )
 
 
 def _photo(context: Context, p: int, pixels: np.ndarray, picture, said: str) -> Figure:
@@ -230,7 +253,7 @@ if __name__ == "__main__":
         title="Activation maps",
         question="What does each unit of a layer answer to a picture?",
         tour="What does each unit answer to a picture, and where?",
-        how_to_read="Each grey tile is one unit's answer to the picture above, bright where the unit answers strongly, "
+        how_to_read="Each grey tile is one unit's answer to the picture, bright where the unit answers strongly, "
         "at the same places. The strongest units come first. A tile black all over: nothing here excites the unit.",
         do_not_conclude="A bright spot on an object is not yet a detector for it: look at several pictures. A dark "
         "tile does not mean a dead unit: see the unit statistics. A layer's tiles share one range, so weak units look "

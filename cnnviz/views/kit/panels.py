@@ -59,7 +59,14 @@ def sheet(panels: list[Panel], border: str = "", across: int = ACROSS) -> Drawin
     The pixels are one embedded picture, the titles text.
     """
     tiles = [None if values is None else tile(values) for _, values in panels]
-    fine = 2 if max(next(one for one in tiles if one).size) > PANEL else 1
+    fine = 2 if any(one and max(one.size) > PANEL for one in tiles) else 1
+    if fine == 2:  # small ones beside large ones
+        tiles = [
+            one.resize((one.width * 2, one.height * 2), Image.Resampling.NEAREST)
+            if one and max(one.size) <= PANEL
+            else one
+            for one in tiles
+        ]
     step, down = _STEP, _DOWN
     rows = -(-len(panels) // across)
     width, height = min(across, len(panels)) * step - 8, rows * down
