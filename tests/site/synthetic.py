@@ -118,6 +118,8 @@ def _make_long(folder: Path, names: list[str], rng) -> None:
         for id, subjects, size in [("sheet", boxes, 160), *many]
     )  # fmt: skip
     figures += (_patches(context, "parts", names, rng, [0, 1]), _patches(context, "whole", names, rng, [2]))
+    lead = Mark(0, 0, names[0], "itself", 160, 64, "image", names[0])
+    figures += (replace(figures[1], id="card", marks=(lead,), subjects=(Subject("image", names[0]),)),)
     _add(folder / "sections" / "predictions", context.files, about=abouts, figures=figures)
     count = len(names)
     columns, rows = 15, -(-count // 15)

@@ -318,6 +318,18 @@ def test_a_figure_made_of_pictures_can_still_be_enlarged(page, site):
     assert page.locator("dialog.lightbox svg").bounding_box()["width"] > 400
 
 
+def test_a_picture_on_its_own_page_is_no_link_to_that_page(page, site):
+    (path,) = (site / "images/set").glob("photo-0-*.html")
+    page.goto(path.as_uri())
+    page.locator(".chart").first.hover()
+    browser.wait(page, "document.querySelector('.chart .on')")
+    assert "itself" in page.locator(".chart output").first.inner_text()
+    assert page.locator(".chart > svg a").count() == 0
+    page.mouse.down()
+    page.mouse.up()
+    assert page.locator("dialog.lightbox").count() == 1
+
+
 def test_a_tap_names_a_patch_and_a_second_one_opens_its_picture(chrome, site):
     context = chrome.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()
