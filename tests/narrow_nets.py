@@ -1,7 +1,20 @@
-"""Three architectures of torchvision with a quarter of their width, which is what makes them slow."""
+"""Seven architectures of torchvision with a quarter of their width, which is what makes them slow."""
 
 from torch import nn
 from torchvision import models
+
+
+def alexnet(num_classes: int) -> nn.Module:
+    net = models.AlexNet(num_classes)
+    for part in (net.features, net.classifier):
+        for i, layer in enumerate(part):
+            if isinstance(layer, nn.Conv2d):
+                read = 3 if layer.in_channels == 3 else layer.in_channels // 4
+                part[i] = nn.Conv2d(read, layer.out_channels // 4, layer.kernel_size, layer.stride, layer.padding)
+            elif isinstance(layer, nn.Linear):
+                written = num_classes if i == len(part) - 1 else layer.out_features // 4
+                part[i] = nn.Linear(layer.in_features // 4, written)
+    return net
 
 
 def vgg16(num_classes: int) -> nn.Module:
@@ -10,6 +23,24 @@ def vgg16(num_classes: int) -> nn.Module:
     net.classifier[0], net.classifier[3] = nn.Linear(128 * 7 * 7, 1024), nn.Linear(1024, 1024)
     net.classifier[6] = nn.Linear(1024, num_classes)
     return net
+
+
+class Bottleneck(models.resnet.Bottleneck):
+    expansion = 1
+
+
+def resnet50(num_classes: int) -> nn.Module:
+    return models.ResNet(Bottleneck, [3, 4, 6, 3], num_classes, width_per_group=16)
+
+
+def densenet121(num_classes: int) -> nn.Module:
+    return models.DenseNet(8, (6, 12, 24, 16), 16, num_classes=num_classes)
+
+
+def convnext_tiny(num_classes: int) -> nn.Module:
+    widths, depths = [24, 48, 96, 192, None], [3, 3, 9, 3]
+    blocks = [models.convnext.CNBlockConfig(*block) for block in zip(widths, widths[1:], depths, strict=False)]
+    return models.ConvNeXt(blocks, stochastic_depth_prob=0.1, num_classes=num_classes)
 
 
 def vit_b_16(num_classes: int) -> nn.Module:

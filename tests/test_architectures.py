@@ -12,6 +12,7 @@ import pytest
 from cnnviz import config
 from cnnviz.network import building, loaded, network
 from cnnviz.site import model_pages
+from tests import narrow_nets
 from tests.every_section import LEAST, ROOT, Run, listed
 
 TABLE = ROOT / "docs" / "architectures.md"
@@ -40,7 +41,7 @@ SECTIONS = LEAST | {
     "texture_synthesis": LEAST["texture_synthesis"] | {"size": 64},
     "style_transfer": LEAST["style_transfer"] | {"size": 64, "variant_size": 64},
 }
-NARROW = ("vgg16", "vit_b_16", "swin_t")  # a quarter as wide, in narrow_nets.py
+NARROW = NETS.keys() & vars(narrow_nets).keys()  # a quarter as wide
 DRAWN = ("vgg16", "densenet121", "vit_b_16", "swin_t")  # views read arrays: one network of each layout is enough
 PICTURES = {"kind": "demo", "count": 24}
 

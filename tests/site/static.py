@@ -1,7 +1,9 @@
 """Checks of a site without a browser: ``problems(site)`` lists faults of its files."""
 
+import functools
 import io
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -72,7 +74,7 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict]:
         return [attributes for name, attributes in self.elements if name == tag]
 
-    @property
+    @functools.cached_property
     def ids(self) -> list[str]:
         return [a["id"] for _, a in self.elements if "id" in a]
 
@@ -117,8 +119,8 @@ def problems(site: Path) -> list[str]:
             _image(image, path, say)
             if image.get("part"):
                 continue
-            file, alt = (path.parent / unquote(image["src"])).resolve(), image.get("alt")
-            shown.setdefault(file, set()).add(alt or "")
+            file = _target(path, image["src"])
+            shown.setdefault(file, set()).add(image.get("alt") or "")
     for (
         file,
         alts,
@@ -168,13 +170,18 @@ def _link(tag: str, url: str, path: Path, site: Path, parsed: dict[Path, Page], 
     if parts.scheme or parts.netloc or url.startswith("/"):
         say(f"<{tag}> leads out of the site: {url}")
         return
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    target = _target(path, parts.path) if parts.path else path
     if not target.is_relative_to(site) or not target.is_file():
         say(f"dead link {url}")
     elif parts.fragment and unquote(parts.fragment) not in parsed[target].ids:
         if target.name == "map.html" and parts.fragment.startswith("picture="):
             return  # a point of the map: browser tests check it
         say(f"dead anchor {url}")
+
+
+def _target(page: Path, address: str) -> Path:
+    """The file that an address on a page leads to. ``resolve()`` would ask the disk about each folder of each path."""
+    return Path(os.path.normpath(page.parent / unquote(address)))
 
 
 def _points(chart: dict, path: Path, site: Path, parsed: dict[Path, Page], say) -> None:
@@ -195,11 +202,18 @@ def _image(image: dict, path: Path, say) -> None:
         say(f"picture without alt, width or height: {image.get('src')}")
     file = path.parent / unquote(image["src"])
     if file.is_file() and file.suffix != ".svg":
-        with Image.open(io.BytesIO(file.read_bytes())) as picture:
-            picture.load()
-            constant = all(low == high for low, high in picture.convert("RGBA").getextrema())
-            if constant and not any(word in (image.get("part") or image["alt"]).lower() for word in SAID):
-                say(f"{image['src']} is of one colour, and its alt does not say so")
-            shown = int(image["width"]) / int(image["height"])
-            if abs(picture.width / picture.height / shown - 1) > 0.03:
-                say(f"{image['src']} is stretched")
+        constant, shape = _looks(file.read_bytes())
+        if constant and not any(word in (image.get("part") or image["alt"]).lower() for word in SAID):
+            say(f"{image['src']} is of one colour, and its alt does not say so")
+        shown = int(image["width"]) / int(image["height"])
+        if abs(shape / shown - 1) > 0.03:
+            say(f"{image['src']} is stretched")
+
+
+@functools.lru_cache(maxsize=500)  # many pages show the same sheet
+def _looks(content: bytes) -> tuple[bool, float]:
+    """Whether a picture is of one colour, and its width over its height."""
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.load()
+        constant = all(low == high for low, high in picture.convert("RGBA").getextrema())
+        return constant, picture.width / picture.height
