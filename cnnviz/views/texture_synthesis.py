@@ -22,7 +22,7 @@ def view(result: Result, context: Context) -> dict:
             *(figure for i in sources for figure in (_exemplar(result, context, i), *_textures(result, context, i))),
             _curves(result, context),
         ),
-        "cover": "depths",
+        "cover": _nearest(result),
         "tables": (_layers(result),),
         "metrics": (
             Metric("error_of_matched_layers", float(after[:, -1].mean()), "share", "lower"),
@@ -53,6 +53,13 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         figure="depths",
     )
     return finding, {key: measured}
+
+
+def _nearest(result: Result) -> str:
+    """Id of the texture that is nearest to its exemplar over all layers, also those that it did not match."""
+    left = result.arrays["relative"][:, :-2].mean(2)  # exemplars, textures
+    i, k = np.unravel_index(left.argmin(), left.shape)
+    return f"texture-{i}-{k}"
 
 
 def _matched(result: Result) -> list[str]:

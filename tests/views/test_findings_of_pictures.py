@@ -243,6 +243,12 @@ def test_layers_that_were_not_matched_come_nearer(left, hits, strength):
     assert finding.strength == strength and f"In {hits} of 20 cases" in finding.says and finding.key in measured
 
 
+def test_the_cover_is_the_texture_nearest_to_its_exemplar_in_all_layers():
+    made = texture(0.5)
+    made.arrays["relative"][1, 3, 2] = 0.1
+    assert texture_synthesis._nearest(made) == "texture-1-3"
+
+
 def test_one_layer_leaves_none_to_check():
     finding, measured = texture_synthesis.found(texture(0.1, layers=1), CONTEXT)
     assert finding.strength == NOT and not measured and "cannot be told" in finding.says
