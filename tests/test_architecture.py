@@ -165,6 +165,12 @@ def test_no_job_loads_scipy_stats():
     assert done.stdout.strip() == "False"
 
 
+def test_the_garbage_collector_walks_over_no_library_at_the_end():
+    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); import cnnviz"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_every_section_has_its_compute_file_view_rule_and_test():
     sections = config.complete({"image_sets": {"a": {"kind": "demo"}}, "models": {"m": {"torchvision": "x"}}})[
         "sections"

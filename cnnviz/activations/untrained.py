@@ -72,7 +72,8 @@ def passed(
     maps = {layer.module: layer.maps for layer in model.layers}
     of_modules = {model.layer(name).module: field for name, field in fields.items()}
     features = []
-    with ForwardPass(model.net, of_modules, maps, top, model.feature, batch, len(index)) as step:
+    layout = {"channels_last": model.channels_last}
+    with ForwardPass(model.net, of_modules, maps, top, model.feature, batch, len(index), **layout) as step:
         while some := list(islice(pictures, batch)):
             features.append(step(model.normalise(model.pictures(some)))[1])
     arrays = {"features": torch.cat(features).float().cpu().numpy()}
