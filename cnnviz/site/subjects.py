@@ -79,7 +79,8 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
     """sections: (section, its page, the folder of its figures), both from the root → subject → section id → Told.
 
     A figure about a unit is not listed again for that unit's layer. A section's figures keep their order, except that
-    those most specific to the subject come first: a class's own pictures before one whose runner-up it is.
+    those most specific to the subject come first: a class's own pictures before one whose runner-up it is. Those of a
+    picture alone come last, since its page begins with it.
     """
     found: dict[Key, dict[str, Told]] = {}
 
@@ -117,9 +118,13 @@ def gather(sections: Iterable[tuple[Section, str, str]]) -> dict[Key, dict[str, 
     return found
 
 
-def _place(figure: Figure, kind: str, name: str) -> int:
-    """Number of subjects of the same kind that a figure names before this one; it is most about the first."""
-    return [s.name for s in figure.subjects if s.kind == kind].index(name)
+def _place(figure: Figure, kind: str, name: str) -> tuple[int, bool]:
+    """Number of subjects of the same kind that a figure names before this one; it is most about the first.
+
+    And whether it is about pictures alone.
+    """
+    names = [s.name for s in figure.subjects if s.kind == kind]
+    return names.index(name), kind == "image" and len(names) == len(figure.subjects)
 
 
 def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:

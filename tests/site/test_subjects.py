@@ -66,6 +66,13 @@ def test_a_figure_that_a_section_shows_in_two_groups_is_shown_once():
     assert [seen.figure.id for seen in entry.figures] == ["surest", "b"] and entry.elsewhere == 1
 
 
+def test_a_picture_by_itself_comes_last_on_its_page():
+    picture = Subject("image", "7")
+    photo, maps = figure("photo", picture), figure("maps", picture, Subject("layer", "conv1"))
+    entry = of(section("activation_maps", [photo, maps]))["image", None, "7"]["activation_maps"]
+    assert [seen.figure.id for seen in entry.figures] == ["maps", "photo"]
+
+
 def test_a_figure_that_names_the_class_first_stands_before_one_that_names_it_last():
     cat, dog, eel = (Subject("class", name) for name in ("cat", "dog", "eel"))
     shown = [figure("a", dog, eel, cat), figure("b", cat, dog), figure("c", eel, cat), figure("d", cat, eel)]
