@@ -20,12 +20,12 @@ from tests.checkout import Finished, Photographed
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
-# With pytest-xdist a file runs in one worker. Those of half a minute and more start first, so that no worker is left
-# with one of them at the end while the others wait.
+# With pytest-xdist a file runs in one worker. Those of a quarter of a minute and more start first, so that no worker is
+# left with one of them at the end while the others wait.
 LONG = (
-    *("test_slurm", "test_incremental", "test_architectures", "test_faults", "test_strangers", "test_published"),
-    *("test_workflow", "test_publish_run", "test_networks", "test_budgets", "test_techniques", "test_new_method"),
-    *("test_fetch", "test_gpus"),
+    *("test_slurm", "test_incremental", "test_findings", "test_architectures", "test_faults", "test_budgets"),
+    *("test_strangers", "test_networks", "test_published", "test_workflow", "test_publish_run", "test_fetch"),
+    *("test_new_method", "test_techniques", "test_map", "test_site_pages", "test_publish"),
 )
 
 

@@ -26,6 +26,7 @@ import numpy
 
 PACKAGES = ("PIL", "openTSNE", "scipy", "sklearn", "torch")
 IMPORTED = ("jinja2", "jsonschema", "yaml", "PIL.Image", "scipy.ndimage", "openTSNE", "torch")
+SNAKEMAKES = ("snakemake.cli", "snakemake.report.html_reporter", "requests", "smart_open")  # also what it imports late
 
 
 class Kept:
@@ -143,7 +144,7 @@ def run(module: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    for name in (*IMPORTED, "snakemake.cli"):
+    for name in (*IMPORTED, *SNAKEMAKES):
         importlib.import_module(name)
     sys.meta_path.insert(0, Kept())
     gc.freeze()
