@@ -16,14 +16,11 @@ sys.path.insert(0, str(workflow.basedir))
 # discarded. Threads that spin while they wait would take the cores of other jobs.
 shell.prefix(
     f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-    "export OMP_WAIT_POLICY=PASSIVE; "
-    'export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
+    'export OMP_WAIT_POLICY=PASSIVE; export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
     'tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
-    """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then """
-    """n=$(kill -l "$s"); case $n in """
-    """KILL) why="out of memory, or killed by a user";; """
+    """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then n=$(kill -l "$s"); case $n in """
+    """KILL) why="out of memory, or killed by a user";; INT) why="interrupted by Ctrl-C";; """
     """TERM) why="its time limit was reached, or it was killed by a user";; """
-    """INT) why="interrupted by Ctrl-C";; """
     """XCPU) why="its limit of processor time was reached";; """
     """XFSZ) why="a limit of the size of files was reached";; """
     """SEGV|BUS|ILL|FPE|ABRT|SYS|TRAP) why="a crash inside an operator of the network, or inside a library";; """
