@@ -42,7 +42,8 @@ def result(arrays, numbers=None, parameters=None):
 )
 def test_units_are_excited_more_by_their_own_picture_than_by_real_ones(value, strength):
     layer = {"name": "a", "units": 20}
-    made = result({"a/value": value, "a/best": np.ones(len(value))}, {"layers": [layer], "pictures": 9})
+    arrays = {"a/value": value, "a/best": np.ones(len(value)), "a/lost": np.zeros(len(value), bool)}
+    made = result(arrays, {"layers": [layer], "pictures": 9})
     finding, measured = units.found(made, CONTEXT)
     assert finding.strength == strength and finding.figure == "a-sheet-0"
     assert finding.says.startswith(f"In {sum(v > 1 for v in value)} of {len(value)} units")
@@ -50,7 +51,8 @@ def test_units_are_excited_more_by_their_own_picture_than_by_real_ones(value, st
 
 
 def test_dead_units_have_no_times_as_much():
-    made = result({"a/value": [1.0, 2.0], "a/best": [0.0, 0.0]}, {"layers": [{"name": "a"}], "pictures": 9})
+    arrays = {"a/value": [1.0, 2.0], "a/best": [0.0, 0.0], "a/lost": [False, False]}
+    made = result(arrays, {"layers": [{"name": "a"}], "pictures": 9})
     assert units.found(made, CONTEXT)[0].says.endswith("more than any real picture.")
 
 
