@@ -6,7 +6,7 @@ from scipy.stats import binomtest, norm, ttest_1samp
 
 from cnnviz.site import ranking as site
 from cnnviz.site.stamp import Entry, Stamp
-from cnnviz.views.kit import findings
+from cnnviz.views.kit import before_training, findings
 from cnnviz.views.kit.findings import FOUND, NOT, WEAK, Finding, Measured
 
 
@@ -136,3 +136,12 @@ def test_a_model_with_other_tiles_does_not_stop_the_front_page():
     for values, models in (((0.2, 0.3), 2), ((0.2,), 1), ((), 1)):
         other.sections[0].measured["k"]["values"] = values
         assert [len(tile["models"]) for tile in site.lead([one, other])["tiles"]] == [models] * 2
+
+
+def test_a_small_difference_from_one_draw_of_random_weights_is_not_found():
+    pixels = np.zeros(1000)
+    for own, trained, alone in ((0.14, NOT, WEAK), (0.5, FOUND, WEAK), (0.0, NOT, NOT)):
+        shares = np.repeat([1.0, 0.0], [round(1000 * own), 1000 - round(1000 * own)])
+        random = np.repeat([1.0, 0.0], [100, 900])
+        assert before_training.apart(shares, {"pixels": pixels, "untrained": random}, own, 0.05)[1] == trained
+        assert before_training.apart(shares, {"pixels": pixels}, own, 0.05)[1] == alone
