@@ -223,14 +223,20 @@ def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, h
         alt=f"{len(units)} grey maps of {name} for {picture.name}, {which}. "
         f"{f'{flat} of them black all over. ' if flat else ''}{reached}",
         caption=f"{name}, {which}. {reached}" + f" {flat} {'is' if flat == 1 else 'are'} black all over." * bool(flat),
-        more=f"{layer['height']} × {layer['width']} neurons each, for {picture.name}{said}, {rank}: "
-        f"{', '.join(map(str, units))}. {_around(layer)}",
+        more=f"{layer['height']} × {layer['width']} neurons each, for {picture.name}{said}, {rank}, row by row: "
+        f"{_rows(units)}. {_around(layer)}",
         mapping=words,
         data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
         subjects=(Subject("image", picture.name), Subject("layer", name)),
         group=_group(picture),
         lossless=True,
     )
+
+
+def _rows(units: np.ndarray) -> str:
+    """The numbers of the units on a sheet, its rows parted by semicolons."""
+    across = columns(len(units))
+    return "; ".join(", ".join(map(str, units[i : i + across])) for i in range(0, len(units), across))
 
 
 def _around(layer: dict) -> str:
