@@ -62,10 +62,10 @@ def test_judge_equals_the_network(model):
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     found = with_odds(model, pictures, [1, 4])
     with torch.no_grad():
-        scores = model.logits(model.pictures(list(pictures)))
+        scores = model.logits(model.pictures(list(pictures))).double()
     # float32 rounds scores of about 10 by 1e-6, and p by as large a share of itself; from equal scores p is exact
     torch.testing.assert_close(scores_of(model, pictures), scores, rtol=1e-6, atol=2e-6)
-    p = scores_of(model, pictures).double().softmax(1)
+    p = scores_of(model, pictures).softmax(1)
     np.testing.assert_allclose(found["probabilities"], [p[0, 1], p[1, 4]], rtol=1e-6)
     np.testing.assert_allclose(1 / (1 + np.exp(-found["odds"])), found["probabilities"], rtol=1e-6)
 
