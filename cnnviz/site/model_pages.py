@@ -122,12 +122,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "network.log")
     chance, answers = near_chance(accuracy, facts), facts.get("trial", {}).get("answers", [])
     by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
-    shown = [
-        (part.section, part.address, f"{folder}/figures/{slug(part.id)}")
-        for part in parts
-        if part.section and part.status == "ok"
-    ]
-    known = subjects.gather(shown)
+    known = _known(parts, folder)
     close, every = picture_pages.looked_at(known), set(by_name)
     said = picture_pages.said(known) if publish != edition.DERIVED else {}
     image_set, hues = config.get("image_set"), _hues(facts, index)
@@ -161,9 +156,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
         ]
         of_model = {"title": title, "folder": folder, "hues": hues, "sections": {entry.id: entry for entry in entries}}
         if publish != edition.DERIVED and image_set:
-            of_model["examples"] = class_examples.of_outputs(
-                picture_pages.calls(facts), index, image_set, said, picture
-            )
+            calls = picture_pages.calls(facts)
+            of_model["examples"] = class_examples.of_outputs(calls, index, image_set, said, picture)
         subjects.render(page, site, of_model, facts, known)
         stamp = Stamp(
             id=config["model"],
@@ -209,6 +203,12 @@ def _model_page(
         gaps=gaps,
         scripts=[],
     )
+
+
+def _known(parts: list[Part], folder: str) -> dict:
+    """What the sections know of each layer, unit, class and picture."""
+    done = [part for part in parts if part.section and part.status == "ok"]
+    return subjects.gather((part.section, part.address, f"{folder}/figures/{slug(part.id)}") for part in done)
 
 
 def _around(config: dict, parts: list[Part], i: int, index: dict) -> dict:

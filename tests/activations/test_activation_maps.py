@@ -90,7 +90,8 @@ def test_the_strongest_units_come_first_and_each_picture_is_shown_once(done):
         ranked = sorted(range(70), key=lambda u: -by[u])[:10]
         assert drawn.ordered(order, mean, largest, 10).tolist() == ranked
         sheet = next(f for f in (figures if order == "strongest" else shown(order)[0]) if f.id.startswith("conv2"))
-        assert f": {', '.join(map(str, ranked))}." in sheet.more.replace(";", ",") and "each map by itself" in sheet.mapping
+        assert f": {', '.join(map(str, ranked))}." in sheet.more.replace(";", ",")
+        assert "each map by itself" in sheet.mapping
     sheet = next(f for f in figures if f.id.startswith("conv2"))
     assert "the 10 strongest of 70 units" in sheet.caption and f"Unit {largest.argmax()} reaches" in sheet.caption
     photo = np.asarray(Image.open(io.BytesIO(files[figures[0].file])).convert("RGB")).astype(int)
