@@ -1,10 +1,13 @@
 """The site in a real browser."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.site import browser, synthetic
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -166,3 +169,22 @@ def test_parts_of_a_figure_by_keyboard_alone(page, site):
     assert pair.locator(".part").evaluate("s => getComputedStyle(s).imageRendering") == "pixelated"
     assert pair.locator(".sides").inner_text().split("\n")[0].startswith(synthetic.NASTY)
     assert found == []
+
+
+def test_a_large_wall_shows_its_first_tiles_until_asked_for_all(page):
+    tiles = "".join(f'<li data-numbers="[{i}]" data-words="unit {i}">{i}</li>' for i in range(300))
+    page.set_content(
+        '<section class="wall"><p class="tools" hidden><select><option value="-1"><option value="0"></select><input>'
+        f'<span role="status"></span></p><ol>{tiles}</ol><button hidden></button></section>'
+    )
+    page.add_script_tag(path=ROOT / "templates/assets/wall.js")
+    shown, button = page.locator("li:visible"), page.locator("button")
+    assert shown.count() == 200 and button.inner_text() == "Show all 300"
+    page.locator("select").select_option("0")  # the largest number first
+    assert shown.first.inner_text() == "299" and shown.count() == 200
+    page.locator("input").fill("unit 29")  # 29, 129, 229, 290 … 299
+    assert shown.count() == 13 and not button.is_visible()
+    assert page.locator("[role=status]").inner_text() == "13 of 300"
+    page.locator("input").fill("")
+    button.click()
+    assert shown.count() == 300 and not button.is_visible()
