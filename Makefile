@@ -30,7 +30,7 @@ test: $(VENV)/.test  ## Run the tests and style checks; SLOW=1 runs the slow tes
 	$(BIN)/snakemake --lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 	@echo "All tests passed. What they prove is in tests/, one file for each file of cnnviz/."
-	$(if $(SLOW),,@echo "Not run: the slow tests, of a real Slurm and of two runs in different folders. CI runs them, and so does 'make test SLOW=1'.")
+	$(if $(SLOW),,@echo "Not run: the slow tests, of a real Slurm, of two runs in different folders, and of the findings on networks whose truth is known. CI runs them, and so does 'make test SLOW=1'.")
 
 train: $(VENV)/.report  ## Train the demo's two networks again (6 CPU-minutes)
 	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors

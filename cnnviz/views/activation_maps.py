@@ -18,6 +18,7 @@ ACROSS, GAP = 912, 4  # width of a sheet of tiles and the gap between tiles, in 
 COLUMNS = ((8, 4), (18, 6))  # up to so many tiles → tiles per row
 MOST_COLUMNS = 8
 MARGIN = 0.05  # a correlation is found to differ from the mirrored picture's beyond this
+LEAD = "strongest"  # id of the first figure
 PHOTO = 320  # width of the picture in pixels, at least half of it
 
 
@@ -88,9 +89,8 @@ def view(result: Result, context: Context) -> dict:
                 _figure(context, layer, p, maps, picture, said, order, mapping, show.get("units", 64),
                         arrays[f"{layer['name']}/mean"][p])
             )  # fmt: skip
-    ids = [context.image_set.pictures[i].id for i in arrays["index"]]
-    finding, measured = found(result, ids)
-    figures.insert(0, _lead(result, context, ids.index(finding.figure.removeprefix("lead-")), finding.figure))
+    finding, measured, best = found(result)
+    figures.insert(0, _lead(result, context, best))
     return {
         "findings": (finding,),
         "measured": measured,
@@ -104,8 +104,8 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
-def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]:
-    """Up to which layer maps keep the picture's layout. ids: of the pictures shown.
+def found(result: Result) -> tuple[Finding, dict[str, Measured], int]:
+    """Up to which layer maps keep the picture's layout, and the place of the picture that shows it best.
 
     The control is the same picture mirrored: it has the same brightness and edges, in other places.
     """
@@ -130,9 +130,9 @@ def found(result: Result, ids: list[str]) -> tuple[Finding, dict[str, Measured]]
         f"layout in {name}", says, findings.not_learned(strength), f"{gap.low:+.2f} to {gap.high:+.2f} apart",
         f"{mirrored:.2f}, with the picture mirrored; {findings.UNTRIED}",
         f"{pairs.shape[2]} units, {_count(len(pairs))}",
-        f"lead-{ids[best]}",
+        LEAD,
     )  # fmt: skip
-    return finding, measured
+    return finding, measured, best
 
 
 def follows(maps: np.ndarray, picture: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def _count(pictures: int) -> str:
     return f"{pictures} picture{'s' if pictures > 1 else ''}"
 
 
-def _lead(result: Result, context: Context, p: int, id: str) -> Figure:
+def _lead(result: Result, context: Context, p: int) -> Figure:
     """Picture p, and the map of each layer's strongest unit."""
     arrays, picture = result.arrays, context.image_set.pictures[result.arrays["index"][p]]
     shown = [("picture", context.rgb(arrays["pictures"][p]))]
@@ -170,7 +170,7 @@ def _lead(result: Result, context: Context, p: int, id: str) -> Figure:
         shown.append((f"{layer['name']}, unit {first}", np.repeat(grey[..., None], 3, -1)))
     rows = -(-len(shown) // MOST_COLUMNS)
     return context.drawing(
-        id,
+        LEAD,
         panels.sheet(shown, across=-(-len(shown) // rows)),
         alt=f"{picture.name}, and the map of the strongest unit of each of {len(shown) - 1} layers.",
         caption=f"{picture.name}, and in each layer the unit with the largest value.",

@@ -25,7 +25,7 @@ def view(result: Result, context: Context) -> dict:
     falls = arrays["maps/occlusion"][:, 0].max((1, 2))  # of the first class, by default the predicted one
     likely = has_probabilities(context.kind)
     usual = by_logit.all() or not likely
-    score = measure(context, "logit" if usual else "probability")
+    score = "score" if by_logit.any() and not by_logit.all() else measure(context, result.numbers["scored"][0])
     said, measured = explained.found(result, {"occlusion": "the occlusion map"}, explained.LEAD)
     return {
         "figures": (

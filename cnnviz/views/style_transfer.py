@@ -85,7 +85,7 @@ def reached(result: Result) -> Finding:
         f"In the result, {says}.{better}",
         findings.NOT if missing else findings.WEAK,
         control=f"{control}100\u00a0%; {findings.UNTRIED}",
-        basis="by random filters, which are no network's",
+        basis="random filters that belong to no network",
         figure="transfer",
     )
 
