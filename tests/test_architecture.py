@@ -16,7 +16,7 @@ from cnnviz.views.kit.section import Paper
 
 PACKAGE = Path("cnnviz")
 # The floors, from the ground up: a room imports from those below it, and from itself.
-GROUND = ["errors", "slug", "demo", "run", "pictures", "network", "config"]
+GROUND = ["errors", "slug", "statistics", "demo", "run", "pictures", "network", "config"]
 FAMILIES = {"weights", "activations", "features", "attribution", "synthesis", "style", "adversarial"}
 LOOSE = {"__init__", "errors", "slug", "config", "fetch"}  # modules in no room
 
@@ -136,7 +136,7 @@ def test_names_of_classes_are_shortened_in_one_place():
 def test_modules_have_a_room():
     assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and list(path.glob("*.py"))} == (
-        FAMILIES | {"demo", "run", "pictures", "network", "ascent", "views", "site", "check"}
+        FAMILIES | {"statistics", "demo", "run", "pictures", "network", "ascent", "views", "site", "check"}
     )
 
 

@@ -1,8 +1,6 @@
 """Top-1 and top-5 accuracy, over all labelled pictures and for each role."""
 
-import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -13,17 +11,6 @@ def right_outputs(image_set: images.ImageSet, label_to_output: Sequence[int | No
     """The outputs of each picture's labels, in the order of the labels."""
     found = ([label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
     return [[output for output in outputs if output is not None] for outputs in found]
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of the share ``right`` / ``total``, ``total`` > 0.
-
-    It is the one of scipy.stats, which takes a second to load.
-    """
-    share, z = right / total, NormalDist().inv_cdf(0.975)
-    middle, half = 2 * right + z**2, z * math.sqrt(4 * right * (1 - share) + z**2)
-    low, high = ((middle + end) / (2 * (total + z**2)) for end in (-half, half))
-    return (low if right else 0.0), (high if right < total else 1.0)
 
 
 def accuracies(top_classes: np.ndarray, right: list[list[int]], roles: list[str]) -> dict:

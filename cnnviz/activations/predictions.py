@@ -46,11 +46,11 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from cnnviz.activations import regression
-from cnnviz.activations.accuracy import wilson
 from cnnviz.network import facts, kinds
 from cnnviz.pictures import images
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
+from cnnviz.statistics.shares import share_interval
 
 
 def calibration(probability: np.ndarray, hit: np.ndarray, bins: int) -> dict[str, np.ndarray]:
@@ -183,9 +183,9 @@ def of_one_class(
     } | {f"calibration_{name}": values for name, values in reliability.items()}
     return arrays, {
         "top1": float(top1.mean()),
-        "top1_interval": wilson(int(top1.sum()), len(top1)),
+        "top1_interval": share_interval(int(top1.sum()), len(top1)),
         "top5": float(top5.mean()),
-        "top5_interval": wilson(int(top5.sum()), len(top5)),
+        "top5_interval": share_interval(int(top5.sum()), len(top5)),
         "mean_class_accuracy": float(np.nanmean(per_class)),
         "calibration_error": calibration_error(*(reliability[k] for k in ("count", "accuracy", "probability"))),
         "largest_class": float(arrays["class_pictures"].max() / len(truth)),

@@ -16,12 +16,12 @@ from itertools import islice
 import numpy as np
 import torch
 
-from cnnviz.activations.accuracy import wilson
 from cnnviz.errors import UserError
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import label_maps
 from cnnviz.pictures.images import ImageSet
 from cnnviz.run.progress import bar
+from cnnviz.statistics.shares import share_interval
 
 BATCH = 8
 RESAMPLES = 1000
@@ -74,7 +74,7 @@ def judged(counts: np.ndarray, rng: np.random.Generator) -> dict:
         for name, values in zip(("pixel_accuracy", "mean_iou"), quality(*np.moveaxis(drawn, 1, 0)), strict=True):
             ends = np.quantile(values, [0.025, 0.975])
             if ends[1] - ends[0] < 1e-9:  # equal pictures do not show the variation of others
-                ends = wilson(round(ends[0] * len(counts)), len(counts))
+                ends = share_interval(round(ends[0] * len(counts)), len(counts))
             found[f"{name}_interval"] = [float(v) for v in ends]
     return found
 

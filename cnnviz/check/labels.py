@@ -4,11 +4,11 @@ from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
-from cnnviz.activations.accuracy import wilson
 from cnnviz.check import suspicions
 from cnnviz.check.report import Line, flow, percent, some
 from cnnviz.check.seen import Seen
 from cnnviz.pictures.images import ImageSet
+from cnnviz.statistics.shares import share_interval
 
 WAYS = {
     "name": "by name",
@@ -127,7 +127,7 @@ def accuracy(scores: np.ndarray, right: Sequence[tuple[int, ...]], kind: str) ->
     words = []
     for best in (1, 5) if scores.shape[1] > 5 else (1,):
         hit = suspicions.hits(scores, right, best)
-        words.append(f"top-{best} {percent(hit.mean(), wilson(int(hit.sum()), len(hit)))}")
+        words.append(f"top-{best} {percent(hit.mean(), share_interval(int(hit.sum()), len(hit)))}")
     average = suspicions.mean_average_precision(scores, right) if kind == "sigmoid" else None
     return ", ".join([*([f"mean average precision {percent(average)}"] if average is not None else []), *words])
 

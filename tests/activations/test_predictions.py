@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import expit, softmax
-from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from cnnviz.activations import predictions
-from cnnviz.activations.accuracy import wilson
 from cnnviz.activations.predictions import calibration, calibration_error
 from cnnviz.network import facts
 from cnnviz.pictures import images
@@ -113,15 +111,6 @@ def test_calibration_equals_sklearns_curve_and_the_definition():
         for b in range(10)
     )
     assert error == pytest.approx(expected)
-
-
-def test_wilsons_interval_is_the_textbook_one():
-    p, n, z = 0.9, 50, 1.959964
-    centre, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    assert wilson(45, 50) == pytest.approx([(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)])
-    assert wilson(5, 5)[1] == pytest.approx(1) and wilson(5, 5)[0] < 0.6
-    for hits, total in [(0, 7), (7, 7), (1, 1), (3, 40)]:
-        assert wilson(hits, total) == pytest.approx(tuple(binomtest(hits, total).proportion_ci(0.95, "wilson")))
 
 
 def test_sigmoid_outputs_get_auroc_and_average_precision_equal_to_sklearns(tmp_path):

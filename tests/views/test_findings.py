@@ -2,18 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, ttest_1samp
+from scipy.stats import norm, ttest_1samp
 
 from cnnviz.site import ranking as site
 from cnnviz.site.stamp import Entry, Stamp
 from cnnviz.views.kit import before_training, findings
 from cnnviz.views.kit.findings import FOUND, NOT, WEAK, Finding, Measured
-
-
-@pytest.mark.parametrize(("hits", "count"), [(0, 7), (20, 20), (3, 11), (870, 960)])
-def test_the_interval_of_a_share_is_wilsons(hits, count):
-    expected = binomtest(hits, count).proportion_ci(0.95, "wilson")
-    assert findings.share_interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [2, 3, 12, 400])
@@ -23,8 +17,7 @@ def test_the_interval_of_a_mean_is_students(n):
     assert findings.mean_interval(values) == pytest.approx((values.mean(), ends.low, ends.high))
 
 
-def test_nothing_can_be_said_of_no_picture_or_of_one():
-    assert findings.share_interval(0, 0) == (0, 1)
+def test_nothing_can_be_said_of_one_picture():
     assert findings.mean_interval([3]) == (3, -np.inf, np.inf)
 
 
@@ -108,11 +101,7 @@ def test_two_models_are_told_apart_by_their_largest_sure_differences():
     assert rows[0]["gap"] == pytest.approx(0.7) and rows[0]["low"] < 0.7 < rows[0]["high"]
 
 
-def test_the_largest_of_many_shares_has_a_wider_interval():
-    one, most = findings.share_interval(6, 20), findings.share_interval(6, 20, asked=100)
-    assert most[0] < one[0] and most[1] > one[1]
-    expected = binomtest(6, 20).proportion_ci(1 - 0.05 / 100, "wilson")
-    assert most == pytest.approx((expected.low, expected.high), abs=1e-6)
+def test_an_interval_in_words():
     assert findings.between(0.1, 0.2) == "10 to 20\u00a0%"
 
 

@@ -10,6 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from cnnviz.statistics.shares import share_interval
+
 UNTRIED = "not compared with random weights"
 FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
 
@@ -87,22 +89,6 @@ def not_learned(strength: str) -> str:
 def weakly(low: float) -> str:
     """:func:`not_learned` of a difference whose 95 % interval starts at ``low``."""
     return not_learned(strength(low, low))
-
-
-def share_interval(hits: int, count: int, asked: int = 1) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), within 0 … 1 and valid for few pictures, too; (0, 1) for none.
-
-    asked: number of shares from which this one was selected, as the largest, for example. The interval then holds for
-    all of them at once (Bonferroni); otherwise the largest of many chance results would seem a finding.
-    """
-    if not count:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(1 - 0.025 / asked)
-    share, spread = hits / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    # so that rounding does not exclude the share itself
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def share(hits: int, count: int, control: float = 0.0) -> Measured:
