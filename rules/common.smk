@@ -218,7 +218,7 @@ def pages_config(model):
         "sections": SECTIONS,
         "families": families,
         "models": [{"id": name, "title": title, "sections": SECTIONS} for name, title in titles.items()],
-        "publish": config["publish"],
+        **{key: config[key] for key in ("publish", "limits")},
     }
 
 

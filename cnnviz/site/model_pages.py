@@ -84,8 +84,8 @@ class Part:
     """One section of a model, as found on disk.
 
     section: None if it is missing; then ``log`` and ``reason`` hold what is known. files: name → bytes of figures.zip.
-    data: the result to download, or None. address: address of its page in the site. notes: sentences about parts that
-    exist and are not published.
+    data: the result to download, or None; a larger one than most_data bytes is not published. address: address of its
+    page in the site. notes: sentences about parts that exist and are not published.
     """
 
     id: str
@@ -98,6 +98,7 @@ class Part:
     files: dict[str, bytes] | None = None
     data: Path | None = None
     data_bytes: int = 0
+    most_data: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -107,7 +108,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     config: ``model`` (id), ``title``, ``sections`` (ids in order) and optionally ``image_set`` (for credits and
     unreadable pictures), ``terms`` (credit and licence of the set's pictures that state none themselves), ``families``
     (heading → section ids), ``models`` (every model of the site as {id, title, sections}, for links between the same
-    sections) and ``publish`` (see :mod:`cnnviz.site.edition`).
+    sections), ``publish`` (see :mod:`cnnviz.site.edition`) and ``limits``, of which ``download`` is used here.
     """
     publish = config.get("publish", edition.EVERYTHING)
     page = environment(publish).overlay()  # of this model alone: the environment is shared by all pages of a process
@@ -119,6 +120,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     warnings = _warnings(model_path.parent / "look.json", publish)
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
+    if download := config.get("limits", {}).get("download"):
+        parts = [replace(part, most_data=int(download * MB)) for part in parts]
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "network.log")
     chance, answers = near_chance(accuracy, facts), facts.get("trial", {}).get("answers", [])
     by_name = {picture["name"]: credits.terms(picture) for picture in index.get("pictures", ())}
@@ -375,7 +378,7 @@ def _part(id: str, folder: str, path: Path, log_folder: Path | None) -> Part:
 
 
 def _published_data(part: Part) -> bool:
-    return part.data is not None and part.data_bytes <= MOST_FILE
+    return part.data is not None and part.data_bytes <= min(MOST_FILE, part.most_data or MOST_FILE)
 
 
 def _light(part: Part) -> Part:

@@ -2,8 +2,8 @@
 
 The data is a script, since a page opened from disk cannot load other files: ``window.cnnvizNames =
 {kinds, where, entries, units}``. Entries are [name, index of its kind, index of its place, address from the site's
-root, everyday words for it]. Units are [layer, index of its place, folder, number of units]. The script finds "conv5
-36" by them, so that ten thousand numbers need not be listed.
+root, everyday words for it]. Units are [layer, index of its place, folder, number of units, or a list of those with a
+page]. The script finds "conv5 36" by them, so that ten thousand numbers need not be listed.
 """
 
 import json

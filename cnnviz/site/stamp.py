@@ -53,7 +53,8 @@ class Stamp:
     page, map: addresses from the site's root, "" if there is none. status: "ok" or "missing"; then ``log`` is the end
     of its first job's log. described, parameters, input: of the network. accuracy: top1, top5, pictures, labelled, as
     far as they are known. near_chance, answers, warnings: doubts. cover: the model's thumbnail. named: kind
-    ("layer", "class") → (name, address) of those that have pages; "unit" → (layer, folder of its units, their number).
+    ("layer", "class") → (name, address) of those that have pages; "unit" → (layer, folder of its units,
+    their number or a list).
     pictures: name of a picture with its own page → entries of each section about it. calls: output's name for each
     class of the image set. said: name of a picture → prediction, probability, verdict, label. findings: the strongest
     ones. trust: those of the sections about trust that are not among them.

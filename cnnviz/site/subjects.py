@@ -139,7 +139,7 @@ def _specific(figure: Figure) -> Iterator[tuple[Subject, bool]]:
 
 
 def render(page: Environment, site: Publication, model: dict, facts: dict, found: dict[Key, dict[str, Told]]) -> None:
-    """Publishes a page for each layer, each unit of the chosen layers, and each class with entries.
+    """Publishes a page for each layer, each unit with a picture, and each class with entries.
 
     model: title, folder, and optionally the classes' colours as ``hues``, their pictures as ``examples``
     (:func:`cnnviz.site.class_examples.of_outputs`), and ``sections`` (id → :class:`cnnviz.site.stamp.Entry`).
@@ -182,7 +182,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
     for i, layer in enumerate(layers):
         name = layer["name"]
         chosen = name in facts["chosen"]
-        units = [_link(folder, "unit", str(u), name, f"{u}") for u in range(layer["units"])] if chosen else []
+        units = [_link(folder, "unit", str(u), name, f"{u}") for u in pictured(layer, found)] if chosen else []
         of_units = {subject[2]: told for subject, told in found.items() if subject[:2] == ("unit", name)}
         hung = wall(units, of_units)
         tiled = {tile["label"] for tile in hung["tiles"]}
@@ -192,16 +192,28 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
             facts=[("units", layer["units"]), ("maps", f"{layer['height']} × {layer['width']}")],
             wall=hung if tiled else None,
             units=[unit for unit in units if unit["label"] not in tiled],
+            bare=layer["units"] - len(units) if chosen else 0,
         )  # fmt: skip
         trail = [(name, f"{folder}/{address('layer', name)}")]
         beside = [unit | {"label": f"unit {unit['label']}"} for unit in units]
-        for u in range(len(units)):
-            publish("unit", str(u), name, f"{name}, unit {u}", trail, beside, u)
+        for place, unit in enumerate(units):
+            publish("unit", unit["label"], name, f"{name}, unit {unit['label']}", trail, beside, place)
     classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
     along = [_link(folder, "class", name) for name in classes]
     for i, name in enumerate(classes):
         begins = {"hue": model.get("hues", {}).get(name, ""), "examples": model.get("examples", {}).get(name)}
         publish("class", name, None, name, [], along, i, **begins)
+
+
+def pictured(layer: dict, found: dict[Key, dict[str, Told]]) -> list[int]:
+    """The units of a layer that have a picture, and so a page. Numbers alone would make thousands of empty pages."""
+    return [unit for unit in range(layer["units"]) if _shown_at_all(found, ("unit", layer["name"], str(unit)))]
+
+
+def _shown_at_all(found: dict[Key, dict[str, Told]], subject: Key) -> bool:
+    """Whether a figure is about it; numbers are enough for what is not a unit."""
+    told = found.get(subject, {})
+    return any(entry.figures for entry in told.values()) if subject[0] == "unit" else bool(told)
 
 
 def _known(found: dict[Key, dict], layer: dict) -> bool:
@@ -218,7 +230,7 @@ def _linked(of_subject: dict[str, Told], found: dict, folder: str, kind: str, la
     def cell(value):
         if not isinstance(value, list | tuple):
             return value
-        return [_link(folder, kind, name, layer) for name in value if (kind, layer, name) in found]
+        return [_link(folder, kind, name, layer) for name in value if _shown_at_all(found, (kind, layer, name))]
 
     return [
         vars(told)
@@ -261,8 +273,9 @@ def _shown(entry: dict, room: int) -> dict:
 def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[str, list[tuple[str, str]]]:
     """Layers and classes that have pages: kind → [(name, address from the site's root)].
 
-    "unit" → [(layer, the folder of its units' pages, their number)].
+    "unit" → [(layer, the folder of its units' pages, the units: their number if all have one, else a list)].
     """
+    units = {layer["name"]: pictured(layer, found) for layer in facts.get("layers", ())}
     link = linker(folder, facts, found, lambda name: "")
     names = {"layer": [layer["name"] for layer in facts.get("layers", ())], "class": list(facts.get("classes", ()))}
     return {
@@ -270,9 +283,9 @@ def named(folder: str, facts: dict, found: dict[Key, dict[str, Told]]) -> dict[s
         for kind in names
     } | {
         "unit": [
-            (layer["name"], f"{folder}/{address('unit', '0', layer['name']).rsplit('/', 1)[0]}/", layer["units"])
-            for layer in facts.get("layers", ())
-            if layer["name"] in facts.get("chosen", ())
+            (name, f"{folder}/{address('unit', '0', name).rsplit('/', 1)[0]}/", count if len(own) == count else own)
+            for name, count in ((layer["name"], layer["units"]) for layer in facts.get("layers", ()))
+            if name in facts.get("chosen", ()) and (own := units[name])
         ]
     }
 
@@ -288,7 +301,7 @@ def linker(
         if subject.kind == "image":
             return picture(subject.name)
         has = {
-            "unit": subject.layer in chosen,
+            "unit": subject.layer in chosen and _shown_at_all(found, key(subject)),
             "layer": subject.name in chosen or key(subject) in found,
             "class": subject.name in classes and key(subject) in found,
         }[subject.kind]

@@ -122,10 +122,11 @@ def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _figures(result: Result, context: Context, total: int) -> list[Figure]:
-    """Some units of each layer by themselves, and sheets with all of them, up to the page's limit."""
+    """Some units of each layer by themselves, and sheets with all of them if asked for, up to the page's limit."""
     layers = result.numbers["layers"]
     a_sheet = max(ROWS, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
-    sheets = sum(ceil(layer["units"] / a_sheet) for layer in layers)
+    firsts = {layer["name"]: range(0, layer["units"] * context.show.get("sheets", True), a_sheet) for layer in layers}
+    sheets = sum(map(len, firsts.values()))
     units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
     chosen, figures = {}, []
     for layer in layers:
@@ -141,7 +142,7 @@ def _figures(result: Result, context: Context, total: int) -> list[Figure]:
             ]
             figures += [
                 _sheet_figure(result, context, layer, range(first, min(first + a_sheet, count)), small[name])
-                for first in range(0, count, a_sheet)
+                for first in firsts[name]
             ]
         del small, large  # their files are in the folder
     return figures
@@ -205,16 +206,20 @@ def _about(result: Result, context: Context, name: str) -> About:
 
 
 def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[dict, dict]:
-    """Every patch; each picture is opened once. Layer → (units, k, 56, 56, 4) on disk; large ones of chosen units."""
+    """Patches by layer; each picture is opened once. Small ones (units, k, 56, 56, 4) on disk, for sheets if there are
+    any; large ones of chosen units.
+    """
     small, large, wanted = {}, {}, {}
+    sheets = context.show.get("sheets", True)
     for order, (name, units) in enumerate(chosen.items()):
         image = result.arrays[f"{name}/image"]
-        shape = (*image.shape, SMALL, SMALL, 4)
+        shape = (len(image) * sheets, image.shape[1], SMALL, SMALL, 4)
         small[name] = np.lib.format.open_memmap(folder / f"{order}.npy", "w+", np.uint8, shape)
         large[name] = np.zeros((len(units), image.shape[1], LARGE, LARGE, 4), np.uint8)
         place = {int(unit): i for i, unit in enumerate(units)}
-        for unit, slot in zip(*(image >= 0).nonzero(), strict=True):
-            wanted.setdefault(int(image[unit, slot]), []).append((name, int(unit), int(slot), place.get(int(unit))))
+        for unit, slot in np.argwhere(image >= 0).tolist():
+            if sheets or unit in place:
+                wanted.setdefault(int(image[unit, slot]), []).append((name, unit, slot, place.get(unit)))
     indices = sorted(wanted)
     size = tuple(result.numbers["size"])
     originals = context.show.get("pixels", "original") == "original"
@@ -227,7 +232,8 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
             border = bool(result.arrays[f"{name}/border"][unit, slot])
             if not crop.size:  # a neuron that sees only padding
                 continue
-            small[name][unit, slot] = cell(crop, SMALL, border)
+            if sheets:
+                small[name][unit, slot] = cell(crop, SMALL, border)
             if i is not None:
                 large[name][i, slot] = cell(crop, LARGE, border)
     return small, large

@@ -8,7 +8,7 @@
   const root = button.dataset.root;
   const MOST = 60;
   let names = null; // [[name, kind, where, address, lower-case name, everyday words], …]
-  let units = []; // [[layer, where, folder, number of units], …]
+  let units = []; // [[layer, where, folder, number of units, or a list of those with a page], …]
 
   const [dialog, openDialog] = window.cnnvizDialog("search", "Search",
     '<search><label><span class="unseen">Search</span><input type="search" placeholder="Model, technique, layer, class, picture" ' +
@@ -53,7 +53,7 @@
     const [, layer, number] = text.toLowerCase().match(/^(.*?)[\s,/:]*(?:(?:unit|neuron)\s*)?(?<=[\s,/:]|^)(\d+)\s*$/) || [];
     if (number === undefined) return [];
     return units
-      .filter(([name, , , count]) => name.toLowerCase().startsWith(layer) && Number(number) < count)
+      .filter(([name, , , count]) => name.toLowerCase().startsWith(layer) && (Array.isArray(count) ? count.includes(Number(number)) : Number(number) < count))
       .map(([name, where, folder]) => [`${name}, unit ${Number(number)}`, "unit", where, `${folder}${Number(number)}.html`]);
   }
 

@@ -120,6 +120,18 @@ def test_the_view_cuts_exactly_these_pixels_and_names_its_subjects(patches, tmp_
     assert len(shown["figures"]) <= 200 and json.dumps(shown["tables"][0].rows)
 
 
+def test_without_sheets_each_units_own_picture_is_the_same(patches):
+    _, _, got, context = patches
+    files = {}
+    for sheets in (True, False):
+        context.files.clear()
+        context.show["sheets"] = sheets
+        drawn.view(got, context)
+        files[sheets] = dict(context.files)
+    assert any("-sheet-" in name for name in files[True]) and files[False]
+    assert files[False] == {name: content for name, content in files[True].items() if "-sheet-" not in name}
+
+
 def test_each_patch_leads_to_its_picture(patches):
     _, _, got, context = patches
     figures = {figure.id: figure for figure in drawn.view(got, context)["figures"]}

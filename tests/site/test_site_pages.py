@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cnnviz.site import timings
+from cnnviz.site import model_pages, timings
 from cnnviz.site.environment import number, plain, short
 from cnnviz.site.folder import Publication, withdraw
 from cnnviz.site.partial import partial
 from cnnviz.site.redact import log_end, redact
+from cnnviz.site.size import MB
 from tests.site import static, synthetic
 from tests.site.synthetic import NASTY, SECTIONS
 
@@ -261,6 +262,17 @@ def test_files_that_hosts_refuse_are_left_out_and_named(results, monkeypatch):
     assert "Not published" in page and ".npz" in page
     assert not list((results / "site").rglob("scatter.svg")) and "scatter.svg is not published" in page
     assert static.problems(results / "site") == []
+
+
+def test_arrays_above_the_limit_of_the_config_stay_in_the_results_folder(results):
+    folder = results / "models" / "alexnet"
+    size = (folder / "sections" / "pca" / "result.npz").stat().st_size
+    for limit in (size, size - 1):
+        limited = synthetic.config("alexnet") | {"limits": {"download": limit / MB}}
+        model_pages.render(limited, folder / "model.json", folder / "sections", results / "site")
+        page = (results / "site" / "models" / "alexnet" / "sections" / "pca.html").read_text("utf-8")
+        published = (results / "site" / "models" / "alexnet" / "data" / "pca.npz").is_file()
+        assert published == ("data/pca.npz" in page) == ("limits.download" not in page) == (limit == size)
 
 
 @pytest.mark.parametrize(

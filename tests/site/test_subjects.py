@@ -93,7 +93,7 @@ def site(tmp_path):
     names = [f"p-{i:03d}" for i in range(150)] + ["<i>odd</i>/name .png"]
     rows = {name: ("cat", "dog <b>", 0.5, "wrong") for name in names}
     found = of(
-        section("patches", [figure("u1", Subject("unit", "1", "conv1"), Subject("layer", "conv1"))]),
+        section("patches", [figure(f"u{u}", Subject("unit", u, "conv1"), Subject("layer", "conv1")) for u in "02"]),
         section("maps", [figure(f"m{i}", Subject("image", names[i]), Subject("class", "dog <b>")) for i in (3, -1)]),
         section(
             "numbers",
@@ -120,17 +120,28 @@ def site(tmp_path):
     return out, names, stamp, found
 
 
-def test_every_chosen_unit_has_its_page_between_its_neighbours(site):
+def test_every_chosen_unit_with_a_picture_has_its_page_between_its_neighbours(site):
     out, *_ = site
-    assert sorted(p.name for p in (out / "models/m/units/conv1").iterdir()) == ["0.html", "1.html", "2.html"]
+    assert sorted(p.name for p in (out / "models/m/units/conv1").iterdir()) == ["0.html", "2.html"]
+    assert not (out / "models/m/units/conv2").exists()
     assert not (out / "models/m/units/fc").exists() and not (out / "models/m/layers/fc.html").exists()
-    page = static.Page((out / "models/m/units/conv1/1.html").read_text())
-    steps = {a["rel"]: a["href"] for a in page.all("a") if a.get("rel") in ("prev", "next")}
-    assert [steps[rel].split("/")[-1] for rel in ("prev", "next")] == ["0.html", "2.html"]
-    assert page.all("body")[0]["data-kind"] == "unit"
-    # similar units are linked if they have pages
-    likes = [a["href"] for a in page.all("a") if "/units/conv1/" in a["href"] and a.get("rel") is None]
-    assert any(href.endswith("conv1/1.html") for href in likes) and not any("77" in href for href in likes)
+    for unit, (rel, other) in (("0", ("next", "2.html")), ("2", ("prev", "0.html"))):
+        page = static.Page((out / f"models/m/units/conv1/{unit}.html").read_text())
+        steps = {a["rel"]: a["href"].split("/")[-1] for a in page.all("a") if a.get("rel") in ("prev", "next")}
+        assert steps == {rel: other}
+        assert page.all("body")[0]["data-kind"] == "unit"
+        # similar units are linked if they have pages
+        likes = [a["href"] for a in page.all("a") if "/units/conv1/" in a["href"] and a.get("rel") is None]
+        assert any(href.endswith(f"conv1/{other}") for href in likes) and not any("77" in href for href in likes)
+
+
+def test_of_a_unit_without_a_picture_there_are_neither_page_nor_links(site):
+    out, _, stamp, found = site
+    assert ("unit", "conv1", "1") in found  # with numbers
+    assert stamp.named["unit"] == [["conv1", "models/m/units/conv1/", [0, 2]]]
+    assert not subjects.linker("models/m", FACTS, found, str)(Subject("unit", "1", "conv1"))
+    assert "One further unit has no picture" in (out / "models/m/layers/conv1.html").read_text()
+    assert not any(a["href"].endswith("conv1/1.html") for page in static.pages(out).values() for a in page.all("a"))
 
 
 def test_names_are_escaped_and_pages_are_whole(site):
@@ -292,8 +303,8 @@ def test_the_search_finds_every_name_once_at_a_page_that_exists(site):
     for name, kind, _, address, *_ in data["entries"]:
         if data["kinds"][kind] in ("picture", "layer", "class"):
             assert (out / address.partition("#")[0]).is_file(), name
-    assert (
-        all((out / folder / f"{count - 1}.html").is_file() for _, _, folder, count in data["units"]) and data["units"]
+    assert data["units"] and all(
+        (out / folder / f"{unit}.html").is_file() for _, _, folder, units in data["units"] for unit in units
     )
     derived = search.script([stamp], [], {"set": names}, derived=True)
     assert not any(name in derived for name in names)
