@@ -36,8 +36,8 @@ train: $(VENV)/.report  ## Train the demo's two networks again (6 CPU-minutes)
 	$(BIN)/python -m cnnviz.demo.train --output cnnviz/demo/weights/biased.safetensors
 	$(BIN)/python -m cnnviz.demo.train --unbiased --output cnnviz/demo/weights/unbiased.safetensors
 
-benchmarks: $(VENV)/.test  ## Compare our speed with other packages, as ratios measured in one run
-	$(BIN)/python -m benchmarks
+benchmarks: $(VENV)/.test  ## Compare our speed with other packages; REPORTS="a.yaml b.yaml" measures pictures of finished runs instead
+	$(BIN)/python -m benchmarks$(if $(REPORTS),.real_nets $(REPORTS))
 
 lock: $(VENV)/.uv  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt --upgrade $(LOCK)
