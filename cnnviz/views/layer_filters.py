@@ -1,21 +1,24 @@
-"""A later layer's filters as a sheet of grey tiles: a row per unit, a column per input."""
+"""A later layer's filters: the clearest kernels of each pattern, and sheets with a row per unit, a column per input."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, section
+from cnnviz.views.kit import colour, findings, kernels, section
 from cnnviz.views.kit.filters import GAP, found
+from cnnviz.views.kit.findings import percent
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document, embedded, text, upwards
 from cnnviz.views.kit.tiles import montage
 
 SIDE = 720  # approximate side of a sheet in CSS pixels
-ACROSS = 32  # tiles per row for units with one input each
+ACROSS = 32  # most tiles per row for units with one input each
 LARGEST = 18  # CSS pixels per weight
 LEFT, TOP, EDGE, FONT = 46, 48, 4, 12
+SHOWN, TILE, LINE = 8, 64, 30  # kernels of a pattern, the side of one, and a line of words in CSS pixels
 
 
 def tiles(weights: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray:
@@ -48,19 +51,70 @@ class Sheet:
 
 def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
-    said = [
-        found(
-            result.arrays[f"{name}/weights"], f"smoothness of {name}", f"The kernels of {name}", _id(name, "per-unit")
-        )
-        for name in (layer["name"] for layer in layers)
-    ]
-    order = sorted(said, key=lambda pair: -(pair[1].effect if pair[1] else -1))
+    said = []
+    for layer in layers:
+        name, weights = layer["name"], result.arrays[f"{layer['name']}/weights"]
+        wide = weights.shape[2] * weights.shape[3] > 1
+        figure = _id(name, "patterns" if wide else "per-unit")
+        said.append(found(weights, f"smoothness of {name}", f"The kernels of {name}", figure))
+        if wide:
+            said.append(kernels.found(weights, name, figure))
+    said.sort(key=lambda pair: (findings.STRENGTHS.index(pair[0].strength), -(pair[1].effect if pair[1] else -1)))
     return {
-        "findings": (order[0][0],),
+        "findings": (said[0][0],),
         "measured": {finding.key: measured for finding, measured in said if measured},
-        "figures": tuple(f(result, context, layer) for layer in layers for f in (_per_unit, _shared_range)),
+        "figures": tuple(f for layer in layers for f in _figures(result, context, layer)),
         "tables": (_layers(result),),
     }
+
+
+def _figures(result: Result, context: Context, layer: dict) -> list[Figure]:
+    height, width = layer["shape"][2:]
+    drawn = [_patterns] if height * width > 1 else []
+    return [figure(result, context, layer) for figure in (*drawn, _per_unit, _shared_range)]
+
+
+def _patterns(result: Result, context: Context, layer: dict) -> Figure:
+    """A row of the clearest kernels of each pattern, the pattern that is most above chance first."""
+    name, (all_units, all_inputs, h, w) = layer["name"], layer["shape"]
+    weights, units, inputs = (result.arrays[f"{name}/{what}"] for what in ("weights", "units", "inputs"))
+    shares, even = kernels.energies(weights), kernels.chance(h, w)
+    of_part, named = shares.sum(2).mean(1), shares.argmax(0)
+    parts, y, said = [], 0, []
+    for k in np.argsort(-(of_part - even), kind="stable"):
+        kind, means = kernels.ARE[kernels.PARTS[k]]
+        own = np.where((named == k) & (shares[k] > 0), shares[k], -1).ravel()
+        said.append(f"{kind} {percent(of_part[k])} ({percent(even[k])})")
+        parts.append(text(f"{kind}: {percent(of_part[k])}", "strong", x=0, y=y + 20))
+        parts.append(text(f"noise: {percent(even[k])}; {means}", "quiet end", x=SHOWN * (TILE + 8) - 8, y=y + 20))
+        for i, at in enumerate(np.argsort(-own, kind="stable")[:SHOWN]):
+            if own[at] < 0:
+                break
+            u, c = divmod(int(at), len(inputs))
+            kernel = weights[u, c]
+            tile = colour.symmetric(kernel)(kernel)
+            x, title = i * (TILE + 8), f"{units[u]}" if all_inputs == 1 else f"{units[u]} ← {inputs[c]}"
+            parts.append(embedded(tile, TILE, TILE, x=x, y=y + LINE, crisp=True, stretched=True))
+            parts.append(f'<rect class="plate" x="{x}" y="{y + LINE}" width="{TILE}" height="{TILE}"/>')
+            parts.append(text(title, "small middle quiet", x=x + TILE / 2, y=y + LINE + TILE + 13))
+        y += LINE + (TILE + 22) * bool(own.max() >= 0)
+    drawn = f"{_of(len(units), all_units)} units" + (
+        f" and {len(inputs)} of their {all_inputs} inputs" * (len(inputs) < all_inputs)
+    )
+    return context.drawing(
+        _id(name, "patterns"),
+        document(SHOWN * (TILE + 8) - 8, y - 6, parts, style="text{font-size:16px}.small{font-size:12px}"),
+        alt=f"Kernels of {name} in rows by their pattern: {', '.join(said)}; in brackets, of random weights.",
+        caption=f"{name}: the clearest {h} × {w} kernels of each pattern, and its share of the energy.",
+        more=f"Energy: squared weights. Over {drawn.lower()}. Below a kernel: its unit"
+        + ("." if all_inputs == 1 else " ← the channel that it reads."),
+        mapping="red adds, blue subtracts, white is 0; each kernel to its own largest magnitude, enlarged by repeating "
+        "pixels",
+        data=f"{name}/weights",
+        subjects=(Subject("layer", name),),
+        group=f"{name}: {all_units} × {all_inputs} × {h} × {w}",
+        from_dataset=False,
+    )
 
 
 def _layers(result: Result) -> Table:
@@ -79,7 +133,7 @@ def _single(result: Result, layer: dict) -> Sheet:
     name, (all_units, _, h, w), order = layer["name"], layer["shape"], result.parameters["order"]
     units = result.arrays[f"{name}/units"]
     count = len(units)
-    columns = min(count, ACROSS)
+    columns = min(count, ACROSS, 8 * ceil((2 * count) ** 0.5 / 8))  # about twice as wide as high
     rows = [f"{units[i]}" if order == "index" else f"{i + 1}." for i in range(0, count, columns)]
     # a single row is labelled by its units, several rows by their first unit
     labels = (rows, [f"+{i}" for i in range(columns)]) if len(rows) > 1 else ([""], [str(u) for u in units])
@@ -209,8 +263,9 @@ if __name__ == "__main__":
         title="Filters of later layers",
         question="How does a later layer join what the layer before found?",
         tour="Deeper weights are no pictures any more: they join what the layer before found.",
-        how_to_read="A row is a unit, a column a channel that it reads. A bright spot: this channel, at this place, "
-        "speaks for the unit; a dark spot: against it. A bright or dark column: many units use the channel.",
+        how_to_read="A kernel says where around its place a channel speaks for a unit (red or bright) or against it "
+        "(blue or dark). Flat ones only add up; edges and spots compare places. In a sheet, rows are units, columns "
+        "the channels that they read.",
         do_not_conclude="The channels are not colours: without knowing what each one stands for, a tile does not say "
         "what the unit looks for. A small weight on a channel with large values may count more than a large weight on "
         "a quiet channel.",

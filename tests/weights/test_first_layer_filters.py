@@ -1,14 +1,16 @@
 """The tiles on the page are the weights, by the stated mapping."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cnnviz.network import loaded, network
 from cnnviz.run import result
-from cnnviz.views.first_layer_filters import view
+from cnnviz.views.first_layer_filters import BETWEEN, layout, view
 from cnnviz.views.kit.filters import tiles
 from cnnviz.views.kit.section import Context
 from cnnviz.views.kit.tiles import montage
@@ -69,6 +71,24 @@ def test_the_figures_say_what_is_drawn_and_fit_the_page(shape):
     words = {1: "grey, as the input is", 3: "as red, green and blue", 4: "4 input channels side by side"}[shape[1]]
     assert words in figures[0].caption
     assert ("cut into patches" in figures[0].caption) == (stride == list(shape[2:]))
+
+
+@pytest.mark.parametrize("count, size", [(8, 3), (16, 3), (32, 5), (64, 7), (96, 11)])
+def test_few_small_filters_fill_the_sheet_as_many_large_ones_do(count, size):
+    columns, zoom = layout(count, size, size)
+    rows = -(-count // columns)
+    across, down = (n * (size * zoom + BETWEEN) - BETWEEN for n in (columns, rows))
+    assert across <= 760 and down <= 520 and max(across, down) > 500
+    weights = np.random.default_rng(0).normal(size=(count, 3, size, size)).astype(np.float32)
+    left = result.Result({"weights": weights}, "ok", "", {"layer": "conv1", "stride": [1, 1]}, {}, 0, {})
+    context = Context({}, {}, None, None, {})
+    figure = view(left, context)["figures"][0]
+    shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])))
+    assert (figure.width, figure.height) == (across, down) == shown.shape[1::-1]
+    y, x = (size * zoom + BETWEEN) * ((count - 1) // columns), (size * zoom + BETWEEN) * ((count - 1) % columns)
+    last = shown[y : y + size * zoom, x : x + size * zoom, :3]
+    expected = tiles(weights, per_filter=True)[-1].repeat(zoom, 0).repeat(zoom, 1)
+    np.testing.assert_array_equal(last, expected)
 
 
 def test_the_montage_holds_every_tile_unscaled():

@@ -112,10 +112,12 @@ def test_a_figure_holds_every_weight_enlarged_by_repeating(shape):
     left = Result(arrays, "ok", "", {"layers": [layer]}, {"order": "index"}, 0, {})
     context = Context({}, {}, None, None, {})
     drawn = view(left, context)
-    assert [f.from_dataset for f in drawn["figures"]] == [False, False]
+    figures = [f.id for f in drawn["figures"]]
+    assert figures == [f"conv2-{what}" for what in ("patterns",) * (shape[2] > 1) + ("per-unit", "shared-range")]
+    assert not any(f.from_dataset for f in drawn["figures"])
     pixels, _ = sheet(context, "conv2-shared-range.svg")
     pixels = pixels[pixels[..., 3].any(1)][:, pixels[..., 3].any(0)]  # without the gaps
-    columns = shape[1] if shape[1] > 1 else 32
+    columns = shape[1] if shape[1] > 1 else 16  # 70 filters in five rows
     scale = pixels.shape[1] // (columns * shape[3])
     assert scale >= 3
     expected = tiles(weights, tuple(layer["range"]))[..., 0]
@@ -123,6 +125,19 @@ def test_a_figure_holds_every_weight_enlarged_by_repeating(shape):
         y, x = i // columns * shape[2] * scale, i % columns * shape[3] * scale
         tile = pixels[y : y + shape[2] * scale, x : x + shape[3] * scale, 0]
         np.testing.assert_array_equal(tile, expected[i].repeat(scale, 0).repeat(scale, 1))
+
+
+def test_a_pattern_shows_its_clearest_kernels_and_whose_they_are():
+    weights = np.random.default_rng(0).normal(scale=0.05, size=(6, 5, 3, 3)).astype(np.float32)
+    weights[4, 3] = [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]
+    layer = {"name": "conv2", "shape": [9, 7, 3, 3], "groups": 1, "range": [-1.0, 8.0]}
+    arrays = {"conv2/weights": weights, "conv2/units": np.arange(6) + 3, "conv2/inputs": np.arange(5) + 2}
+    context = Context({}, {}, None, None, {})
+    view(Result(arrays, "ok", "", {"layers": [layer]}, {"order": "index"}, 0, {}), context)
+    _, marks = sheet(context, "conv2-patterns.svg")
+    labels = re.findall(r">([^<>]+)</text>", marks)
+    assert labels[0].startswith("spots: ") and labels[1].startswith("noise: 22")
+    assert labels[2] == "7 ← 5"
 
 
 def test_rows_and_columns_name_the_units_and_inputs(made):

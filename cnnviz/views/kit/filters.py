@@ -8,6 +8,7 @@ from cnnviz.views.kit.tiles import montage
 
 GAP = 1  # pixels between filters, and between channels of a filter
 MARGIN = 0.1  # a correlation of neighbouring weights is found beyond this, above the control
+SMOOTH = 0.3  # from this correlation on, kernels are called smooth
 MOST_CHANNELS = 8  # largest number of channels that are drawn separately
 
 
@@ -73,9 +74,8 @@ def found(weights: np.ndarray, key: str, what: str, figure: str) -> tuple[Findin
     mean, low, high = findings.mean_interval(each)
     control, low, high = -1 / (size - 1), max(low, -1.0), min(high, 1.0)
     strength = findings.strength(low - control, high - control, MARGIN)
-    verdict = {findings.FOUND: "are smooth", findings.WEAK: "are hardly smoother than noise"}.get(
-        strength, "look like noise"
-    )
+    smooth = "are smooth" if mean > SMOOTH else "are smoother than noise"
+    verdict = {findings.FOUND: smooth, findings.WEAK: "are hardly smoother than noise"}.get(strength, "look like noise")
     finding = Finding(
         key, f"{what} {verdict}: neighbouring weights correlate by {mean:.2f}.", strength, f"{low:.2f} to {high:.2f}",
         f"{control:.2f}, the same weights in random order", f"{len(each)} units", figure,
