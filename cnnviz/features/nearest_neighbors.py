@@ -24,6 +24,8 @@ from cnnviz.features.vectors import before_training, feature_name, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
+SPARE = 4  # queries that are added where no probe picture shares its class with another one
+
 
 def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     """Share of each query's neighbours that have its class, (q,) float32.
@@ -69,6 +71,8 @@ def main(job: Job) -> None:
     # no neighbour can agree with a class that no reference picture has
     askable = np.where(~among & np.isin(labels, labels[among]), labels, -1) if roles else labels
     asked = sample(askable, job.parameters["sample"], job.seed_for("sample"))
+    if job.parameters["queries"] is None and not (askable[queries] >= 0).any():
+        queries = np.concatenate([queries, asked[:SPARE]])  # of the probes none has a class to share
     both = np.concatenate([queries, asked])
     k = min(job.parameters["k"], int(others(among, both).min(initial=len(features) - 1)))
     if k < 1:

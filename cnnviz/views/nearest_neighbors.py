@@ -1,9 +1,11 @@
 """Nearest neighbours: one figure per query, with neighbours in feature space above those in pixel space."""
 
+from collections import Counter
+
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnnviz.network.class_names import short
+from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import before_training, section, svg
@@ -23,19 +25,21 @@ from cnnviz.views.kit.svg import Drawing, embedded, text
 SPACES = {"feature": "feature space", "pixel": "pixels"}
 MARGIN = 0.05  # a difference of shares is found beyond this
 MOST_COMPARED = 20  # classes that other models can be compared in
-TILE = 96  # side of a neighbour in CSS pixels
+TILE, QUERY = 96, 124  # sides of a neighbour and of the query in CSS pixels
 SHARP = 2  # largest number of picture pixels per CSS pixel
-GAP, EDGE, TOP = 10, 14, 28
-LEFT = EDGE + 2 * TILE + 26
+GAP, EDGE, TOP, NAME = 12, 14, 32, 22  # NAME: height of a class's name below its picture
+LETTERS = 14  # of a class's name
+DOT = 22  # width of a square of the tally
 
 # Same class: blue, solid, a tick. Other class: orange, dashed, a cross. Colour is never the only difference.
 STYLE = (
-    "text{font-weight:600;font-size:14px}.same{stroke:#0b66c3}.other{stroke:#c2510a;stroke-dasharray:7 4}"
+    "text{font-size:15px}.strong{font-size:17px}.name{font-size:13.5px}"
+    ".same{stroke:#0b66c3}.other{stroke:#c2510a;stroke-dasharray:7 4}"
     ".none,.query{stroke:#7a828d}.frame{fill:none;stroke-width:4}.plate{fill:#fff;stroke:#9aa0a8}.disc{stroke:none}"
-    ".same.disc{fill:#0b66c3}.other.disc{fill:#c2510a}"
+    ".same.disc{fill:#0b66c3}.other.disc{fill:#c2510a}.part{fill:#0b66c3}.rest{fill:#7a828d;fill-opacity:.3}"
     ".mark{fill:none;stroke:#fff;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round}"
 )
-DARK = ".plate{fill:#15171c}.same{stroke:#62a8f5}.other{stroke:#f08a3c}"
+DARK = ".part{fill:#62a8f5}.plate{fill:#15171c}.same{stroke:#62a8f5}.other{stroke:#f08a3c}"
 MARKS = {"same": "M-4.5 .5l3 3 6-6.5", "other": "M-3.5-3.5l7 7M3.5-3.5l-7 7"}
 
 
@@ -63,23 +67,59 @@ def square(context: Context, index: int, size: int) -> Image.Image:
 
 
 def row_picture(context: Context, query: int, spaces: dict[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
-    """The query, large, and a row of neighbours for each of ``spaces`` (title → indices and distances)."""
+    """The query with a tally, and a row of neighbours for each of ``spaces`` (title → indices and distances).
+
+    The tally is the number of neighbours of the query's class, beside as many random pictures.
+    """
     k = max(len(neighbors) for neighbors, _ in spaces.values())
-    width, height = LEFT + k * (TILE + GAP) - GAP + EDGE, len(spaces) * (TILE + TOP) + EDGE
+    width, down = max(k, 5) * (TILE + GAP) - GAP + 2 * EDGE, TOP + TILE + NAME
+    height = 2 * EDGE + QUERY + len(spaces) * down
     parts = [
         f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>',
-        text("query", x=EDGE, y=TOP - 9),
-        _tile(square(context, query, 2 * TILE), EDGE, TOP, 2 * TILE, "query"),
+        _tile(square(context, query, QUERY), EDGE, EDGE, QUERY, "query"),
+        text(cut(_class_of(context, query) or "The picture", 36), "strong", x=EDGE + QUERY + 18, y=EDGE + 20),
+        *_tally(context, query, {title: neighbors for title, (neighbors, _) in spaces.items()}, k),
     ]
-    marks = [context.mark(query, "the query", (EDGE, TOP, 2 * TILE, 2 * TILE))]
+    marks = [context.mark(query, "the query", (EDGE, EDGE, QUERY, QUERY))]
     for r, (title, (neighbors, distances)) in enumerate(spaces.items()):
-        y = r * (TILE + TOP) + TOP
-        parts.append(text(title, x=LEFT, y=y - 9))
+        y = EDGE + QUERY + r * down + TOP
+        parts.append(text(f"Nearest in {title}", "strong", x=EDGE, y=y - 10))
         for c, (neighbor, distance) in enumerate(zip(neighbors.tolist(), distances, strict=True)):
-            x = LEFT + c * (TILE + GAP)
-            parts.append(_tile(square(context, neighbor, TILE), x, y, TILE, relation(context, query, neighbor)))
+            x, kind = EDGE + c * (TILE + GAP), relation(context, query, neighbor)
+            parts.append(_tile(square(context, neighbor, TILE), x, y, TILE, kind))
+            name = cut(_class_of(context, neighbor), LETTERS)
+            bold = " strong" if kind == "same" else " quiet"
+            parts.append(text(name, f"name middle{bold}", x=x + TILE / 2, y=y + TILE + 17) if name else "")
             marks.append(context.mark(neighbor, f"distance {distance:.3g}", (x, y, TILE, TILE)))
     return svg.document(width, height, parts, style=STYLE, dark=DARK, ground=False, marks=marks)
+
+
+def _tally(context: Context, query: int, found: dict[str, np.ndarray], k: int) -> list[str]:
+    """A line of squares for each space, full for neighbours of the query's class, and one of chance."""
+    x, y = EDGE + QUERY + 18, EDGE + 46
+    if own_class(context, query) is None:
+        return [text("No other picture has its class.", "quiet", x=x, y=y)]
+    counts = {title: sum(relation(context, query, int(i)) == "same" for i in near) for title, near in found.items()}
+    parts, across = [text(f"Of its class, of {k}:", "quiet", x=x, y=y)], x + 128
+    for i, (title, count) in enumerate((counts | {"by chance": by_chance(context, query, k)}).items()):
+        top = y + 12 + i * 24
+        parts.append(text(title, x=x, y=top + 14))
+        for j in range(k):
+            full = min(1.0, max(0.0, count - j)) * (DOT - 4)
+            parts.append(f'<rect class="rest" x="{across + j * DOT}" y="{top}" width="{DOT - 4}" height="18" rx="2"/>')
+            if full > 0:
+                box = f'x="{across + j * DOT}" y="{top}" width="{full:.1f}" height="18" rx="2"'
+                parts.append(f'<rect class="part" {box}/>')
+        parts.append(text(f"{count:.2g}", "strong", x=across + k * DOT + 6, y=top + 15))
+    return parts
+
+
+def by_chance(context: Context, query: int, k: int) -> float:
+    """The expected number of pictures of the query's class among k random ones that could be its neighbours."""
+    pictures = context.image_set.pictures
+    roles = any(p.role == "query" for p in pictures)
+    among = [p for p in pictures if p is not pictures[query] and not (roles and p.role == "query")]
+    return k * sum(p.label == pictures[query].label for p in among) / max(1, len(among))
 
 
 def figure(result: Result, context: Context, q: int) -> Figure:
@@ -88,26 +128,24 @@ def figure(result: Result, context: Context, q: int) -> Figure:
     picture = context.image_set.pictures[query]
     kept = {s: tuple(result.arrays[f"{s}_{what}"][q] for what in ("neighbors", "distances")) for s in SPACES}
     own = own_class(context, query)
-    drawn = row_picture(context, query, {f"nearest in {SPACES[space]}": kept[space] for space in kept})
-    found = {space: neighbors for space, (neighbors, _) in kept.items()}
-    counts, listed, ends = {}, {}, {}
-    for space, (neighbors, distances) in kept.items():
-        counts[space] = sum(relation(context, query, int(i)) == "same" for i in neighbors)
-        ends[space] = f"{distances[0]:.3g} to {distances[-1]:.3g}"
-        listed[space] = ", ".join(
-            f"{_named(context, int(i))} {d:.3g}" for i, d in zip(neighbors, distances, strict=True)
-        )
-    k = len(found["feature"])
-    agree = f"{counts['feature']} of {k} of its class in features, {counts['pixel']} in pixels. " if own else ""
-    alt = f"Query {picture.name}{f', class {own}' if own else ''}, and two rows of {k} pictures. "
+    drawn = row_picture(context, query, {SPACES[space]: kept[space] for space in kept})
+    counts = {s: sum(relation(context, query, int(i)) == "same" for i in near) for s, (near, _) in kept.items()}
+    ends = {s: f"{distances[0]:.3g} to {distances[-1]:.3g}" for s, (_, distances) in kept.items()}
+    k, name = len(kept["feature"][0]), _class_of(context, query)
     if own:
-        alt += f"Feature space: {_classes(context, found['feature'])}. Pixels: {_classes(context, found['pixel'])}."
+        agree = (
+            f"{counts['feature']} of its {k} nearest in features are of its class, {counts['pixel']} in pixels, "
+            f"{by_chance(context, query, k):.2g} by chance. "
+        )
     else:
-        alt += f"Feature space: {listed['feature']}. Pixels: {listed['pixel']}."
+        agree = "no other picture shares its class. " if name else ""
+    said = {s: _classes(context, near) or f"distances {ends[s]}" for s, (near, _) in kept.items()}
     return context.drawing(
-        f"query-{picture.id}", drawn, alt=alt,
-        caption=f"{picture.name}: {agree}{_whence(result)}".strip(": "),
-        more=f"Distances in features: {ends['feature']}; in pixels: {ends['pixel']}.",
+        f"query-{picture.id}", drawn,
+        alt=f"{picture.name}{f', {name},' if name else ''} and two rows of {k} pictures. Nearest in features: "
+        f"{said['feature']}. In pixels: {said['pixel']}.",
+        caption=f"{name.capitalize() or picture.name}: {agree}{_whence(result)}".strip(": "),
+        more=f"{picture.name}. Distances in features: {ends['feature']}; in pixels: {ends['pixel']}.",
         mapping="pixels are the pictures'; "
         + (
             "blue solid frame with a tick: same class, orange dashed frame with a cross: another class"
@@ -129,7 +167,7 @@ def view(result: Result, context: Context) -> dict:
         metrics.append(Metric("same_class_by_chance", float(arrays["chance"].mean()), "share"))
         labels = np.array([context.image_set.pictures[i].label for i in sample])
         rows = [
-            (context.image_set.classes[c], int((labels == c).sum()),
+            (context.called(c), int((labels == c).sum()),
              *(f"{v[labels == c].mean():.0%}" for v in spaces.values()), f"{arrays['chance'][labels == c].mean():.1%}")
             for c in np.unique(labels)
         ]  # fmt: skip
@@ -149,7 +187,7 @@ def view(result: Result, context: Context) -> dict:
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": tuple(figure(result, context, q) for q in range(len(arrays["queries"]))),
+        "figures": tuple(figure(result, context, q) for _, q in _gaps(result, context)),
         "tables": tuple(tables),
         "metrics": tuple(metrics),
     }
@@ -167,7 +205,8 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     share, low, high = mean_interval(own)
     finding = Finding(
         key, f"{percent(share)} of a picture's {k} nearest are of its class.",
-        strength, between(max(low, 0.0), min(high, 1.0)), f"{control}, {percent(chance)} by chance",
+        strength, between(max(low, 0.0), min(high, 1.0)),
+        f"{control}, {percent(chance)} by chance{_most(result, context)}",
         f"{asked:,} {_asked(result)}", _apart(result, context),
     )  # fmt: skip
     return finding, {key: measured} | _by_class(result, context)
@@ -214,16 +253,30 @@ def _shared(result: Result, context: Context) -> Finding:
     )  # fmt: skip
 
 
+def _most(result: Result, context: Context) -> str:
+    """The largest possible share, in words, where classes have fewer pictures than a picture has neighbours."""
+    pictures, k = context.image_set.pictures, result.numbers["k"]
+    roles = any(p.role == "query" for p in pictures)
+    counts = Counter(p.label for p in pictures if not (roles and p.role == "query"))
+    there = [counts[pictures[i].label] - (not roles) for i in result.arrays["sample"]]
+    most = float(np.minimum(np.array(there) / k, 1).mean())
+    return f", {percent(most)} at most, since classes are small" if most < 0.9 else ""
+
+
+def _gaps(result: Result, context: Context) -> list[tuple[int, int]]:
+    """Neighbours of the query's class in features less those in pixels, and the query's place: the most first."""
+    spaces = (result.arrays[f"{space}_neighbors"] for space in ("feature", "pixel"))
+    gaps = []
+    for q, (query, *found) in enumerate(zip(result.arrays["queries"], *spaces, strict=True)):
+        near, pixels = (sum(relation(context, int(query), int(i)) == "same" for i in each) for each in found)
+        gaps.append((near - pixels, q))
+    return sorted(gaps, key=lambda gap: -gap[0])
+
+
 def _apart(result: Result, context: Context) -> str:
     """Id of the figure in which the features' neighbours are most often of the query's class and the pixels' least."""
-    rows = zip(*(result.arrays[name] for name in ("queries", "feature_neighbors", "pixel_neighbors")), strict=True)
-    gaps = [
-        (sum(relation(context, int(q), int(i)) == "same" for i in near)
-         - sum(relation(context, int(q), int(i)) == "same" for i in pixels), int(q))
-        for q, near, pixels in rows
-    ]  # fmt: skip
-    best = max(gaps, key=lambda gap: gap[0], default=None)
-    return f"query-{context.image_set.pictures[best[1]].id}" if best else ""
+    best = next((int(result.arrays["queries"][q]) for _, q in _gaps(result, context)), None)
+    return "" if best is None else f"query-{context.image_set.pictures[best].id}"
 
 
 def _whence(result: Result) -> str:
@@ -255,16 +308,16 @@ def _tile(image: Image.Image, x: int, y: int, size: int, kind: str) -> str:
     return "".join(parts)
 
 
-def _named(context: Context, index: int) -> str:
-    picture = context.image_set.pictures[index]
-    name = picture.name.rsplit("/", 1)[-1]
-    label = None if picture.label is None else short(context.image_set.classes[picture.label])
-    return name if label is None or label in name else f"{label} ({name})"
+def _class_of(context: Context, index: int) -> str:
+    """The picture's class as the network calls it, "" without one."""
+    label = context.image_set.pictures[index].label
+    return "" if label is None else context.called(label)
 
 
 def _classes(context: Context, neighbors: np.ndarray) -> str:
-    pictures = (context.image_set.pictures[int(i)] for i in neighbors)
-    return ", ".join("no class" if p.label is None else short(context.image_set.classes[p.label]) for p in pictures)
+    """The classes of the neighbours, in words; "" if none has one."""
+    names = [_class_of(context, int(i)) or "no class" for i in neighbors]
+    return "" if set(names) == {"no class"} else ", ".join(names)
 
 
 def _mean(shares: np.ndarray) -> tuple[float, str, str, tuple[float, float]]:
@@ -280,8 +333,9 @@ if __name__ == "__main__":
         title="Nearest neighbours",
         question="Are its nearest pictures alike in more than their pixels?",
         tour="Which pictures are nearest in its features, and which in their pixels?",
-        how_to_read="Left a picture; above, the pictures whose features are nearest to its own; below, those whose "
-        "pixels (at 32 × 32) are. The same thing above, in other poses and places: the network looks past the pixels.",
+        how_to_read="Upper row: the pictures whose features are nearest to those of the large one; lower row: those "
+        "whose pixels (at 32 × 32) are. More of its class above, in other poses and places: the network looks past the "
+        "pixels.",
         do_not_conclude="Neighbours of the same class do not prove that features are about the object: they may share "
         "a background. A neighbour of another class is no mistake: it may be alike in what the classes do not name. "
         "Distances of two networks cannot be compared.",

@@ -167,12 +167,26 @@ def test_job_and_view(case):
         shown_at = [tuple(int(e.get(side)) for side in ("x", "y", "width")) for e in root.findall(".//{*}image")]
         assert len(shown_at) == 1 + 6 + 6
         assert [(mark.x, mark.y, mark.width) for mark in figure.marks] == shown_at  # each picture leads to its page
-    ticks = context.files[shown["figures"][0].file].decode().count(f'd="{view.MARKS["same"]}"')
-    query = a["queries"][0]
-    both = np.concatenate([a["feature_neighbors"][0], a["pixel_neighbors"][0]])
-    marks, pictures = shown["figures"][0].marks, context.image_set.pictures
+    agree = [
+        (case.labels[a[f"{space}_neighbors"]] == case.labels[a["queries"]][:, None]).sum(1) for space in view.SPACES
+    ]
+    pictures = context.image_set.pictures
+    ordered = np.argsort(
+        agree[1] - agree[0], kind="stable"
+    )  # where the features' neighbours agree most, and least pixels'
+    assert [f.id for f in shown["figures"]] == [f"query-{pictures[a['queries'][q]].id}" for q in ordered]
+    (q, *_), leading = ordered, shown["figures"][0]
+    ticks = context.files[leading.file].decode().count(f'd="{view.MARKS["same"]}"')
+    query = a["queries"][q]
+    both = np.concatenate([a["feature_neighbors"][q], a["pixel_neighbors"][q]])
+    marks = leading.marks
+    chance = 6 * (np.sum(case.labels == case.labels[query]) - 1) / (len(case.labels) - 1)
+    assert (
+        f"{agree[0][q]} of its 6 nearest in features" in leading.caption
+        and f"{chance:.2g} by chance" in leading.caption
+    )
     assert [(mark.kind, mark.of) for mark in marks] == [("image", pictures[i].name) for i in (query, *both)]
-    assert marks[7].value.endswith(f", distance {a['pixel_distances'][0, 0]:.3g}")
+    assert marks[7].value.endswith(f", distance {a['pixel_distances'][q, 0]:.3g}")
     assert ticks == (case.labels[both] == case.labels[query]).sum()
 
 
@@ -215,6 +229,29 @@ def test_a_query_of_a_class_without_reference_pictures_is_not_measured(case):
     assert not len(made.arrays["sample"]) and len(made.arrays["queries"]) == 5
     shown = view.view(made, case.context())
     assert not shown["tables"] and "of its class" not in shown["figures"][0].caption
+
+
+def test_probes_that_share_their_class_with_no_picture_are_joined_by_some_that_do(case):
+    index = json.loads((case.folder / "images.json").read_text())
+    probes = case.run(technique).arrays["queries"]
+    for i, picture in enumerate(index["pictures"]):
+        picture["label"] = i if i in probes else 0
+    index["classes"] = [f"class {i}" for i in range(120)]
+    (case.folder / "images.json").write_text(json.dumps(index))
+    made = case.run(technique).arrays
+    assert sorted(made["queries"][:5]) == sorted(probes) and len(made["queries"]) == 5 + technique.SPARE
+    assert np.isin(made["queries"][5:], made["sample"]).all()
+
+
+def test_a_share_that_small_classes_limit_is_said_with_its_limit(case):
+    index = json.loads((case.folder / "images.json").read_text())
+    for i, picture in enumerate(index["pictures"]):
+        picture["label"] = i // 2  # pairs: one of six neighbours can agree
+    index["classes"] = [f"class {i}" for i in range(60)]
+    (case.folder / "images.json").write_text(json.dumps(index))
+    made = case.run(technique)
+    finding, _ = view.found(made, case.context())
+    assert "17\u00a0% at most" in finding.control
 
 
 def test_no_reference_picture_is_said(case):
