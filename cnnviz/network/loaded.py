@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cnnviz.errors import NotApplicable, unknown
-from cnnviz.network import batches, class_names, fixed_inputs, hooks, kinds, precision
+from cnnviz.network import batches, class_names, fixed_inputs, hooks, kinds, precision, strides
 from cnnviz.network import facts as known
 from cnnviz.network.building import build
 from cnnviz.network.gpus import pick_device
@@ -185,6 +185,7 @@ def load(job: Job, *, gradients: str = "") -> Model:
     net = build(job.model, job.model_id, job.seed).net
     batches.limit(net, *facts["trial"]["batch"])
     net = net.to(device)
+    strides.quicken(net)
     precision.decide(net, torch.zeros(2, *facts["input"], device=device))
     return opened(net, facts, feature, chosen, job.model["outputs"], device, provenance)
 
