@@ -8,6 +8,7 @@ with channels last; :meth:`Layer.maps` converts both into feature maps.
 import math
 import threading
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -165,15 +166,23 @@ def _form(shape: tuple[int, ...], picture: tuple[int, int], grid) -> tuple[str, 
     return ("nhwc", c, a, b) if off(a, b) < off(b, c) else ("nchw", a, b, c)
 
 
-def default(layers: list[Layer]) -> list[str]:
+def depthwise(net: nn.Module) -> set[str]:
+    """Dotted names of the convolutions whose units read one channel each."""
+    return {n for n, m in net.named_modules() if isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels}
+
+
+def default(layers: list[Layer], depthwise: Collection[str] = ()) -> list[str]:
     """Names of the layers to show: all convolutions if they are few; else the blocks and the layers outside them.
 
     Among nested blocks, consecutive ones are shown: a stage of several similar blocks by its members, a block with one
-    gate inside as itself. The list is thinned evenly to a dozen.
+    gate inside as itself. The list is thinned evenly to a dozen. Convolutions named in ``depthwise`` are left out: they
+    combine nothing, and the layer after each of them does.
     """
+    few = sum(layer.kind == "Conv2d" for layer in layers) <= MOST_CONVOLUTIONS
+    layers = [layer for layer in layers if layer.module not in depthwise]
     convs = [layer for layer in layers if layer.kind == "Conv2d"]
     blocks = [layer for layer in layers if layer.kind not in ("Conv2d", "Linear")]
-    if len(convs) <= MOST_CONVOLUTIONS and all(block.layout == "nchw" for block in blocks):
+    if few and all(block.layout == "nchw" for block in blocks):
         return [layer.name for layer in convs]
     shown = _split(blocks)
     inside = [layer for layer in convs if any(layer.module.startswith(f"{block.module}.") for block in shown)]

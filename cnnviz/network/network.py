@@ -112,7 +112,7 @@ def describe(
         "preprocess": block,
         "kind": kind,
         "layers": [vars(layer) for layer in found],
-        "default_layers": layers.default(found),
+        "default_layers": layers.default(found, layers.depthwise(net)),
         "feature": layers.feature(found, calls, outputs),
         **named,
         "trial": tried,

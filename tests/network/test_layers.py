@@ -99,3 +99,12 @@ def test_default_layers_are_a_sensible_dozen(name, size, first, kinds):
     assert {named[layer].kind for layer in chosen} == kinds
     order = list(named)
     assert [order.index(layer) for layer in chosen] == sorted(order.index(layer) for layer in chosen)
+
+
+def test_depthwise_convolutions_are_no_default_layers():
+    pairs = [part for _ in range(3) for part in (nn.Conv2d(4, 4, 3, groups=4), nn.ReLU6(), nn.Conv2d(4, 4, 1))]
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), *pairs)
+    named, _ = found(net, (16, 16))
+    assert layers.depthwise(net) == {"1", "4", "7"}
+    assert layers.default(list(named.values()), layers.depthwise(net)) == ["conv1", "conv3", "conv5", "conv7"]
+    assert layers.depthwise(nn.Conv2d(1, 4, 3)) == set()  # one channel is all channels
