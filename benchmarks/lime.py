@@ -1,6 +1,6 @@
 """LIME, compared with the ``lime`` package: ``python -m benchmarks.lime``.
 
-AlexNet with random weights at 224 px, 1000 samples, the same superpixels, batches, filling and classes, two threads.
+AlexNet with random weights at 224 px, 400 samples, the same superpixels, batches, filling and classes, two threads.
 The package computes probabilities with the same model. Both sides alternate and the fastest of a few runs counts. A
 bare forward over the same number of pictures in memory is listed, too: LIME cannot be faster than that by batching
 alone.
@@ -16,12 +16,12 @@ from skimage.transform import resize
 from benchmarks.ascent import alexnet
 from cnnviz.attribution.lime import BATCH, explain, superpixels
 
-SAMPLES, SUPERPIXELS = 1000, 60
+SAMPLES, SUPERPIXELS = 400, 60
 CLASSES = [281, 285, 0]
 BAR = 0.5
 
 
-def measure(repeats: int = 3) -> list[tuple[str, float, float]]:
+def measure(repeats: int = 2) -> list[tuple[str, float, float]]:
     """(what, our time / theirs, the upper limit)."""
     torch.set_num_threads(2)
     lime_image.tqdm = iter  # no progress bar

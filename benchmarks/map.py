@@ -5,6 +5,7 @@ map, cells by halving. It renders only the map, and opens it from disk in headle
 """
 
 import argparse
+import functools
 import json
 import shutil
 import tempfile
@@ -115,6 +116,14 @@ def make_results(folder: Path, count: int, names=None, classes: int = 10) -> Pat
     return model
 
 
+@functools.cache
+def made(count: int) -> tempfile.TemporaryDirectory:
+    """The results of :func:`make_results`, once for all benchmarks of this process: they take a minute and a half."""
+    folder = tempfile.TemporaryDirectory()
+    make_results(Path(folder.name), count)
+    return folder
+
+
 def pictures(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
     """(n, 64, 64, 3) uint8: a soft texture in the class's hue, with noise; photographs compress about as well."""
     small = rng.integers(30, 226, (len(label), 5, 5, 3))
@@ -178,10 +187,10 @@ def measure(
         raise FileNotFoundError("no Chromium was found; install it, or use python -m benchmarks.map --browser PATH")
     from playwright.sync_api import sync_playwright
 
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         for count in counts:
-            folder = (keep or Path(temporary)) / str(count)
+            folder = keep / str(count) if keep else Path(made(count).name)
             if not (folder / "models").exists():
                 make_results(folder, count)
             page = render(folder / "models" / "net", folder / "site")

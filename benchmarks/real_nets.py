@@ -129,9 +129,7 @@ def ranked(judge: Model, pictures: np.ndarray, names: Sequence[str]) -> np.ndarr
 
     Of several classes of one name the best counts.
     """
-    height, width = judge.preprocess.size
-    fitted = [Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC) for picture in pictures]
-    scores = scores_of(judge, np.stack([np.asarray(picture) for picture in fitted])).numpy()
+    scores = scores_of(judge, pictures).numpy()
     own = [
         row[[k for k, known in enumerate(judge.classes) if known == name]].max()
         for row, name in zip(scores, names, strict=True)

@@ -1,10 +1,13 @@
 """The site of a large set and a large network: 50 000 pictures, 10 000 units: ``python -m benchmarks site``.
 
-It generates results as the pipeline does (see :mod:`benchmarks.map`), with 20 layers of 500 units, sheets of their
-patches, and facts of every unit, class and picture. It renders the whole site twice, the second time without changes.
+It generates results as the pipeline does (see :func:`benchmarks.map.made`), with 20 layers of 500 units, sheets of
+their patches, and facts of every unit, class and picture. It renders the whole site twice, the second time without
+changes.
 """
 
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.map import WORDS, make_results
+from benchmarks.map import WORDS, made
 from cnnviz import config
 from cnnviz.check.plan import Cost
 from cnnviz.run import result
@@ -32,7 +35,9 @@ def make_units(model: Path) -> None:
     facts = json.loads((model / "model.json").read_text())
     names = [f"layer{i:02d}" for i in range(LAYERS)]
     layers = [{"name": n, "module": n, "kind": "Conv2d", "units": UNITS, "height": 14, "width": 14} for n in names]
-    (model / "model.json").write_text(json.dumps(facts | {"layers": layers, "chosen": names}))
+    path = model / "model.json"
+    path.unlink()  # a link to that of the map's benchmark
+    path.write_text(json.dumps(facts | {"layers": layers, "chosen": names}))
     rng, context = np.random.default_rng(1), section.Context({}, {}, None, None, {})
     figures, abouts = [], []
     for name in names:
@@ -89,8 +94,9 @@ def files(site: Path) -> dict[str, tuple[int, int]]:
 def measure() -> Iterator[tuple[str, float, float]]:
     """(what, value, limit)."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        make_units(make_results(folder, PICTURES))
+        folder = Path(temporary) / "results"
+        shutil.copytree(made(PICTURES).name, folder, copy_function=os.link, ignore=shutil.ignore_patterns("site"))
+        make_units(folder / "models" / "net")
         first = render(folder)
         before = files(folder / "site")
         units = sum(name.startswith("models/net/units/") for name in before)

@@ -1,6 +1,6 @@
 """Unit pictures, compared with lucent: ``python -m benchmarks.units [units] [steps]``.
 
-Sixteen units of SqueezeNet's fire5 at 128 px, 128 steps of Adam on the spectrum, padded by 12, jittered by 8, scaled,
+Sixteen units of SqueezeNet's fire5 at 128 px, 32 steps of Adam on the spectrum, padded by 12, jittered by 8, scaled,
 rotated and jittered by 4 each step; two threads. Weights are random, which does not change the time. lucent makes one
 picture after the other and enlarges the network's input to 224 px, as its documentation shows. Two more settings of
 lucent are listed: views of 152 px, as large as ours, and these with all units in one batch. Both sides alternate. On a
@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from lucent.optvis import objectives, param, render, transform
 
-UNITS, STEPS, SIZE = 16, 128, 128
+UNITS, STEPS, SIZE = 16, 32, 128
 FIRE5 = "features.7"  # of torchvision's SqueezeNet 1.0: the fourth fire module
 BAR, GPU_BAR = 0.3, 0.05
 GPU_BATCH = 64

@@ -1,5 +1,6 @@
 """Random views of a whole picture, and gradient ascent under them without a penalty, one picture per seed."""
 
+import math
 from collections.abc import Mapping
 
 from cnnviz.ascent.loop import Ascent, adam, ascend
@@ -9,17 +10,37 @@ from cnnviz.ascent.transforms import Transform, in_turn, random_cast, random_vie
 from cnnviz.network.loaded import Model
 
 RESOLUTION = (0.45, 0.95)  # of the views, relative to the picture
+POSITIONS = 3.5, 6  # a side that the last feature map needs to tell an object's shape: in a view, in a whole picture
 ZOOM = (0.9, 1.1)  # the same for a network with a fixed input size
 CAST = 0.25  # standard deviation of the views' random colours; without it pictures turn blue
 
 VARIED = 0.5  # share of the steps with random views
 
 
+def positions(model: Model, size: tuple[int, int]) -> float:
+    """Shorter side of the last feature map of pictures of ``size``; infinite for a network without maps."""
+    last = next((layer for layer in reversed(model.layers) if layer.height > 1), None)
+    share = min(side / own for side, own in zip(size, model.preprocess.size, strict=True))
+    return share * min(last.height, last.width) if last else math.inf
+
+
+def picture_size(model: Model) -> tuple[int, int]:
+    """The size of whole pictures: the network's input, or up to twice that for a last feature map of few positions.
+
+    A network for 128 pixels with 4 × 4 positions at the end draws one part of an object there, and whole ones at 192.
+    """
+    times = min(2, max(1, POSITIONS[1] / positions(model, model.preprocess.size)))
+    size = tuple(model.fitting(side * times) for side in model.preprocess.size)
+    return size if takes(model, size) else model.preprocess.size
+
+
 def views_of(model: Model, size: tuple[int, int]) -> Transform:
     """Random views of pictures of ``size``. They have the network's own size if it takes no other."""
-    any_size = takes(model, tuple(model.fitting(side * RESOLUTION[0]) for side in size))
+    low, high = RESOLUTION
+    low = min(max(low, POSITIONS[0] / positions(model, size)), (low + high) / 2)
+    any_size = takes(model, tuple(model.fitting(side * low) for side in size))
     view = random_view(
-        resolution=RESOLUTION if any_size else ZOOM,
+        resolution=(low, high) if any_size else ZOOM,
         rotation=10,
         shift=0.05,
         zoom=0.08,

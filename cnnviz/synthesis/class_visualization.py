@@ -6,10 +6,11 @@ S_c is the score of class c before the softmax. v is a random view (resolution, 
 drawn anew in each step. TV₁ is the total variation, B the distance to grey near the edge, and z the picture's spectrum
 in decorrelated colours (:mod:`cnnviz.ascent.parametrisations`). The optimiser is Adam. The first half of the steps uses
 small views. A whole object must fit into these, so one to three large objects appear instead of many small ones. A
-network with one fixed input size sees the picture zoomed a little in or out instead, reflected at the border. The λ are
-stated for 224 pixels and grow with the side. The same values then suit networks for 64 and for 227 pixels, which was
-found by trial. If a target score is given, S_c is replaced by -log(1 + exp(score - S_c)). With easing, the λ grow from
-0 in that share of the steps.
+network with one fixed input size sees the picture zoomed a little in or out instead, reflected at the border. If the
+last feature map has few positions, a whole object needs a picture larger than the network's input, see
+:func:`cnnviz.ascent.climb.picture_size`. The λ are stated for inputs of 224 pixels and grow with the side. The same
+values then suit networks for 64 and for 227 pixels, which was found by trial. If a target score is given, S_c is
+replaced by -log(1 + exp(score - S_c)). With easing, the λ grow from 0 in that share of the steps.
 
 A score that ends in a ReLU can be flat at the start of the ascent, or become flat later (SqueezeNet: a few classes in a
 hundred). Then the ascent uses the value before that ReLU, the mean over positions of the class's unit in the last
@@ -39,7 +40,7 @@ import numpy as np
 import torch
 
 from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at
-from cnnviz.ascent.climb import views_of
+from cnnviz.ascent.climb import picture_size, views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
@@ -55,6 +56,7 @@ from cnnviz.synthesis.published import BLUR, SETTINGS
 SNAPSHOTS = (0, 4, 48)  # steps of the published settings
 STRIPS = 4  # classes whose stages are kept
 SIDE = 224  # input size in pixels for which the penalties' weights are stated
+STEPS = 128  # number of steps for which the learning rate is stated; fewer ones are larger
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # noise pictures per class for the mean gradient
 
@@ -72,7 +74,7 @@ def visualise(
     dead: (n,) bool, the classes to ascend before the last ReLU; None: those whose score is flat at the start. Returns
     the ascent and ``dead``.
     """
-    size = (parameters["size"],) * 2 if parameters["size"] else model.preprocess.size
+    size = (parameters["size"],) * 2 if parameters["size"] else picture_size(model)
     steps = parameters["steps"]
     start = fourier(size, seeds, channels=model.channels, device=model.device)
     centre = grey(model.channels)
@@ -80,7 +82,8 @@ def visualise(
         score, dead = score_at(model, classes, start.picture(start.variable))
     else:
         score = objective(model, classes, dead)
-    strength = min(size) / SIDE
+    strength = min(model.preprocess.size) / SIDE
+    haste = min(2, max(1, (STEPS / steps) ** 0.5))
     if parameters["score"] is not None:
         score = reach(score, parameters["score"])
     ascent = ascend(
@@ -88,7 +91,7 @@ def visualise(
         {"score": score},
         start,
         steps=steps,
-        optimiser=adam(0.03, 0.01),
+        optimiser=adam(0.03 * haste, 0.01 * haste),
         penalties={
             "total variation": lambda x: parameters["total_variation"] * strength * total_variation(x),
             "distance to grey": lambda x: parameters["l2"] * strength * l2(x, centre),
