@@ -9,14 +9,18 @@ t) of the classes, and for each chosen layer L, u of its units (the most selecti
 (u,) int32; L/image (u, k) int32, the picture, or −1 for none; L/position (u, k, 2), y and x of the neuron; L/value (u,
 k) float32, its activation; L/box (u, k, 4), top, left, bottom, right of its receptive field in pixels of the input,
 half open; L/border (u, k) bool, whether the field extends beyond the picture; L/projection (u, k, H, W, c), the
-neuron's projection cut to its field, in the upper left corner, 0 elsewhere; and L/largest (u, k).
+neuron's projection cut to its field, in the upper left corner, 0 elsewhere; and L/largest (u, k). deconvnet, which says
+less and less with depth, also keeps what it is compared with: the same neurons' projections by each other rule R, L/R
+(int8, in 127ths) and L/R_largest; and for its own and the first other rule L/elsewhere/R (u,): the cosine of two
+projections of the strongest patch's neuron, on its own picture and on that of the unit's second patch, NaN for none. It
+is 1 where the picture plays no part.
 
 A projection is float16 and divided by its largest magnitude, which is the float32 ``largest``. Numbers: ``layers``
 [{name, units, sites: number of ReLUs on the way, unprobed: see the forward pass}]; ``size`` and ``geometry`` as the
 forward pass has them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -110,8 +114,11 @@ def caveat(model: Model, x: Tensor) -> str:
     )
 
 
-def project(job: Job, name: str, rule: str) -> None:
-    """Projects the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units."""
+def project(job: Job, name: str, rule: str, others: Sequence[str] = ()) -> None:
+    """Projects the classes of the probe pictures, as the method ``name``, and the strongest neurons of some units.
+
+    others: rules to compare with on the neurons.
+    """
     classes: list[tuple[np.ndarray, np.ndarray]] = []
 
     def maps(model: Model, x: Tensor, targets: Tensor, parameters: dict, generator: torch.Generator) -> Tensor:
@@ -120,7 +127,7 @@ def project(job: Job, name: str, rule: str) -> None:
         return pixels.abs().amax(1)
 
     def beside(model: Model) -> Left:
-        arrays, numbers = _units(job, model, rule)
+        arrays, numbers = _units(job, model, (rule, *others))
         return together(classes, "projection", "largest") | arrays, numbers
 
     attribute(job, {name: replace(method(rule), maps=maps)}, beside)
@@ -136,7 +143,7 @@ def together(kept: list[tuple[np.ndarray, np.ndarray]], *names: str) -> dict[str
     return {name: np.stack([filled(each[i]) for each in kept]) for i, name in enumerate(names)}
 
 
-def _units(job: Job, model: Model, rule: str) -> Left:
+def _units(job: Job, model: Model, rules: Sequence[str]) -> Left:
     forward = result.read(job.inputs["forward"])
     chosen = {}
     for name in (name for name in model.chosen if name not in model.trial.get("no_gradient", ())):
@@ -147,8 +154,9 @@ def _units(job: Job, model: Model, rule: str) -> Left:
     pictures = dict(zip(wanted, image_set.arrays(model.preprocess.geometry, wanted, job.threads), strict=True))
     arrays, layers = {}, []
     for name, layer in bar(chosen.items(), "layers"):
-        sites = _project_neurons(model, pictures, model.layer(name), layer, rule)
-        arrays |= {f"{name}/{what}": array for what, array in layer.items()}
+        sites = _project_neurons(model, pictures, model.layer(name), layer, rules)
+        compared = _elsewhere(model, pictures, model.layer(name), layer, rules[:2]) if len(rules) > 1 else {}
+        arrays |= {f"{name}/{what}": array for what, array in (layer | compared).items()}
         unprobed = forward.numbers["unprobed"].get(name, "")
         layers.append({"name": name, "units": model.layer(name).units, "sites": sites, "unprobed": unprobed})
     return arrays, {"layers": layers, "size": forward.numbers["size"], "geometry": forward.numbers["geometry"]}
@@ -162,23 +170,48 @@ def _choose(kept: dict[str, np.ndarray], size: list[int], count: int, k: int) ->
 
 
 def _project_neurons(
-    model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rule: str
+    model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rules: Sequence[str]
 ) -> int:
-    """Adds the projections of a layer's ``chosen`` neurons, cut to their fields. Returns the number of ReLUs on the
-    way.
+    """Adds the projections of a layer's ``chosen`` neurons by each of the ``rules``, the section's own first, cut to
+    their fields. Returns the number of ReLUs on the way.
     """
-    box, sites = chosen["box"], 0
+    image, box, sites = chosen["image"], chosen["box"], 0
     height, width = (box[..., 2:] - box[..., :2]).max((0, 1))
-    chosen["projection"] = np.zeros((*box.shape[:2], height, width, model.channels), np.float16)
-    chosen["largest"] = np.zeros(box.shape[:2], np.float32)
-    places = np.argwhere(chosen["image"] >= 0)
+    names = [("projection", "largest"), *((rule, f"{rule}_largest") for rule in rules[1:])]
+    for maps, largest in names:
+        kind = np.float16 if maps == "projection" else np.int8
+        chosen[maps] = np.zeros((*box.shape[:2], height, width, model.channels), kind)
+        chosen[largest] = np.zeros(box.shape[:2], np.float32)
+    places = np.argwhere(image >= 0)
     for start in range(0, len(places), BATCH):
         batch = places[start : start + BATCH]
-        x = model.pictures([pictures[int(chosen["image"][u, p])] for u, p in batch])
         neurons = torch.tensor([[int(chosen["unit"][u]), *chosen["position"][u, p].tolist()] for u, p in batch])
-        pixels, sites = of_neurons(model, x, layer, neurons.to(x.device), rule)
-        for (u, p), whole, largest in zip(batch, *shares(pixels), strict=True):
-            top, left, bottom, right = box[u, p]
-            chosen["projection"][u, p, : bottom - top, : right - left] = whole[top:bottom, left:right]
-            chosen["largest"][u, p] = largest
+        neurons = neurons.to(model.device)
+        x = model.pictures([pictures[int(image[u, p])] for u, p in batch])
+        for rule, (maps, largest) in zip(rules, names, strict=True):
+            pixels, sites = of_neurons(model, x, layer, neurons, rule)
+            for (u, p), whole, most in zip(batch, *shares(pixels), strict=True):
+                top, left, bottom, right = box[u, p]
+                cut = whole[top:bottom, left:right]
+                cut = cut if maps == "projection" else np.rint(127 * cut)
+                chosen[maps][u, p, : bottom - top, : right - left] = cut
+                chosen[largest][u, p] = most
     return sites
+
+
+def _elsewhere(
+    model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rules: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The arrays "elsewhere/R" of a layer's units, by the neuron of each unit's strongest patch."""
+    image, found = chosen["image"], {f"elsewhere/{rule}": np.full(len(chosen["unit"]), np.nan) for rule in rules}
+    several = np.flatnonzero((image[:, :2] >= 0).sum(1) == 2)
+    for start in range(0, len(several), BATCH):
+        units = several[start : start + BATCH]
+        neurons = torch.from_numpy(np.c_[chosen["unit"][units], chosen["position"][units, 0]]).long().to(model.device)
+        own, other = (model.pictures([pictures[int(i)] for i in image[units, p]]) for p in (0, 1))
+        for rule in rules:
+            maps = [of_neurons(model, x, layer, neurons, rule)[0].flatten(1) for x in (own, other)]
+            cosine = torch.cosine_similarity(*maps).double()
+            there = maps[0].any(1) & maps[1].any(1)
+            found[f"elsewhere/{rule}"][units] = torch.where(there, cosine, torch.nan).cpu().numpy()
+    return found

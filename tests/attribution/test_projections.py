@@ -15,11 +15,12 @@ from cnnviz.attribution.projections import of_neurons, shares
 from cnnviz.network import hooks, loaded, network
 from cnnviz.network.loaded import Layer, Model
 from cnnviz.network.receptive_field import receptive_fields
-from cnnviz.network.relu import DECONVNET, GUIDED
+from cnnviz.network.relu import DECONVNET, GRADIENT, GUIDED
 from cnnviz.network.units import choose
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
+from cnnviz.views import deconvnet
 from cnnviz.views.kit import projections as drawn
 from cnnviz.views.kit.section import Context
 
@@ -129,7 +130,10 @@ def left(tmp_path, make_job, index, model, monkeypatch):
     inputs, to = {"forward": files["result"], "untrained": files["untrained"]}, {"result": tmp_path / "patches.npz"}
     maximal_patches.main(replace(job, parameters={"patches": 9}, inputs=inputs, outputs=to))
     parameters = job.parameters | {"units": 3, "patches": 4}
-    projections.project(replace(job, parameters=parameters, inputs=job.inputs | inputs), "guided_backprop", GUIDED)
+    job = replace(job, parameters=parameters, inputs=job.inputs | inputs)
+    projections.project(job, "guided_backprop", GUIDED)
+    compared = replace(job, section="deconvnet", outputs={"result": tmp_path / "deconvnet.npz"})
+    projections.project(compared, "deconvnet", DECONVNET, (GUIDED, GRADIENT))
     facts = {"classes": ["a", "b", "c"], "label_to_output": [0, 1, 2]}
     image_set = images.read(tmp_path / "images.json", job.image_set)
     context = Context(facts, {"percentile": 99.5}, image_set, None, {})
@@ -196,3 +200,52 @@ def test_grey_is_0_and_few_pixels_that_are_not_are_still_seen():
     projection[3, 4] = 1, -1, 0
     pixels = drawn.coloured(projection, 99, None)
     assert pixels[3, 4].tolist() == [255, 0, 128] and (np.delete(pixels.reshape(-1, 3), 64, 0) == 128).all()
+
+
+def test_deconvnet_keeps_the_same_neurons_by_the_other_rules_and_shows_them_side_by_side(left, tmp_path):
+    _, guided, context = left
+    made = result.read(tmp_path / "deconvnet.npz")
+    of = made.arrays
+    np.testing.assert_array_equal(of["conv3/position"], guided.arrays["conv3/position"])
+    np.testing.assert_allclose(of["conv3/guided"] / 127, guided.arrays["conv3/projection"], atol=1 / 127)
+    assert not np.array_equal(of["conv3/gradient"], of["conv3/guided"])
+    np.testing.assert_allclose(of["conv1/elsewhere/deconvnet"], 1, atol=1e-6)  # the unit's weights, below any ReLU
+    elsewhere = of["conv3/elsewhere/deconvnet"]
+    assert elsewhere.shape == (3,) and (elsewhere < 0.999).all()  # the pool's maxima differ
+    section = drawn.view(made, context, "Beware.", deconvnet.unit_figure, deconvnet.of_the_picture)
+    units = [f for f in section["figures"] if f.group == "conv3"]
+    assert len(units) == 3 and all(f.width == 4 * 132 + 3 * 12 and len(f.marks) == 16 for f in units)
+    assert f"by guided backprop {max(0, of['conv3/elsewhere/guided'][0]):.2f}" in units[0].caption
+    assert any("of one neuron" in finding.key for finding in section["findings"])
+
+
+def agreeing(*layers):
+    """A result with a neuron's maps alike by these numbers in layer after layer, guided backprop's by 0.3."""
+    arrays = {f"l{i}/elsewhere/deconvnet": np.full(4, own) for i, own in enumerate(layers)}
+    arrays |= {f"l{i}/elsewhere/guided": np.full(4, 0.3) for i in range(len(layers))}
+    numbers = {"layers": [{"name": f"l{i}", "sites": i} for i in range(len(layers))]}
+    return result.Result(arrays, "ok", "", numbers, {}, 0, {})
+
+
+@pytest.mark.parametrize(
+    ("layers", "strength", "says"),
+    [
+        ((1, 1, 1), "not found", "In all 2"),
+        ((1, 1, 0.2), "weakly found", "In 1 of 2"),
+        ((1, 0.2, 0.3), "weakly found", "depends"),
+    ],
+)
+def test_whether_deconvnet_sees_the_picture(layers, strength, says):
+    """The first layer has no ReLU before it and does not count."""
+    finding, measured = deconvnet.of_the_picture(agreeing(*layers), "the map", {"l1": "one", "l2": "two"})
+    assert finding.strength == strength and says in finding.says and "0.30" in finding.control
+    assert finding.figure == ("one" if layers[1] < layers[2] else "two") and len(measured) == 2
+    assert deconvnet.of_the_picture(agreeing(1), "the map", {}) is None
+
+
+def test_the_window_holds_what_a_map_shows_at_one_scale():
+    maps = [np.zeros((40, 60, 3)), np.zeros((40, 60, 3))]
+    maps[0][5:17, 30:34], maps[1][38:, :2] = 1, 1
+    first, second = drawn.window(maps)
+    assert maps[0][first].sum() == maps[0].sum() and maps[1][second].sum() == maps[1].sum()
+    assert maps[0][first].shape == maps[1][second].shape == (14, 14, 3)

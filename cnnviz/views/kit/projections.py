@@ -1,5 +1,6 @@
 """Projections of units and of class scores to the pixels, beside their patches and pictures."""
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -17,10 +18,15 @@ from cnnviz.views.kit.tiles import block, cell
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 WIDTH, GAP = 516, 16  # width of a unit's figure and gap, so that several fit side by side
 BETWEEN = 3  # patches, in pixels
+LEAST = 8  # smallest side of a unit's patches as they are shown, in pixels of the input
 
 
-def view(result: Result, context: Context, do_not_conclude: str) -> dict:
-    """A group for each layer with its units, and one for the probe pictures' classes, if they have projections."""
+def view(result: Result, context: Context, do_not_conclude: str, unit_figure=None, unit_finding=None) -> dict:
+    """A group for each layer with its units, and one for the probe pictures' classes, if they have projections.
+
+    unit_figure, unit_finding: what draws a unit and tells of all of them, by default :func:`_unit_figure`, which is
+    None for a unit with nothing to show, and :func:`of_units`.
+    """
     method = result.numbers["methods"][0]
     lively = [i for i, largest in enumerate(result.arrays["largest"]) if largest.any()]
     classes = tuple(_class_figure(result, context, i) for i in lively)
@@ -36,8 +42,9 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     pictures = context.as_seen(result, whence)
     figures = {
         layer["name"]: [
-            _unit_figure(result, context, layer, u, pictures)
+            made
             for u in range(min(units, len(result.arrays[f"{layer['name']}/unit"])))
+            if (made := (unit_figure or _unit_figure)(result, context, layer, u, pictures))
         ]
         for layer in layers
     }
@@ -46,7 +53,8 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
     nothing = result.arrays["largest"][result.arrays["targets"] >= 0] == 0
     name, title = method["name"], TITLES.get(method["name"], method["name"])
     first = {layer: made[0].id for layer, made in figures.items() if made}
-    said, measured = found(result, context, name, f"the {title} map", first)
+    units_said = (unit_finding or of_units)(result, f"the {title} map", first)
+    said, measured = found(result, context, name, f"the {title} map", units_said)
     return {
         "findings": said,
         "measured": measured,
@@ -67,16 +75,13 @@ def view(result: Result, context: Context, do_not_conclude: str) -> dict:
 TITLES = {"guided_backprop": "guided backpropagation", "deconvnet": "deconvnet"}
 
 
-def found(result: Result, context: Context, name: str, title: str, figures: dict[str, str]) -> tuple[tuple, dict]:
-    """Whether the map depends on the class, how much of it lies on the object, and whether units have their own.
-
-    figures: layer → id of its first unit's figure.
-    """
+def found(result: Result, context: Context, name: str, title: str, units: tuple | None) -> tuple[tuple, dict]:
+    """Whether the map depends on the class, how much of it lies on the object, and what was found about ``units``."""
     said, measured = explained.found(result, {name: title}, explained.LEAD)
     of_class = context.kind != REGRESSION and explained.of_class(result, context, name, title, "classes--")
     if of_class:
         said, measured = [of_class[0], *said], measured | {of_class[0].key: of_class[1]}
-    if units := of_units(result, title, figures):
+    if units:
         said, measured = [*said, units[0]], measured | units[1]
     return tuple(said), measured
 
@@ -123,6 +128,28 @@ def alike(maps: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(
         np.array([cosines[owner == u][pairs[owner == u]].mean() for u in range(len(flat))]) for pairs in (own, other)
     )
+
+
+def window(maps: Sequence[np.ndarray]) -> list[tuple[slice, slice]]:
+    """The part of each map (h, w, c) around what it shows: squares of one side, as far as the maps reach.
+
+    Receptive fields are much larger than the part that matters. In each direction 98 % of the energy lie inside.
+    """
+    ends = []
+    for map in maps:
+        energy = np.square(map.astype(np.float32)).sum(2)
+        for along in (energy.sum(1), energy.sum(0)):
+            total = along.cumsum()
+            found = np.searchsorted(total, np.array([0.01, 0.99]) * total[-1]) if total[-1] > 0 else (0, len(along) - 1)
+            ends.append((*found, len(along)))
+    side = max([LEAST, *(last - first + 1 for first, last, length in ends)])
+    side += 2 * round(0.08 * side)
+
+    def part(first: int, last: int, length: int) -> slice:
+        start = min(max(0, round((first + last + 1 - side) / 2)), max(0, length - side))
+        return slice(start, min(length, start + side))
+
+    return [(part(*down), part(*across)) for down, across in zip(ends[::2], ends[1::2], strict=True)]
 
 
 def coloured(shares: np.ndarray, percentile: float, show: int | list[int] | None) -> np.ndarray:
