@@ -28,6 +28,7 @@ from cnnviz.site import (
     compare,
     credits,
     edition,
+    layer_names,
     legends,
     map_page,
     missing,
@@ -120,6 +121,8 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
     warnings = _warnings(model_path.parent / "look.json", publish)
     index = credits.read(_images(model_path, config.get("image_set")), config.get("terms"))
     parts = read_parts(config["sections"], folder, sections, log_folder, publish, edition.names(index))
+    names = layer_names.own(facts.get("layers", ()))
+    parts = [replace(part, section=part.section and layer_names.beside(part.section, names)) for part in parts]
     if download := config.get("limits", {}).get("download"):
         parts = [replace(part, most_data=int(download * MB)) for part in parts]
     log = "" if facts or not log_folder or publish == edition.DERIVED else log_end(log_folder / "network.log")
@@ -182,6 +185,7 @@ def render(config: dict, model_path: Path, sections: Path, out: Path, log_folder
             findings=(top := ranking.strongest(entries)[: ranking.MOST]),
             trust=ranking.trust(entries, top),
             named=subjects.named(folder, facts, known),
+            modules={layer["name"]: layer["module"] for layer in facts.get("layers", ())},
             pictures=close if publish != edition.DERIVED else {},
             calls=picture_pages.calls(facts) if publish != edition.DERIVED else [],
             said=said,
@@ -202,6 +206,7 @@ def _model_page(
         model=stamp,
         facts=facts,
         strip=strip,
+        named=layer_names.namer(layer_names.own(facts.get("layers", ()))),
         families={part.id: _family(config, part.id) for part in parts},
         gaps=gaps,
         scripts=[],

@@ -80,7 +80,7 @@ def script(models: list[Stamp], techniques: list[dict], sets: dict[str, list[str
             add("Map of the pictures", "section", model.title, model.map)
         for kind in ("layer", "class"):
             for name, address in model.named[kind]:
-                add(name, kind, model.title, address)
+                add(name, kind, model.title, address, model.modules.get(name, "") if kind == "layer" else "")
         units += [[fit(name), at(model.title), folder, count] for name, folder, count in model.named.get("unit", ())]
     for image_set, names in ({} if derived else sets).items():
         close = {name for model in models for name in model.pictures}

@@ -55,6 +55,7 @@ class Stamp:
     far as they are known. near_chance, answers, warnings: doubts. cover: the model's thumbnail. named: kind
     ("layer", "class") → (name, address) of those that have pages; "unit" → (layer, folder of its units,
     their number or a list).
+    modules: layer → the network's own name of it.
     pictures: name of a picture with its own page → entries of each section about it. calls: output's name for each
     class of the image set. said: name of a picture → prediction, probability, verdict, label. findings: the strongest
     ones. trust: those of the sections about trust that are not among them.
@@ -77,6 +78,7 @@ class Stamp:
     cover: dict | None = None
     sections: list[Entry] = field(default_factory=list)
     named: dict[str, list] = field(default_factory=lambda: {"layer": [], "class": []})
+    modules: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, list[dict]] = field(default_factory=dict)
     calls: list[str | None] = field(default_factory=list)
     said: dict[str, dict] = field(default_factory=dict)

@@ -188,7 +188,7 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
         tiled = {tile["label"] for tile in hung["tiles"]}
         publish(
             "layer", name, None, name, [], along, i,
-            lead=f"{layer['kind']}, {layer['module'] or 'the network itself'}; layer {i + 1} of {len(layers)} shown.",
+            lead=f"{layer['kind']}, {module(layer)}; layer {i + 1} of {len(layers)} shown.",
             facts=[("units", layer["units"]), ("maps", f"{layer['height']} × {layer['width']}")],
             wall=hung if tiled else None,
             units=[unit for unit in units if unit["label"] not in tiled],
@@ -197,7 +197,8 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
         trail = [(name, f"{folder}/{address('layer', name)}")]
         beside = [unit | {"label": f"unit {unit['label']}"} for unit in units]
         for place, unit in enumerate(units):
-            publish("unit", unit["label"], name, f"{name}, unit {unit['label']}", trail, beside, place)
+            lead = f"One of {layer['units']:,} units of {module(layer)}."
+            publish("unit", unit["label"], name, f"{name}, unit {unit['label']}", trail, beside, place, lead=lead)
     classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
     along = [_link(folder, "class", name) for name in classes]
     for i, name in enumerate(classes):
@@ -208,6 +209,11 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
 def pictured(layer: dict, found: dict[Key, dict[str, Told]]) -> list[int]:
     """The units of a layer that have a picture, and so a page. Numbers alone would make thousands of empty pages."""
     return [unit for unit in range(layer["units"]) if _shown_at_all(found, ("unit", layer["name"], str(unit)))]
+
+
+def module(layer: dict) -> str:
+    """What the network itself calls a layer, in words."""
+    return f"the network's {layer['module']}" if layer["module"] else "the network itself"
 
 
 def _shown_at_all(found: dict[Key, dict[str, Told]], subject: Key) -> bool:

@@ -28,6 +28,7 @@ MARGIN = 0.1  # a share of patches of one class is found to differ from random p
 DRAWS = 1000  # of random pictures
 MAPPING = "the picture's own pixels; orange frame: the neuron sees over the picture's edge"
 SCALED = "Patches are enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)."
+FEW = 3  # pictures of the median class below which patches cannot show whether a unit prefers one
 LIKE = 6  # number of units with the same best pictures that a unit's page links to
 
 
@@ -62,6 +63,10 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
     labels: (pictures,) classes, or −1. shown: ids of the figures; one of a unit of that layer proves it.
     """
     measured, candidates, key = {}, [], "patches of one class"
+    counts = np.bincount(labels[labels >= 0])
+    if len(counts) and np.median(counts[counts > 0]) < FEW:
+        words = "Too few pictures of each class: whether units answer to one class cannot be told."
+        return Finding(key, words, findings.NOT), {}
     for layer in result.numbers["layers"]:
         units, shares, drawn = one_class(result.arrays[f"{layer['name']}/image"], labels)
         if len(units) < 2 or drawn.mean() == 1:

@@ -19,6 +19,8 @@ MOST_PROBES = 60
 MOST_ROWS = 200  # rows of the table of classes; with more classes, it lists the lowest and the highest
 CONFUSIONS = 15
 MARGIN = 0.05  # a share is found to differ from its control beyond this
+FEW = 3  # pictures of a class below which a confusion of it says nothing
+UNKNOWN = Measured("too few pictures", 0.0, -1.0, 1.0)
 FAR = 0.2  # a class recognised so much less often than all pictures is a reason for caution
 
 
@@ -156,6 +158,9 @@ def _confused(result: Result, context: Context) -> tuple[Finding, Measured]:
     if not off:
         none = Finding(key, "No picture is taken for another class.", findings.NOT, basis=f"{total:,} pictures")
         return none, Measured("none", 0.0, 0.0, findings.share_interval(0, total)[1])
+    if max(totals[row[0]] for row in off) < FEW:
+        few = "Too few pictures of each class: whether two are confused more often than others cannot be told."
+        return Finding(key, few, findings.NOT, basis=f"{total:,} pictures of {count:,} classes"), UNKNOWN
     pairs = max(1, count * (len(classes) - 1))
     truth, said, n = max(off, key=lambda row: findings.share_interval(row[2], int(totals[row[0]]))[0])
     own = int(totals[truth])

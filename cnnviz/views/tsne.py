@@ -21,7 +21,7 @@ def view(result: Result, context: Context) -> dict:
         f"{numbers['components']} principal components ({numbers['kept_variance']:.0%} of the variance) were embedded "
         f"at perplexity {numbers['perplexity']:.3g}."
     )
-    if context.image_set.classes:
+    if context.hues:
         teach += " Dots of one class inside another's island are worth opening."
     if numbers["perplexity"] < result.parameters["perplexity"]:
         teach += f" The perplexity was lowered, since {n} pictures have no more neighbours."

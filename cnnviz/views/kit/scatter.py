@@ -179,9 +179,10 @@ def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach
     if not present:
         colours = "one colour, denser where more pictures lie; the set has no classes"
     elif hues:
-        colours = "colour is the class; a name stands where its class lies densest, or in the corner"
+        colours = f"colour is the class; a name stands {'where its class lies densest, or ' * bool(named)}in the corner"
     else:
-        colours = f"{present} classes, too many for colours: a name stands where its class lies densest"
+        where = ": a name stands where its class lies densest" if named else ", and none lies in one place"
+        colours = f"{present} classes, too many for colours{where}"
     return context.drawing(
         "scatter",
         by_class(map, labels, names, axes, hues, tuple(p.name for p in context.image_set.pictures)),
