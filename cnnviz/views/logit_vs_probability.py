@@ -1,19 +1,25 @@
 """Logit or probability: two pictures per class, their values by both measures, and the curves of both."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from cnnviz.network.class_names import short
+from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit import curves, findings, section
+from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, between
+from cnnviz.views.kit.panels import bar, placed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.svg import Drawing, document, text
 from cnnviz.views.kit.tiles import EXACT
 
 WAYS = {"S": "by logit", "p": "by probability"}
 CURVES = 3
 ALONE = 48  # classes with figures of their own
-PAIRS = 4  # in the first figure, those whose log odds differ most
+PAIRS = 2  # in the first figure, those whose rivals differ most
+SIDE, GAP = 160, 8  # of a picture, and between two, in CSS pixels
 
 
 def view(result: Result, context: Context) -> dict:
@@ -43,42 +49,70 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     of, n = {"log odds": odds[:, 1] > odds[:, 0], "rivals": rivals[:, 0] > rivals[:, 1]}, len(odds)
     hits = {key: int(won.sum()) for key, won in of.items()}
     measured = {key: findings.share(count, n, control=0.5) for key, count in hits.items()}
-    says = {
-        "log odds": f"Raising the probability gives the higher log odds in {hits['log odds']} of {n} classes.",
-        "rivals": f"Raising the logit leaves stronger rivals in {hits['rivals']} of {n} classes.",
+    more = {"log odds": odds[:, 1] - odds[:, 0], "rivals": rivals[:, 0] - rivals[:, 1]}
+    asked = {
+        "log odds": "Raising the probability gives higher log odds",
+        "rivals": "Raising the logit leaves stronger rivals",
     }
-    return tuple(
-        Finding(
-            key,
-            says[key],
-            findings.weakly(max(m.low, -m.high)),  # from a half, in either direction
-            between(*findings.share_interval(hits[key], n)),
-            f"half, by chance; {findings.UNTRIED}",
-            figure="pairs",
-        )
-        for key, m in measured.items()
-    ), measured
+    says = {
+        key: f"{asked[key]} in {hits[key]} of {n} classes, by {signed(float(np.median(values)))} in the median."
+        for key, values in more.items()
+    }
+    said = []
+    for key, m in measured.items():
+        strength = findings.weakly(max(m.low, -m.high))  # from a half, in either direction
+        no = f"No difference in {key} is found: " if strength == findings.NOT else ""
+        words = no + (says[key][0].lower() + says[key][1:] if no else says[key])
+        ends = between(*findings.share_interval(hits[key], n))
+        said.append(Finding(key, words, strength, ends, f"half, by chance; {findings.UNTRIED}", figure="pairs"))
+    said.sort(key=lambda finding: (findings.STRENGTHS.index(finding.strength), -abs(measured[finding.key].effect)))
+    return tuple(said), measured
 
 
 def _pairs(result: Result, context: Context) -> Figure:
-    """The classes whose two pictures differ most in log odds: above by logit, below by probability."""
-    names, odds, pictures = _names(result), result.arrays["odds"], context.rgb(result.arrays["pictures"])
-    some = np.argsort(-np.abs(odds[:, 1] - odds[:, 0]), kind="stable")[:PAIRS]
-    shown = [(f"{names[i]}, {way}: {odds[i, k]:.1f}", pictures[i, k]) for k, way in enumerate(WAYS) for i in some]
-    higher = int((odds[some, 1] > odds[some, 0]).sum())
+    """The classes whose two pictures differ most in their rivals."""
+    rivals, logits = result.arrays["rivals"], result.arrays["logits"]
+    gaps = np.abs(rivals[:, 0] - rivals[:, 1]) / np.maximum(np.abs(logits).max(1), 1e-9)
+    some = np.argsort(-gaps, kind="stable")[:PAIRS]
     return context.drawing(
         "pairs",
-        panels.sheet(shown, across=len(some)),
-        alt=f"Two rows of {len(some)} synthetic pictures: made for the logit above, for the probability below.",
-        caption="Above, the logit (S) was raised; below, the probability (p). The log odds reached are higher below in "
-        f"{higher} of {len(some)} classes.",
-        more="Both start from the same noise. These are the classes whose log odds differ most.",
-        mapping=EXACT,
+        _drawn(result, context, some),
+        alt=f"Two synthetic pictures each for {', '.join(_names(result)[i] for i in some)}, made for the logit and for "
+        "the probability, above bars of the class's score and that of the others.",
+        caption="Left of each pair the logit was raised, right the probability. Below: the class's own score, that of "
+        "its rivals, and how far the class leads.",
+        more="Both start from the same noise. These are the classes whose rivals differ most. Rivals: log Σ exp of all "
+        "other scores, about the strongest of them. The lead is the log odds.",
+        mapping=f"bars from 0 to the largest score of a class; {EXACT}",
         data="pictures",
         subjects=tuple(Subject("class", result.numbers["classes"][i]) for i in some),
         from_dataset=False,
-        scale=1.5,
     )
+
+
+def _drawn(result: Result, context: Context, some: Iterable[int]) -> Drawing:
+    """For each of ``some`` classes its two pictures side by side, each above its two scores and the lead."""
+    parts, x, names = [], 0, _names(result)
+    for i in some:
+        logits, rivals, odds, pictures = (result.arrays[key][i] for key in ("logits", "rivals", "odds", "pictures"))
+        largest = max(logits.max(), rivals.max(), 1e-9)
+        parts.append(text(cut(names[i], 34), "strong head", x=x, y=18))
+        for k, way in enumerate(WAYS.values()):
+            below = 46 + SIDE + 6
+            parts += [text(way, x=x, y=40), placed(context.rgb(pictures[k]), x, 46, SIDE)]
+            parts += bar("its class", signed(float(logits[k])), logits[k] / largest, x, below, SIDE)
+            parts += bar("rivals", signed(float(rivals[k])), rivals[k] / largest, x, below + 24, SIDE, "wrong")
+            parts += [text("leads by", x=x + 5, y=below + 65)]
+            parts += [text(signed(float(odds[k])), "end strong", x=x + SIDE - 5, y=below + 65)]
+            x += SIDE + GAP
+        x += 2 * GAP
+    style = "text{font-size:14px}.head{font-size:17px}"
+    return document(x - 3 * GAP, 46 + SIDE + 6 + 74, parts, style=style)
+
+
+def signed(value: float) -> str:
+    """A score with three digits at most, and a real minus."""
+    return number(value).replace("-", "−")
 
 
 def _names(result: Result) -> list[str]:
@@ -87,20 +121,15 @@ def _names(result: Result) -> list[str]:
 
 def _pair(result: Result, context: Context, i: int) -> Figure:
     """A class's two pictures side by side."""
-    logits, odds, probabilities, rivals = (
-        result.arrays[key][i] for key in ("logits", "odds", "probabilities", "rivals")
-    )
-    name, pictures = _names(result)[i], context.rgb(result.arrays["pictures"][i])
-    left, right = (
-        f"{way}: probability {probabilities[k]:.4g}, rivals {rivals[k]:.1f}" for k, way in enumerate(WAYS.values())
-    )
+    probabilities, odds, name = result.arrays["probabilities"][i], result.arrays["odds"][i], _names(result)[i]
     return context.drawing(
         f"class-{result.arrays['targets'][i]}",
-        panels.sheet([(f"{way}: {logits[k]:.1f}, {odds[k]:.1f}", pictures[k]) for k, way in enumerate(WAYS)], across=2),
+        _drawn(result, context, [i]),
         alt=f"Two synthetic pictures for {name}: made for its logit, and for its probability.",
-        caption=f"{name}: p = {probabilities[0]:.3g} and {probabilities[1]:.3g}.",
-        more=f"Left {left}; right {right}.",
-        mapping=f"over the pictures: what was raised, logit (S) or probability (p); the logit, the log odds; {EXACT}",
+        caption=f"{name}: leads by {signed(float(odds[0]))} by logit, {signed(float(odds[1]))} by probability.",
+        more=f"p = {probabilities[0]:.4g} and {probabilities[1]:.4g}.",
+        mapping="below the pictures: the class's score, that of its rivals, and the lead, which is the log odds; "
+        f"{EXACT}",
         data="pictures",
         subjects=(Subject("class", result.numbers["classes"][i]),),
         group="Side by side",
@@ -146,6 +175,7 @@ def _measures(result: Result) -> Table:
             for i, name in enumerate(_names(result))
             for k, way in enumerate(WAYS.values())
         ),
+        folded="The numbers of each picture",
     )
 
 

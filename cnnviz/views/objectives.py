@@ -5,10 +5,15 @@ import numpy as np
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, findings, panels, section
+from cnnviz.views.kit import curves, findings, section
 from cnnviz.views.kit.findings import Finding, Measured, span
+from cnnviz.views.kit.panels import bar, placed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
+from cnnviz.views.kit.svg import document, text
 from cnnviz.views.kit.tiles import EXACT
+
+SIDE, GAP, TOP, ACROSS = 176, 10, 26, 3  # of a picture, between two, its title, and pictures per row, in CSS pixels
+CELL, LINE = 96, 60  # width and height of a cell of the grid
 
 
 def view(result: Result, context: Context) -> dict:
@@ -19,7 +24,7 @@ def view(result: Result, context: Context) -> dict:
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": (_row(result, context, names), _curves(result, context, names)),
+        "figures": (_row(result, context, names), _grid(result, context, names), _curves(result, context, names)),
         "tables": _tables(result, names),
         "metrics": (Metric("best_by_their_own_objective", float(wins.mean()), "share", "higher"),),
     }
@@ -69,18 +74,59 @@ def _subjects(result: Result) -> tuple[Subject, ...]:
 
 
 def _row(result: Result, context: Context, names: list[str]) -> Figure:
-    """The pictures side by side."""
-    pictures = context.rgb(result.arrays["pictures"])
+    """The start and the pictures, each above what the best of the other pictures reaches of its gain."""
+    pictures = context.rgb(np.concatenate([result.arrays["start"][None], result.arrays["pictures"]]))
+    relative, parts = result.arrays["relative"], []
+    others = np.where(np.eye(len(names), dtype=bool), -np.inf, relative[: len(names)]).max(0)
+    down = TOP + SIDE + 36
+    for i, (title, pixels) in enumerate(zip(("the start", *names), pictures, strict=True)):
+        x, y = i % ACROSS * (SIDE + GAP), i // ACROSS * down
+        parts += [text(title, "strong head", x=x, y=y + 18), placed(pixels, x, y + TOP, SIDE)]
+        if i:
+            share = max(0.0, float(others[i - 1]))
+            parts += bar("others reach", findings.percent(share), share, x, y + TOP + SIDE + 5, SIDE, "wrong")
+    rows = -(-len(pictures) // ACROSS)
+    least, most = (findings.percent(max(0.0, float(value))) for value in (others.min(), others.max()))
     return context.drawing(
         "row",
-        panels.sheet([*zip(names, pictures, strict=True)], across=len(names)),
-        scale=1.5,
-        alt=f"Synthetic pictures made from the same noise for {', '.join(names)}, side by side.",
-        caption=f"From left: {'; '.join(_asked(result))}.",
-        more="The layer is the middle one of those shown; the unit is the one that adds most to "
-        f"{short(result.numbers['class'])} there.",
+        document(
+            ACROSS * (SIDE + GAP) - GAP, rows * down - 6, parts, style="text{font-size:14px}.head{font-size:17px}"
+        ),
+        alt=f"The start, and synthetic pictures made from it for {', '.join(names)}.",
+        caption="Below each picture: how much of its gain the best of the others reaches, "
+        f"{least} to {most}. 100\u00a0% would mean that it does not matter what is asked for.",
+        more=f"In order: {'; '.join(_asked(result))}. The layer is the middle one of those shown; the unit is the one "
+        f"that adds most to {short(result.numbers['class'])} there.",
         mapping=EXACT,
         data="pictures",
+        subjects=_subjects(result),
+        from_dataset=False,
+    )
+
+
+def _grid(result: Result, context: Context, names: list[str]) -> Figure:
+    """Each picture, a row, judged by each objective, a column: the share of the objective's own gain."""
+    pictures, relative = context.rgb(result.arrays["pictures"]), result.arrays["relative"]
+    parts, left = [], 150
+    for j, name in enumerate(names):
+        parts.append(text(name, "middle", x=left + (j + 0.5) * CELL, y=20))
+    for i, name in enumerate(names):
+        y = 32 + i * LINE
+        parts += [placed(pictures[i], 0, y, LINE - 4), text(name, x=LINE + 6, y=y + LINE / 2 + 3)]
+        for j, value in enumerate(relative[i]):
+            box = f'x="{left + j * CELL}" y="{y}" width="{CELL - 4}" height="{LINE - 4}" rx="2"'
+            parts.append(f'<rect class="track" {box}/>')
+            parts.append(f'<rect class="plain" fill-opacity="{0.75 * min(1.0, max(0.0, float(value))):.2f}" {box}/>')
+            said = f"{100 * value:.0f}\u00a0%".replace("-", "−")
+            parts.append(text(said, "middle" + " strong" * (i == j), x=left + (j + 0.5) * CELL - 2, y=y + LINE / 2 + 3))
+    return context.drawing(
+        "grid",
+        document(left + len(names) * CELL, 32 + len(names) * LINE, parts, style="text{font-size:14px}"),
+        alt=f"A grid of {len(names)} pictures by {len(names)} objectives; the diagonal is 100 %.",
+        caption="Each picture (row) judged by each objective (column): 0\u00a0% is the start, 100\u00a0% the picture "
+        "made for that objective.",
+        mapping="pale 0 % or less … blue 100 %",
+        data="relative",
         subjects=_subjects(result),
         from_dataset=False,
     )
@@ -117,12 +163,14 @@ def _tables(result: Result, names: list[str]) -> tuple[Table, Table]:
             "for that objective reaches.",
             columns,
             tuple((name, *(round(float(v), 2) for v in row)) for name, row in shares),
+            folded="The grid as numbers",
         ),
         Table(
             "values",
             "The same in each objective's own unit.",
             columns,
             tuple((name, *(float(f"{v:.4g}") for v in row)) for name, row in values),
+            folded="The same in each objective's own unit",
         ),
     )
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import xml.etree.ElementTree as ET
 
 import numpy as np
 from PIL import Image
@@ -28,3 +29,11 @@ def test_a_small_picture_is_as_large_as_a_large_one_and_an_empty_place_stays_emp
         assert empty[..., 3].max() == 0
     assert [box[0] for box in panels.boxes(shown)] == [0, 272]
     assert b">none</text>" in panels.sheet(shown).content
+
+
+def test_a_bar_is_as_long_as_its_share_and_never_longer_than_its_track():
+    for share, length in ((0.25, 40), (1.7, 160), (-0.2, 0)):
+        track, full, *_ = (
+            ET.fromstring(part).get("width") for part in panels.bar("rivals", "7", share, 10, 20, 160, "wrong")
+        )
+        assert (float(track), float(full)) == (160, length)

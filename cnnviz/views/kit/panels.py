@@ -28,6 +28,23 @@ def tile(values: np.ndarray) -> Image.Image:
     return picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.LANCZOS)
 
 
+def placed(values: np.ndarray, x: float, y: float, side: int) -> str:
+    """(h, w, 3) uint8 within a square of a drawing: small pictures by repeating pixels, large ones as lossy files."""
+    small = max(values.shape[:2]) <= side
+    return embedded(Image.fromarray(values), side, side, x=x, y=y, quality=None if small else 85, crisp=small)
+
+
+def bar(words: str, number: str, share: float, x: float, y: float, width: int, kind: str = "plain") -> list[str]:
+    """A line of words and a number over a bar that is full at share 1; ``y`` is its top, and it is 22 pixels high."""
+    full = min(1.0, max(0.0, share)) * width
+    return [
+        f'<rect class="track" x="{x}" y="{y}" width="{width}" height="20" rx="2"/>',
+        f'<rect class="{kind}" fill-opacity=".5" x="{x}" y="{y}" width="{full:.1f}" height="20" rx="2"/>',
+        text(words, x=x + 5, y=y + 15),
+        text(number, "end strong", x=x + width - 5, y=y + 15),
+    ]
+
+
 def outline(mask: np.ndarray) -> str:
     """The border of a mask (h, w) as an SVG path in a panel's pixels."""
     height, width = mask.shape
