@@ -6,7 +6,7 @@ from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, explained, section, viewer
-from cnnviz.views.kit.attributions import sheet
+from cnnviz.views.kit.attributions import sheet, surest_first
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.projections import classes_of, coloured, range_words
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
@@ -29,11 +29,11 @@ NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM
 
 def found(result: Result, context: Context, methods: list[str]) -> dict:
     """Findings and lead figure: how much of Grad-CAM's map lies on the object, and whether it depends on the class."""
-    said, measured = explained.found(result, {"grad_cam": NAMES["grad_cam"]}, explained.LEAD)
+    said, measured = explained.found(result, context, {"grad_cam": NAMES["grad_cam"]}, explained.LEAD)
     others = {name: title for name, title in NAMES.items() if name in methods and name != "grad_cam"}
-    measured |= explained.found(result, others, explained.LEAD)[1] if others else {}
+    measured |= explained.found(result, context, others, explained.LEAD)[1] if others else {}
     of_class = context.kind != REGRESSION and explained.of_class(result, context, "grad_cam", NAMES["grad_cam"])
-    if of_class:
+    if of_class and of_class[0].key != said[0].key:
         said, measured = [*said, of_class[0]], measured | {of_class[0].key: of_class[1]}
     return {"findings": tuple(said), "measured": measured}
 
@@ -51,7 +51,7 @@ def view(result: Result, context: Context) -> dict:
         **found(result, context, methods),
         "figures": (
             explained.lead(result, context, "grad_cam", "Grad-CAM"),
-            *(_figure(result, context, i, methods) for i in range(len(arrays["index"]))),
+            *(_figure(result, context, i, methods) for i in surest_first(result)),
         ),
         "metrics": (
             Metric("probes", len(arrays["index"])),

@@ -114,7 +114,7 @@ def view(result: Result, context: Context) -> dict:
         Metric("maps_with_a_poor_fit", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
         Metric("pictures_computed_in_bfloat16", rounded),
     )
-    said, measured = explained.found(result, {"lime": "the LIME map"}, explained.LEAD)
+    said, measured = explained.found(result, context, {"lime": "the LIME map"}, explained.LEAD)
     good, share = fit(result)
     shown = (explained.lead(result, context, "lime", "LIME", COLOURS), *figures(result, context))
     return {

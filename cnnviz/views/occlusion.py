@@ -26,11 +26,11 @@ def view(result: Result, context: Context) -> dict:
     likely = has_probabilities(context.kind)
     usual = by_logit.all() or not likely
     score = "score" if by_logit.any() and not by_logit.all() else measure(context, result.numbers["scored"][0])
-    said, measured = explained.found(result, {"occlusion": "the occlusion map"}, explained.LEAD)
+    said, measured = explained.found(result, context, {"occlusion": "the occlusion map"}, explained.LEAD)
     return {
         "figures": (
             explained.lead(result, context, "occlusion", "occlusion"),
-            *(_figure(result, context, i) for i in range(len(arrays["index"]))),
+            *(_figure(result, context, i) for i in attributions.surest_first(result)),
             _mask(result, context, rows, columns),
         ),
         "metrics": (

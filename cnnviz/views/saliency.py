@@ -36,7 +36,7 @@ def view(result: Result, context: Context) -> dict:
     titles = TITLES | {"gradient": f"|gradient| of the {context.score}"}
     there = {m["name"] for m in result.numbers["methods"]}
     said, measured = explained.found(
-        result, {name: title for name, title in NAMES.items() if name in there}, explained.LEAD
+        result, context, {name: title for name, title in NAMES.items() if name in there}, explained.LEAD
     )
     best = next((name for name, title in NAMES.items() if said[0].key.startswith(title)), next(iter(NAMES)))
     caveat = DO_NOT_CONCLUDE

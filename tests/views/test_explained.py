@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnviz.views.kit import explained, projections
+from cnnviz.views.kit.attributions import surest_first
 
 SIDE, N = 8, 6
 
@@ -23,11 +24,12 @@ def stored(name: str = "m", signed: bool = False, **arrays):
 
 def context():
     pictures = [SimpleNamespace(name=f"{i}.png", id=f"p{i}") for i in range(N)]
-    return SimpleNamespace(image_set=SimpleNamespace(pictures=pictures))
+    model = {"classes": ["husky, Siberian husky", "wolf"]}
+    return SimpleNamespace(image_set=SimpleNamespace(pictures=pictures), kind="softmax", model=model)
 
 
 def test_a_map_on_the_object_is_found_beside_its_controls():
-    (said,), measured = explained.found(stored(), {"m": "the map"}, "lead")
+    (said,), measured = explained.found(stored(), context(), {"m": "the map"}, "lead")
     assert said.says == "100\u00a0% of the map lies on the object, which fills 6.2\u00a0% of the picture.".replace(
         "6.2", "6"
     )
@@ -40,20 +42,22 @@ def test_a_map_on_the_object_is_found_beside_its_controls():
 
 @pytest.mark.parametrize("map", [np.ones((N, 2, SIDE, SIDE)), np.zeros((N, 2, SIDE, SIDE))])
 def test_an_even_map_and_an_empty_one_are_not_found(map):
-    (said,), measured = explained.found(stored(**{"maps/m": map.astype(np.float32)}), {"m": "the map"}, "lead")
+    (said,), measured = explained.found(
+        stored(**{"maps/m": map.astype(np.float32)}), context(), {"m": "the map"}, "lead"
+    )
     assert said.strength == "not found" and measured[said.key].effect == pytest.approx(0, abs=1e-6)
 
 
 def test_only_the_positive_part_of_a_map_counts():
     maps = stored().arrays["maps/m"]
     maps = np.where(maps > 0, maps, -100)
-    assert explained.found(stored(**{"maps/m": maps}), {"m": "the map"}, "lead")[0][0].strength == "found"
+    assert explained.found(stored(**{"maps/m": maps}), context(), {"m": "the map"}, "lead")[0][0].strength == "found"
 
 
 def test_the_method_that_is_clearest_on_the_object_speaks():
     both = stored()
     both.arrays["maps/even"] = np.ones_like(both.arrays["maps/m"])
-    (said,), measured = explained.found(both, {"even": "even map", "m": "the map"}, "lead")
+    (said,), measured = explained.found(both, context(), {"even": "even map", "m": "the map"}, "lead")
     assert said.key == "the map on the object" and len(measured) == 2
 
 
@@ -65,18 +69,21 @@ def test_the_method_that_is_clearest_on_the_object_speaks():
         {"masks": np.arange(N)[:, None, None] < np.ones((1, SIDE, SIDE)) * np.r_[np.zeros(4), np.ones(4)]},  # in one
     ],
 )
-def test_without_objects_random_weights_speak_or_it_cannot_be_told(arrays):
-    (said,), measured = explained.found(stored(**arrays), {"m": "the map"}, "lead")
+def test_without_objects_random_weights_speak_or_the_class_or_it_cannot_be_told(arrays):
+    (said,), measured = explained.found(stored(**arrays), context(), {"m": "the map"}, "lead")
+    assert "hardly depends on the class" in said.says
+    one = {"targets": np.tile([0, -1], (N, 1))}
+    (said,), measured = explained.found(stored(**arrays, **one), context(), {"m": "the map"}, "lead")
     assert "cannot be told" in said.says and said.strength == "not found" and not measured
     kept = np.array([0.1, 0.2, 0.1, 0.0, 0.1, 0.2])
     for values, strength in ((kept, "found"), (1 - kept, "weakly found"), (np.ones(N), "not found")):
-        (said,), measured = explained.found(stored(**arrays, **{"kept/m": values}), {"m": "the map"}, "lead")
+        (said,), measured = explained.found(stored(**arrays, **{"kept/m": values}), context(), {"m": "the map"}, "lead")
         assert said.strength == strength and measured[said.key].effect == pytest.approx(1 - values.mean())
 
 
 def test_objects_of_wrongly_named_pictures_tell_nothing():
     wrong = stored(label=np.array([0, 1, 1, 1, 1, 1]), **{"kept/m": np.zeros(N)})
-    (said,), measured = explained.found(wrong, {"m": "the map"}, "lead")
+    (said,), measured = explained.found(wrong, context(), {"m": "the map"}, "lead")
     assert said.strength == "not found" and "1 of 6 pictures are named correctly" in said.says and not measured
 
 
@@ -116,6 +123,7 @@ def test_the_lead_figure_goes_from_the_map_most_on_the_object_to_the_least(objec
     left.arrays["pictures"] = np.zeros((count, SIDE, SIDE, 3), np.uint8)
     made = explained.lead(left, given, "m", "Method")
     names = [subject.name for subject in made.subjects]
+    assert "husky" in made.alt and "Siberian" not in made.alt
     assert len(names) == count and made.id == "lead" and "random weights" in made.caption
     assert ("the object" in made.caption) == objects and ("left to right" in made.caption) == (objects and count > 1)
     if count > 1:
@@ -140,3 +148,8 @@ def test_maps_of_one_unit_are_more_alike_than_those_of_two():
     assert projections.of_units(left, "the map", {})[0].strength == "not found"
     arrays["a/projection"][1:] = 0  # one unit has nothing to compare with
     assert projections.of_units(left, "the map", {}) is None
+
+
+def test_the_surest_right_answer_is_explained_first():
+    one = stored(label=np.array([0, -1, 1, 0, 0, 1]), probabilities=np.array([[0.2, 0.9, 0.9, 0.8, 0.3, 1]]).T)
+    assert surest_first(one).tolist() == [3, 4, 0, 1, 5, 2]

@@ -44,6 +44,16 @@ def sheet(rows: list[list[np.ndarray | None]], scale: int) -> np.ndarray:
     return made
 
 
+def surest_first(result: Result) -> np.ndarray:
+    """Indices of the pictures: those named correctly, those of unknown class, then the others; most confident first.
+
+    A map explains an answer. It says most about one that is right.
+    """
+    label, target = result.arrays["label"], result.arrays["targets"][:, 0]
+    standing = np.where(label == target, 0, np.where(label < 0, 1, 2))
+    return np.lexsort((-np.nan_to_num(result.arrays["probabilities"][:, 0]), standing))
+
+
 def mapping_of(values: np.ndarray, signed: bool, show: dict) -> colour.Mapping:
     """The mapping of the section's ``view``: signed maps are symmetric about 0, others start at 0 (or the minimum)."""
     if signed:
@@ -63,8 +73,8 @@ def figures(result: Result, context: Context, titles: dict[str, str]) -> tuple[F
     titles = {name: title for name, title in titles.items() if name in signed}
     scale = max(1, 192 // arrays["pictures"].shape[1])
     made = []
-    for i, index in enumerate(arrays["index"]):
-        picture = context.image_set.pictures[index]
+    for i in surest_first(result):
+        picture = context.image_set.pictures[arrays["index"][i]]
         kinds = result.numbers["kinds"][i]
         targets = arrays["targets"][i, : len(kinds)].tolist()
         names = [classes[target] for target in targets]

@@ -6,9 +6,11 @@ the other pictures, the same network with random weights, or the maps of other p
 
 import numpy as np
 
-from cnnviz.network.class_names import cut
+from cnnviz.network.class_names import cut, short
+from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.views.kit import colour, findings, panels
+from cnnviz.views.kit.attributions import surest_first
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Subject
 
@@ -58,11 +60,13 @@ def on_object(result: Result, name: str) -> dict[str, np.ndarray]:
     return shares
 
 
-def found(result: Result, titles: dict[str, str], figure: str) -> tuple[list[Finding], dict[str, Measured]]:
+def found(
+    result: Result, context: Context, titles: dict[str, str], figure: str
+) -> tuple[list[Finding], dict[str, Measured]]:
     """The finding about the method whose map lies most clearly on the object, and the numbers of all methods.
 
     titles: method → its name in a sentence. Without known objects the finding is whether maps depend on the weights, if
-    that is known.
+    that is known; else whether they depend on the class.
     """
     said = [on(result, name, title, figure) for name, title in titles.items()]
     known = [one for one in said if one]
@@ -72,6 +76,8 @@ def found(result: Result, titles: dict[str, str], figure: str) -> tuple[list[Fin
         return [Finding("on the object", says, findings.NOT, basis="a wrong name has no object", figure=figure)], {}
     if not known:
         known = [one for name, title in titles.items() if (one := changed(result, name, title, figure))]
+    if not known and context.kind != REGRESSION:
+        known = [one for name, title in titles.items() if (one := of_class(result, context, name, title))]
     if not known:
         says = f"Whether the map lies on the object cannot be told: the object is known in {_counted(objects)}."
         return [Finding("on the object", says, findings.NOT, basis="masks or boxes would tell", figure=figure)], {}
@@ -169,8 +175,7 @@ def of_class(result: Result, context: Context, name: str, title: str, prefix: st
 def columns(result: Result) -> np.ndarray:
     """Indices of the pictures for the lead figure: those with known objects; else all, most confident first."""
     at = judged(result)
-    sure = np.nan_to_num(result.arrays["probabilities"][:, 0])
-    return at if len(at) else np.argsort(-sure, kind="stable")
+    return at if len(at) else surest_first(result)
 
 
 def lead(result: Result, context: Context, name: str, title: str, colours: str = colour.SIGNED) -> Figure:
@@ -182,9 +187,9 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
     shares = on_object(result, name) if objects else {"own": np.zeros(len(at)), "random": np.zeros(len(at))}
     order = np.argsort(-shares["own"], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(ACROSS, len(order))).round().astype(int))]
-    names = [context.image_set.pictures[arrays["index"][i]].name for i in at[chosen]]
+    names = [_answer(result, context, i) for i in at[chosen]]
     masks = [arrays["masks"][i] & objects for i in at[chosen]]
-    rows = [[(cut(n, 18), context.rgb(arrays["pictures"][i])) for n, i in zip(names, at[chosen], strict=True)]]
+    rows = [[(cut(n, 24), context.rgb(arrays["pictures"][i])) for n, i in zip(names, at[chosen], strict=True)]]
     kinds = [("own", "on object", "map", arrays[f"maps/{name}"][:, 0])]
     if f"random/{name}" in arrays:
         kinds.append(("random", "random weights", "random weights", arrays[f"random/{name}"]))
@@ -199,8 +204,17 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         LEAD, panels.sheet(drawn, across=len(chosen)),
         alt=f"{', '.join(names)}. {below}.", caption=f"{below}.{ringing}",
         mapping=f"each map by itself: {WORDS[colours if signed(result, name) else None]}, ends at the 99th percentile",
-        data=f"maps/{name}", scale=1.3, subjects=tuple(Subject("image", one) for one in names),
+        data=f"maps/{name}", scale=1.3,
+        subjects=tuple(Subject("image", context.image_set.pictures[arrays["index"][i]].name) for i in at[chosen]),
     )  # fmt: skip
+
+
+def _answer(result: Result, context: Context, i: int) -> str:
+    """What the network takes picture i for, and whether that is wrong; the picture's name if it predicts a value."""
+    if context.kind == REGRESSION:
+        return context.image_set.pictures[result.arrays["index"][i]].name
+    target, label = int(result.arrays["targets"][i, 0]), int(result.arrays["label"][i])
+    return short(context.model["classes"][target]) + " (wrong)" * (label not in (-1, target))
 
 
 def _second(arrays: dict[str, np.ndarray], name: str) -> str:

@@ -77,10 +77,11 @@ TITLES = {"guided_backprop": "guided backpropagation", "deconvnet": "deconvnet"}
 
 def found(result: Result, context: Context, name: str, title: str, units: tuple | None) -> tuple[tuple, dict]:
     """Whether the map depends on the class, how much of it lies on the object, and what was found about ``units``."""
-    said, measured = explained.found(result, {name: title}, explained.LEAD)
+    said, measured = explained.found(result, context, {name: title}, explained.LEAD)
     of_class = context.kind != REGRESSION and explained.of_class(result, context, name, title, "classes--")
     if of_class:
-        said, measured = [of_class[0], *said], measured | {of_class[0].key: of_class[1]}
+        said = [of_class[0], *(one for one in said if one.key != of_class[0].key)]
+        measured |= {of_class[0].key: of_class[1]}
     if units:
         said, measured = [*said, units[0]], measured | units[1]
     return tuple(said), measured
