@@ -14,6 +14,14 @@ def gradient(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return torch.autograd.grad(score, x)[0]
 
 
+def gradients(logits: Score, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """:func:`gradient` for each of some outputs (t,), from one forward pass: (t, n, c, h, w)."""
+    x = x.detach().requires_grad_(True)
+    scores = logits(x)[:, targets].sum(0)
+    last = len(targets) - 1
+    return torch.stack([torch.autograd.grad(s, x, retain_graph=i < last)[0] for i, s in enumerate(scores)])
+
+
 def saliency(logits: Score, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Simonyan's map: (n, h, w), ≥ 0, in logits per unit of pixel value."""
     return gradient(logits, x, target).abs().amax(1)

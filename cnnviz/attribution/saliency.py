@@ -22,9 +22,12 @@ S_c is the logit of the class. Pictures are in [0, 1], RGB if they have three ch
 lists what the result holds, beside ``black`` (classes,): the logits of a black picture.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 
-from cnnviz.attribution.gradients import Score, gradient, repeated, saliency
+from cnnviz.attribution.gradients import Score, gradient, gradients, repeated, saliency
 from cnnviz.attribution.probes import Left, Method, attribute
 from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
@@ -35,23 +38,24 @@ MISSING, MOST = 0.01, 9  # share of S(x) − S(black) that may lack; how many ti
 def smoothgrad(
     logits: Score,
     x: torch.Tensor,
-    target: torch.Tensor,
+    targets: torch.Tensor,
     *,
     samples: int,
     noise: float,
     generator: torch.Generator,
     batch: int = 32,
 ) -> torch.Tensor:
-    """Smilkov's map of one picture x (1, c, h, w): (1, h, w), ≥ 0. ``noise`` is σ, a share of max x − min x.
+    """Smilkov's maps of one picture x (1, c, h, w) for some outputs (t,): (t, h, w), ≥ 0.
 
-    The generator is on the CPU, so the same seed gives the same noise on every device.
+    noise: σ, a share of max x − min x. Every output sees the same noise. The generator is on the CPU, so the same seed
+    gives the same noise on every device.
     """
     sigma = noise * (x.max() - x.min())
-    total = torch.zeros_like(x)
+    total = torch.zeros_like(x).repeat(len(targets), 1, 1, 1)
     for start in range(0, samples, batch):
         n = min(batch, samples - start)
         epsilon = torch.randn((n, *x.shape[1:]), generator=generator, dtype=x.dtype).to(x.device)
-        total += gradient(logits, x + sigma * epsilon, target.expand(n)).sum(0, keepdim=True)
+        total += gradients(logits, x + sigma * epsilon, targets).sum(1)
     return (total / samples).abs().amax(1)
 
 
@@ -63,68 +67,90 @@ def gradient_x_input(net: Score, z: torch.Tensor, target: torch.Tensor) -> torch
 def integrated_gradients(
     logits: Score,
     x: torch.Tensor,
-    target: torch.Tensor,
+    targets: torch.Tensor,
     *,
     steps: int,
     black: float = 0.0,
     missing: float = MISSING,
     batch: int = 32,
 ) -> torch.Tensor:
-    """Signed maps (n, h, w). Their sum over pixels is S(x) − S(black), of which a share of at most ``missing`` lacks.
+    """Signed maps of one picture x (1, c, h, w) for some outputs (t,): (t, h, w).
 
-    The integral runs along the straight line from a black picture, by the midpoint rule in ``steps`` equal segments.
-    Segments whose part of the sum differs most from their part of the score are cut in three, until little is missing
-    or there are ``MOST`` times as many. x, target: (n, …) as in gradient.
+    A map's sum over pixels is S(x) − S(black), of which a share of at most ``missing`` lacks. The integral runs along
+    the straight line from a black picture, by the midpoint rule in ``steps`` equal segments. Then each output's
+    segments whose part of the sum differs most from their part of the score are cut in three, until little is missing
+    or there are ``MOST`` times as many.
     """
-    return torch.stack([
-        _integrated(logits, one, output, steps, black, missing, batch) for one, output in zip(x, target, strict=True)
-    ])  # fmt: skip
-
-
-def _integrated(
-    logits: Score, x: torch.Tensor, output: torch.Tensor, steps: int, black: float, missing: float, batch: int
-) -> torch.Tensor:
-    """The map (h, w) of one picture (c, h, w)."""
 
     def line(at: torch.Tensor) -> list[torch.Tensor]:
         return [black + (x - black) * part[:, None, None, None] for part in at.to(x).split(batch)]
 
     @torch.no_grad()
-    def score(at: torch.Tensor) -> torch.Tensor:
-        return torch.cat([logits(path)[:, output] for path in line(at)]).double()
+    def score(at: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([logits(path)[:, outputs] for path in line(at)]).double().T
 
-    def parts(low: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
-        slopes = torch.cat([gradient(logits, path, output.expand(len(path))) for path in line(low + width / 2)])
-        return ((x - black) * slopes).sum(1) * width.to(x)[:, None, None]
+    def parts(low: torch.Tensor, width: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        slopes = torch.cat([gradients(logits, path, outputs) for path in line(low + width / 2)], 1)
+        return ((x - black) * slopes).sum(2) * width.to(x)[:, None, None]
 
     width = torch.full((steps,), 1 / steps, dtype=torch.float64)
     low = torch.arange(steps, dtype=torch.float64) / steps
-    ends = score(torch.arange(steps + 1, dtype=torch.float64) / steps)
-    before, after, made = ends[:-1], ends[1:], parts(low, width)
-    while True:
-        owed = after - before
-        error = made.double().sum((1, 2)) - owed
-        if error.sum().abs() <= missing * owed.sum().abs() or len(low) >= MOST * steps:
-            return made.sum(0)
-        order = error.abs().argsort(descending=True, stable=True).cpu()
+    ends = score(torch.arange(steps + 1, dtype=torch.float64) / steps, targets)  # the same pictures for every output
+    made = parts(low, width, targets)
+
+    def cut(output: torch.Tensor, ends: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+        segments = _Segments(low, width, ends[:-1], ends[1:], made)
+        while segments.lack() > missing and len(segments.low) < MOST * steps:
+            segments = segments.cut(
+                lambda at: score(at, output[None])[0], lambda low, width: parts(low, width, output[None])[0]
+            )
+        return segments.made.sum(0)
+
+    return torch.stack([cut(*of_output) for of_output in zip(targets, ends, made, strict=True)])
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """Segments of the line from black to the picture, for one output, (s,) each, and their parts of its map (s, h, w).
+
+    low, width: places in 0 … 1. before, after: scores at the two ends.
+    """
+
+    low: torch.Tensor
+    width: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
+    made: torch.Tensor
+
+    def error(self) -> torch.Tensor:
+        return self.made.double().sum((1, 2)) - (self.after - self.before)
+
+    def lack(self) -> float:
+        """The share of the score that the map's sum lacks, or has too much; 0 if neither has anything."""
+        owed, error = (self.after - self.before).sum().abs(), self.error().sum().abs()
+        return float(error / owed) if error > 0 else 0.0
+
+    def cut(self, score: Callable, parts: Callable) -> "_Segments":
+        """The quarter of the segments with the largest errors cut in three."""
+        order = self.error().abs().argsort(descending=True, stable=True).cpu()
         cut, kept = order[: -(-len(order) // 4)], order[-(-len(order) // 4) :]
-        third = width[cut] / 3
-        starts = [low[cut], low[cut] + third, low[cut] + 2 * third]
+        third = self.width[cut] / 3
+        starts = [self.low[cut], self.low[cut] + third, self.low[cut] + 2 * third]
         inner = [score(at) for at in starts[1:]]
         # the middle third has the midpoint, and so the gradient, of the whole segment
-        pieces = [parts(starts[0], third), made[cut] / 3, parts(starts[2], third)]
-        made = torch.cat([made[kept], *pieces])
-        before, after = torch.cat([before[kept], before[cut], *inner]), torch.cat([after[kept], *inner, after[cut]])
-        low, width = torch.cat([low[kept], *starts]), torch.cat([width[kept], third, third, third])
+        pieces = [parts(starts[0], third), self.made[cut] / 3, parts(starts[2], third)]
+        return _Segments(
+            torch.cat([self.low[kept], *starts]),
+            torch.cat([self.width[kept], third, third, third]),
+            torch.cat([self.before[kept], self.before[cut], *inner]),
+            torch.cat([self.after[kept], *inner, self.after[cut]]),
+            torch.cat([self.made[kept], *pieces]),
+        )
 
 
 def _smoothgrad(model: Model, x: torch.Tensor, targets: torch.Tensor, parameters: dict, generator: torch.Generator):
-    state, maps = generator.get_state(), []
-    for target in targets:
-        generator.set_state(state)  # every class has the same noise
-        chosen = {"samples": parameters["samples"], "noise": parameters["noise"], "generator": generator}
-        maps.append(smoothgrad(model.logits, x, target[None], **chosen))
-    return torch.cat(maps)
+    chosen = {"samples": parameters["samples"], "noise": parameters["noise"], "generator": generator}
+    return smoothgrad(model.logits, x, targets, **chosen)
 
 
 METHODS = {
@@ -134,7 +160,7 @@ METHODS = {
         lambda model, x, t, p, g: gradient_x_input(model.net, model.normalise(repeated(x, t)), t), signed=True
     ),
     "integrated_gradients": Method(
-        lambda model, x, t, p, g: integrated_gradients(model.logits, repeated(x, t), t, steps=p["steps"]), signed=True
+        lambda model, x, t, p, g: integrated_gradients(model.logits, x, t, steps=p["steps"]), signed=True
     ),
 }
 

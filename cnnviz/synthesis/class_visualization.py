@@ -185,16 +185,20 @@ def starts_and_rates(model: Model, target: int, seed: int, photograph: np.ndarra
     begins = torch.cat([plain.variable, noise.variable])
     if photograph is not None:
         begins = torch.cat([begins, model.pictures([photograph])])
-    found = {}
-    for name, variable, times in [("starts", begins, 1.0), *(("rates", noise.variable, times) for times in RATES)]:
+
+    def climbed(variable: torch.Tensor, times: float = 1.0) -> dict[str, np.ndarray]:
         targets = [target] * len(variable)
-        begin = pixels(variable)
         score, _ = score_at(model, targets, variable)
-        ascent = published.climb(model, BLUR, score, begin, centre, **words, times=times)
+        ascent = published.climb(model, BLUR, score, pixels(variable), centre, **words, times=times)
         stages = np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1)
-        for key, values in ({"stages": stages} | seen(model, stages[:, -1], targets)).items():
-            found.setdefault(f"{name}/{key}", []).append(values)
-    return {name: np.concatenate(values) for name, values in found.items()}
+        return {"stages": stages} | seen(model, stages[:, -1], targets)
+
+    starts = climbed(begins)
+    right = {key: values[1:2] for key, values in starts.items()}  # from noise, with the setting's own rate
+    rates = [right if times == 1 else climbed(noise.variable, times) for times in RATES]
+    return {f"starts/{key}": values for key, values in starts.items()} | {
+        f"rates/{key}": np.concatenate([one[key] for one in rates]) for key in right
+    }
 
 
 def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndarray], dict]:

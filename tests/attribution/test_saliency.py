@@ -37,6 +37,11 @@ def x():
 TARGET = torch.tensor([0, 3, 1])
 
 
+def integrated(net, x, **words):
+    """The maps of several pictures, for a target each."""
+    return torch.cat([integrated_gradients(net, x[i : i + 1], TARGET[i : i + 1], **words) for i in range(len(x))])
+
+
 def test_equals_captum(net, x):
     expected = Saliency(net).attribute(x.clone(), TARGET, abs=True).amax(1)
     torch.testing.assert_close(saliency(net, x, TARGET), expected, rtol=1e-6, atol=0)
@@ -100,24 +105,31 @@ def test_integrated_gradients_equals_captum_and_adds_up(net, x):
     from captum.attr import IntegratedGradients
 
     net, x = net.double(), x.double()
-    made = integrated_gradients(net, x, TARGET, steps=64, missing=1)
+    made = integrated(net, x, steps=64, missing=1)
     expected = IntegratedGradients(net).attribute(x, target=TARGET, n_steps=64, method="riemann_middle").sum(1)
     torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-12)
     owed = (net(x) - net(torch.zeros_like(x))).gather(1, TARGET[:, None])[:, 0]
-    torch.testing.assert_close(integrated_gradients(net, x, TARGET, steps=400).sum((1, 2)), owed, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(integrated(net, x, steps=400).sum((1, 2)), owed, rtol=1e-3, atol=1e-4)
 
 
 def test_integrated_gradients_takes_steps_until_little_is_missing(net, x):
     net, x = net.double(), x.double()
     owed = (net(x) - net(torch.zeros_like(x))).gather(1, TARGET[:, None])[:, 0]
-    made = integrated_gradients(net, x, TARGET, steps=8)
+    made = integrated(net, x, steps=8)
     assert ((made.sum((1, 2)) - owed).abs() <= 0.01 * owed.abs()).all()
-    assert (
-        (integrated_gradients(net, x, TARGET, steps=8, missing=1).sum((1, 2)) - owed).abs() > 0.01 * owed.abs()
-    ).any()
-    exact = integrated_gradients(net, x, TARGET, steps=2000)
-    plain, fine = (integrated_gradients(net, x, TARGET, steps=8, missing=m) - exact for m in (1, 1e-4))
+    assert ((integrated(net, x, steps=8, missing=1).sum((1, 2)) - owed).abs() > 0.01 * owed.abs()).any()
+    exact = integrated(net, x, steps=2000)
+    plain, fine = (integrated(net, x, steps=8, missing=m) - exact for m in (1, 1e-4))
     assert fine.norm() < 0.5 * plain.norm() and fine.norm() < 0.1 * exact.norm()
+
+
+def test_outputs_explained_together_have_the_maps_that_each_has_alone(net, x):
+    words = {"samples": 5, "noise": 0.2}
+    for method in (
+        lambda targets: integrated_gradients(net, x[:1], targets, steps=8, missing=1e-4),
+        lambda targets: smoothgrad(net, x[:1], targets, **words, generator=torch.Generator().manual_seed(5)),
+    ):
+        assert torch.equal(method(TARGET), torch.cat([method(target[None]) for target in TARGET]))
 
 
 def test_integrated_gradients_computes_no_score_twice(net, x):
