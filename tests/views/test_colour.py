@@ -89,5 +89,5 @@ def test_a_class_has_one_colour_whatever_the_network():
     assert first["fish, Pisces"] == first["fish"] and other["z"] == first["<b>"] and "x" not in other
     assert len({first[name] for name in set_of}) == 3
     assert colour.of_classes([], ["a", "b"], []) == {"a": colour.CLASSES[0], "b": colour.CLASSES[1]}
-    many = [str(i) for i in range(9)]
+    many = [str(i) for i in range(13)]
     assert colour.of_classes(many, ["0"], [0]) == {} == colour.of_classes([], many, [])

@@ -17,7 +17,10 @@ NAMES = {
 
 # The colours of classes. With any colour vision they differ by more than 16 in CIE Lab, and each has a contrast of
 # 3 : 1 to the light page, the dark page and the map; a test measures both.
-CLASSES = ("#4860f0", "#909c00", "#9c5454", "#489c90", "#fc5490", "#906000", "#489ccc", "#a83c90")
+CLASSES = (
+    *("#4860f0", "#849c00", "#9c5454", "#489c90", "#fc5490", "#906000"),
+    *("#489ccc", "#a83c90", "#c08448", "#3c90fc", "#8454c0", "#9c603c"),
+)
 NEUTRAL, PLAIN, CHOSEN = "#868b92", "#2f7fc4", "#fc5490"  # no class; all pictures alike; the one that is looked at
 
 
