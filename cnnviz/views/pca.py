@@ -44,7 +44,7 @@ def view(result: Result, context: Context) -> dict:
     if half <= len(explained):
         metrics.append(section.Metric("components_for_half_the_variance", half))
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
-    finding, measured = found(result, labels, context.thumbnails)
+    finding, measured = found(result, labels, context.thumbnails, scatter.leading(context))
     return {
         "findings": (finding,),
         "measured": measured,
@@ -54,10 +54,12 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
-def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
+def found(
+    result: Result, labels: np.ndarray, thumbnails: np.ndarray, figure: str
+) -> tuple[Finding, dict[str, Measured]]:
     """Share of a picture's nearest in the plane with its class, beside those of pixels and random weights.
 
-    labels: (n,) classes, or −1.
+    labels: (n,) classes, or −1. figure: id of the one that shows it.
     """
     key, counts = "same class in the plane", np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
     known = np.flatnonzero((labels >= 0) & (counts[labels] > 1))
@@ -72,7 +74,7 @@ def found(result: Result, labels: np.ndarray, thumbnails: np.ndarray) -> tuple[F
     finding = Finding(
         key, f"In this plane, {percent(share)} of a picture's {min(NEAREST, len(known) - 1)} nearest are of its class.",
         strength, between(max(ends[0], 0.0), min(ends[1], 1.0)),
-        f"{control}, {percent(chance)} by chance", f"{len(known):,} pictures", "scatter",
+        f"{control}, {percent(chance)} by chance", f"{len(known):,} pictures", figure,
     )  # fmt: skip
     return finding, {key: measured}
 

@@ -42,7 +42,7 @@ def view(result: Result, context: Context) -> dict:
         )
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
     labels = [p.label for p in context.image_set.pictures if p.label is not None]
-    finding, measured = found(result, np.bincount(np.array(labels, int)))
+    finding, measured = found(result, np.bincount(np.array(labels, int)), scatter.leading(context))
     return {
         "findings": (finding,),
         "measured": measured,
@@ -53,8 +53,11 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
-def found(result: Result, counts: np.ndarray) -> tuple[Finding, dict[str, Measured]]:
-    """Accuracy of naming a picture's class by its neighbours on the map, and by pixels. counts: pictures per class."""
+def found(result: Result, counts: np.ndarray, figure: str) -> tuple[Finding, dict[str, Measured]]:
+    """Accuracy of naming a picture's class by its neighbours on the map, and by pixels.
+
+    counts: pictures per class. figure: id of the one that shows it.
+    """
     votes, key = result.numbers["votes"], "classes on the map"
     if not votes:
         words = "Too few pictures have a class: whether the islands are classes cannot be told."
@@ -70,7 +73,7 @@ def found(result: Result, counts: np.ndarray) -> tuple[Finding, dict[str, Measur
         key, f"On the map, a picture's 10 nearest name its class in {percent(votes['map'])} of cases.", strength,
         between(*findings.share_interval(round(votes["map"] * asked), asked)),
         f"{control}, {percent(result.numbers['largest_class'])} always the largest class",
-        f"{asked:,} pictures", "scatter",
+        f"{asked:,} pictures", figure,
     )  # fmt: skip
     return finding, {key: measured}
 

@@ -133,7 +133,7 @@ def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
     def said(places, labels, before=None):
         arrays = {"map": places, "untrained_index": np.arange(0 if before is None else 120)}
         arrays["untrained_map"] = np.zeros((0, 2)) if before is None else before
-        return view.found(result.Result(arrays, "ok", "", {}, {}, 0, {}), labels, thumbnails)
+        return view.found(result.Result(arrays, "ok", "", {}, {}, 0, {}), labels, thumbnails, "scatter")
 
     assert said(places, labels)[0].strength == "weakly found"  # an untrained network might part them, too
     assert said(places, labels, places[::-1] * [1, -1])[0].strength == "not found"

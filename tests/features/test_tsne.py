@@ -130,18 +130,18 @@ def test_without_classes(unlabelled):
 def test_what_is_said_of_classes_on_the_map():
     numbers = {"votes": {"map": 0.9, "features": 0.95, "pixels": 0.2}, "largest_class": 0.1}
     made = result.Result({}, "ok", "", numbers, {"sample": 300}, 0, {})
-    finding, measured = view.found(made, np.array([100, 100, 1]))
+    finding, measured = view.found(made, np.array([100, 100, 1]), "scatter")
     assert finding.strength == "weakly found" and "not compared with random weights" in finding.control
     assert finding.basis == "200 pictures" and "20\u00a0% in pixels" in finding.control
     assert measured["classes on the map"].effect == pytest.approx(0.7)
     for before, strength in ((60, "found"), (180, "not found")):
         hits = {"map": 180, "pixels": 40, "untrained": before}
         made.arrays.update({f"control/{name}": np.arange(200) < count for name, count in hits.items()})
-        finding, measured = view.found(made, np.array([100, 100, 1]))
+        finding, measured = view.found(made, np.array([100, 100, 1]), "scatter")
         assert finding.strength == strength and f"{before // 2}\u00a0% with random weights" in finding.control
         assert measured["classes on the map"].effect == pytest.approx(0.9 - before / 200)
     made.arrays.clear()
     numbers["votes"]["map"] = 0.2
-    assert view.found(made, np.array([100, 100, 1]))[0].strength == "not found"
+    assert view.found(made, np.array([100, 100, 1]), "scatter")[0].strength == "not found"
     numbers["votes"] = {}
-    assert "cannot be told" in view.found(made, np.bincount(np.empty(0, int)))[0].says
+    assert "cannot be told" in view.found(made, np.bincount(np.empty(0, int)), "scatter")[0].says

@@ -163,9 +163,13 @@ def figures(
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
     classes, dots = _drawn(labels), _all(map, labels, what, context, teach, axes)
     pictures = _pictures(map, what, context)
-    if not (labels >= 0).any():
-        return pictures, dots  # without classes, pictures are more informative than dots
-    return (dots, *([_each(map, labels, what, context)] if len(classes) > 1 else []), pictures)
+    each = [_each(map, labels, what, context)] if len(classes) > 1 else []
+    return (dots, *each, pictures) if leading(context) == dots.id else (pictures, dots, *each)
+
+
+def leading(context: Context) -> str:
+    """Id of the figure that shows most: where classes have no colours, pictures say more than dots."""
+    return "scatter" if context.hues and context.image_set.classes else "pictures"
 
 
 def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str]) -> Figure:
