@@ -110,8 +110,9 @@ def waking(objective: Objective) -> Objective:
     def passed(sent: tuple, came: tuple) -> tuple:
         if sent[0] is None:
             return sent
-        blocked = ~sent[0].flatten(1).any(1)
-        return torch.where(blocked.reshape(-1, *[1] * (sent[0].ndim - 1)), came[0], sent[0]), *sent[1:]
+        # of each picture; `any` takes ten times as long
+        blocked = sent[0].abs().amax(tuple(range(1, sent[0].ndim)), keepdim=True) == 0
+        return (torch.where(blocked, came[0], sent[0]), *sent[1:]) if blocked.any() else sent
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
         for node in _relus(read, objective.modules, lambda kind: True):

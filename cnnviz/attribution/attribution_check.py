@@ -108,18 +108,28 @@ def predicted(left: result.Result, picture: int | None) -> int | None:
 
 
 def curves(
-    probability: Callable[[Tensor], Tensor], x: Tensor, order: np.ndarray, *, steps: int, gone: Tensor
+    probability: Callable[[Tensor], Tensor],
+    x: Tensor,
+    order: np.ndarray,
+    *,
+    steps: int,
+    gone: Tensor,
+    ends: Tensor | None = None,
 ) -> np.ndarray:
     """p(class) if 0, 1, … ``steps`` equal shares of the pixels of x are replaced by those of ``gone``: (steps + 1,).
 
     probability: (k, c, h, w) → (k,). x, gone: (1, c, h, w). order: (h · w,) pixels in the order of their replacement.
+    ends: (2,) the first and last value, which are the same for every order, if they are known.
     """
     height, width = x.shape[2:]
     place = np.empty(order.size, int)
     place[order] = np.arange(order.size)
     counts = np.rint(np.linspace(0, order.size, steps + 1))
     mask = torch.from_numpy(place.reshape(1, 1, height, width) < counts[:, None, None, None]).to(x.device)
-    return probability(torch.where(mask, gone, x)).cpu().numpy()
+    if ends is None:
+        ends = probability(torch.cat([x, gone]))
+    inner = probability(torch.where(mask[1:-1], gone, x))
+    return torch.cat([ends[:1], inner, ends[1:]]).cpu().numpy()
 
 
 def blurred(x: Tensor, share: float) -> Tensor:
@@ -277,11 +287,13 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
         grey = x.mean((2, 3), keepdim=True).expand_as(x)
         blur = blurred(x, job.parameters["blur"])
         probability = batched(model, target)
+        whole, empty, start = probability(torch.cat([x, grey, blur])).split(1)
+        of_deletion, of_insertion = torch.cat([whole, empty]), torch.cat([start, whole])
         gone, back = [], []
         for map in maps:
             order = map_scores.ranking(map, rng)
-            gone.append(curves(probability, x, order, steps=steps, gone=grey))
-            back.append(curves(probability, blur, order, steps=steps, gone=x))
+            gone.append(curves(probability, x, order, steps=steps, gone=grey, ends=of_deletion))
+            back.append(curves(probability, blur, order, steps=steps, gone=x, ends=of_insertion))
         scale = np.array([max(np.abs(map).max(), 1e-30) for map in maps])
         values = {
             "index": index,
