@@ -9,8 +9,10 @@ small views. A whole object must fit into these, so one to three large objects a
 network with one fixed input size sees the picture zoomed a little in or out instead, reflected at the border. If the
 last feature map has few positions, a whole object needs a picture larger than the network's input, see
 :func:`cnnviz.ascent.climb.picture_size`. The λ are stated for inputs of 224 pixels and grow with the side. The same
-values then suit networks for 64 and for 227 pixels, which was found by trial. If a target score is given, S_c is
-replaced by -log(1 + exp(score - S_c)). With easing, the λ grow from 0 in that share of the steps.
+values then suit networks for 64 and for 227 pixels, which was found by trial. S_c is replaced by
+-log(1 + exp(score - S_c)), where ``score`` is what real pictures reach: an ascent to several times that
+score exaggerates what it draws (a small network for CIFAR ends in black and white stripes). With easing, the λ grow
+from 0 in that share of the steps.
 
 A score that ends in a ReLU can be flat at the start of the ascent, or become flat later (SqueezeNet: a few classes in a
 hundred). Then the ascent uses the value before that ReLU, the mean over positions of the class's unit in the last
@@ -23,7 +25,7 @@ too low, right and too high; and the grid in the gradients of such pictures (:mo
 The result holds, for n classes in the order shown and pictures of h × w pixels: ``pictures`` (n, h, w, c) uint8, RGB if
 c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 4 classes after ``snapshot_steps``,
 with ``snapshot_logits`` and ``snapshot_probabilities`` (m, k) of the target.
-``scores`` (n, steps) float32: the objective before each step, under that step's view. ``targets`` (n,): outputs.
+``scores`` (n, steps) float32: S_c before each step, under that step's view. ``targets`` (n,): outputs.
 ``logits``, ``probabilities``, ``ranks`` (n,): of the target for the published 8-bit picture, upright and whole; rank 1
 means that no class scores higher.
 
@@ -39,13 +41,13 @@ norm over the p classes and several noises; ``grid/spectrum``: its amplitudes, f
 import numpy as np
 import torch
 
-from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at
+from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at, scores_of
 from cnnviz.ascent.climb import picture_size, views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.regularisers import border, grey, l2, total_variation
-from cnnviz.network import loaded
+from cnnviz.network import kinds, loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
@@ -56,6 +58,7 @@ from cnnviz.synthesis.published import BLUR, SETTINGS
 SNAPSHOTS = (0, 4, 48)  # steps of the published settings
 STRIPS = 4  # classes whose stages are kept
 SIDE = 224  # input size in pixels for which the penalties' weights are stated
+REAL, REACHED = 64, 0.95  # real pictures, and the quantile of their largest scores that limits the ascent
 STEPS = 128  # number of steps for which the learning rate is stated; fewer ones are larger
 RATES = (0.01, 1.0, 100.0)
 NOISES = 8  # noise pictures per class for the mean gradient
@@ -124,7 +127,7 @@ def drawn(
     found = {
         "pictures": pictures,
         "snapshots": np.stack([ascent.snapshots[step] for step in sorted(ascent.snapshots)], 1),
-        "scores": ascent.curves["score"].T,
+        "scores": _unlimited(ascent.curves["score"].T, parameters["score"]),
         "fallback": dead.cpu().numpy(),
     } | judge(model, pictures, classes)
     lost = np.flatnonzero((found["ranks"] > 1) & ~found["fallback"])
@@ -135,6 +138,14 @@ def drawn(
         for name, values in again.items():
             found[name][lost[better]] = values[better]
     return found
+
+
+def _unlimited(objective: np.ndarray, score: float | None) -> np.ndarray:
+    """S_c of values of -log(1 + exp(score - S_c)); without a ``score`` they are S_c."""
+    if score is None:
+        return objective
+    loss = np.maximum(-objective.astype(np.float64), 1e-30)
+    return np.float32(score - loss - np.log(-np.expm1(-loss)))
 
 
 def compare(model: Model, classes: list[int], seeds: list[int], parameters: dict) -> dict[str, np.ndarray]:
@@ -250,14 +261,33 @@ def as_published(job: Job, model: Model, targets: list[int]) -> tuple[dict[str, 
     }
 
 
+def ceiling(job: Job, model: Model) -> float | None:
+    """The score that limits an ascent; "auto" is what real pictures reach, for softmax networks, else None."""
+    wanted = job.parameters["score"]
+    if wanted != "auto":
+        return wanted
+    if model.kind != kinds.SOFTMAX:  # other scores have no common scale
+        return None
+    image_set = images.read(job.inputs["images"], job.image_set)
+    some = np.unique(np.linspace(0, len(image_set.pictures) - 1, REAL).astype(int)).tolist()
+
+    def largest(indices: list[int]) -> np.ndarray:
+        pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, indices, job.threads)))
+        return scores_of(model, pictures).max(1).values.numpy()
+
+    found = np.concatenate(list(in_batches(largest, some, job.parameters["batch"])))
+    return float(np.quantile(found, REACHED))
+
+
 def main(job: Job) -> None:
     model = loaded.load(job, gradients="scores")
     targets = chosen(model, job.parameters["classes"])
     views = job.seed_for("views")
+    parameters = job.parameters | {"score": ceiling(job, model)}
 
     def batch(classes: list[int]) -> dict[str, np.ndarray]:
         seeds = [job.seed_for("start", model.classes[c]) for c in classes]
-        return drawn(model, classes, seeds, views, job.parameters)
+        return drawn(model, classes, seeds, views, parameters)
 
     found, few = [], STRIPS
     for some in in_batches(batch, targets, job.parameters["batch"]):
@@ -270,6 +300,7 @@ def main(job: Job) -> None:
     arrays |= {f"snapshot_{name}": np.stack([j[name] for j in judged]) for name in ("logits", "probabilities")}
     numbers = {
         "classes": [model.classes[c] for c in targets],
+        "ceiling": parameters["score"],
         "snapshot_steps": halvings(job.parameters["steps"]),
         "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
     }

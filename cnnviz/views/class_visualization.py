@@ -178,13 +178,15 @@ def _scores(result: Result, context: Context) -> Figure:
     """The score over the steps, for the first few classes."""
     scores, names = result.arrays["scores"][:CURVES], _names(result)
     drawn = dict(zip(names, scores, strict=False))
+    limit = result.numbers.get("ceiling")
+    stop = f" Above {limit:.3g} little is gained, against exaggeration." if limit is not None else ""
     return context.drawing(
         "scores",
         curves.lines(drawn, across="step", up="score of the view"),
         alt=f"Score against step for {len(drawn)} pictures: from {scores[:, 0].mean():.1f} on average to "
         f"{scores[:, -1].mean():.1f}, with ups and downs from step to step.",
         caption="The score that is raised, at each step.",
-        more="Each step has its random view, hence the ups and downs; larger views follow from half-way on.",
+        more=f"Each step has its random view, hence the ups and downs; larger views follow from half-way on.{stop}",
         mapping=f"linear axes; {scores.min():.3g} … {scores.max():.3g}",
         data="scores",
         subjects=_subjects(result, range(len(scores))),

@@ -14,7 +14,7 @@ from cnnviz.ascent.regularisers import GREY, blur, clip_small_contributions, cli
 from cnnviz.network import loaded, network
 from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
-from cnnviz.synthesis import checkerboard, published
+from cnnviz.synthesis import checkerboard, class_visualization, published
 from cnnviz.synthesis.class_visualization import compare, drawn, starts_and_rates, visualise
 
 NAMES = ("red", "green", "blue, azure", "stripes")
@@ -299,3 +299,10 @@ def test_slope_is_the_gradient_of_the_score(demo):
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     (expected,) = torch.autograd.grad(model.logits(x)[[0, 1], [3, 4]].sum(), x)
     torch.testing.assert_close(published.slope(model, logit([3, 4]), pixels(x.detach()).variable), expected)
+
+
+def test_the_curve_of_an_ascent_with_a_limit_is_the_score_again():
+    score = np.linspace(-30, 30, 13)
+    objective = -np.log1p(np.exp(12 - score))
+    np.testing.assert_allclose(class_visualization._unlimited(objective, 12.0), score, atol=1e-3)
+    assert class_visualization._unlimited(objective, None) is objective
