@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: report check fetch test check-format train benchmarks lock clean
+.PHONY: report check fetch test check-format train benchmarks contact-sheets lock clean
 
 report: $(VENV)/.report  ## Make the gallery of CONFIG (default: the demo); KEEP=1 keeps results of older code
 	@$(BIN)/python -m cnnviz.config $(CONFIG)
@@ -38,6 +38,9 @@ train: $(VENV)/.report  ## Train the demo's two networks again (6 CPU-minutes)
 
 benchmarks: $(VENV)/.test  ## Compare our speed with other packages; REPORTS="a.yaml b.yaml" measures pictures of finished runs instead
 	$(BIN)/python -m benchmarks$(if $(REPORTS),.real_nets $(REPORTS))
+
+contact-sheets: $(VENV)/.report  ## One picture of each section out of the finished runs of REPORTS="a.yaml b.yaml", to be looked at
+	$(BIN)/python -m benchmarks.contact_sheets $(REPORTS)
 
 lock: $(VENV)/.uv  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt --upgrade $(LOCK)
