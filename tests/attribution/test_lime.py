@@ -245,3 +245,27 @@ def test_the_finding_is_how_well_the_patches_predict(fits, strength, words):
     assert said.strength == strength and measured.effect == pytest.approx(np.mean(fits))
     assert words in said.says
     assert "noise" in said.control and (len(fits) == 1) == (said.interval == "")
+
+
+def test_the_score_is_the_one_that_the_sum_of_patches_describes_better(x):
+    class Sure(nn.Module):  # its logits are sums of patches, and its probabilities saturate
+        def forward(self, z):
+            sums = torch.stack([z[:, 0, :8].mean((1, 2)), z[:, 1, 8:].mean((1, 2)), z[:, 2].mean((1, 2))], 1)
+            return 60 * sums + torch.tensor([9.0, 0.0, 0.0])
+
+    model = as_model(Sure(), mean=np.float32(0), std=np.float32(1))
+    words = {"samples": 200, "hide": "grey"}
+    both = {
+        score: explain(model, x, TARGETS, GRID, **words, generator=generator(1), score=score)
+        for score in ("probability", "logit", "auto")
+    }
+    assert [both[score].scored for score in ("probability", "logit")] == ["probability", "logit"]
+    r2 = {score: float(found.r2.mean()) for score, found in both.items()}
+    assert r2["logit"] > r2["probability"] + 0.1
+    assert both["auto"].scored == "logit" and torch.equal(both["auto"].coefficients, both["logit"].coefficients)
+
+
+def test_small_pictures_have_fewer_superpixels():
+    for side, low, high in ((32, 16, 30), (64, 50, 70), (128, 50, 70)):
+        count = int(superpixels(torch.full((1, 3, side, side), 0.5), "auto").max()) + 1
+        assert low <= count <= high

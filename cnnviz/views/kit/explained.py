@@ -173,21 +173,36 @@ def of_class(result: Result, context: Context, name: str, title: str, prefix: st
     return said, Measured(f"agree by {mean:.2f}", 1 - mean, max(0, 1 - high), min(1, 1 - low))
 
 
-def columns(result: Result) -> np.ndarray:
-    """Indices of the pictures for the lead figure: those with known objects; else all, most confident first."""
+def columns(result: Result, first: np.ndarray | None = None) -> np.ndarray:
+    """Indices of the pictures for the lead figure: those with known objects; else all, most confident first.
+
+    first: a number for each picture, the largest of which comes first instead.
+    """
     at = judged(result)
-    return at if len(at) else surest_first(result)
+    if len(at):
+        return at
+    return surest_first(result) if first is None else np.argsort(-first, kind="stable")
 
 
-def lead(result: Result, context: Context, name: str, title: str, colours: str = colour.SIGNED) -> Figure:
+def lead(
+    result: Result,
+    context: Context,
+    name: str,
+    title: str,
+    colours: str = colour.SIGNED,
+    fits: tuple[np.ndarray, list[str]] | None = None,
+) -> Figure:
     """Up to six pictures, a column each, in descending order of the map's share on the object.
 
-    Below each is its map, and the map with random weights if there is one.
+    Below each is its map, and the map with random weights if there is one. fits: for each picture how far its map can
+    be believed, and that in words; without known objects the best fits are shown.
     """
-    arrays, at, objects = result.arrays, columns(result), len(judged(result)) > 0
+    arrays, at, objects = result.arrays, columns(result, fits and fits[0]), len(judged(result)) > 0
     shares = on_object(result, name) if objects else {"own": np.zeros(len(at)), "random": np.zeros(len(at))}
     order = np.argsort(-shares["own"], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(ACROSS, len(order))).round().astype(int))]
+    if fits and not objects:
+        chosen = order[:ACROSS]
     names = [_answer(result, context, i) for i in at[chosen]]
     masks = [arrays["masks"][i] & objects for i in at[chosen]]
     rows = [[(cut(n, 24), context.rgb(arrays["pictures"][i])) for n, i in zip(names, at[chosen], strict=True)]]
@@ -196,6 +211,8 @@ def lead(result: Result, context: Context, name: str, title: str, colours: str =
         kinds.append(("random", "random weights", "random weights", arrays[f"random/{name}"]))
     for kind, words, without, maps in kinds:
         said = [f"{percent(float(share))} {words}" if objects else without for share in shares[kind][chosen]]
+        if fits and not objects and kind == "own":
+            said = [fits[1][i] for i in at[chosen]]
         rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
     below = f"Below each picture its map by {title}" + _second(arrays, name)
