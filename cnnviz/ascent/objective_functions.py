@@ -5,8 +5,9 @@ of a batch has its own target, and its number depends on no other picture. So th
 each picture's own gradient. An example for a batch of two is ``logit([3, 7]) + 0.5 * unit("conv5", [0, 1])``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -84,6 +85,15 @@ def unit(module: str, units: Sequence[int], share: float = 1.0) -> Objective:
     return Objective((module,), value)
 
 
+# Names of autograd's nodes.
+_RELUS = {"Relu", "Hardtanh", "ClampMin", "Threshold"}
+_LOOKED_THROUGH = {
+    "Clone", "Alias", "View", "UnsafeView", "Permute", "Transpose", "Cat", "MaxPool2DWithIndices", "AvgPool2D",
+}  # fmt: skip
+# The input at which each function is lowest: below it, a larger input gives no larger output.
+_LOWEST = {"Hardswish": -1.5, "Silu": -1.2785, "Gelu": -0.7518, "Mish": -1.1924, "Hardsigmoid": -3.0}
+
+
 def past_relus(objective: Objective) -> Objective:
     """The same value, but the ReLUs that made what it reads pass every gradient unchanged.
 
@@ -104,26 +114,37 @@ def waking(objective: Objective) -> Objective:
 
     A unit of a depthwise convolution, for example, reads one unit. Where the ReLU of that one is inactive everywhere,
     the picture has no gradient and would stay as it is. Olah et al.'s code redirects gradients in the same case, in its
-    first steps. The gradient of a picture that no ReLU blocks stays the same, bit by bit.
+    first steps. Hard-swish and its like fall before they rise: far below 0 they have no gradient, and then one that
+    leads further down. Where a picture's whole gradient meets such values, it is passed, too. The gradient of any other
+    picture stays the same, bit by bit.
     """
 
-    def passed(sent: tuple, came: tuple) -> tuple:
+    def passed(sent: tuple, came: tuple, asleep: Tensor | None) -> tuple:
         if sent[0] is None:
             return sent
+        rising = sent[0] if asleep is None else came[0].masked_fill(asleep, 0)
         # of each picture; `any` takes ten times as long
-        blocked = sent[0].abs().amax(tuple(range(1, sent[0].ndim)), keepdim=True) == 0
+        blocked = rising.abs().amax(tuple(range(1, rising.ndim)), keepdim=True) == 0
         return (torch.where(blocked, came[0], sent[0]), *sent[1:]) if blocked.any() else sent
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
-        for node in _relus(read, objective.modules, lambda kind: True):
-            node.register_hook(passed)
+        for node in _relus(read, objective.modules, lambda kind: True, _RELUS | _LOWEST.keys()):
+            lowest = _LOWEST.get(_kind(node))
+            asleep = None if lowest is None else node._saved_self.detach() <= lowest
+            node.register_hook(partial(passed, asleep=asleep))
         return objective.value(read)
 
     return Objective(objective.modules, value)
 
 
-def _relus(read: Mapping[str, Tensor], modules: Sequence[str], through: Callable[[str], bool]) -> list:
-    """The nodes of the nearest ReLUs behind the modules' outputs in autograd's graph.
+def _kind(node) -> str:
+    return node.name().rstrip("0123456789").removesuffix("Backward")
+
+
+def _relus(
+    read: Mapping[str, Tensor], modules: Sequence[str], through: Callable[[str], bool], kinds: Set[str] = _RELUS
+) -> list:
+    """The nodes of the nearest ReLUs, or others of these ``kinds``, behind the modules' outputs in autograd's graph.
 
     through: kind of a node → whether to look behind it. Behind a ReLU, too, if it takes the ReLU's own kind.
     """
@@ -133,20 +154,13 @@ def _relus(read: Mapping[str, Tensor], modules: Sequence[str], through: Callable
         if node is None or node in seen:
             continue
         seen.add(node)
-        kind = node.name().rstrip("0123456789").removesuffix("Backward")
-        relu = kind in _RELUS or kind == "Clamp" and node._saved_min == 0
+        kind = _kind(node)
+        relu = kind in kinds or kind == "Clamp" and node._saved_min == 0
         if relu:
             relus.append(node)
         if through(kind):
             found += [before for before, _ in node.next_functions]
     return relus
-
-
-# Names of autograd's nodes.
-_RELUS = {"Relu", "Hardtanh", "ClampMin", "Threshold"}
-_LOOKED_THROUGH = {
-    "Clone", "Alias", "View", "UnsafeView", "Permute", "Transpose", "Cat", "MaxPool2DWithIndices", "AvgPool2D",
-}  # fmt: skip
 
 
 def neuron(module: str, units: Sequence[int]) -> Objective:

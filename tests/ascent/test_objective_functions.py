@@ -1,9 +1,11 @@
 """Objectives equal plain indexing and naive loops."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
+from torch.nn import functional
 
 from cnnviz.ascent.objective_functions import (
     Objective,
@@ -145,3 +147,25 @@ def test_waking_passes_a_blocked_gradient_of_one_picture_and_changes_no_other(re
     assert not plain[0].any() and plain[1].all()
     torch.testing.assert_close(woken[0], 3 / 16 * torch.cos(x[0]).detach())
     assert woken[1].equal(plain[1])
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        *(functional.hardswish, functional.silu, functional.mish, functional.gelu, functional.hardsigmoid),
+        *(partial(curve, inplace=True) for curve in (functional.hardswish, functional.silu, functional.hardsigmoid)),
+    ],
+)
+def test_waking_leads_out_of_the_valley_of_a_curve_that_falls_before_it_rises(curve):
+    """Plain ascent of a picture in the valley goes down to where nothing moves; the one beside it climbs as before."""
+    ends = {}
+    for name, wrap in (("plain", lambda objective: objective), ("woken", waking)):
+        x = torch.tensor([-3.5, -2.0, 1.0], dtype=torch.float64).reshape(3, 1, 1, 1).repeat(1, 1, 2, 2)
+        for _ in range(60):
+            x.requires_grad_()
+            maps = curve(x * 1.0)
+            climbed = wrap(unit("m", [0, 0, 0])).value({"m": maps}).sum()
+            x = (x + 0.1 * torch.autograd.grad(climbed, x)[0].sign()).detach()  # as far as Adam goes
+        ends[name] = x
+    assert (ends["woken"] > 0).all()
+    assert (ends["plain"][0] < -1).all() and ends["woken"][2].equal(ends["plain"][2])
