@@ -249,7 +249,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     image, value, box = (result.arrays[f"{name}/{what}"][unit] for what in ("image", "value", "box"))
     found = [i for i in image.tolist() if i >= 0]
     pictures, largest = [context.image_set.pictures[i] for i in found], result.arrays[f"{name}/max"][unit]
-    classes = _classes(context, found)
+    classes = _classes(context, found) if _sees_things(result, layer) else ""
     caption = f"{name}, unit {unit}: {classes or number(value[0])}."
     if _dead(result, layer)[unit]:
         caption = f"{name}, unit {unit} is dead: it is never above 0, so no patch excites it."
@@ -277,6 +277,11 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
         lossless=False,
         marks=patches.marks(context, image, value, box, side=LARGE, gap=GAP),
     )
+
+
+def _sees_things(result: Result, layer: dict) -> bool:
+    """Whether a neuron sees so much of the picture that the picture's class says something of the patch."""
+    return bool(layer["unprobed"]) or 2 * min(layer["field"]) >= min(result.numbers["size"])
 
 
 def _shown(result: Result, name: str, unit: int) -> str:

@@ -161,7 +161,8 @@ def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
         words = "No layer's values are made or read by a ReLU: whether units are dead cannot be told."
         return (Finding("dead units", words, findings.NOT, figure="depth"),), {}
     low, high = findings.share_interval(dead, units)
-    says = f"{dead} of {units:,} units are dead: never above 0." if dead else f"None of {units:,} units is dead."
+    of = f"{units:,} units" + " with a ReLU" * (len(told) < len(result.numbers["layers"]))
+    says = f"{dead} of {of} {'is' if dead == 1 else 'are'} dead: never above 0." if dead else f"None of {of} is dead."
     said = [
         Finding("dead units", says, findings.strength(low, high, DEAD), between(low, high), "0, no dead unit",
                 f"{result.numbers['pictures']:,} pictures", "depth")
