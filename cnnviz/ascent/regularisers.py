@@ -32,6 +32,15 @@ def total_variation(x: Tensor, power: float = 1) -> Tensor:
     return down.pow(power).flatten(1).sum(1) + right.pow(power).flatten(1).sum(1)
 
 
+def smooth_variation(x: Tensor, smooth: float = 0.01) -> Tensor:
+    """:func:`total_variation` of power 1, but with √(d² + smooth²) - smooth for |d|.
+
+    Its gradient does not jump at d = 0, so L-BFGS, which infers the curvature from gradients, can minimise it.
+    """
+    down, right = (d.square().add(smooth**2).sqrt().sub(smooth) for d in (x.diff(dim=2), x.diff(dim=3)))
+    return down.flatten(1).sum(1) + right.flatten(1).sum(1)
+
+
 def l2(x: Tensor, centre: Sequence[float]) -> Tensor:
     """Σ (x - centre)² (Simonyan et al. 2014, whose pictures have their mean subtracted)."""
     return (x - x.new_tensor(centre)[:, None, None]).square().flatten(1).sum(1)

@@ -7,11 +7,12 @@ ReLU follows. The features do not determine what the layer discarded. So what th
 
 There are two methods. Both start from noise that is independent of I₀.
 
-fourier: I = σ(C · F⁻¹(s(f) · z)), optimised over z by Adam (:mod:`cnnviz.ascent.parametrisations`; Olah et al. 2017).
-R(I) = d (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours and the mean squared
+fourier: L-BFGS, first on the picture's spectrum and then on its pixels (:mod:`cnnviz.ascent.settling`).
+R(I) = d² (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours and the mean squared
 distance to grey. The first falls as 1 / side if an object is drawn with more pixels, hence the factor. d in (0, 1] is
-the depth: features of a deep layer constrain fine detail and brightness little, so the regulariser must. Its first
-steps are smaller, too. This is the better method on trained networks: deep layers keep whole objects.
+the depth: features of a deep layer constrain fine detail and brightness little, so the regulariser must, and those of
+a shallow one determine the picture. This is the better method on trained networks: it undoes first layers nearly
+completely, and deep layers keep whole objects.
 
 published: the pixels, by gradient descent with momentum 0.9. R(I) = λ (Σ |∇I|² / V² + Σ (I - grey)⁶ / B⁶) / (c h w),
 where λ grows as 1 : 10 : 100 over the first, second and last third of the depth. B = 80 and V = B / 6.5 (levels of 255)
@@ -21,8 +22,12 @@ The result holds, for n pictures and l layers from the first to the scores: ``pi
 resize and crop; ``index`` (n,) into the image set; ``inverted`` (n, l, h, w, c) uint8; ``errors`` (n, l, steps)
 float32: relative feature error before each step; ``error`` (n, l): of the published 8-bit picture; ``pixel_error``
 (n, l): root mean square difference of its pixels to the original's, in levels of 255; ``flat_error`` (n,): the same for
-the original's mean colour. Numbers: ``layers`` [{name, rectified}], and ``silent``, names of the layers that are left
-out because all features of a picture are 0 there.
+the original's mean colour; ``cross`` (n, l, l): the feature error in layer j of the picture rebuilt from layer i.
+Numbers: ``layers`` [{name, rectified}], and ``silent``, names of the layers that are left out because all features of a
+picture are 0 there.
+
+A layer's search has not converged if the picture rebuilt from a deeper layer fits it better than its own does, see
+:func:`cnnviz.views.feature_inversion.unconverged`. Its pixel error then says nothing about the layer.
 """
 
 from collections.abc import Sequence
@@ -31,20 +36,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, momentum, to_bytes
+from cnnviz.ascent.loop import Ascent, ascend, momentum, to_bytes
 from cnnviz.ascent.objective_functions import OUTPUT, match, read
 from cnnviz.ascent.parametrisations import fourier, pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
-from cnnviz.ascent.regularisers import grey, l2, l6, total_variation
+from cnnviz.ascent.regularisers import grey, l2, l6, smooth_variation, total_variation
+from cnnviz.ascent.settling import settle
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
-from cnnviz.network.hooks import as_it_is
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
 SCORES = "scores"
+SPECTRUM = 0.7  # share of the steps that change the spectrum
 SIDE = 224  # input size in pixels for which λ₁ is stated
 NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
 RANGE = 80 / 255  # B, distance of a photograph's colours to grey
@@ -88,28 +94,29 @@ def invert(
     method: str = "fourier",
     roughness: float = 2.0,
     distance: float = 1.0,
-    rate: float = 0.03,
 ) -> Ascent:
     """Reconstructs each of ``originals`` (n, c, h, w) from its own noise, in one batch.
 
     The ascent's curve "match" is -(relative feature error). roughness, distance: λ₁ and λ₂ of the method "fourier".
-    rate: its first learning rate at depth 0.
     """
     target = as_seen(place)(read(model, originals, [place.module])[place.module])
-    objective = {"match": match(place.module, target, as_seen(place))}
+    objective = match(place.module, target, as_seen(place))
     centre = grey(model.channels)
     values = originals[0].numel()
     if method == "fourier":
-        sharpness = min(originals.shape[2:]) / SIDE
-        return ascend(
+        size = tuple(originals.shape[2:])
+        noise = fourier(size, seeds, channels=model.channels, device=model.device)
+        weight = place.depth**2 / values
+        sharpness = min(size) / SIDE
+        return settle(
             model,
-            objective,
-            fourier(tuple(originals.shape[2:]), seeds, channels=model.channels, device=model.device),
+            {"match": objective},
+            noise.picture(noise.variable),
             steps=steps,
-            optimiser=adam(rate * (1 - place.depth / 2), rate / 3),
+            spectrum=SPECTRUM,
             penalties={
-                "total variation": lambda x: roughness * sharpness * place.depth / values * total_variation(x),
-                "distance to grey": lambda x: distance * place.depth / values * l2(x, centre),
+                "total variation": lambda x: weight * roughness * sharpness * smooth_variation(x),
+                "distance to grey": lambda x: weight * distance * l2(x, centre),
             },
             progress=place.name,
         )
@@ -118,7 +125,7 @@ def invert(
     weight = NATURAL[min(int(place.depth * 3 - 1e-9), 2)] / values
     return ascend(
         model,
-        objective,
+        {"match": objective},
         pixels(start),
         steps=steps,
         optimiser=momentum(RATE[0] * (RATE[1] / RATE[0]) ** place.depth * values),
@@ -136,12 +143,17 @@ def answers(model: Model, originals: Tensor, place: Place) -> bool:
     return bool((features.flatten(1).abs().amax(1) > 0).all())
 
 
-def errors(model: Model, originals: Tensor, pictures: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
-    """Relative feature errors, and root mean square pixel errors in levels, of (n, h, w, c) uint8: (n,) each."""
-    shown = model.pictures(list(pictures))
-    wanted, found = (as_seen(place)(read(model, x, [place.module])[place.module]) for x in (originals, shown))
-    error = -match(place.module, wanted, as_it_is).value({place.module: found})
-    return error.cpu().numpy(), _distance(shown, originals)
+def errors(
+    model: Model, originals: Tensor, pictures: np.ndarray, over: Sequence[Place]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Relative feature errors in each place, (n, places), and root mean square pixel errors in levels, (n,).
+
+    pictures: (n, h, w, c) uint8.
+    """
+    shown, modules = model.pictures(list(pictures)), [place.module for place in over]
+    wanted, found = (read(model, x, modules) for x in (originals, shown))
+    every = [match(p.module, as_seen(p)(wanted[p.module]), as_seen(p)).value(found) for p in over]
+    return -torch.stack(every, 1).cpu().numpy(), _distance(shown, originals)
 
 
 def _distance(a: Tensor, b: Tensor) -> np.ndarray:
@@ -167,7 +179,7 @@ def main(job: Job) -> None:
         pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, indices, job.threads)))
         originals = model.pictures(list(pictures))
         flat = originals.mean((2, 3), keepdim=True).expand_as(originals)
-        found: dict[str, list] = {name: [] for name in ("inverted", "errors", "error", "pixel_error")}
+        found: dict[str, list] = {name: [] for name in ("inverted", "errors", "cross", "pixel_error")}
         for place in shown:
             seeds = [job.seed_for(place.name, image_set.pictures[i].id) for i in indices]
             ascent = invert(
@@ -179,14 +191,14 @@ def main(job: Job) -> None:
                 method=p["method"],
                 roughness=p["total_variation"],
                 distance=p["l2"],
-                rate=p["rate"],
             )
             inverted = to_bytes(ascent.pictures)
-            error, pixel_error = errors(model, originals, inverted, place)
-            for name, value in zip(found, (inverted, -ascent.curves["match"].T, error, pixel_error), strict=True):
+            cross, pixel_error = errors(model, originals, inverted, shown)
+            for name, value in zip(found, (inverted, -ascent.curves["match"].T, cross, pixel_error), strict=True):
                 found[name].append(value)
         arrays = {name: np.stack(values, 1) for name, values in found.items()}
-        return arrays | {"pictures": pictures, "flat_error": _distance(flat, originals)}
+        error = arrays["cross"].diagonal(axis1=1, axis2=2)
+        return arrays | {"pictures": pictures, "error": error, "flat_error": _distance(flat, originals)}
 
     made = list(in_batches(batch, chosen, p["batch"]))
     job.write(

@@ -10,6 +10,7 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT
 
 ERRORS = "Errors"
+ROUNDING = 0.001  # feature errors below this are those of 8 bits a channel
 ACROSS = 6  # more pictures stand in two rows
 
 
@@ -36,17 +37,25 @@ def view(result: Result, context: Context) -> dict:
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
     """Distance of the reconstructions to the original relative to a flat picture of the mean colour, layer by layer."""
     names, error, flat = _names(result), result.arrays["pixel_error"], result.arrays["flat_error"]
+    stuck = unconverged(result)
     nearer = np.clip(1 - error / np.maximum(flat, 1e-9)[:, None], -1, 1)
     measured = {}
     for name, levels, gain in zip(names, error.T, nearer.T, strict=True):
         mean, low, high = findings.mean_interval(gain)
         said = f"{levels.mean():.0f} levels off, a flat picture {flat.mean():.0f}"
         measured[f"pixels from {name}"] = Measured(said, mean, max(-1.0, low), min(1.0, high))
-    strengths = {name: findings.weakly(m.low) for name, m in zip(names, measured.values(), strict=True)}
+    strengths = {
+        name: findings.NOT if name in stuck else findings.weakly(m.low)
+        for name, m in zip(names, measured.values(), strict=True)
+    }
     first, judged = strengths[names[0]], [name for name in names if strengths[name] != findings.NOT]
     of_first = measured[f"pixels from {names[0]}"]
     says = f"Pictures rebuilt from {names[0]} are {of_first.short}. "
-    if first == findings.NOT:
+    if stuck:
+        says += f"The search did not converge for {', '.join(stuck)}: a copy from a deeper layer fits better. "
+    if names[0] in stuck:
+        says += "So these pictures tell nothing about it."
+    elif first == findings.NOT:
         says += f"Over {len(flat)} picture{'s' if len(flat) > 1 else ''}, no difference is sure."
     else:
         deepest = f"{judged[-1]} is the deepest layer that" if len(judged) > 1 else "No deeper layer"
@@ -63,6 +72,19 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     return finding, measured
 
 
+def unconverged(result: Result) -> list[str]:
+    """Layers in whose features the picture rebuilt from a deeper layer is nearer to the original than their own is.
+
+    Such a picture exists, so the search stopped short of it, and what its pictures lack the layer may still know.
+    """
+    cross = result.arrays["cross"].mean(0)
+    return [
+        name
+        for i, name in enumerate(_names(result))
+        if cross[i, i] > max(ROUNDING, cross[i + 1 :, i].min(initial=np.inf))
+    ]
+
+
 def _names(result: Result) -> list[str]:
     return [layer["name"] for layer in result.numbers["layers"]]
 
@@ -77,7 +99,7 @@ def _row(result: Result, context: Context, i: int) -> Figure:
     picture, pixel_error = context.image_set.pictures[arrays["index"][i]], arrays["pixel_error"][i]
     rebuilt = context.rgb(arrays["inverted"][i])
     shown = [("original", context.rgb(arrays["pictures"][i]))]
-    shown += [(f"{name} {error:.1%}", r) for name, error, r in zip(names, arrays["error"][i], rebuilt, strict=True)]
+    shown += [(f"{name} ±{levels:.0f}", r) for name, levels, r in zip(names, pixel_error, rebuilt, strict=True)]
     across = len(shown) if len(shown) <= ACROSS else -(-len(shown) // 2)
     off = [f"pixels off by {levels:.0f} levels" for levels in pixel_error]
     return context.drawing(
@@ -91,7 +113,7 @@ def _row(result: Result, context: Context, i: int) -> Figure:
         f"{pixel_error[-1]:.0f} from {names[-1]}.",
         more="Root mean square differences; that of a flat picture of its mean colour is "
         f"{arrays['flat_error'][i]:.0f}.",
-        mapping=f"over each picture: the feature error that is left; {EXACT}",
+        mapping=f"over each picture: the root mean square pixel error, levels of 255; {EXACT}",
         data=f"inverted[{i}]",
         subjects=(Subject("image", picture.name), *_subjects(result)),
         group="Each picture",

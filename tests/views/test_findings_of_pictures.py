@@ -78,10 +78,12 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
     assert finding.figure == f"p{max(fooled - 1, 0)}"  # the smallest change of those that fooled
 
 
-def inversion(error, flat=40.0):
+def inversion(error, flat=40.0, cross=None):
     error = np.asarray(error, float)
     arrays = {"pixel_error": error, "flat_error": np.full(len(error), flat), "index": np.arange(len(error))}
-    return result(arrays, {"layers": [{"name": f"conv{k + 1}"} for k in range(error.shape[1])]})
+    layers = error.shape[1]
+    arrays["cross"] = np.broadcast_to(0.02 if cross is None else cross, (len(error), layers, layers))
+    return result(arrays, {"layers": [{"name": f"conv{k + 1}"} for k in range(layers)]})
 
 
 def test_a_layer_whose_copy_is_nearer_than_a_flat_picture_is_found():
@@ -90,6 +92,21 @@ def test_a_layer_whose_copy_is_nearer_than_a_flat_picture_is_found():
     assert "conv2 is the deepest layer" in finding.says and finding.figure == "p1"
     assert measured["pixels from conv1"].effect == pytest.approx(0.75)
     assert -1 <= measured["pixels from conv3"].low < 0 < measured["pixels from conv3"].high <= 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"), [(0, "tell nothing about it"), (1, "conv1 is")], ids=["the first layer", "a later one"]
+)
+def test_a_layer_that_a_deeper_ones_copy_fits_better_is_said_not_to_have_converged(layer, says):
+    cross = np.full((3, 3), 0.5)
+    cross[range(3), range(3)] = 0.02
+    cross[2, layer] = 0.01  # the picture from conv3, judged in this layer
+    made = inversion([[10, 15, 60], [11, 14, 20], [9, 16, 40]], cross=cross)
+    assert feature_inversion.unconverged(made) == [f"conv{layer + 1}"]
+    finding, _ = feature_inversion.found(made, CONTEXT)
+    assert f"did not converge for conv{layer + 1}" in finding.says and (finding.strength == NOT) == (layer == 0)
+    cross[layer, layer], cross[2, layer] = 9e-4, 1e-4  # differences of 8-bit rounding
+    assert not feature_inversion.unconverged(inversion([[10, 15, 60]] * 3, cross=cross))
 
 
 @pytest.mark.parametrize("error", [[[10, 20]], [[60], [70]], [[10, 20], [100, 20]]])
@@ -236,7 +253,8 @@ def texture(left, layers=5, exemplars=2):
     """Every layer that is not matched keeps ``left`` of the noise's error."""
     relative = np.full((exemplars, layers + 2, layers), left)
     relative[:, -2], relative[:, -1] = 1, 0
-    return result({"relative": relative}, {"layers": [f"conv{k}" for k in range(layers)]})
+    by_filters = np.full((exemplars, layers + 2), 0.3)
+    return result({"relative": relative, "by_filters": by_filters}, {"layers": [f"conv{k}" for k in range(layers)]})
 
 
 @pytest.mark.parametrize(("left", "hits", "strength"), [(0.1, 20, WEAK), (0.9, 0, NOT), (2.0, 0, NOT)])
