@@ -3,9 +3,10 @@
 import numpy as np
 from skimage.segmentation import find_boundaries
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import attributions, colour, findings, section, viewer
+from cnnviz.views.kit import attributions, colour, findings, panels, section, viewer
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
@@ -13,6 +14,8 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
 CHECKS = np.uint8([200, 235])
 SEED = 0.45  # opacity of the background seeds' tint
+LEAD, ACROSS, SIDE = "lead", 6, 256  # the first figure, its pictures, and pixels of its panels, at least
+FITS, GATHERS = 0.5, 1.5  # overlap from which an outline fits; density of the map from which it gathers it
 
 
 def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
@@ -33,7 +36,7 @@ def cut_out(pixels: np.ndarray, mask: np.ndarray, square: int = 8) -> np.ndarray
     return np.where(mask[..., None], pixels, CHECKS[(y + x) % 2][..., None])
 
 
-def panels(result: Result, large: np.ndarray, i: int, t: int, mapping: colour.Mapping, scale: int) -> list[np.ndarray]:
+def beside(result: Result, large: np.ndarray, i: int, t: int, mapping: colour.Mapping, scale: int) -> list[np.ndarray]:
     """Map with seeds, outline and cut-out of picture i, ``large`` (h, w, 3), for its class t."""
     marked, mask = result.arrays["seeds"][i, t], enlarged(result.arrays["foreground"][i, t], scale)
     seeded = mapping(result.arrays["maps/gradient"][i, t])
@@ -46,19 +49,95 @@ def panels(result: Result, large: np.ndarray, i: int, t: int, mapping: colour.Ma
     return [enlarged(seeded, scale), drawn, cut_out(large, mask)]
 
 
+def density(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The share of each map (n, h, w) in a mask (n, h, w), over the mask's share of the picture; 0 for none."""
+    total, area = maps.sum((1, 2), dtype=float), masks.mean((1, 2))
+    held = (maps * masks).sum((1, 2), dtype=float) / np.where(total > 0, total, 1)
+    return held / np.where(area > 0, area, 1)
+
+
+def confidence(result: Result) -> np.ndarray:
+    """How far each picture's first outline can be trusted, (n,): its overlap with the object where that is known.
+
+    Else the share of the map that it holds, less its share of the picture and half its share of the picture's edge:
+    an outline of the background holds little of the map and much of the edge.
+    """
+    maps, masks = result.arrays["maps/gradient"][:, 0], result.arrays["foreground"][:, 0]
+    edge = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], 1).mean(1)
+    area = masks.mean((1, 2))
+    own = area * density(maps, masks) - area - edge / 2
+    return np.array([own[i] if iou[0] is None else iou[0] for i, iou in enumerate(result.numbers["iou"])])
+
+
+def best_first(result: Result) -> np.ndarray:
+    """Indices of the pictures: those with a known object, then the others; the most trusted outline first."""
+    return np.lexsort((-confidence(result), [not truth for truth in result.numbers["truths"]]))
+
+
+def lead(result: Result, context: Context) -> Figure:
+    """The pictures whose outline fits best, a column each: the outline, and what is cut out; below, from the middle."""
+    arrays, numbers, chosen = result.arrays, result.numbers, best_first(result)[:ACROSS]
+    gathered = density(arrays["maps/gradient"][:, 0], arrays["foreground"][:, 0])
+    scale = max(1, -(-SIDE // arrays["pictures"].shape[1]))
+    rows: list[list] = [[], [], []]
+    for i in chosen:
+        large = enlarged(context.rgb(arrays["pictures"][i]), scale)
+        found, middle = (enlarged(mask, scale) for mask in (arrays["foreground"][i, 0], arrays["centre"][i]))
+        drawn = large.copy()
+        outline(drawn, found, FOUND, "inner")
+        fits = numbers["truths"][i] is not None
+        of_middle = f"middle: overlap {percent(numbers['centre_iou'][i])}" if fits else "from the middle"
+        rows[0].append((short(context.model["classes"][arrays["targets"][i, 0]]), drawn))
+        said = f"overlap {percent(numbers['iou'][i][0])}" if fits else f"map: {gathered[i]:.1f} × its area"
+        rows[1].append((said, cut_out(large, found)))
+        rows[2].append((of_middle, cut_out(large, middle)))
+    names = [context.image_set.pictures[arrays["index"][i]].name for i in chosen]
+    order = (
+        "The outlines that overlap their object most come first"
+        if known(result)
+        else "First come outlines that hold much of the map, and little of the picture and its edge; this is no proof"
+    )
+    return context.drawing(
+        LEAD,
+        panels.sheet([panel for row in rows for panel in row], across=len(chosen)),
+        alt=f"{', '.join(names)}: the outline from the map, what it cuts out, and what a start from the middle does.",
+        caption=f"{often(result)} {order}.",
+        more="Each picture for its first class. The lowest row is the control: GrabCut from the picture's middle, "
+        "without the network.",
+        mapping="From above: the outline in orange; what it holds; what an outline from the middle holds",
+        data="foreground, centre",
+        scale=1.3,
+        subjects=tuple(Subject("image", name) for name in names),
+    )
+
+
+def often(result: Result) -> str:
+    """How many outlines fit their object, beside those from the middle; without objects, how many gather the map."""
+    numbers, at = result.numbers, known(result)
+    if at:
+        own, middle = (sum(numbers["iou"][i][0] >= FITS for i in at), sum(numbers["centre_iou"][i] >= FITS for i in at))
+        return f"{own} of {len(at)} outlines fit: {percent(FITS)} overlap or more. From the middle: {middle}."
+    arrays = result.arrays
+    maps = arrays["maps/gradient"][:, 0]
+    own, middle = (int((density(maps, m) >= GATHERS).sum()) for m in (arrays["foreground"][:, 0], arrays["centre"]))
+    held = f"{own} of {len(maps)} outlines hold {GATHERS:g} × as much of the map as of the picture."
+    return f"{held} From the middle: {middle}."
+
+
 def figures(result: Result, context: Context) -> tuple[Figure, ...]:
-    """A figure for each picture, with a row for each class."""
+    """A figure for each picture, with a row for each class; the most trusted outline first."""
     arrays, classes, show = result.arrays, context.model["classes"], context.show
     scale = max(1, 192 // arrays["pictures"].shape[1])
     made = []
-    for i, index in enumerate(arrays["index"]):
+    for i in best_first(result):
+        index = arrays["index"][i]
         picture, kinds = context.image_set.pictures[index], result.numbers["kinds"][i]
         large = enlarged(context.rgb(arrays["pictures"][i]), scale)
         mapping = attributions.mapping_of(arrays["maps/gradient"][i, : len(kinds)], False, show)
         names, truth = [classes[target] for target in arrays["targets"][i, : len(kinds)]], result.numbers["truths"][i]
         rows, said = [], []
         for t, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-            rows.append([None if t else large, *panels(result, large, i, t, mapping, scale)])
+            rows.append([None if t else large, *beside(result, large, i, t, mapping, scale)])
             score = f"overlap {percent(result.numbers['iou'][i][t])}" if truth else ""
             says = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
             said.append(attributions.row(name, kind, says, score))
@@ -95,13 +174,6 @@ def known(result: Result) -> list[int]:
     return [i for i, truth in enumerate(result.numbers["truths"]) if truth]
 
 
-def typical(result: Result) -> int:
-    """The picture whose overlap with its object is nearest to the mean; without objects, the surest prediction."""
-    if not known(result):
-        return int(np.argmax(np.nan_to_num(result.arrays["probabilities"][:, 0])))
-    return min(known(result), key=lambda i: abs(result.numbers["iou"][i][0] - result.numbers["mean_iou"][0]))
-
-
 def found(result: Result, figure: str) -> tuple[Finding, dict[str, Measured]]:
     """Whether outlines that start from the map fit better than those that start from the middle of the picture."""
     numbers, n = result.numbers, len(known(result))
@@ -135,8 +207,8 @@ def view(result: Result, context: Context) -> dict:
             metrics += (Metric(name, value, "" if key == "mean_difference" else "share", better, (low, high)),)
         metrics += (Metric("probes_with_known_object", len(known(result))),)
     box = " No outline fills a box, so the overlap with boxes stays below 100 %." * ("box" in numbers["truths"])
-    shown = figures(result, context)
-    said, measured = found(result, shown[typical(result)].id)
+    shown = (lead(result, context), *figures(result, context))
+    said, measured = found(result, LEAD)
     return {
         "findings": (said,),
         "measured": measured,

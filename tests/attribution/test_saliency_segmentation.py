@@ -166,4 +166,27 @@ def test_without_known_objects_the_finding_says_that_it_cannot_be_told():
     left = SimpleNamespace(numbers=numbers, arrays={"probabilities": np.array([[np.nan], [0.4]])})
     said, measured = drawn.found(left, "a")
     assert "cannot be told" in said.says and said.strength == "not found" and not measured
-    assert drawn.typical(left) == 1
+
+
+def outlined(truths, ious, centre):
+    """Two pictures with all of the map in the middle: an outline of the background, and one around the middle."""
+    maps, masks = np.zeros((2, 1, 12, 12)), np.ones((2, 1, 12, 12), bool)
+    maps[:, :, 4:8, 4:8] = 1
+    masks[0, :, 4:8, 4:8], masks[1] = False, maps[1] > 0
+    arrays = {"maps/gradient": maps, "foreground": masks, "centre": masks[:, 0]}
+    return SimpleNamespace(arrays=arrays, numbers={"truths": truths, "iou": ious, "centre_iou": centre})
+
+
+def test_outlines_that_hold_the_map_come_before_those_of_the_background():
+    left = outlined([None, None], [[None], [None]], [None, None])
+    np.testing.assert_allclose(drawn.density(left.arrays["maps/gradient"][:, 0], left.arrays["centre"]), [0, 9])
+    np.testing.assert_allclose(drawn.confidence(left), [-8 / 9 - 0.5, 8 / 9])
+    assert drawn.best_first(left).tolist() == [1, 0]
+    assert drawn.often(left).startswith("1 of 2 outlines hold 1.5 ×") and drawn.often(left).endswith("middle: 1.")
+
+
+def test_with_known_objects_the_overlap_decides_and_is_counted_beside_the_control():
+    left = outlined(["mask", "mask"], [[0.9], [0.6]], [0.4, 0.7])
+    assert drawn.best_first(left).tolist() == [0, 1]
+    assert drawn.often(left) == "2 of 2 outlines fit: 50\u00a0% overlap or more. From the middle: 1."
+    assert drawn.best_first(outlined([None, "box"], [[None], [0.1]], [None, 0.2])).tolist() == [1, 0]
