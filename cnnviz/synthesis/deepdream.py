@@ -1,10 +1,12 @@
 """DeepDream amplifies the features that a layer finds in a photo (Mordvintsev, Olah & Tyka 2015).
 
-    I* = argmax_I Σ f²,  f the features of a layer, by steps of step · g / mean |g| from a photo
+    I* = argmax_I Σ f²,  f the features of a layer, by steps of step · b / mean |b| from a photo
 
 As published, the photo is shrunk by 1.4 several times (octaves). The steps start on the smallest octave. Its detail
 (the picture now - the photo at that size) is enlarged and added to the next larger photo, where the steps continue. So
-large structures are drawn first, and finer ones inside them. Each step shifts the picture at random (jitter), and
+large structures are drawn first, and finer ones inside them. b is the gradient with all bands of frequencies, and all
+colours, equally strong (see :func:`loop.banded`); the plain gradient draws little but the grid of a network's strides.
+Each step shifts the picture at random (jitter), and
 pixels stay between black and white. With no steps the result is the photo itself.
 
 f are the features as the network uses them: without negative values if a ReLU follows (see feature_inversion). If a
@@ -26,7 +28,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cnnviz.ascent.loop import ascend, normalised, to_bytes
+from cnnviz.ascent.loop import ascend, banded, to_bytes
 from cnnviz.ascent.objective_functions import layer, read, takes
 from cnnviz.ascent.parametrisations import pixels
 from cnnviz.ascent.places import Place, as_seen, gives_scores, rectified
@@ -38,6 +40,7 @@ from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
 SIDE, LONG = 224, 400  # a network of input size 224 dreams on pictures of 400 pixels
+MOST = 4  # times its input size, for a smaller network: up to 400 pixels
 SMALLEST = 16  # pixels; smaller octaves are omitted
 
 
@@ -48,8 +51,8 @@ def places(model: Model, wanted: int | Sequence[str]) -> list[Place]:
         spatial = [name for name in order if model.layer(name).height * model.layer(name).width > 1]
         names = [name for name in spatial if name in model.chosen and not gives_scores(model, name)] or spatial
         few = min(wanted, len(names))
-        # centres of equal sections: this omits the first layer's stripes and repeats no layer
-        names = [names[int((i + 0.5) * len(names) / few)] for i in range(few)]
+        # ends of equal sections: this omits the first layer's stripes and includes the deepest one, where things appear
+        names = [names[round((i + 1) * len(names) / few) - 1] for i in range(few)]
     else:
         names = sorted({model.layer(name).name for name in wanted}, key=order.index)
     modules = [model.layer(name).module for name in names]
@@ -100,7 +103,7 @@ def dream(
             {"layer": objective},
             pixels(start),
             steps=steps,
-            optimiser=normalised(step),
+            optimiser=banded(step),
             transform=in_turn(*views) if views else None,
             seed=seed + number,
             progress=f"{place.name}, octave {number + 1}",
@@ -159,7 +162,7 @@ def main(job: Job) -> None:
         index = [-1] * len(p["pictures"])
         names, files = [Path(given["path"]).stem for given in p["pictures"]], [opened(g) for g in p["pictures"]]
     own = model.preprocess.size
-    long = p["size"] or round(LONG / SIDE * max(own))
+    long = p["size"] or max(round(LONG / SIDE * max(own)), min(LONG, MOST * max(own)))
     tried = [tuple(map(model.fitting, size)) for size in ([side * 0.8 for side in own], (long, long * 0.7))]
     free = all(takes(model, size, model.layer(place.name)) for place in shown for size in tried)
     long = long if free else None

@@ -172,6 +172,6 @@ if __name__ == "__main__":
         do_not_conclude="What appears is what the layer responds to most easily, not what it takes the photo for. A "
         "net trained on many dogs dreams of dogs. How large things become depends on the octaves, and how garish on "
         "the number of steps.",
-        equation="I* = argmax Σ f(I)²,  step · g / mean |g|",
+        equation="I* = argmax Σ f(I)²,  step · b / mean |b|",
         papers=(papers.MORDVINTSEV_2015,),
     )

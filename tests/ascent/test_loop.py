@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cnnviz.ascent import loop
-from cnnviz.ascent.loop import adam, ascend, lbfgs, momentum, normalised, to_bytes
+from cnnviz.ascent.loop import adam, ascend, banded, lbfgs, momentum, normalised, to_bytes
 from cnnviz.ascent.objective_functions import logit, neuron, unit
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.regularisers import l2, total_variation
@@ -263,3 +263,46 @@ def test_eased_penalties_do_nothing_at_first_and_all_in_the_end(model):
     assert torch.equal(first.pictures, free.pictures)
     curve = climb(model, logit([1]), [0], **words | {"optimiser": adam(0.05)}, steps=40, easing=0.5).curves["l2"][:, 0]
     assert curve[-1] < 0.5 * curve.max()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (13, 7), (1, 9)])
+def test_banded_steps_have_the_mean_asked_for_and_treat_bands_and_colours_alike(size):
+    rng = torch.Generator().manual_seed(0)
+    gradient = torch.randn(2, 3, *size, generator=rng, dtype=torch.float64)
+
+    def step(g: torch.Tensor) -> torch.Tensor:
+        variable = torch.zeros_like(g)
+        stepper = banded(0.5).make(variable)
+        stepper.param_groups[0]["lr"] = 0.5
+        variable.grad = g
+        stepper.step(lambda: torch.zeros(len(g)))
+        return -variable
+
+    made = step(gradient)
+    assert made.abs().mean((1, 2, 3)).tolist() == pytest.approx([0.5, 0.5])
+    assert torch.equal(step(gradient[1:])[0], made[1])  # each picture by itself
+    colours = torch.tensor([1.0, 1e-3, 50.0], dtype=torch.float64)[:, None, None]
+    torch.testing.assert_close(step(gradient * colours), made)  # a strong colour does not drown the others
+    assert not step(torch.zeros_like(gradient)).any()
+
+
+def test_banded_steps_are_the_normalised_laplacian_pyramid():
+    """The same by Kronecker products of matrices that average and interpolate, for one channel of 8 × 8."""
+    gradient = np.random.default_rng(0).normal(size=(8, 8))
+    half = {n: np.kron(np.eye(n // 2), [[0.5, 0.5]]) for n in (8, 4, 2)}
+    twice = {
+        n: np.array([np.interp((np.arange(n) + 0.5) / 2 - 0.5, range(n // 2), e) for e in np.eye(n // 2)]).T
+        for n in half
+    }
+    bands, g = [], gradient
+    for n in half:
+        coarse = half[n] @ g @ half[n].T
+        bands.append((n, g - twice[n] @ coarse @ twice[n].T))
+        g = coarse
+    expected = np.sign(g)
+    for n, band in reversed(bands):
+        expected = twice[n] @ expected @ twice[n].T + band / np.sqrt((band**2).mean())
+    variable = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+    variable.grad = torch.tensor(gradient)[None, None]
+    banded(1.0).make(variable).step(lambda: torch.zeros(1))
+    np.testing.assert_allclose(-variable[0, 0], expected / np.abs(expected).mean(), rtol=1e-9, atol=1e-9)
