@@ -24,9 +24,9 @@ def of_picture(image_set: ImageSet, index: int) -> Mask | None:
     """
     picture, config = image_set.pictures[index], image_set.config
     if config["kind"] == "demo":
-        from cnnviz.demo.scenes import draw
+        from cnnviz.demo.scenes import remembered
 
-        return Mask(draw(config["seed"], int(picture.name.rsplit("-", 1)[1])).mask, False)
+        return Mask(remembered(config["seed"], int(picture.name.rsplit("-", 1)[1])).mask, False)
     if picture.mask is not None:
         beside = {key: config.get(key) for key in ("kind", "path", "root")}
         beside = ImageSet(beside, (Picture("", picture.mask, None, 0, 0),), (), ())

@@ -34,9 +34,9 @@ def decoded(config: dict, name: str) -> Image.Image | np.ndarray:
 def stored_in(config: dict, name: str) -> tuple[Image.Image | np.ndarray, list[str]]:
     """A file's own values, upright, and notes about it, see :func:`decoding.read`. name: its path below the root."""
     if config["kind"] == "demo":
-        from cnnviz.demo.scenes import draw
+        from cnnviz.demo.scenes import remembered
 
-        return Image.fromarray(draw(config["seed"], int(name.rsplit("-", 1)[1])).image), []
+        return Image.fromarray(remembered(config["seed"], int(name.rsplit("-", 1)[1])).image), []
     path = path_of(config, name)
     if config.get("loader") and path.is_file():
         return decoding.numbers(loader(config["loader"])(str(path)))
