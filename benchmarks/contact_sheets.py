@@ -1,7 +1,8 @@
 """Contact sheets of finished reports, to be looked at: ``python -m benchmarks.contact_sheets CONFIG … [--output DIR]``.
 
-One PNG for each section: a row for each network with the section's pictures in the order of its page, all of one
-height. Drawings (SVG) are left out. The sheets are for eyes; ``docs/real-nets.md`` says what they found.
+One PNG for each section: a row for each network with a few of the section's pictures, spread over its page from the
+first to the last, all of one height. Drawings (SVG) are left out. The sheets are for eyes; ``docs/real-nets.md`` says
+what they found.
 """
 
 import argparse
@@ -15,20 +16,22 @@ from PIL import Image, ImageDraw
 from benchmarks.real_nets import Report, reports
 from cnnviz.views.kit import section
 
+FIGURES = 8  # pictures of a section
 HEIGHT, WIDTH, GAP = 320, 2400, 8  # of a row, the longest row, and between pictures, in pixels
 TITLE = 24
 
 
 def figures(report: Report, name: str) -> Iterator[Image.Image]:
-    """The section's pictures in the order of its page, as high as a row; none if it was not computed."""
+    """A few of the section's pictures, spread over its page, as high as a row; none if it was not computed."""
     folder = report.folder / "sections" / name
     if not (folder / "figures.zip").exists():
         return
     with zipfile.ZipFile(folder / "figures.zip") as files:
-        for figure in section.load(folder / "section.json").figures:
-            if not figure.file.endswith(".svg"):
-                picture = Image.open(io.BytesIO(files.read(figure.file))).convert("RGB")
-                yield picture.resize((max(1, round(picture.width * HEIGHT / picture.height)), HEIGHT))
+        shown = [f.file for f in section.load(folder / "section.json").figures if not f.file.endswith(".svg")]
+        for i in range(min(FIGURES, len(shown))):
+            file = shown[i * (len(shown) - 1) // max(1, min(FIGURES, len(shown)) - 1)]
+            picture = Image.open(io.BytesIO(files.read(file))).convert("RGB")
+            yield picture.resize((max(1, round(picture.width * HEIGHT / picture.height)), HEIGHT))
 
 
 def sheet(rows: dict[str, Sequence[Image.Image]]) -> Image.Image:

@@ -31,7 +31,7 @@ def picture_size(model: Model) -> tuple[int, int]:
     """
     times = min(2, max(1, POSITIONS[1] / positions(model, model.preprocess.size)))
     size = tuple(model.fitting(side * times) for side in model.preprocess.size)
-    return size if takes(model, size) else model.preprocess.size
+    return size if times > 1 and takes(model, size) else model.preprocess.size
 
 
 def views_of(model: Model, size: tuple[int, int]) -> Transform:
