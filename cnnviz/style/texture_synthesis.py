@@ -1,19 +1,26 @@
 """Texture synthesis: a new picture with the same texture, by the features of some layers (Gatys et al. 2015).
 
-    I* = argmin_I mean_l ‖G_l(I) - Ĝ_l‖² / ‖Ĝ_l‖² + γ TV₂(I),  G_l = Σ_x F_i(x) F_j(x) / (h w),  Ĝ_l: of the exemplar
+    I* = argmin_I mean_l E_l(I) + γ TV₂(I) / 1000,  E_l(I) = ½ ‖μ_l(I) - μ̂_l‖² / tr Ĉ_l + ½ ‖C_l(I) - Ĉ_l‖² / ‖Ĉ_l‖²
 
-F are rectified feature maps of layer l. So G_l holds which features occur together, but not where. There is one picture
-per depth: the first matches the first layer alone, the next the first two, and so on. The paper's error of a layer is
-E_l = Σ (G - Ĝ)² / (4 N² M²), for N maps of M positions and sums instead of means. In our means it is Σ (G_l - Ĝ_l)² /
-(4 N²). Our error is relative, 1 for features that are all 0, so every layer of every network has the same weight.
-L-BFGS optimises the pixels, from blurred noise in the exemplar's colours. Both errors are of the published 8-bit
-pictures.
+μ_l, C_l: mean and covariance over positions of the rectified feature maps of layer l; μ̂_l, Ĉ_l: of the exemplar. So
+they hold which features occur, and which occur together, but not where. There is one picture per depth: the first
+matches the first layer alone, the next the first two, and so on. E_l is 0 for the exemplar and ½ for a picture that has
+its mean and no texture, so every layer of every network has the same weight.
+
+The paper matches Gram matrices G_l = C_l + μ_l μ_lᵀ by Σ (G - Ĝ)² / (4 N² M²), for N maps of M positions and sums
+instead of means; in our means it is Σ (G_l - Ĝ_l)² / (4 N²). No feature is negative, so μ_l μ_lᵀ is most of G_l, and a
+small error of G_l can be a large one of C_l, which is the texture. L-BFGS optimises first the spectrum and then the
+pixels, from blurred noise in the exemplar's colours (:mod:`cnnviz.ascent.settling`). Both errors are of the published
+8-bit pictures.
+
+A network finds its own specks alike. So the result also holds how far each picture is from the exemplar by random
+filters (:func:`cnnviz.style.texture_error.texture_error`), relative to the noise that it started from.
 
 The result holds, for n exemplars, d depths and as many layers, and pictures of side s: ``exemplars`` (n, s, s, c)
 uint8; ``pictures`` (n, d, s, s, c) uint8; ``starts`` (n, s, s, c) uint8; ``curves`` (n, d, steps): the loss before each
-step; ``relative`` and ``absolute`` (n, d + 2, layers): the two errors of each layer, including layers that were not
-matched; the last but one row is of the start, the last of the exemplar itself in 8 bits. If a network takes its own
-input size only, all pictures have that size.
+step; ``relative`` and ``absolute`` (n, d + 2, layers): E_l and the paper's error of each layer, including layers that
+were not matched; the last but one row is of the start, the last of the exemplar itself in 8 bits; ``by_filters``
+(n, d + 2): the error by random filters. If a network takes its own input size only, all pictures have that size.
 """
 
 from collections.abc import Sequence
@@ -22,19 +29,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, ascend, lbfgs, to_bytes
-from cnnviz.ascent.objective_functions import gram, match, read
-from cnnviz.ascent.parametrisations import pixels
+from cnnviz.ascent.loop import Ascent, to_bytes
+from cnnviz.ascent.objective_functions import Objective, gram, match, read
 from cnnviz.ascent.regularisers import total_variation
+from cnnviz.ascent.settling import WEIGHT, settle
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
 from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
 from cnnviz.style.sources import SILENT, first_stride, middle, noise, own_size, seen, silent, why_not, with_maps
+from cnnviz.style.texture_error import texture_error
 
 COLUMNS = 5
-WEIGHT = 1000.0  # weight of the whole error, as in style transfer, since the optimiser's bound on curvature is absolute
+SPECTRUM = 0.3  # share of the steps that change the spectrum: enough to begin without specks
+LEAST = 1e-6  # smallest variance that counts, as a share of the squared mean
 
 
 def depths(model: Model, wanted: str | list[str]) -> list[str]:
@@ -46,40 +55,64 @@ def depths(model: Model, wanted: str | list[str]) -> list[str]:
     return sorted(dict.fromkeys(model.layer(name).name for name in wanted), key=order.index)
 
 
+def likeness(model: Model, exemplars: Tensor, layers: Sequence[str]) -> dict[str, Objective]:
+    """Layer → -E_l of pictures to their exemplars, (n, c, h, w)."""
+    there = read(model, exemplars, [model.layer(name).module for name in layers])
+    return {name: _nearer(module, there[module]) for name in layers for module in [model.layer(name).module]}
+
+
+def _nearer(module: str, exemplar: Tensor) -> Objective:
+    """-E_l for the exemplar's maps (n, units, h, w); both terms in one, as one squared distance."""
+    mean, spread = (found.double() for found in _moments(exemplar))
+    # features without texture have no covariance: then the means are matched by their own size
+    least = LEAST * mean.square().sum(1)
+    norms = (
+        torch.maximum(spread.diagonal(dim1=1, dim2=2).sum(1), least).sqrt(),
+        torch.maximum(spread.flatten(1).square().sum(1), least.square()).sqrt(),
+    )
+
+    def seen(output: Tensor) -> Tensor:
+        found = zip(_moments(output), norms, strict=True)
+        return torch.cat([moment.flatten(1) / norm[:, None].to(moment) for moment, norm in found], 1)
+
+    return match(module, seen(exemplar), seen, torch.full_like(norms[0], 2))
+
+
+def _moments(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (n, units) and covariance (n, units, units) of rectified maps, in one pass over the positions."""
+    maps = torch.relu(output).flatten(2)
+    mean = maps.mean(2)
+    return mean, maps @ maps.transpose(1, 2) / maps.shape[2] - mean[:, :, None] * mean[:, None]
+
+
 def synthesise(
     model: Model, exemplars: Tensor, start: Tensor, layers: Sequence[str], steps: int, smoothness: float = 0.0
 ) -> Ascent:
-    """One picture per exemplar, both (n, c, s, s), with the exemplar's Gram matrices in ``layers``.
+    """One picture per exemplar, both (n, c, s, s), with the exemplar's texture in ``layers``.
 
-    The curves are the negative relative errors of each layer, × WEIGHT and divided by their number, and "total
-    variation".
+    The curves are -E_l of each layer, divided by their number, and "total variation".
     """
-    modules = {name: model.layer(name).module for name in layers}
-    there = read(model, exemplars, list(modules.values()))
-    objectives = {
-        name: match(module, gram(there[module]), gram) * (WEIGHT / len(modules)) for name, module in modules.items()
-    }
-    return ascend(
+    return settle(
         model,
-        objectives,
-        pixels(start),
+        {name: nearer * (1 / len(layers)) for name, nearer in likeness(model, exemplars, layers).items()},
+        start,
         steps=steps,
-        optimiser=lbfgs(),
-        penalties={"total variation": lambda x: smoothness * total_variation(x, 2)},
+        spectrum=SPECTRUM,
+        penalties={"total variation": lambda x: smoothness / WEIGHT * total_variation(x, 2)},
         progress=f"texture up to {layers[-1]}",
     )
 
 
 def errors(model: Model, pictures: Tensor, exemplars: Tensor, layers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The relative error and the paper's E_l of each picture to its exemplar, a column per layer: (n, layers)."""
+    """E_l and the paper's error of each picture to its exemplar, a column per layer: (n, layers)."""
     modules = [model.layer(name).module for name in layers]
     ours, theirs = read(model, pictures, modules), read(model, exemplars, modules)
-    found = []
+    relative = [-nearer.value(ours) for nearer in likeness(model, exemplars, layers).values()]
+    absolute = []
     for module in modules:
         g, wanted = (gram(outputs[module]).double() for outputs in (ours, theirs))
-        off = (g - wanted).square().sum((1, 2))
-        found.append(torch.stack([off / wanted.square().sum((1, 2)), off / (4 * g.shape[1] ** 2)]))
-    return tuple(torch.stack(found, 2).cpu().numpy())
+        absolute.append((g - wanted).square().sum((1, 2)) / (4 * g.shape[1] ** 2))
+    return tuple(torch.stack(found, 1).cpu().numpy() for found in (relative, absolute))
 
 
 def main(job: Job) -> None:
@@ -104,13 +137,18 @@ def main(job: Job) -> None:
         made = [to_bytes(ascent.pictures) for ascent in ascents]
         shown = [model.pictures(list(m)) for m in (*made, to_bytes(start), to_bytes(x))]
         judged = [errors(model, pictures, x, layers) for pictures in shown]
+        by_filters = [
+            torch.cat([texture_error(one[None], x[i : i + 1], start[i : i + 1]) for i, one in enumerate(pictures)])
+            for pictures in shown
+        ]
         return {
             "exemplars": to_bytes(x),
             "starts": to_bytes(start),
             "pictures": np.stack(made, 1),
-            "curves": np.stack([-sum(a.curves[n] for n in layers if n in a.curves).T / WEIGHT for a in ascents], 1),
+            "curves": np.stack([-sum(a.curves[n] for n in layers if n in a.curves).T for a in ascents], 1),
             "relative": np.stack([relative for relative, _ in judged], 1),
             "absolute": np.stack([absolute for _, absolute in judged], 1),
+            "by_filters": torch.stack(by_filters, 1).cpu().numpy(),
         }
 
     found = list(in_batches(batch, range(len(exemplars)), p["batch"]))

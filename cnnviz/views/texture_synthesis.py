@@ -27,6 +27,7 @@ def view(result: Result, context: Context) -> dict:
         "metrics": (
             Metric("error_of_matched_layers", float(after[:, -1].mean()), "share", "lower"),
             Metric("error_fell_by", float(np.median(before / np.maximum(after, 1e-12))), "times", "higher"),
+            Metric("error_by_random_filters", float(result.arrays["by_filters"][:, -3].mean()), "share", "lower"),
         ),
     }
 
@@ -45,7 +46,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     finding = Finding(
         key,
         f"In {hits} of {len(left)} cases the error of a layer that was not matched falls by more than half, to "
-        f"{percent(float(np.median(left)))} in the median.",
+        f"{percent(float(np.median(left)))} in the median. {_by_filters(result)}",
         findings.weakly(measured.low),
         f"{between(*findings.share_interval(hits, len(left)))} of cases",
         f"the starting noise, 100\u00a0%; {findings.UNTRIED}",
@@ -53,6 +54,12 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         figure="depths",
     )
     return finding, {key: measured}
+
+
+def _by_filters(result: Result) -> str:
+    """What a judge says that is no network: how far the textures are that match all layers."""
+    left = float(np.median(result.arrays["by_filters"][:, -3]))
+    return f"Random filters, which no texture was asked to match, still see {percent(left)} of the noise's error."
 
 
 def _nearest(result: Result) -> str:
@@ -138,7 +145,8 @@ def _textures(result: Result, context: Context, i: int) -> list[Figure]:
             pixels,
             alt=f"A texture after {given.name(source)} that matches {matched}.",
             caption=f"Matches {matched}: relative error {after[i, k]:.2g}.",
-            more=f"Mean error of these layers; of the noise {before[i, k]:.2g}. The paper's ΣE: "
+            more=f"Mean error of these layers; of the noise {before[i, k]:.2g}. To random filters, it is "
+            f"{result.arrays['by_filters'][i, k]:.2g} times as far from the exemplar as the noise. The paper's ΣE: "
             f"{absolute[-2, : k + 1].sum():.2g} for the noise, {absolute[k, : k + 1].sum():.2g} for the texture.",
             mapping=EXACT,
             data="pictures",
@@ -173,16 +181,16 @@ def _curves(result: Result, context: Context) -> Figure:
 def _layers(result: Result) -> Table:
     """The error of every layer, including layers that a texture does not match."""
     relative, layers, sources = result.arrays["relative"], result.numbers["layers"], result.parameters["pictures"]
-    matched = _matched(result)
+    matched, by_filters = _matched(result), result.arrays["by_filters"]
     end = len(matched)
     kinds = [(end, "nothing: the noise"), *enumerate(matched), (end + 1, "all: the exemplar")]
     return Table(
         "layers",
-        "Relative Gram error of every layer for every picture (8 bits a channel), also of the layers that it was not "
-        "asked to match.",
-        ("exemplar", "matched", *layers),
+        "Relative error of every layer for every picture (8 bits a channel), also of the layers that it was not asked "
+        "to match, and by random filters, relative to the noise.",
+        ("exemplar", "matched", *layers, "random filters"),
         tuple(
-            (given.name(source), words, *(float(f"{e:.3g}") for e in relative[i, k]))
+            (given.name(source), words, *(float(f"{e:.3g}") for e in (*relative[i, k], by_filters[i, k])))
             for i, source in enumerate(sources)
             for k, words in kinds
         ),
@@ -202,7 +210,7 @@ if __name__ == "__main__":
         do_not_conclude="A match in all layers does not make two pictures alike: things larger than the deepest "
         "layer's field of view may be anywhere, or nowhere. Faint patches of the starting noise can remain. Relative "
         "errors of two nets cannot be compared.",
-        equation="I* = argmin mean_l ‖G_l(I) − Ĝ_l‖²/‖Ĝ_l‖² + γ TV₂(I);  the paper: Σ_l E_l,  "
-        "E_l = Σ(G − Ĝ)²/(4 N² M²)",
+        equation="I* = argmin mean_l E_l(I),  E_l = ½ ‖μ_l(I) − μ̂_l‖²/tr Ĉ_l + ½ ‖C_l(I) − Ĉ_l‖²/‖Ĉ_l‖², "
+        "C_l = G_l − μ_l μ_lᵀ;  the paper: Σ_l Σ(G − Ĝ)²/(4 N² M²)",
         papers=(papers.GATYS_2015,),
     )

@@ -59,9 +59,21 @@ def test_errors_are_those_of_the_definitions(model, exemplars, made):
     maps = [torch.relu(read(model, x, ["3"])["3"]).flatten(2).double() for x in (made[0], exemplars)]
     units, positions = maps[0].shape[1:]
     g, wanted = (f @ f.transpose(1, 2) for f in maps)  # sums over positions, as in the paper
-    off = (g - wanted).square().sum((1, 2))
-    np.testing.assert_allclose(absolute[:, 1], off / (4 * units**2 * positions**2), rtol=1e-4)
-    np.testing.assert_allclose(relative[:, 1], off / wanted.square().sum((1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(
+        absolute[:, 1], (g - wanted).square().sum((1, 2)) / (4 * units**2 * positions**2), rtol=1e-4
+    )
+    for i, (ours, theirs) in enumerate(zip(*maps, strict=True)):
+        off = (ours.mean(1) - theirs.mean(1)).square().sum() / theirs.var(1, correction=0).sum()
+        c, wanted = (f.cov(correction=0) for f in (ours, theirs))
+        off = (off + (c - wanted).square().sum() / wanted.square().sum()) / 2
+        np.testing.assert_allclose(relative[i, 1], off, rtol=1e-4)
+
+
+def test_a_picture_without_texture_is_far_from_one_with_it_and_near_to_another_without(model):
+    """Half an error for the missing covariance; and nothing is divided by 0."""
+    grey, grain = torch.full((1, 3, 48, 48), 0.5), torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(1))
+    assert errors(model, grey, grain, LAYERS)[0].min() > 0.45
+    assert errors(model, grey, grey, LAYERS)[0].max() == 0
 
 
 def test_grams_do_not_depend_on_positions(model, exemplars):

@@ -261,6 +261,7 @@ def texture(left, layers=5, exemplars=2):
 def test_layers_that_were_not_matched_come_nearer(left, hits, strength):
     finding, measured = texture_synthesis.found(texture(left), CONTEXT)
     assert finding.strength == strength and f"In {hits} of 20 cases" in finding.says and finding.key in measured
+    assert "Random filters" in finding.says and "30" in finding.says
 
 
 def test_the_cover_is_the_texture_nearest_to_its_exemplar_in_all_layers():
