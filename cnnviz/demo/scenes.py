@@ -302,10 +302,11 @@ def _rasterise(placed: _Placed, size: int) -> _Raster:
         patterned = np.zeros(256, dtype=np.uint8)
         patterned[1 : n + 1] = [part.patterned for part in placed.parts]
         which = numbers + _ALTERNATE * (_pattern(placed, fine) * patterned[numbers])
-    painted = Image.fromarray(table[which]).convert("RGBa").reduce(_SAMPLES)
+    # four bytes at once are looked up in a quarter of the time; alpha is 0 or 255, so colours are multiplied already
+    painted = Image.frombytes("RGBa", (fine, fine), table.view(np.uint32)[:, 0].take(which).tobytes()).reduce(_SAMPLES)
     painted = np.asarray(painted, dtype=np.float32) / 255
 
-    relief = Image.fromarray(height[numbers]).reduce(_SAMPLES)
+    relief = canvas.point(height.tolist()).reduce(_SAMPLES)
     colour = painted[..., :3] * _shading(placed, relief, size)[..., None]
     if placed.gloss:
         shine = np.clip(_towards(placed.light, relief, size, 0.07) - 0.35, 0, 1) ** 2

@@ -256,7 +256,7 @@ def _webp(pixels: np.ndarray, quality: int) -> bytes:
     if pixels.shape[2] == 4 and pixels[..., 3].min() == 255:
         pixels = pixels[..., :3]
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "WEBP", quality=quality, method=3)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "WEBP", quality=quality, method=2)
     return stream.getvalue()
 
 
