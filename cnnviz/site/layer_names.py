@@ -22,13 +22,13 @@ def own(layers: list[dict]) -> dict[str, str]:
     }
 
 
-def shortened(module: str) -> str:
+def shortened(module: str, most: int = MOST) -> str:
     """The last parts of a dotted name that fit: features.denseblock3.denselayer12.conv2 → …denselayer12.conv2."""
-    if len(module) <= MOST:
+    if len(module) <= most:
         return module
     parts = module.split(".")
-    fitting = next((tail for i in range(1, len(parts)) if len(tail := ".".join(parts[i:])) < MOST), "")
-    return f"…{fitting or module[1 - MOST :]}"
+    fitting = next((tail for i in range(1, len(parts)) if len(tail := ".".join(parts[i:])) < most), "")
+    return f"…{fitting or module[1 - most :]}"
 
 
 def namer(names: dict[str, str]) -> Callable[[str], str]:

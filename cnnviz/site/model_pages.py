@@ -638,6 +638,7 @@ def _strip(facts: dict) -> list[dict]:
         | {
             "block_height": round(8 + 9 * np.log2(max(1, layer["height"])), 1),
             "block_width": round(6 + 3.2 * np.log2(max(1, layer["units"])), 1),
+            "own": layer_names.shortened(layer["module"], 14) if layer["module"] != layer["name"] else "",
             "chosen": layer["name"] in facts["chosen"],
             "feature": layer["module"] == feature["at"][0],
         }

@@ -21,6 +21,7 @@ NAMES = layer_names.own(LAYERS)
 def test_a_module_that_is_called_like_its_layer_is_not_said_twice():
     assert NAMES == {"conv2": "layer01", "conv22": "…denselayer12.conv2"}
     assert layer_names.shortened("a" * 40) == "…" + "a" * 23
+    assert layer_names.shortened("features.12.block.2.0", 14) == "…12.block.2.0"
     assert all(len(name) <= layer_names.MOST for name in NAMES.values())
 
 
