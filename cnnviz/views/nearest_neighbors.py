@@ -264,13 +264,17 @@ def _most(result: Result, context: Context) -> str:
 
 
 def _gaps(result: Result, context: Context) -> list[tuple[int, int]]:
-    """Neighbours of the query's class in features less those in pixels, and the query's place: the most first."""
+    """Neighbours of the query's class in features less those in pixels, and the query's place: the most first.
+
+    Queries whose class no other picture has come last.
+    """
     spaces = (result.arrays[f"{space}_neighbors"] for space in ("feature", "pixel"))
     gaps = []
     for q, (query, *found) in enumerate(zip(result.arrays["queries"], *spaces, strict=True)):
         near, pixels = (sum(relation(context, int(query), int(i)) == "same" for i in each) for each in found)
         gaps.append((near - pixels, q))
-    return sorted(gaps, key=lambda gap: -gap[0])
+    alone = [own_class(context, int(query)) is None for query in result.arrays["queries"]]
+    return sorted(gaps, key=lambda gap: (alone[gap[1]], -gap[0]))
 
 
 def _apart(result: Result, context: Context) -> str:

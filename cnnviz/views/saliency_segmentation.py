@@ -14,7 +14,7 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
 CHECKS = np.uint8([200, 235])
 SEED = 0.45  # opacity of the background seeds' tint
-LEAD, ACROSS, SIDE = "lead", 6, 256  # the first figure, its pictures, and pixels of its panels, at least
+LEAD, ACROSS, SIDE = "lead", 4, 256  # the first figure, its pictures, and pixels of its panels, at least
 FITS, GATHERS = 0.5, 1.5  # overlap from which an outline fits; density of the map from which it gathers it
 
 

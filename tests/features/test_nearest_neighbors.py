@@ -238,7 +238,11 @@ def test_probes_that_share_their_class_with_no_picture_are_joined_by_some_that_d
         picture["label"] = i if i in probes else 0
     index["classes"] = [f"class {i}" for i in range(120)]
     (case.folder / "images.json").write_text(json.dumps(index))
-    made = case.run(technique).arrays
+    left = case.run(technique)
+    made, context = left.arrays, case.context()
+    context.model["label_to_output"] = [None] * 120
+    shown, pictures = [figure.id for figure in view.view(left, context)["figures"]], context.image_set.pictures
+    assert set(shown[:4]) == {f"query-{pictures[q].id}" for q in made["queries"][5:]}  # where there is something to see
     assert sorted(made["queries"][:5]) == sorted(probes) and len(made["queries"]) == 5 + technique.SPARE
     assert np.isin(made["queries"][5:], made["sample"]).all()
 
