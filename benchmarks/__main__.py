@@ -2,7 +2,8 @@
 
 Every benchmark measures both sides alternately in this process and takes the minimum of each, so a busy machine slows
 both. ``--runs`` also times the committed configs (the demo and AlexNet) from an empty results folder. The last
-reference table, with device and date, is ``benchmarks/RESULTS.md``.
+reference table, with device and date, is ``benchmarks/RESULTS.md``. :mod:`benchmarks.real_nets` measures the pictures
+of finished runs.
 """
 
 import argparse
