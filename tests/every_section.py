@@ -33,7 +33,7 @@ LEAST = {
     "grad_cam": ONE,
     "attribution_check": {"steps": 2, "randomised": 1, "blocks": 1, "resamples": 100},
     "bias_probe": {"resamples": 100, "pictures": 6, "placements": 2},
-    "multifaceted": {"facets": 1, "iterations": [1, 1, 1, 1], "classes": 1},
+    "multifaceted": {"facets": 1, "steps": 1, "classes": 1},
     "class_visualization": {"classes": 2, "steps": 2, "settings_classes": 0},
     "logit_vs_probability": {"classes": 1, "steps": 2},
     "objectives": {"steps": 2},

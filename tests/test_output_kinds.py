@@ -60,7 +60,7 @@ SKIPPED = (
     *("texture_synthesis", "style_transfer"),
 )
 LEAST = SECTIONS | {name: False for name in SKIPPED} | {
-    "bias_probe": {}, "multifaceted": {"classes": 1, "facets": 1, "iterations": [1, 1, 1, 1]},
+    "bias_probe": {}, "multifaceted": {"classes": 1, "facets": 1, "steps": 1},
     "class_visualization": {"classes": 2, "steps": 1, "settings_classes": 0},
 }  # fmt: skip
 

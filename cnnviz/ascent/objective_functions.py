@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, logsigmoid, softplus
+from torch.nn.functional import logsigmoid, normalize, softplus
 
 from cnnviz.network.hooks import capture, forward
 from cnnviz.network.layers import Layer
@@ -182,19 +182,18 @@ def layer(module: str, as_seen: Callable[[Tensor], Tensor] = torch.relu) -> Obje
     return Objective((module,), lambda read: as_seen(read[module]).square().flatten(1).mean(1))
 
 
-def diversity(module: str, group: Sequence[int]) -> Objective:
-    """-mean over the others of the same ``group`` of cos(G_i, G_j), with G of :func:`gram`.
+def diversity(module: str, group: Sequence[int], statistic: Callable[[Tensor], Tensor] | None = None) -> Objective:
+    """-mean over the others of the same ``group`` of cos(G_i, G_j), with G of ``statistic``, by default :func:`gram`.
 
     group: a number for each picture. This is the only objective in which pictures of a batch depend on each other (Olah
     et al. 2017). A picture alone in its group gets 0.
     """
 
     def value(read: Mapping[str, Tensor]) -> Tensor:
-        grams = gram(read[module]).flatten(1)
+        grams = normalize((statistic or gram)(read[module]).flatten(1), dim=1)
         numbers = torch.as_tensor(group, device=grams.device)
         others = (numbers[:, None] == numbers[None]) & ~torch.eye(len(grams), dtype=torch.bool, device=grams.device)
-        likeness = cosine_similarity(grams[:, None], grams[None], dim=2)
-        return -(likeness * others).sum(1) / others.sum(1).clamp(min=1)
+        return -(grams @ grams.T * others).sum(1) / others.sum(1).clamp(min=1)
 
     return Objective((module,), value)
 

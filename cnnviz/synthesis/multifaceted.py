@@ -2,29 +2,36 @@
 
 The feature vectors of a class's pictures (FC7, in AlexNet) are reduced to 50 principal components and clustered by
 k-means. Each cluster is a facet. A facet's picture is ascended on the class score, starting from the mean of the 15
-real pictures nearest to its centre,
+real pictures nearest to its centre, blurred and paled, so that only its layout and its colours are left:
 
-    I ← TV(I + η m · g / mean|g|, λ),   m = exp(-r² / 2σ²),
-    g = ∂/∂I [ -log(1 + exp(s - S_c)) - γ ‖φ - μ‖² / ‖μ‖² ] under a random shift,
+    I* = argmax_I E_v[ -log(1 + exp(s - S_c(v(I)))) - γ ‖φ(v(I)) - μ‖² / ‖μ‖² ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖² - λ₃ B(I)
 
-over four rounds of increasing resolution. r is the distance from the centre in half sides. m makes the centre change
-most, so that one object is drawn instead of many. TV is total-variation denoising after every step, argmin_u ‖u - I‖² /
-2 + λ TV(u), by some steps of Chambolle's (2004) algorithm. With k = 1 the only facet is the whole class, and its
-picture starts at the class's mean.
+with the random views v and the penalties of :mod:`cnnviz.synthesis.class_visualization`, whose first half of the steps
+sees small views; the last quarter sees the whole picture. B, the distance to grey near the edge, keeps the object in
+the centre; the paper weighs the gradient there. The optimiser is Adam, in the waves of the start's spectrum
+(:func:`cnnviz.ascent.parametrisations.waves`).
 
-Two things are not in the paper, which ascends S_c alone and relies on the start. The score is ascended to s, the
-average of the facet's real pictures. And the features φ are pulled to the facet's centre μ (γ = 0 omits this). Without
-these a picture may lose its facet: the demo's pictures all ended nearest to the same one. The paper clusters a t-SNE
-map of the components; k-means on the components needs no second choice of parameters.
+Not in the paper, which ascends S_c alone in pixels and relies on the start: the score is ascended to s, the average of
+the facet's real pictures, and the features φ are pulled to the facet's centre μ (γ = 0 omits this). Without these a
+picture may lose its facet: the demo's pictures all ended nearest to the same one. In pixels, with total-variation
+denoising after every step, pictures were blurred spots. The paper clusters a t-SNE map of the components; k-means on
+the components needs no second choice of parameters.
+
+k-means finds clusters in everything. So the number of facets is the one whose clusters most stay the same if a part of
+the pictures is clustered again (:func:`stability`), and more than those of a normal distribution of the same spread. If
+there is none, the class has one facet, the whole of it, whose picture starts at the class's mean. Of more classes than
+are wanted, those whose facets are most stable are shown. What is shown of them is measured once more, on other parts.
 
 The result holds, for n facets, class by class and within a class by descending size: ``pictures``, ``starts``
 (n, h, w, c) uint8; ``target``, ``facet``, ``size`` (n,): output, number of the facet within its class, number of
 pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1 for none;
-``scores`` (n, steps) float32: the first term in the brackets before each step, 0 if the score is reached; ``logits``,
-``probabilities``, ``ranks`` (n,) of the 8-bit picture; ``own`` (n,) int32: the facet of the class whose centre is
-nearest to that picture's features. ``stability`` (classes, 2, REPEATS): how far facets stay the same if a class is
-clustered again, see :func:`stability`: of its features, and of a normal distribution of the same spread. NaN if it has
-one facet only.
+``near`` (n,) int32: the other class that is the second choice of more of its pictures than of the class's others, −1 if
+there are not three classes, and ``near_share`` (n, 2) float32: these two shares; ``scores`` (n, steps) float32: the
+first term in the brackets before each step, 0 if the score is reached; ``logits``, ``probabilities``, ``ranks`` (n,) of
+the 8-bit picture; ``own`` (n,) int32: the facet of the class whose centre is nearest to that picture's features.
+``stability`` (classes, 2, REPEATS): how far facets stay the same if a class is clustered again, see :func:`stability`:
+of its features, and of a normal distribution of the same spread; for a class of one facet, of the best attempt at more,
+NaN if it has too few pictures for that.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,10 +47,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from cnnviz.ascent.class_scores import judge
-from cnnviz.ascent.loop import ascend, normalised, to_bytes
+from cnnviz.ascent.climb import views_of
+from cnnviz.ascent.loop import adam, ascend, to_bytes
 from cnnviz.ascent.objective_functions import OUTPUT, Objective, logit, reach
-from cnnviz.ascent.parametrisations import pixels
-from cnnviz.ascent.transforms import in_turn, jitter, resize
+from cnnviz.ascent.parametrisations import waves
+from cnnviz.ascent.regularisers import border, grey, l2, total_variation
+from cnnviz.ascent.transforms import resize
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
@@ -58,8 +67,11 @@ SHOWN = 5
 REPEATS, KEPT, ENOUGH = 5, 0.8, 1000  # repeated clusterings, each of this share of the pictures, of at most so many
 FEWEST = 10  # smallest number of pictures of a class with facets
 A_FACET, LEAST = 5, 3  # smallest number of pictures of a facet, on average and of each
-# For each round: side as a share of the input size, η and λ in units of the picture, σ in half sides.
-ROUNDS = ((0.5, 0.02, 0.002, 0.5), (0.75, 0.012, 0.0015, 0.6), (1.0, 0.006, 0.001, 0.8), (1.0, 0.003, 0.0005, 1.2))
+CLEAR = 0.1  # by how much facets are more stable than clusters of one cloud, at least
+TRIED = 12  # classes whose facets are looked for, at least
+COARSE, PALE = 12, 0.8  # side in pixels that a start is reduced to, and the share of its contrast that is left
+VARIED = 0.75  # share of the steps with random views; in the others the whole picture has to have the facet's features
+SIDE, SMOOTH, GREYING, EDGE = 224, 0.015, 0.006, 0.1  # input size for which the λ are stated; they grow with the side
 
 
 @dataclass(frozen=True)
@@ -108,20 +120,45 @@ def cluster(features: np.ndarray, members: np.ndarray, k: int, seed: int) -> Clu
 def stability(points: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Adjusted Rand index (1: the same, 0: as by chance) of k-means on all points and on random parts: (2, REPEATS).
 
-    The second row is the control, points without groups: normally distributed, with the spread of each component.
+    The second row is the control, points without groups: normally distributed, with the spread of each component, drawn
+    anew each time.
     """
     found = np.full((2, REPEATS), np.nan)
     if k < 2:
         return found
     generator = np.random.default_rng(seed)
     part = min(max(k, round(KEPT * len(points))), ENOUGH)
-    for row, values in enumerate((points, generator.normal(0, points.std(0), points.shape))):
-        whole = KMeans(k, n_init=10, random_state=seed % 2**32).fit(values).labels_
-        for i in range(REPEATS):
+
+    def labels(values: np.ndarray, i: int) -> np.ndarray:
+        return KMeans(k, n_init=4, random_state=(seed + i) % 2**32).fit(values).labels_
+
+    whole = labels(points, 0)
+    for i in range(REPEATS):
+        cloud = generator.normal(0, points.std(0), points.shape)
+        for row, (values, before) in enumerate(((points, whole), (cloud, None))):
+            before = labels(values, 0) if before is None else before
             some = generator.choice(len(values), part, replace=False)
-            again = KMeans(k, n_init=10, random_state=(seed + i + 1) % 2**32).fit(values[some]).labels_
-            found[row, i] = adjusted_rand_score(whole[some], again)
+            found[row, i] = adjusted_rand_score(before[some], labels(values[some], i + 1))
     return found
+
+
+def best_clusters(features: np.ndarray, members: np.ndarray, most: int, seed: int) -> tuple[Clusters, np.ndarray]:
+    """The clusters of a class that are most stable beside their control, and their :func:`stability`.
+
+    There are at most ``most``; one if none are stable.
+    """
+    tried = []
+    for k in range(2, most + 1):
+        found = cluster(features, members, k, seed)
+        stable = stability(found.points, len(found.centres), seed).mean(1)
+        if len(found.centres) == k:
+            tried.append((stable[0] - stable[1] > CLEAR, round(float(stable[0]), 2), k, found))
+    if not tried:
+        return cluster(features, members, 1, seed), np.full((2, REPEATS), np.nan)
+    *_, best = max(tried, key=lambda one: one[:3])
+    stable = stability(best.points, len(best.centres), seed + 1)  # measured again: the best of several is often luck
+    clear = np.diff(stable.mean(1)) < -CLEAR
+    return best if clear else cluster(features, members, 1, seed), stable
 
 
 def largest_classes(
@@ -143,30 +180,21 @@ def largest_classes(
     return {output: np.array(rows[output]) for output in order if len(rows.get(output, ())) >= FEWEST}
 
 
-def denoised(x: Tensor, weight: float, steps: int = 10) -> Tensor:
-    """Approximately argmin_u ‖u - x‖² / 2 + weight · TV(u), for each channel by itself (Chambolle 2004)."""
-    down, right = torch.zeros_like(x), torch.zeros_like(x)
-    for _ in range(steps):
-        slack = _divergence(down, right) - x / weight
-        steeper = torch.zeros_like(x), torch.zeros_like(x)
-        steeper[0][:, :, :-1], steeper[1][..., :-1] = slack.diff(dim=2), slack.diff(dim=3)
-        size = 1 + 0.25 * torch.hypot(*steeper)
-        down, right = (down + 0.25 * steeper[0]) / size, (right + 0.25 * steeper[1]) / size
-    return x - weight * _divergence(down, right)
+def second_choice(scores: np.ndarray, facet: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """The class that tells each of k facets apart, (k,), −1 for none; and its shares of the facet and of the rest.
 
-
-def _divergence(down: Tensor, right: Tensor) -> Tensor:
-    """The negative adjoint of forward differences with a last row and column of 0."""
-    first, second = down.clone(), right.clone()
-    first[:, :, 1:] -= down[:, :, :-1]
-    second[..., 1:] -= right[..., :-1]
-    return first + second
-
-
-def middle(size: tuple[int, int], width: float) -> Tensor:
-    """exp(-r² / 2 width²), (h, w). r is the distance from the centre in half sides."""
-    down, right = (torch.linspace(-1, 1, side) for side in size)
-    return torch.exp(-(down[:, None] ** 2 + right[None] ** 2) / (2 * width**2))
+    scores: (n, classes) of a class's pictures. facet: (n,). The second choice is the highest score of another class.
+    """
+    k, classes = facet.max() + 1, scores.shape[1]
+    if classes < 3:
+        return np.full(k, -1), np.zeros((k, 2))
+    others = np.array(scores, np.float64)
+    others[:, target] = -np.inf
+    chosen = np.eye(classes)[others.argmax(1)]
+    inside = np.stack([chosen[facet == f].mean(0) for f in range(k)])
+    outside = np.stack([chosen[facet != f].mean(0) if k > 1 else np.zeros(classes) for f in range(k)])
+    near = (inside - outside).argmax(1)
+    return near, np.stack([inside[np.arange(k), near], outside[np.arange(k), near]], 1)
 
 
 @dataclass(frozen=True)
@@ -181,46 +209,37 @@ class Goal:
         return Goal(self.targets, self.scores.to(device), self.centres.to(device))
 
 
-def draw(
-    model: Model, goal: Goal, starts: Tensor, iterations: Sequence[int], pull: float, seed: int
-) -> tuple[Tensor, np.ndarray]:
-    """Four rounds from ``starts`` (n, c, h, w): the pictures, and the first term (n, steps). seed: of the shifts."""
-    own, x, scores = model.preprocess.size, starts, []
-    norm = goal.centres.square().sum(1)
+def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed: int) -> tuple[Tensor, np.ndarray]:
+    """Pictures from ``starts`` (n, c, h, w), and the first term (n, steps). seed: of the views."""
+    size = model.preprocess.size
+    varied = views_of(model, size)
+    strength, centre, norm = min(size) / SIDE, grey(model.channels), goal.centres.square().sum(1)
+    small = tuple(min(COARSE, side) for side in size)
+    pale = 0.5 + PALE * (resize(resize(starts, small), size) - 0.5)
     with feature_vectors(model) as kept:
 
         def likeness(read: Mapping[str, Tensor]) -> Tensor:
             return -(kept["vector"] - goal.centres).square().sum(1) / norm
 
-        for number, (steps, (share, rate, weight, width)) in enumerate(zip(iterations, ROUNDS, strict=True)):
-            size = tuple(max(16, round(side * share)) for side in own)
-            where = middle(size, width).to(x)
-
-            def climb(x: Tensor, gradient: Tensor, step: int, where=where, rate=rate) -> Tensor:
-                mean = gradient.abs().flatten(1).mean(1).clamp(min=torch.finfo(x.dtype).tiny)
-                return (x - rate * where * gradient / mean[:, None, None, None]).clamp(0, 1)
-
-            def smooth(x: Tensor, gradient: Tensor, step: int, weight=weight) -> Tensor:
-                return denoised(x, weight)
-
-            if steps:
-                ascent = ascend(
-                    model,
-                    {
-                        "score": reach(logit(goal.targets), goal.scores),
-                        "likeness": pull * Objective((OUTPUT,), likeness),
-                    },
-                    pixels(resize(x, size)),
-                    steps=steps,
-                    optimiser=normalised(0.0),  # the operations between steps make the steps, weighted by position
-                    between=[climb, smooth],
-                    transform=in_turn(jitter(max(1, round(0.06 * min(size)))), lambda x, *_: resize(x, own)),
-                    seed=seed + number,
-                    progress=f"{len(goal.targets)} facets, round {number + 1}",
-                )
-                x = ascent.pictures
-                scores.append(ascent.curves["score"].T)
-    return resize(x, own).clamp(0, 1), np.concatenate(scores, 1)
+        ascent = ascend(
+            model,
+            {
+                "score": reach(logit(goal.targets), goal.scores),
+                "likeness": pull * Objective((OUTPUT,), likeness),
+            },
+            waves(pale),
+            steps=steps,
+            optimiser=adam(0.03, 0.01),
+            penalties={
+                "total variation": lambda x: SMOOTH * strength * total_variation(x),
+                "distance to grey": lambda x: GREYING * strength * l2(x, centre),
+                "border": lambda x: EDGE * strength * border(x, centre),
+            },
+            transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
+            seed=seed,
+            progress=f"{len(goal.targets)} facets",
+        )
+    return ascent.pictures, ascent.curves["score"].T
 
 
 @contextmanager
@@ -253,19 +272,24 @@ def main(job: Job) -> None:
     model, image_set = loaded.load(job, gradients="scores"), images.read(job.inputs["images"], job.image_set)
     outputs = ([model.label_to_output[label] for label in picture.labels] for picture in image_set.pictures)
     labels = [[output for output in found if output is not None] for found in outputs]
-    classes = largest_classes(model, labels, p["classes"])
+    wanted = p["classes"]
+    classes = largest_classes(model, labels, max(TRIED, 2 * wanted) if isinstance(wanted, int) else wanted)
     if not classes or not np.isfinite(features[:FEWEST]).all():
         raise NotApplicable(
             f"Facets are clusters of a class's pictures, and no class has {FEWEST} of them in this set."
         )
-    facets, clusters, stable = [], {}, []
+    found = {}
     with threadpool_limits(job.threads):
         for target, members in classes.items():
-            k = max(1, min(p["facets"], len(members) // A_FACET))
-            seed = job.seed_for("clusters", model.classes[target])
-            clusters[target] = cluster(features, members, k, seed)
-            stable.append(stability(clusters[target].points, len(clusters[target].centres), seed))
-            facets += [(target, facet) for facet in range(len(clusters[target].centres))]
+            most = max(1, min(p["facets"], len(members) // A_FACET))
+            found[target] = best_clusters(features, members, most, job.seed_for("clusters", model.classes[target]))
+    shown = list(found)
+    if isinstance(wanted, int):
+        clear = {t: np.nan_to_num(-np.diff(stable.mean(1))[0], nan=-1) for t, (_, stable) in found.items()}
+        shown = sorted(found, key=lambda t: (len(found[t][0].centres) == 1, -clear[t]))[:wanted]
+    clusters, facets = {t: found[t][0] for t in shown}, []
+    for target in shown:
+        facets += [(target, facet) for facet in range(len(clusters[target].centres))]
 
     def batch(some: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
         starts, nearest = [], np.full((len(some), SHOWN), -1, np.int32)
@@ -283,7 +307,7 @@ def main(job: Job) -> None:
             torch.from_numpy(np.stack([features[rows].mean(0) for rows in of_cluster]).astype(np.float32)),
         ).on(model.device)
         seed = job.seed_for("shifts")
-        pictures, scores = draw(model, goal, torch.stack(starts), p["iterations"], p["pull"], seed)
+        pictures, scores = draw(model, goal, torch.stack(starts).to(model.device), p["steps"], p["pull"], seed)
         shown = to_bytes(pictures)
         vectors = features_of(model, shown)
         return {
@@ -297,16 +321,19 @@ def main(job: Job) -> None:
             "own": np.array([int(clusters[t].of(v[None])[0]) for t, v in zip(targets, vectors, strict=True)], np.int32),
         } | judge(model, shown, targets)
 
-    found = list(in_batches(batch, facets, p["batch"]))
-    arrays = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
+    made = list(in_batches(batch, facets, p["batch"]))
+    arrays = {name: np.concatenate([f[name] for f in made]) for name in made[0]}
+    near = [second_choice(logits[of.members], of.facet, target) for target, of in clusters.items()]
+    arrays["near"], arrays["near_share"] = (np.concatenate(each) for each in zip(*near, strict=True))
+    arrays["stability"] = np.stack([found[target][1] for target in shown])
     geometry = {key: getattr(model.preprocess, key) for key in ("resize", "crop", "interpolation")}
     numbers = {
-        "classes": [model.classes[target] for target in classes],
-        "pictures": {model.classes[target]: len(members) for target, members in classes.items()},
+        "classes": [model.classes[target] for target in shown],
+        "looked_at": len(classes),
+        "pictures": {model.classes[target]: len(clusters[target].members) for target in shown},
         "geometry": geometry,
         "fewest": FEWEST,
     }
-    arrays["stability"] = np.stack(stable)
     return job.write(arrays, numbers=numbers, provenance=model.provenance)
 
 

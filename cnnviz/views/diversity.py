@@ -12,44 +12,62 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, fitted, labelled, montage
 
 SIDE, GAP = 168, 6
+ALIKE, KEPT, LESS = 0.9, 0.9, 0.1  # largest similarity and least activation of other facets, and decrease of similarity
 
 
 def view(result: Result, context: Context) -> dict:
-    value, plain = result.arrays["value"], result.arrays["plain_value"]
-    share = float(np.mean(value / np.maximum(plain.mean(1, keepdims=True), 1e-12)))
-    above = float((value > result.arrays["best"][:, None]).mean())
+    facets, kept = others(result), activation(result)
+    above = float((result.arrays["value"] > result.arrays["best"][:, None]).mean())
     finding, measured = found(result, context)
+    order = np.lexsort((_alike(result, "likeness"), ~facets))
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": tuple(_pair(result, context, i) for i in range(len(value))),
+        "figures": tuple(_pair(result, context, i) for i in order),
         "tables": (_units(result),),
         "metrics": (
             Metric("similarity", float(_alike(result, "likeness").mean()), "", "lower"),
             Metric("similarity_without_the_term", float(_alike(result, "plain_likeness").mean())),
-            Metric("activation_kept", share, "share", "higher"),
+            Metric("activation_kept", float(kept.mean()), "share", "higher"),
+            Metric("units_with_other_facets", float(facets.mean()), "share", "higher"),
             Metric("pictures_above_the_best_real_one", above, "share", "higher"),
         ),
     }
 
 
-def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """Decrease in similarity of a unit's pictures with the term, and whether they still activate it."""
+def activation(result: Result) -> np.ndarray:
+    """Mean activation of each unit's pictures, by what is ascended, as a share of that without the term: (n,)."""
+    value, plain = (result.arrays[key].mean(1) for key in ("excitation", "plain_excitation"))
+    return np.where(plain > 0, value / np.where(plain > 0, plain, 1), 0)
+
+
+def others(result: Result) -> np.ndarray:
+    """Of which units other facets were found: their pictures are less alike, and keep most of their activation."""
     alike, plain = (_alike(result, key) for key in ("likeness", "plain_likeness"))
+    return (alike <= ALIKE) & (plain - alike >= LESS) & (activation(result).round(2) >= KEPT)
+
+
+def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """Of how many units other facets were found, and the decrease in similarity of a unit's pictures with the term."""
+    alike, plain, facets = _alike(result, "likeness"), _alike(result, "plain_likeness"), others(result)
     mean, low, high = findings.mean_interval(plain - alike)
     low, high = max(-1.0, low), min(1.0, high)
-    above, n = result.arrays["value"] > result.arrays["best"][:, None], len(alike)
-    strength = findings.weakly(low)
+    n, m, kept = len(alike), result.arrays["value"].shape[1], activation(result)
+    some = facets if facets.any() else np.ones(n, bool)
+    numbers = (
+        f"similarity {alike[some].mean():.2f}, without the term {plain[some].mean():.2f}, at "
+        f"{findings.percent(float(kept[some].mean()))} of the activation"
+    )
     finding = Finding(
         "similarity",
-        f"Pictures made to differ have a similarity of {alike.mean():.2f}, others of the same unit {plain.mean():.2f}"
-        + (": no sure difference." if strength == findings.NOT else ".")
-        + f" {int(above.sum())} of {above.size} excite the unit more than any real picture.",
-        strength,
-        f"difference {span(low, high)}",
+        f"{int(facets.sum())} of {n} units have other facets: {numbers}."
+        if facets.any()
+        else f"No other facet of these units was found: {numbers}.",
+        findings.weakly(low) if facets.any() else findings.NOT,
+        f"difference of all {n} {span(low, high)}" if n > 1 else "",
         f"the same starts without the term; {findings.UNTRIED}",
-        f"{n} unit{'s' if n > 1 else ''}, {above.shape[1]} pictures each",
-        figure=_id(result, int((plain - alike).argmax())),
+        f"{n} unit{'s' if n > 1 else ''}, {m} pictures each",
+        figure=_id(result, int(np.where(some, plain - alike, -np.inf).argmax())),
     )
     return finding, {
         "similarity": Measured(f"{alike.mean():.2f}, without the term {plain.mean():.2f}", mean, low, high)
@@ -70,18 +88,25 @@ def _alike(result: Result, key: str) -> np.ndarray:
 def _pair(result: Result, context: Context, i: int) -> Figure:
     """A unit's pictures with the diversity term, above those without it."""
     arrays, name, unit = result.arrays, result.numbers["layer"], int(result.arrays["unit"][i])
-    lines = {"made to differ": arrays["pictures"][i], "without the term": arrays["plain"][i]}
     m = len(arrays["pictures"][i])
+    alike, plain = (float(_alike(result, key)[i]) for key in ("likeness", "plain_likeness"))
+    kept = findings.percent(float(activation(result)[i]))
+    share = kept.replace("\xa0", " ")  # the font of labels lacks the space that does not break
+    lines = {
+        f"made to differ: similarity {alike:.2f}, activation {share}": arrays["pictures"][i],
+        f"without the term: similarity {plain:.2f}, activation 100 %": arrays["plain"][i],
+    }
     rows = [montage(np.stack([fitted(p, SIDE) for p in context.rgb(line)]), m, GAP) for line in lines.values()]
-    alike, plain_alike = (_alike(result, key)[i] for key in ("likeness", "plain_likeness"))
-    values, plain = (", ".join(map(number, arrays[key][i])) for key in ("value", "plain_value"))
+    above, below = (", ".join(map(number, arrays[key][i])) for key in ("value", "plain_value"))
+    facets = "" if others(result)[i] else " No other facet found."
     return context.picture(
         _id(result, i),
         np.vstack([labelled([row], [label]) for row, label in zip(rows, lines, strict=True)]),
         alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}: similarity {alike:.2f} above, "
-        f"{plain_alike:.2f} below.",
-        caption=f"{name}, unit {unit}: similarity {alike:.2f} above, {plain_alike:.2f} below.",
-        more=f"The pictures above excite the unit to {values}, those below to {plain}; the best real picture to "
+        f"{plain:.2f} below.",
+        caption=f"{name}, unit {unit}: similarity {alike:.2f} above, {plain:.2f} below, at {kept} of the "
+        f"activation.{facets}",
+        more=f"The pictures above excite the unit to {above}, those below to {below}; the best real picture to "
         f"{number(arrays['best'][i])}.",
         mapping=f"above: made to differ; below: from the same noise without that term; {EXACT}",
         data=f"pictures[{i}], plain[{i}], likeness[{i}]",
@@ -96,14 +121,22 @@ def _units(result: Result) -> Table:
     arrays, units = result.arrays, result.arrays["unit"].tolist()
     columns = (
         *(_alike(result, key) for key in ("likeness", "plain_likeness")),
+        activation(result),
         *(arrays[key].min(1) for key in ("value", "plain_value")),
         arrays["best"],
     )
+    heads = ("unit", "similarity", "without the term", "activation kept", "weakest picture", "without the term",
+             "best real picture", "other facets")  # fmt: skip
     return Table(
         "units",
-        "Similarity: mean cosine between the Gram matrices of a unit's pictures, 1 for the same textures.",
-        ("unit", "similarity", "without the term", "weakest picture", "without the term", "best real picture"),
-        tuple((unit, *(round(float(v), 3) for v in row)) for unit, *row in zip(units, *columns, strict=True)),
+        "Similarity: mean cosine between the covariances of the layer's features, 1 for the same texture. Other "
+        f"facets: similarity at most {ALIKE}, by {LESS} less than without the term, at {100 * KEPT:.0f} % "
+        "of the activation (mean over positions plus that of the strongest quarter). Pictures: largest activation.",
+        heads,
+        tuple(
+            (unit, *(round(float(v), 3) for v in row), "found" if facets else "not found")
+            for unit, facets, *row in zip(units, others(result), *columns, strict=True)
+        ),
     )
 
 
@@ -119,6 +152,6 @@ if __name__ == "__main__":
         do_not_conclude="A second thing that excites a unit may never occur in real pictures. Since the pictures are "
         "made to differ, some difference is found for every unit, if only in colour or background. A few pictures do "
         "not show all that a unit responds to.",
-        equation="maximise Σ excitation (up to 85 % of what is possible) − λ · mean cos(G_i, G_j)",
+        equation="minimise mean cos(C_i, C_j) at 95 % of the activation, C: covariance of the layer's features",
         papers=(papers.OLAH_2017,),
     )

@@ -1,27 +1,29 @@
-"""Multifaceted visualisation: a class's facets, each with its start and real pictures below it."""
+"""Multifaceted visualisation: a class's facets, each above its nearest real picture, its start, and more pictures."""
 
 import numpy as np
 
-from cnnviz.network.class_names import short
+from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import findings, section
-from cnnviz.views.kit.findings import Finding, Measured, span
+from cnnviz.views.kit.findings import Finding, Measured, percent, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import EXACT, fitted
+from cnnviz.views.kit.tiles import EXACT, fitted, labelled
 
-SIDE, SMALL, GAP = 168, 53, 4
-REAL = 5
+SIDE, SMALL, GAP = 200, 64, 4
+REAL = 3  # small real pictures below the large one
+NO_BREAK = "\xa0"  # which the font of labels lacks
 
 
 def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
-    """A facet: its picture, below it the start and the real pictures, three per row: (H, SIDE, 4)."""
-    rows = -(-(REAL + 1) // 3)
-    pixels = np.zeros((SIDE + GAP + rows * (SMALL + GAP) - GAP, SIDE, 4), np.uint8)
+    """A facet: its picture, the real picture nearest to it, and in a row the start and more real ones: (H, SIDE, 4)."""
+    pixels = np.zeros((2 * (SIDE + GAP) + SMALL, SIDE, 4), np.uint8)
     pixels[:SIDE] = fitted(picture, SIDE)
-    for i, small in enumerate([start, *real]):
-        y, x = SIDE + GAP + i // 3 * (SMALL + GAP), i % 3 * (SMALL + GAP)
-        pixels[y : y + SMALL, x : x + SMALL] = fitted(small, SMALL)
+    if real:
+        pixels[SIDE + GAP : 2 * SIDE + GAP] = fitted(real[0], SIDE)
+    for i, small in enumerate([start, *real[1:REAL]]):
+        x = i * (SMALL + GAP)
+        pixels[-SMALL:, x : x + SMALL] = fitted(small, SMALL)
     return pixels
 
 
@@ -36,6 +38,7 @@ def view(result: Result, context: Context) -> dict:
         "tables": (_facets(result),),
         "metrics": (
             Metric("facets", len(arrays["facet"])),
+            Metric("classes_with_facets", int((np.bincount(arrays["target"]) > 1).sum())),
             Metric("facets_nearest_to_their_own_cluster", float(np.mean(arrays["own"] == arrays["facet"])), "share",
                    "higher"),
             Metric("named_as_their_class", float(np.mean(arrays["ranks"] == 1)), "share", "higher"),
@@ -51,16 +54,19 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     if not several.any():
         says = "No class has pictures enough for more than one facet."
         return Finding(key, says, findings.NOT, figure=f"class-{targets[0]}"), {}
-    best = int(np.where(several, stable[:, 0] - stable[:, 1], -np.inf).argmax())
+    gaps = np.where(several, stable[:, 0] - stable[:, 1], -np.inf)
+    split = [len(np.flatnonzero(result.arrays["target"] == target)) > 1 for target in targets]
+    best = int(np.where(split, gaps, -np.inf).argmax()) if any(split) else int(gaps.argmax())
     (own, control), n = stable[several].mean(0), int(several.sum())
-    gain, low, high = findings.mean_interval(stable[several, 0] - stable[several, 1])
+    gain, low, high = findings.mean_interval(gaps[several])
     low, high = max(-1.0, low), min(1.0, high)
-    strength = findings.weakly(low)
+    agree = f"clustered again, facets agree by {own:.2f}, groups cut out of one cloud by {control:.2f}"
     finding = Finding(
         key,
-        f"Facets are {'not surely ' if strength == findings.NOT else ''}more stable than groups cut out of one cloud: "
-        f"clustered again they agree by {own:.2f} and {control:.2f}.",
-        strength,
+        f"{sum(split)} of {len(targets)} classes have several facets: {agree}."
+        if any(split)
+        else f"One facet only: {agree}.",
+        findings.weakly(low) if any(split) else findings.NOT,
         f"difference {span(low, high)}",
         f"a normal distribution with the spread of the features, which has no groups; {findings.UNTRIED}",
         f"{n} class{'es' if n > 1 else ''}, adjusted Rand index, 1 is the same",
@@ -74,6 +80,18 @@ def _targets(result: Result) -> dict[int, str]:
     return dict(zip(dict.fromkeys(result.arrays["target"].tolist()), result.numbers["classes"], strict=True))
 
 
+def _named(result: Result, context: Context, i: int, more: bool = False) -> str:
+    """What tells facet i apart, its second choice: "28 pictures, next: ship 58 %". more: with that of the others."""
+    arrays = result.arrays
+    count, near = f"{arrays['size'][i]} pictures", int(arrays["near"][i])
+    alone = (arrays["target"] == arrays["target"][i]).sum() == 1
+    if near < 0 or alone:
+        return count
+    inside, outside = (percent(share).replace(NO_BREAK, " ") for share in arrays["near_share"][i].tolist())
+    named = f"{count}, next: {cut(short(context.model['classes'][near]), 11)} {inside}"
+    return f"{named}, of the others {outside}" if more else named
+
+
 def _class(result: Result, context: Context, target: int, name: str, real: dict[int, np.ndarray]) -> Figure:
     """A class's facets side by side. real: the image set's pictures below them."""
     arrays, facets = result.arrays, np.flatnonzero(result.arrays["target"] == target)
@@ -82,19 +100,22 @@ def _class(result: Result, context: Context, target: int, name: str, real: dict[
         column(context.rgb(arrays["pictures"][i]), context.rgb(arrays["starts"][i]), [real[j] for j in below])
         for i, below in zip(facets, nearest, strict=True)
     ]
-    between = np.zeros((len(columns[0]), 2 * GAP, 4), np.uint8)
-    shown = dict.fromkeys(context.image_set.pictures[j].name for below in nearest for j in below)
+    shown = dict.fromkeys(context.image_set.pictures[j].name for below in nearest for j in below[:REAL])
     chance = ", ".join(f"{p:.2g}" for p in arrays["probabilities"][facets])
+    own, control = np.asarray(arrays["stability"])[list(_targets(result)).index(target)].mean(1)
+    agree = f"clustered again, {own:.2f} the same, one cloud {control:.2f}" if np.isfinite(own) else "too few pictures"
+    several = f"{len(facets)} facets" if len(facets) > 1 else "one facet only"
     return context.picture(
         f"class-{target}",
-        np.hstack([part for each in columns for part in (each, between)][:-1]),
-        alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each, under it a blurred mean and real "
-        "pictures.",
-        caption=f"{short(name)}: {len(facets)} facet{'s' if len(facets) > 1 else ''} of "
-        f"{result.numbers['pictures'][name]} pictures ({', '.join(map(str, arrays['size'][facets]))}).",
-        more=f"The network's probability of the class for each synthetic picture: {chance}.",
-        mapping=f"large: synthetic, {EXACT}; below: first the mean that it starts from, then the real pictures nearest "
-        "to it",
+        labelled(columns, [_named(result, context, i) for i in facets]),
+        alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each, under it real pictures and a blurred "
+        "mean.",
+        caption=f"{short(name)}: {several} of {result.numbers['pictures'][name]} pictures ({agree}).",
+        more=f"The network's probability of the class for each synthetic picture: {chance}. Next: the class that is "
+        "the network's second choice for more pictures of this facet than of the class's others: "
+        f"{'; '.join(_named(result, context, i, more=True) for i in facets)}.",
+        mapping=f"top: synthetic, {EXACT}; below it the real picture nearest to the facet's centre; small: the mean "
+        "that it starts from, before it is blurred, then more real pictures",
         data="pictures, starts, nearest",
         subjects=(Subject("class", name), *(Subject("image", n) for n in shown)),
         lossless=False,
@@ -131,10 +152,10 @@ if __name__ == "__main__":
         question="How many kinds of pictures does the network see in a class?",
         tour="One class, its several kinds.",
         how_to_read="A class's pictures were sorted into groups, its facets, by the network's features. Each column is "
-        "a facet: a synthetic picture over real ones. What differs between columns may be a kind of its own.",
-        do_not_conclude="k-means finds groups also where there are none, and their number was set, not found. The "
+        "one: a synthetic picture over real ones, and above it the other class that is nearest to it.",
+        do_not_conclude="k-means finds groups also where there are none; their number is the most stable one. The "
         "synthetic picture owes its position and colours to the real pictures it starts from. A facet that nobody can "
         "name may be one of backgrounds or of brightness.",
-        equation="I ← TV(I + η m · g / mean|g|), g = ∂/∂I[score up to s − γ‖φ − μ‖² / ‖μ‖²]",
+        equation="I* = argmax score up to s − γ‖φ − μ‖² / ‖μ‖² − λ R(I), from a blurred mean",
         papers=(papers.NGUYEN_2016,),
     )

@@ -32,7 +32,7 @@ FEW = {
     "lime": {"targets": ["predicted"], "superpixels": 30, "samples": 240},
     "attribution_check": {"steps": 5, "randomised": 1, "blocks": 2, "resamples": 300, "not_randomised": ["lime"]},
     "bias_probe": {"resamples": 300, "pictures": 10, "placements": 1},
-    "multifaceted": {"facets": 2, "iterations": [4, 4, 2, 2], "classes": 2},
+    "multifaceted": {"facets": 2, "steps": 6, "classes": 2},
     "class_visualization": {"steps": 12, "settings_classes": 1, "settings_share": 0.01},
     "logit_vs_probability": {"classes": 4, "steps": 12},
     "objectives": {"steps": 16},

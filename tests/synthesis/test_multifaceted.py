@@ -7,11 +7,11 @@ import torch
 from cnnviz.demo.scenes import draw
 from cnnviz.synthesis.multifaceted import (
     Goal,
+    best_clusters,
     cluster,
-    denoised,
     features_of,
     largest_classes,
-    middle,
+    second_choice,
     stability,
 )
 from cnnviz.synthesis.multifaceted import draw as grow
@@ -26,7 +26,7 @@ def flowers(demo):
     return pictures, features_of(demo, pictures), scores
 
 
-def facets(demo, flowers, k, iterations, pull):
+def facets(demo, flowers, k, steps, pull):
     pictures, features, scores = flowers
     found = cluster(features, np.arange(60), k, 0)
     rows = [found.nearest(facet, 15 if k > 1 else None) for facet in range(k)]
@@ -37,27 +37,27 @@ def facets(demo, flowers, k, iterations, pull):
         torch.from_numpy(np.stack([features[r].mean(0) for r in inside])),
     )
     starts = torch.stack([demo.pictures(list(pictures[r])).mean(0) for r in rows])
-    return found, starts, grow(demo, goal, starts, iterations, pull, 0)
+    return found, starts, grow(demo, goal, starts, steps, pull, 0)
 
 
 def test_each_facets_picture_is_nearest_to_its_own_cluster(demo, flowers):
-    """Without the pull all pictures end in the same facet; the start alone is not enough."""
-    found, _, (made, scores) = facets(demo, flowers, 3, [30, 20, 5, 5], 6.0)
+    """Without the pull pictures lose their facet; the start alone is not enough."""
+    found, _, (made, scores) = facets(demo, flowers, 3, 40, 30.0)
     shown = (made * 255).round().byte().permute(0, 2, 3, 1).numpy()
     assert found.of(features_of(demo, shown)).tolist() == [0, 1, 2]
     with torch.no_grad():
         assert demo.logits(made).argmax(1).tolist() == [2, 2, 2]
-    assert scores.shape == (3, 60) and (scores[:, -1] > scores[:, 0]).all()
-    _, _, (forgot, _) = facets(demo, flowers, 3, [30, 20, 5, 5], 0.0)
+    assert scores.shape == (3, 40) and (scores[:, -1] > scores[:, 0]).all()
+    _, _, (forgot, _) = facets(demo, flowers, 3, 40, 0.0)
     shown = (forgot * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    assert len(set(found.of(features_of(demo, shown)).tolist())) == 1
+    assert found.of(features_of(demo, shown)).tolist() != [0, 1, 2]
 
 
-def test_one_facet_starts_at_the_mean_of_the_class_and_moves_from_its_middle(demo, flowers):
-    _, starts, (made, _) = facets(demo, flowers, 1, [6, 0, 0, 0], 0.0)
+def test_one_facet_starts_at_the_mean_of_the_class_blurred_and_paled(demo, flowers):
+    _, starts, (made, _) = facets(demo, flowers, 1, 1, 0.0)
     np.testing.assert_allclose(starts[0].permute(1, 2, 0).numpy(), flowers[0].mean(0) / 255, atol=1e-5)
-    moved = (made - torch.nn.functional.interpolate(starts, scale_factor=1))[0].abs().mean(0)
-    assert moved[24:40, 24:40].mean() > 3 * moved[:6, :6].mean()
+    rough = torch.nn.functional.adaptive_avg_pool2d(made, 4) - 0.5
+    assert (rough - 0.8 * (torch.nn.functional.adaptive_avg_pool2d(starts, 4) - 0.5)).abs().max() < 0.1
 
 
 def test_planted_clusters_are_found_the_largest_first():
@@ -98,31 +98,23 @@ def test_classes_with_the_most_pictures_come_first_and_small_ones_are_left_out(d
     assert [len(rows) for rows in largest_classes(demo, labels, ["3", "7"]).values()] == [13]
 
 
-def test_denoising_is_the_minimum_of_its_functional():
-    """ROF's functional, compared with its gradient descent; flat pictures do not change."""
-    x = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-    def cost(u):
-        down, right = torch.zeros_like(u), torch.zeros_like(u)
-        down = torch.cat([u.diff(dim=2), torch.zeros_like(u[:, :, :1])], 2)
-        right = torch.cat([u.diff(dim=3), torch.zeros_like(u[..., :1])], 3)
-        return (u - x).square().sum() / 2 + 0.1 * torch.sqrt(down**2 + right**2 + 1e-12).sum()
-
-    ours = denoised(x, 0.1, steps=400)
-    u = x.clone().requires_grad_()
-    adam = torch.optim.Adam([u], lr=0.01)
-    for step in range(800):
-        adam.param_groups[0]["lr"] = 0.01 * 0.99 ** (step / 4)
-        adam.zero_grad()
-        cost(u).backward()
-        adam.step()
-    u = u.detach()
-    assert float(cost(ours)) <= float(cost(u)) + 1e-3 and float(cost(ours)) < float(cost(x)) * 0.9
-    flat = torch.full((1, 3, 8, 8), 0.3)
-    torch.testing.assert_close(denoised(flat, 0.5), flat)
+def test_the_number_of_facets_is_that_of_the_planted_clusters_and_one_for_a_cloud():
+    rng = np.random.default_rng(1)
+    planted = np.repeat(rng.normal(0, 10, (3, 8)), 20, 0) + rng.normal(0, 1, (60, 8))
+    found, stable = best_clusters(planted.astype(np.float32), np.arange(60), 4, 5)
+    assert len(found.centres) == 3 and stable[0].mean() > 0.95
+    cloud = rng.normal(0, 1, (60, 8)).astype(np.float32)
+    found, stable = best_clusters(cloud, np.arange(60), 4, 5)
+    assert len(found.centres) == 1 and np.isfinite(stable).all()
+    found, stable = best_clusters(cloud[:8], np.arange(8), 1, 5)
+    assert len(found.centres) == 1 and np.isnan(stable).all()
 
 
-def test_the_middle_weighs_most():
-    weights = middle((9, 5), 0.5)
-    assert weights[4, 2] == 1 and weights.argmax() == 4 * 5 + 2
-    assert float(weights[0, 2]) == pytest.approx(np.exp(-2)) and float(weights[4, 0]) == pytest.approx(np.exp(-2))
+def test_a_facet_is_told_apart_by_its_second_choice():
+    scores = np.zeros((6, 4))
+    scores[:, 1] = 9  # the class itself
+    scores[[0, 1, 2], [2, 2, 3]], scores[3:, 3] = 5, 5
+    near, share = second_choice(scores, np.array([0, 0, 0, 1, 1, 1]), 1)
+    assert near.tolist() == [2, 3]
+    np.testing.assert_allclose(share, [[2 / 3, 0], [1, 1 / 3]])
+    assert second_choice(scores[:, :2], np.array([0] * 6), 1)[0].tolist() == [-1]

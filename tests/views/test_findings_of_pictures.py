@@ -139,13 +139,15 @@ def test_what_objectives_share(other, strength):
     assert -1 <= measured[finding.key].low <= measured[finding.key].effect <= measured[finding.key].high <= 1
 
 
-def diverse(alike, units=4, m=3):
+def diverse(alike, units=4, m=3, kept=1.0):
     likeness = np.full((units, m, m), alike) + np.linspace(0, 0.02, units)[:, None, None]
     return result(
         {
             "likeness": likeness,
-            "plain_likeness": np.full((units, m, m), 0.9),
+            "plain_likeness": np.full((units, m, m), 0.95),
             "value": np.full((units, m), 2.0),
+            "excitation": np.full((units, m), 3.0 * kept),
+            "plain_excitation": np.full((units, m), 3.0),
             "best": np.linspace(1, 3, units),
             "unit": np.arange(units),
         },
@@ -153,11 +155,19 @@ def diverse(alike, units=4, m=3):
     )
 
 
-@pytest.mark.parametrize(("alike", "n", "strength"), [(0.5, 4, WEAK), (0.87, 4, WEAK), (0.9, 4, NOT), (0.2, 1, NOT)])
-def test_pictures_made_to_differ_are_less_alike(alike, n, strength):
-    finding, measured = diversity.found(diverse(alike, n), CONTEXT)
-    assert finding.strength == strength and finding.figure == "conv4-unit-0000"
-    assert ("no sure difference" in finding.says) == (strength == NOT)
+@pytest.mark.parametrize(
+    ("alike", "n", "kept", "strength", "says"),
+    [
+        (0.5, 4, 1, WEAK, "4 of 4 units have other facets: similarity 0.51, without the term 0.95, at 100"),
+        (0.84, 4, 0.95, WEAK, "2 of 4"),  # the others fall by less than 0.1
+        (0.5, 4, 0.85, NOT, "No other facet"),
+        (0.94, 4, 1, NOT, "No other facet"),
+        (0.2, 1, 1, NOT, "1 of 1 units"),  # one unit has no interval
+    ],
+)
+def test_other_facets_are_less_alike_and_keep_the_activation(alike, n, kept, strength, says):
+    finding, measured = diversity.found(diverse(alike, n, kept=kept), CONTEXT)
+    assert finding.strength == strength and finding.figure == "conv4-unit-0000" and says in finding.says
     assert measured["similarity"].high <= 1
 
 
@@ -226,11 +236,11 @@ def test_one_layer_or_silent_ones_have_nothing_to_compare():
     assert deepdream.found(dreams(5.0, 2.0, photos=1), CONTEXT)[0].figure == "p0"
 
 
-def facets(real, control, classes=4):
+def facets(real, control, classes=4, each=2):
     near = np.linspace(0, 0.02, classes)[:, None]
     stable = np.stack([real - near, np.full((classes, 1), control)], 1).repeat(5, 2)
     names = [f"c{i}" for i in range(classes)]
-    return result({"stability": stable, "target": np.arange(classes)}, {"classes": names})
+    return result({"stability": stable, "target": np.arange(classes).repeat(each)}, {"classes": names})
 
 
 @pytest.mark.parametrize(
@@ -240,8 +250,13 @@ def facets(real, control, classes=4):
 def test_facets_are_more_stable_than_groups_of_one_cloud(real, control, n, strength):
     finding, measured = multifaceted.found(facets(real, control, n), CONTEXT)
     assert finding.strength == strength and finding.figure == "class-0"
-    assert ("not surely" in finding.says) == (strength == NOT)
+    assert f"{n} of {n} classes have several facets" in finding.says
     assert -1 <= measured[finding.key].low <= measured[finding.key].high <= 1
+
+
+def test_classes_of_one_facet_are_said_to_have_one():
+    finding, _ = multifaceted.found(facets(0.9, 0.5, each=1), CONTEXT)
+    assert finding.strength == NOT and "One facet only" in finding.says and "0.50" in finding.says
 
 
 def test_a_class_of_one_facet_has_no_stability():
