@@ -8,6 +8,8 @@ The neighbours are the k pictures with the smallest distance; ties are sorted by
 If pictures have the role "query" (for example test pictures), only these are queries and only the others, the reference
 pictures, can be neighbours. Otherwise every picture can be both.
 
+If no probe picture shares its class with another one, some that do are queries, too.
+
 The result holds, for q queries: ``queries`` (q,) indices into the image set; ``feature_neighbors``, ``pixel_neighbors``
 (q, k) indices, nearest first; ``feature_distances``, ``pixel_distances`` (q, k) float64: Euclidean, of features in
 their own unit and of pixels in [0, 1]. For the agreement of classes, over m pictures: ``sample`` (m,) indices;
@@ -24,7 +26,7 @@ from cnnviz.features.vectors import before_training, feature_name, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
 
-SPARE = 4  # queries that are added where no probe picture shares its class with another one
+SPARE = 4  # queries that are added where no probe shares its class: those with most agreement beyond that in pixels
 
 
 def agreement(labels: np.ndarray, queries: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
@@ -71,21 +73,25 @@ def main(job: Job) -> None:
     # no neighbour can agree with a class that no reference picture has
     askable = np.where(~among & np.isin(labels, labels[among]), labels, -1) if roles else labels
     asked = sample(askable, job.parameters["sample"], job.seed_for("sample"))
-    if job.parameters["queries"] is None and not (askable[queries] >= 0).any():
-        queries = np.concatenate([queries, asked[:SPARE]])  # of the probes none has a class to share
     both = np.concatenate([queries, asked])
     k = min(job.parameters["k"], int(others(among, both).min(initial=len(features) - 1)))
     if k < 1:
         raise NotApplicable(f"{among.sum()} pictures have the role reference: too few for neighbours.")
     small = pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))
 
-    arrays = {"queries": queries, "sample": asked, "chance": chance(labels, asked, among)}
-    found = {}
+    arrays = {"sample": asked, "chance": chance(labels, asked, among)}
+    found, far = {}, {}
     for space, data, unit in (("feature", features, 1), ("pixel", small, 255)):
         found[space], distances = nearest(data, both, k, job.threads, among if roles else None)
-        arrays[f"{space}_neighbors"] = found[space][: len(queries)]
-        arrays[f"{space}_distances"] = distances[: len(queries)] / unit
+        far[space] = distances / unit
         arrays[f"{space}_agreement"] = agreement(labels, asked, found[space][len(queries) :])
+    shown = np.arange(len(queries))
+    if job.parameters["queries"] is None and not (askable[queries] >= 0).any():  # none has a class to share
+        gain = arrays["feature_agreement"] - arrays["pixel_agreement"]
+        shown = np.concatenate([shown, len(queries) + np.argsort(-gain, kind="stable")[:SPARE]])
+    arrays["queries"] = both[shown]
+    for space in found:
+        arrays |= {f"{space}_neighbors": found[space][shown], f"{space}_distances": far[space][shown]}
     arrays |= _control(job, labels, askable, among, k, {"feature": features, "pixel": small})
     shared = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found["feature"], found["pixel"], strict=True)])
     numbers = {

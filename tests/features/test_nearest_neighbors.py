@@ -244,7 +244,12 @@ def test_probes_that_share_their_class_with_no_picture_are_joined_by_some_that_d
     shown, pictures = [figure.id for figure in view.view(left, context)["figures"]], context.image_set.pictures
     assert set(shown[:4]) == {f"query-{pictures[q].id}" for q in made["queries"][5:]}  # where there is something to see
     assert sorted(made["queries"][:5]) == sorted(probes) and len(made["queries"]) == 5 + technique.SPARE
-    assert np.isin(made["queries"][5:], made["sample"]).all()
+    gain = made["feature_agreement"] - made["pixel_agreement"]
+    best = np.argsort(-gain, kind="stable")[: technique.SPARE]
+    assert made["queries"][5:].tolist() == made["sample"][best].tolist()
+    labels = np.array([picture["label"] for picture in index["pictures"]])
+    agree = (labels[made["feature_neighbors"][5:]] == labels[made["queries"][5:], None]).mean(1)
+    np.testing.assert_allclose(agree, made["feature_agreement"][best])
 
 
 def test_a_share_that_small_classes_limit_is_said_with_its_limit(case):
