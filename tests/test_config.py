@@ -67,6 +67,9 @@ def test_presets_change_what_the_config_leaves_out():
     probes = [c["models"]["m"]["probes"] for c in (quick, plain, full)]
     assert steps[0] < steps[1] < steps[2] and probes[0] < probes[1] < probes[2]
     assert quick["image_sets"]["a"]["count"] == 300
+    # a first look is small
+    sheets = [c["sections"]["maximal_patches"]["view"]["sheets"] for c in (quick, plain, full)]
+    assert sheets == [False, True, True] and quick["limits"]["download"] == 1 and plain["limits"]["download"] is None
     own = config.complete(changed("sections", "saliency", "samples", value=7) | {"preset": "quick"})
     assert own["sections"]["saliency"]["samples"] == 7
     with pytest.raises(UserError, match="'quick'"):
