@@ -276,7 +276,8 @@ def ceiling(job: Job, model: Model) -> float | None:
         return scores_of(model, pictures).max(1).values.numpy()
 
     found = np.concatenate(list(in_batches(largest, some, job.parameters["batch"])))
-    return float(np.quantile(found, REACHED))
+    found = found[np.isfinite(found)]
+    return float(np.quantile(found, REACHED)) if len(found) else None
 
 
 def main(job: Job) -> None:
