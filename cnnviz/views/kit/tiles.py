@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-EXACT = "the picture itself; its exact levels are in the data file"  # a large one is shown as a lossy file
+EXACT = "the picture itself; the arrays hold its exact levels"  # a large one is shown as a lossy file
 FRAME = (230, 159, 0)  # orange that is distinct from grey with any colour vision
 COLUMNS, LABEL, BETWEEN = 6, 15, 12  # labelled blocks per row, height of a label, gap
 
