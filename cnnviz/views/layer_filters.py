@@ -263,9 +263,9 @@ if __name__ == "__main__":
         title="Filters of later layers",
         question="How does a later layer join what the layer before found?",
         tour="Deeper weights are no pictures any more: they join what the layer before found.",
-        how_to_read="A kernel says where a channel speaks for a unit (red or bright) or against it (blue or dark). "
-        "Flat ones add up; edges and spots compare places. In a sheet, rows are units, columns the channels that they "
-        "read.",
+        how_to_read="A kernel says where around its place a channel speaks for a unit (red, bright) or against it "
+        "(blue, dark). Flat ones only add up; edges and spots compare places. In sheets, rows are units, columns "
+        "channels.",
         do_not_conclude="The channels are not colours: without knowing what each one stands for, a tile does not say "
         "what the unit looks for. A small weight on a channel with large values may count more than a large weight on "
         "a quiet channel.",

@@ -28,7 +28,7 @@ MOST_COMPARED = 20  # classes that other models can be compared in
 TILE, QUERY = 96, 124  # sides of a neighbour and of the query in CSS pixels
 SHARP = 2  # largest number of picture pixels per CSS pixel
 GAP, EDGE, TOP, NAME = 12, 14, 32, 22  # NAME: height of a class's name below its picture
-LETTERS = 14  # of a class's name
+LETTERS = 12  # of a class's name
 DOT = 22  # width of a square of the tally
 
 # Same class: blue, solid, a tick. Other class: orange, dashed, a cross. Colour is never the only difference.
