@@ -42,7 +42,7 @@ from cnnviz.style.sources import SILENT, first_stride, middle, noise, own_size, 
 from cnnviz.style.texture_error import texture_error
 
 COLUMNS = 5
-SPECTRUM = 0.3  # share of the steps that change the spectrum: enough to begin without specks
+SPECTRUM = 0.5  # share of the steps that change the spectrum; fewer leave a grid where the first layer has a stride
 LEAST = 1e-6  # smallest variance that counts, as a share of the squared mean
 
 
