@@ -8,11 +8,11 @@ ReLU follows. The features do not determine what the layer discarded. So what th
 There are two methods. Both start from noise that is independent of I₀.
 
 fourier: L-BFGS, first on the picture's spectrum and then on its pixels (:mod:`cnnviz.ascent.settling`).
-R(I) = d² (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours and the mean squared
-distance to grey. The first falls as 1 / side if an object is drawn with more pixels, hence the factor. d in (0, 1] is
-the depth: features of a deep layer constrain fine detail and brightness little, so the regulariser must, and those of
-a shallow one determine the picture. This is the better method on trained networks: it undoes first layers nearly
-completely, and deep layers keep whole objects.
+R(I) = e² (λ₁ side / 224 TV₁(I) + λ₂ ‖I - grey‖²) / (c h w): the mean difference of neighbours and the mean squared
+distance to grey. The first falls as 1 / side if an object is drawn with more pixels, hence the factor. e is 1.25 d, but
+at most 1, and d in (0, 1] is the depth: features of a deep layer constrain fine detail and brightness little, so the
+regulariser must, and those of a shallow one determine the picture. This is the better method on trained networks: it
+undoes first layers nearly completely, and deep layers keep whole objects.
 
 published: the pixels, by gradient descent with momentum 0.9. R(I) = λ (Σ |∇I|² / V² + Σ (I - grey)⁶ / B⁶) / (c h w),
 where λ grows as 1 : 10 : 100 over the first, second and last third of the depth. B = 80 and V = B / 6.5 (levels of 255)
@@ -26,7 +26,8 @@ the original's mean colour; ``cross`` (n, l, l): the feature error in layer j of
 Numbers: ``layers`` [{name, rectified}], and ``silent``, names of the layers that are left out because all features of a
 picture are 0 there.
 
-A layer's search has not converged if the picture rebuilt from a deeper layer fits it better than its own does, see
+A search can end in a picture to which all units are silent. Where a deeper layer's copy fits a layer better than its
+own, the search is therefore repeated from another start. A layer for which that does not help has not converged, see
 :func:`cnnviz.views.feature_inversion.unconverged`. Its pixel error then says nothing about the layer.
 """
 
@@ -51,6 +52,7 @@ from cnnviz.run.job import Job, run
 
 SCORES = "scores"
 SPECTRUM = 0.7  # share of the steps that change the spectrum
+DEEP = 1.25  # the last layers, which know no places, have the same weight of the penalties
 SIDE = 224  # input size in pixels for which λ₁ is stated
 NATURAL = (1 / 300, 10 / 300, 100 / 300)  # λ of the published method by depth
 RANGE = 80 / 255  # B, distance of a photograph's colours to grey
@@ -106,7 +108,7 @@ def invert(
     if method == "fourier":
         size = tuple(originals.shape[2:])
         noise = fourier(size, seeds, channels=model.channels, device=model.device)
-        weight = place.depth**2 / values
+        weight = min(1, DEEP * place.depth) ** 2 / values
         sharpness = min(size) / SIDE
         return settle(
             model,
@@ -156,6 +158,14 @@ def errors(
     return -torch.stack(every, 1).cpu().numpy(), _distance(shown, originals)
 
 
+def stuck_at(cross: np.ndarray, k: int) -> list[int]:
+    """Pictures whose copy from the k-th layer fits that layer worse than their copy from a deeper one does.
+
+    cross: (n, l, l) feature error in the second layer of the picture rebuilt from the first one.
+    """
+    return [i for i, own in enumerate(cross[:, k, k]) if own > cross[i, k + 1 :, k].min(initial=np.inf)]
+
+
 def _distance(a: Tensor, b: Tensor) -> np.ndarray:
     """Root mean square difference in levels of 255, (n,)."""
     return 255 * (a - b).square().flatten(1).mean(1).sqrt().cpu().numpy()
@@ -179,24 +189,33 @@ def main(job: Job) -> None:
         pictures = np.stack(list(image_set.arrays(model.preprocess.geometry, indices, job.threads)))
         originals = model.pictures(list(pictures))
         flat = originals.mean((2, 3), keepdim=True).expand_as(originals)
-        found: dict[str, list] = {name: [] for name in ("inverted", "errors", "cross", "pixel_error")}
-        for place in shown:
-            seeds = [job.seed_for(place.name, image_set.pictures[i].id) for i in indices]
+
+        def rebuilt(place: Place, of: Sequence[int], *again: str) -> dict[str, np.ndarray]:
+            """The result's rows of one layer, for some pictures of the batch; again: another start than the first."""
             ascent = invert(
                 model,
-                originals,
+                originals[of],
                 place,
-                seeds,
+                [job.seed_for(place.name, image_set.pictures[indices[i]].id, *again) for i in of],
                 steps=p["steps"],
                 method=p["method"],
                 roughness=p["total_variation"],
                 distance=p["l2"],
             )
             inverted = to_bytes(ascent.pictures)
-            cross, pixel_error = errors(model, originals, inverted, shown)
-            for name, value in zip(found, (inverted, -ascent.curves["match"].T, cross, pixel_error), strict=True):
-                found[name].append(value)
-        arrays = {name: np.stack(values, 1) for name, values in found.items()}
+            cross, pixel_error = errors(model, originals[of], inverted, shown)
+            curves = -ascent.curves["match"].T
+            return {"inverted": inverted, "errors": curves, "cross": cross, "pixel_error": pixel_error}
+
+        found = [rebuilt(place, range(len(indices))) for place in shown]
+        arrays = {name: np.stack([rows[name] for rows in found], 1) for name in found[0]}
+        for k, place in enumerate(shown):
+            if stuck := stuck_at(arrays["cross"], k):
+                second = rebuilt(place, stuck, "again")
+                for row, i in enumerate(stuck):
+                    if second["cross"][row, k] < arrays["cross"][i, k, k]:
+                        for name, values in second.items():
+                            arrays[name][i, k] = values[row]
         error = arrays["cross"].diagonal(axis1=1, axis2=2)
         return arrays | {"pictures": pictures, "error": error, "flat_error": _distance(flat, originals)}
 

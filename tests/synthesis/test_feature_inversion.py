@@ -9,7 +9,7 @@ from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.places import Place, rectified
 from cnnviz.network.loaded import Layer, Model
 from cnnviz.pictures.preprocess import Preprocess
-from cnnviz.synthesis.feature_inversion import answers, errors, invert, places
+from cnnviz.synthesis.feature_inversion import answers, errors, invert, places, stuck_at
 
 SIDE = 32
 
@@ -90,6 +90,13 @@ def test_black_and_white_are_reached_under_the_usual_penalties(model):
     x = board.float().expand(1, 3, -1, -1).contiguous()
     pictures = invert(model, x, places(model, 8)[0], [1], steps=60).pictures
     assert (pictures - x).abs().max() < 0.1
+
+
+def test_a_search_is_repeated_where_a_deeper_copy_fits_better():
+    cross = np.full((2, 3, 3), 0.5)
+    cross[:, range(3), range(3)] = 0.02
+    cross[1, 2, 0] = 0.01  # the second picture, rebuilt from the last layer, in the first
+    assert [stuck_at(cross, k) for k in range(3)] == [[1], [], []]
 
 
 def test_the_published_method_lowers_the_error_too(model, originals):
