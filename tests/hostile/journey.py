@@ -32,7 +32,7 @@ FEW = SECTIONS | {
     "linear_templates": {"size": 8},
     "predictions": {"bins": 2},
     "bias_probe": {},
-    "multifaceted": {"classes": 1, "facets": 1, "iterations": [1, 1, 1, 1]},
+    "multifaceted": {"classes": 1, "facets": 1, "steps": 1},
     "feature_inversion": {"pictures": 1, "layers": 2, "steps": 1},
     "deepdream": {"pictures": 1, "layers": 1, "size": 32, "steps": 1, "octaves": 1},
     "texture_synthesis": {"size": 32, "steps": 1},
