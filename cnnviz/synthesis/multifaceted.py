@@ -71,7 +71,7 @@ CLEAR = 0.1  # by how much facets are more stable than clusters of one cloud, at
 TRIED = 12  # classes whose facets are looked for, at least
 COARSE, PALE = 12, 0.8  # side in pixels that a start is reduced to, and the share of its contrast that is left
 VARIED = 0.75  # share of the steps with random views; in the others the whole picture has to have the facet's features
-SIDE, SMOOTH, GREYING, EDGE = 224, 0.015, 0.006, 0.1  # input size for which the λ are stated; they grow with the side
+SIDE, SMOOTH, GREYING, EDGE = 224, 0.03, 0.006, 0.1  # input size for which the λ are stated; they grow with the side
 
 
 @dataclass(frozen=True)
