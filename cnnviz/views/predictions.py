@@ -74,6 +74,8 @@ def view(result: Result, context: Context) -> dict:
     figures, tables = [], []
     if judged and not several:
         figures += [_matrix(result, context, whole), _reliability(result, context, whole)]
+        if result.arrays["class_pictures"].max() < FEW:
+            figures.reverse()  # a matrix of single pictures is nearly empty
         tables += [_confusions(result, context), _classes(result, context, whole)]
     elif judged:
         tables += [_ranking(result, context, whole)]
@@ -124,7 +126,8 @@ def _accurate(result: Result) -> tuple[Finding, Measured]:
     says = f"Names {findings.percent(share)} of the pictures correctly."
     finding = Finding(
         "accuracy", says, findings.strength(low - chance, high - chance, MARGIN), between(low, high),
-        f"{best}, by always naming the largest class", f"{numbers['labelled']:,} pictures", "confusion",
+        f"{best}, by always naming the largest class", f"{numbers['labelled']:,} pictures",
+        "confusion" if result.arrays["class_pictures"].max() >= FEW else "calibration",
     )  # fmt: skip
     effects = (max(-1.0, (value - chance) / room) for value in (share, min(low, share), max(high, share)))
     return finding, Measured(findings.percent(share), *effects)
