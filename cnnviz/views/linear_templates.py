@@ -119,6 +119,8 @@ def _classes(result: Result, context: Context) -> Table:
         else f"{len(tested)} pictures, each by a classifier fitted to the four fifths without it"
     )
     left_out = numbers["all_classes"] - len(arrays["classes"])
+    most = result.parameters["classes"]
+    why = f"the limit is {most} classes" if len(arrays["classes"]) == most else "they have too few pictures"
     rows = []
     for k, c in enumerate(arrays["classes"]):
         counts = (int((labels == c).sum()) for labels in (fitted, tested))
@@ -126,7 +128,7 @@ def _classes(result: Result, context: Context) -> Table:
     return Table(
         "classes",
         f"Share of each class's pictures that are recognised, over {how}; at {size} × {size} pixels"
-        + (f". {left_out} classes of the set are left out: too few pictures, or beyond the limit" if left_out else "")
+        + (f". {left_out} classes of the set are left out: {why}" if left_out else "")
         + ".",
         ("class", "fitted to", "tested on", "linear classifier", *(("network",) if known else ())),
         tuple(rows),
