@@ -200,6 +200,8 @@ def _verdict(result: Result, context: Context, i: int) -> str:
     logit, p, rank = (result.arrays[key][i] for key in ("logits", "probabilities", "ranks"))
     fallback = result.numbers["classes"][i] in result.numbers["fallback"]
     beside = "; raised before the last ReLU, where the class score was flat" if fallback else ""
+    tries = int(result.arrays["tries"][i])
+    beside += f"; the best of {tries} starts" if tries > 1 else ""
     if not has_probabilities(context.kind):
         return context.says(result.arrays["targets"][i], p) + beside
     place = "" if rank == 1 else f", rank {rank}"

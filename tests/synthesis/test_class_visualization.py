@@ -109,6 +109,22 @@ def test_a_score_that_becomes_flat_is_ascended_again_before_its_relu():
     np.testing.assert_array_equal(found["pictures"][1], to_bytes(first.pictures)[1])  # the other one is unchanged
 
 
+def test_a_picture_of_another_class_is_tried_from_other_starts(monkeypatch):
+    """Only lost classes are drawn again, and only a better picture replaces the one before."""
+    ranks = {(1, 0): 1, (2, 0): 3, (2, 1): 2, (2, 2): 2, (3, 0): 4, (3, 1): 1}
+    asked = []
+
+    def fake(model, classes, seeds, views, parameters):
+        asked.append((tuple(classes), views))
+        found = {"ranks": np.array([ranks[pair] for pair in zip(classes, seeds, strict=True)])}
+        return found | {"probabilities": 1 / (1.0 + np.array(seeds)), "pictures": 10 * np.array(classes) + seeds}
+
+    monkeypatch.setattr(class_visualization, "drawn", fake)
+    found = class_visualization.best_of_starts(None, [1, 2, 3], [[0, 1, 2]] * 3, 7, {})
+    assert asked == [((1, 2, 3), 7), ((2, 3), 8), ((2,), 9)]
+    assert found["pictures"].tolist() == [10, 21, 31] and found["tries"].tolist() == [1, 3, 2]
+
+
 def test_only_dead_classes_are_changed():
     model = colours(shift=1.0)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
