@@ -37,6 +37,15 @@ def _fooled(result: Result) -> np.ndarray:
     return result.arrays["found"] == result.arrays["target"]
 
 
+def _right(result: Result, context: Context) -> np.ndarray:
+    """Whether each picture was named correctly before: (n,) bool. A wrong name may lie near another class's border."""
+    labels = [context.image_set.pictures[i].label for i in result.arrays["index"]]
+    outputs = context.model.get("label_to_output", ())
+    true = [None if label is None or label >= len(outputs) else outputs[label] for label in labels]
+    said = result.arrays["predicted"].tolist()
+    return np.array([is_it == it for is_it, it in zip(said, true, strict=True)], bool)
+
+
 def _typical(result: Result) -> np.ndarray:
     """The root mean square change of each picture's values, in levels."""
     return result.arrays["l2"] / np.sqrt(result.arrays["pictures"][0].size)
@@ -46,19 +55,24 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     """Number of pictures fooled within ε levels, compared with random signs of the same size."""
     fooled, epsilon = _fooled(result), result.parameters["epsilon"]
     hits, count = int(fooled.sum()), len(fooled)
-    signs = float(result.arrays["noise_changed"][:, 0].mean())
+    changed, right = result.arrays["noise_changed"][:, 0], _right(result, context)
+    signs = float(changed.mean())
     attack, noise = findings.share(hits, count), findings.share(round(signs * count), count)
     gap, low, high = findings.difference(attack, noise)
     key = f"fooled within {epsilon:g} levels"
     typical = float(np.median(_typical(result)[fooled])) if hits else 0.0
-    smallest = int(np.where(fooled, result.arrays["l2"], np.inf).argmin())
+    shown = fooled & right if (fooled & right).any() else fooled
+    smallest = int(np.where(shown, result.arrays["l2"], np.inf).argmin())
+    of_right = ""
+    if 0 < right.sum() < count:
+        of_right = f", and in {percent(float(changed[right].mean()))} for the {right.sum()} named correctly before"
     finding = Finding(
         key,
         f"{hits} of {count} pictures are named as another class after a change of at most {epsilon:g} of 255 levels"
         + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
         findings.weakly(low),
         f"{between(*findings.share_interval(hits, count))} of pictures",
-        f"random signs of the same size change the class in {percent(signs)} of draws; {findings.UNTRIED}",
+        f"random signs of the same size change the class in {percent(signs)} of draws{of_right}; {findings.UNTRIED}",
         figure=context.image_set.pictures[result.arrays["index"][smallest]].id,
     )
     return finding, {key: Measured(attack.short, gap, low, high)}

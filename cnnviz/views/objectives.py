@@ -46,7 +46,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         f"A picture made for one objective reaches {100 * mean:.0f}\u00a0% of another objective's gain.",
         findings.weakly(low),
         f"{span(100 * low, 100 * high, '.0f')}\u00a0%",
-        f"0\u00a0% for the grey start, 100\u00a0% for the objective's own picture; {findings.UNTRIED}",
+        f"0\u00a0% for the noise that all start from, 100\u00a0% for the objective's own picture; {findings.UNTRIED}",
         f"mean of {len(others)} pairs, from one start",
         figure="row",
     )

@@ -50,7 +50,8 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
     chance = {stride: ends for stride, ends in chance.items() if ends}
     if not chance:
         return (), {}
-    stride = max(chance, key=lambda stride: peaks[stride] / chance[stride][1])
+    above = [stride for stride in chance if peaks[stride] > chance[stride][1]]
+    stride = max(above or chance, key=lambda stride: peaks[stride])
     peak, (lower, upper) = peaks[stride], chance[stride]
     typical = (lower + upper) / 2
     effect, least, largest = ((peak - c) / (peak + c) for c in (typical, upper, lower))

@@ -25,7 +25,7 @@ from cnnviz.views import unit_visualization as units
 from cnnviz.views.kit.findings import NOT, WEAK
 
 CONTEXT = SimpleNamespace(
-    image_set=SimpleNamespace(pictures=[SimpleNamespace(id=f"p{i}", name=f"p{i}") for i in range(30)]),
+    image_set=SimpleNamespace(pictures=[SimpleNamespace(id=f"p{i}", name=f"p{i}", label=None) for i in range(30)]),
     model={"classes": [f"c{i}" for i in range(10)]},
     explained="class",
     kind="softmax",
@@ -65,6 +65,7 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
         {
             "found": [1] * fooled + [0] * (12 - fooled),
             "target": [1] * 12,
+            "predicted": [0] * 12,
             "noise_changed": np.full((12, 2), noise),
             "l2": np.arange(12, 0, -1.0),
             "pictures": np.zeros((12, 2, 2, 1)),
@@ -76,6 +77,17 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
     assert finding.strength == strength and f"{fooled} of 12" in finding.says and f"{noise:.0%}"[:-1] in finding.control
     assert measured["fooled within 8 levels"].effect == pytest.approx(fooled / 12 - round(12 * noise) / 12)
     assert finding.figure == f"p{max(fooled - 1, 0)}"  # the smallest change of those that fooled
+
+
+def test_random_signs_are_told_apart_for_pictures_named_correctly_before_and_one_of_them_leads():
+    arrays = {"found": [1] * 4, "target": [1] * 4, "predicted": [0] * 4, "index": range(4), "l2": [4, 3, 2, 1]}
+    arrays |= {"noise_changed": [[0, 0], [0.2, 0], [1, 0], [1, 0]], "pictures": np.zeros((4, 2, 2, 1))}
+    pictures = [SimpleNamespace(id=f"p{i}", name=f"p{i}", label=int(i > 1)) for i in range(4)]
+    model = CONTEXT.model | {"label_to_output": [0, 2]}
+    context = SimpleNamespace(image_set=SimpleNamespace(pictures=pictures), model=model)
+    finding, _ = fooling_images.found(result(arrays, parameters={"epsilon": 8}), context)
+    assert finding.figure == "p1"
+    assert "55\u00a0% of draws, and in 10\u00a0% for the 2 named correctly before" in finding.control
 
 
 def inversion(error, flat=40.0, cross=None):
