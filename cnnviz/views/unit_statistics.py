@@ -16,6 +16,7 @@ MOST_ROWS = 200
 PANEL, TALL = 200, 130  # width and height of a panel of sorted values in CSS pixels
 STRIP, ROW = 640, 5  # width of a strip, height of a bin
 DEAD, MARGIN = 0.01, 0.05  # shares of dead units and of active neurons that are found to differ beyond this
+FEWEST, ORDERS = 5, 10_000  # layers that can show a trend (2 of 5! orders are monotonic), and random orders of them
 STATES = ("lives", "dead", "constant")
 
 STYLE = (
@@ -169,29 +170,55 @@ def found(result: Result) -> tuple[tuple[Finding, ...], dict[str, Measured]]:
     ]  # fmt: skip
     measured = {"dead units": Measured(f"{dead} dead", dead / units, low, high)}
     if len(told) > 1:
-        finding, measured[finding.key] = _depth_found(told[0]["name"], told[-1]["name"], result.arrays)
+        finding, measured[finding.key] = _depth_found([layer["name"] for layer in told], result.arrays)
         said.append(finding)
     return tuple(sorted(said, key=lambda finding: findings.STRENGTHS.index(finding.strength))), measured
 
 
-def _depth_found(first: str, last: str, arrays: dict) -> tuple[Finding, Measured]:
-    ends = [findings.mean_interval(arrays[f"{name}/active"]) for name in (first, last)]
-    shares = [Measured("", mean, max(low, 0.0), min(high, 1.0)) for mean, low, high in ends]
+def _depth_found(names: list[str], arrays: dict) -> tuple[Finding, Measured]:
+    """Whether fewer neurons are active with depth: in the last layer than in the first, and over all layers in order.
+
+    Two ends alone would be picked points. So from FEWEST layers on a trend is found where the rank correlation with
+    depth is beyond that of layers in random order, and only weakly unless the ends differ, too.
+    """
+    first, last = names[0], names[-1]
+    means = [findings.mean_interval(arrays[f"{name}/active"]) for name in names]
+    shares = [Measured("", mean, max(low, 0.0), min(high, 1.0)) for mean, low, high in (means[0], means[-1])]
     gap, low, high = findings.difference(*shares)
     strength = findings.strength(*((low, high) if gap > 0 else (-high, -low)), margin=MARGIN)
     how = "Fewer" if gap > 0 else "More"
     here, there = (percent(share.effect) for share in shares)
-    says = f"{how} neurons are active with depth: {here} in {first}, {there} in {last}."
+    says, none = f"{how} neurons are active in {last} ({there}) than in {first} ({here}).", ""
+    control = f"0 points, no difference; {findings.UNTRIED}"
+    basis = f"{len(arrays[f'{first}/active'])} and {len(arrays[f'{last}/active'])} units"
+    if len(names) >= FEWEST:
+        trend, by_chance = _trend(np.array([mean for mean, _, _ in means]))
+        if trend * gap >= 0 or abs(trend) <= by_chance:
+            strength = findings.NOT
+        elif strength == findings.NOT:
+            strength = findings.WEAK
+        course = f"{here} in {first}, {there} in {last}, rank correlation {trend:.2f}".replace("-", "−")
+        says, none = f"{how} neurons are active with depth: {course}.", f"No trend with depth is shown: {course}."
+        control = f"rank correlation of layers in random order: {findings.span(-by_chance, by_chance)}"
+        basis = f"{len(names)} layers"
     if strength == findings.NOT:
-        says = f"About as many neurons are active in {last} ({there}) as in {first}."
-    finding = Finding(
-        "active neurons, first less last layer", says, strength,
-        f"{100 * low:+.0f} to {100 * high:+.0f} percentage points apart", f"{here}, in {first}",
-        f"{len(arrays[f'{first}/active'])} and {len(arrays[f'{last}/active'])} units", "depth",
-    )  # fmt: skip
+        says = none or f"About as many neurons are active in {last} ({there}) as in {first}: not shown to differ."
+    apart = f"{round(100 * low):+} to {round(100 * high):+} percentage points apart".replace("-", "−")
+    finding = Finding("active neurons, first less last layer", says, strength, apart, control, basis, "depth")
     return finding, Measured(
         " and ".join(percent(share.effect) for share in shares), gap, max(low, -1.0), min(high, 1.0)
     )
+
+
+def _trend(values: np.ndarray) -> tuple[float, float]:
+    """Rank correlation of ``values`` (layers,) with depth, and the size that 95 % of random orders stay within."""
+    places = np.arange(len(values))
+    ranks = np.array([((values < v).sum() + (values <= v).sum() - 1) / 2 for v in values])  # ties share their mean
+    ranks -= ranks.mean()
+    depth = places - places.mean()
+    size = np.sqrt((ranks**2).sum() * (depth**2).sum()) or 1.0
+    orders = np.random.default_rng(0).permuted(np.tile(ranks, (ORDERS, 1)), axis=1)
+    return float(ranks @ depth / size), float(np.quantile(np.abs(orders @ depth / size), 0.95))
 
 
 def _metrics(layers: list[dict]) -> tuple[Metric, ...]:

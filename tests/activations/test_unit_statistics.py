@@ -125,7 +125,8 @@ def test_what_is_said_of_dead_units_and_of_depth():
 
     (depth, dead), measured = said(layer | {"name": "a"}, layer | {"name": "b"})
     assert (depth.strength, dead.strength) == ("found", "not found")
-    assert depth.says.startswith("Fewer neurons are active with depth: 5") and dead.says == "None of 100 units is dead."
+    assert depth.says.startswith("Fewer neurons are active in b (") and "than in a (5" in depth.says
+    assert dead.says == "None of 100 units is dead."
     assert measured[depth.key].effect == pytest.approx(arrays["a/active"].mean() - arrays["b/active"].mean())
     (_, same), _ = said(layer | {"name": "a"}, layer | {"name": "a"})
     assert same.strength == "not found" and same.says.startswith("About as many")
@@ -133,3 +134,22 @@ def test_what_is_said_of_dead_units_and_of_depth():
     assert many.strength == "found" and "9 of 50 units are dead" in many.says
     (none,), measured = said(layer | {"name": "a", "rectified": False})
     assert none.strength == "not found" and "cannot be told" in none.says and not measured
+
+
+@pytest.mark.parametrize(
+    ("levels", "strength"),
+    [((0.8, 0.7, 0.6, 0.5, 0.4, 0.3), "found"), ((0.8, 0.3, 0.9, 0.9, 0.95, 0.4), "not found")],
+)
+def test_a_trend_with_depth_needs_all_layers_and_not_only_its_ends(levels, strength):
+    rng = np.random.default_rng(0)
+    arrays = {f"{i}/active": level + rng.uniform(-0.05, 0.05, 50) for i, level in enumerate(levels)}
+    layers = [{"units": 50, "dead": 0, "rectified": True, "name": str(i)} for i in range(len(levels))]
+    said, _ = drawn.found(Result(arrays, "ok", "", {"layers": layers, "pictures": 9}, {}, 0, {}))
+    depth = next(finding for finding in said if finding.key.startswith("active neurons"))
+    assert depth.strength == strength and "random order" in depth.control
+    assert depth.says.startswith("Fewer" if strength == "found" else "No trend") and depth.basis == "6 layers"
+
+
+def test_the_rank_correlation_of_a_falling_row_is_minus_one_and_five_in_order_are_rare():
+    trend, by_chance = drawn._trend(np.array([5.0, 4, 3, 2, 1]))
+    assert trend == pytest.approx(-1) and 0.8 < by_chance < 1
