@@ -61,22 +61,28 @@ def _neurons(kept: Mapping[str, np.ndarray], k: int | None = None) -> Arrays:
 def choose(order: str, count: int, value: np.ndarray, peak: np.ndarray) -> np.ndarray:
     """Indices of ``count`` units. value: (units, k) of their patches; peak: (units,) mean over all pictures' maxima.
 
-    index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by the weakest of the k
-    values divided by ``peak``, so by the activation relative to a typical picture. WEAK of the layer's median peak is
-    added to ``peak``; otherwise a nearly dead unit, with a peak near 0, would come first. A unit that only one picture
-    activates, or none, does not come first either.
+    index: evenly spread over the layer. strongest: by the weakest of their k values. selective: by
+    :func:`selectivity`.
     """
     count = min(count, len(value))
-    weakest = value.min(1)
     if order == "strongest":
-        return np.argsort(-weakest, kind="stable")[:count]
+        return np.argsort(-value.min(1), kind="stable")[:count]
     if order == "selective":
-        least = WEAK * np.median(peak[peak > 0]) if (peak > 0).any() else 1.0
-        score = np.where(peak > 0, np.maximum(weakest, 0) / (peak + least), -np.inf)
-        return np.argsort(-score, kind="stable")[:count]
+        return np.argsort(-selectivity(value, peak), kind="stable")[:count]
     if order != "index":
         raise ValueError(f"order {order!r}: one of {', '.join(ORDERS)}")
     return np.linspace(0, len(value) - 1, count).round().astype(int)
+
+
+def selectivity(value: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Each unit's activation relative to a typical picture: (units,). value, peak: as in :func:`choose`.
+
+    The weakest of the k values is divided by ``peak``. WEAK of the layer's median peak is added to ``peak``; otherwise
+    a nearly dead unit, with a peak near 0, would come first. A unit that only one picture activates, or none, does not
+    come first either.
+    """
+    least = WEAK * np.median(peak[peak > 0]) if (peak > 0).any() else 1.0
+    return np.where(peak > 0, np.maximum(value.min(1), 0) / (peak + least), -np.inf)
 
 
 def fill(inside: Arrays, everywhere: Arrays, k: int) -> Arrays:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from cnnviz.network.units import choose
+from cnnviz.network.units import choose, selectivity
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
@@ -42,6 +42,7 @@ def view(result: Result, context: Context) -> dict:
         "findings": (said,),
         "measured": measured,
         "figures": tuple(figures),
+        "cover": said.figure or _most_selective(result, {figure.id for figure in figures}),
         "tables": (_layers(result),),
         "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
@@ -92,6 +93,17 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
         next((id for id in ids if id in shown), ""),
     )  # fmt: skip
     return finding, measured
+
+
+def _most_selective(result: Result, shown: set[str]) -> str:
+    """The figure of the most selective unit, of layers that see things; "" if none of them is shown."""
+    scores = {
+        f"{slug(layer['name'])}-unit-{unit:04d}": float(score)
+        for layer in result.numbers["layers"]
+        if _sees_things(result, layer)
+        for unit, score in enumerate(selectivity(*(result.arrays[f"{layer['name']}/{w}"] for w in ("value", "peak"))))
+    }
+    return max(shown & scores.keys(), key=lambda id: (scores[id], id), default="")
 
 
 def _mean(shares: np.ndarray) -> Measured:
@@ -351,13 +363,15 @@ def _inside_first(count: int) -> str:
 
 
 def _classes(context: Context, found: list[int]) -> str:
-    """The classes of these pictures, most frequent first, four at most; "" without labels."""
+    """The classes of these pictures, most frequent first, four at most; "" without labels or if all differ."""
     counts: dict[str, int] = {}
     for i in found:
         label = context.image_set.pictures[i].label
         if label is not None:
             name = context.called(label)
             counts[name] = counts.get(name, 0) + 1
+    if len(counts) > 1 and max(counts.values()) == 1:
+        return ""
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
     words = [name if counts[name] == 1 else f"{name} ({counts[name]})" for name in ranked[:4]]
     return ", ".join(words) + (f" and {len(ranked) - 4} more" if len(ranked) > 4 else "")

@@ -274,3 +274,22 @@ def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not
     for labels in (np.full(200, -1), np.zeros(200, int)):  # no labels; one class only
         none, measured = said(["random", "one"], labels)
         assert none.strength == "not found" and not measured and "cannot be told" in none.says
+
+
+def test_classes_that_all_differ_are_not_listed():
+    pictures = [SimpleNamespace(label=label) for label in (0, 1, 1)]
+    context = SimpleNamespace(image_set=SimpleNamespace(pictures=pictures), called=("fox", "hen").__getitem__)
+    assert drawn._classes(context, [0, 1]) == "" and drawn._classes(context, [0]) == "fox"
+    assert drawn._classes(context, [0, 1, 2]) == "hen (2), fox"
+
+
+def test_the_cover_is_the_most_selective_shown_unit_of_a_layer_that_sees_things():
+    value = np.array([[5.0, 4.0], [9.0, 8.0], [7.0, 6.0]])
+    layer = {"unprobed": ""}
+    layers = [layer | {"name": "early", "field": (3, 3)}, layer | {"name": "late", "field": (9, 9)}]
+    arrays = {f"{n}/value": value * (1 + 9 * (n == "early")) for n in ("early", "late")}
+    arrays |= {f"{n}/peak": np.ones(3) for n in ("early", "late")}
+    result = SimpleNamespace(arrays=arrays, numbers={"layers": layers, "size": (16, 16)})
+    shown = {f"{name}-unit-{unit:04d}" for name in ("early", "late") for unit in (0, 2)}  # not the best one, unit 1
+    assert drawn._most_selective(result, shown) == "late-unit-0002"
+    assert drawn._most_selective(result, {"early-unit-0001"}) == ""
