@@ -24,6 +24,7 @@ WORDS = {
     "averaged over all places, so evidence in one place can be lost. Guided Grad-CAM's fine lines are those of guided "
     "backpropagation.",
 }
+SAME = 0.1  # 1 − cosine of two classes' maps, below which they are as good as the same
 NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM map", "cam": "the CAM map"}
 
 
@@ -34,7 +35,10 @@ def found(result: Result, context: Context, methods: list[str]) -> dict:
     measured |= explained.found(result, context, others, explained.LEAD)[1] if others else {}
     of_class = context.kind != REGRESSION and explained.of_class(result, context, "grad_cam", NAMES["grad_cam"])
     if of_class and of_class[0].key != said[0].key:
-        said, measured = [*said, of_class[0]], measured | {of_class[0].key: of_class[1]}
+        # A map that is the same for any class is the more telling, unless the object is known.
+        first = of_class[1].effect < SAME and "random weights" in said[0].key
+        said = [of_class[0], *said] if first else [*said, of_class[0]]
+        measured = measured | {of_class[0].key: of_class[1]}
     return {"findings": tuple(said), "measured": measured}
 
 
@@ -47,6 +51,7 @@ def view(result: Result, context: Context) -> dict:
     ]
     caveats = [f"{TITLES[m['name']]}: {m['caveat']}" for m in numbers["methods"] if m["caveat"]]
     cold = arrays["maps/grad_cam"].max((2, 3))[arrays["targets"] >= 0] == 0
+    without = [float((arrays[name].max((1, 2)) == 0).mean()) for name in ("random/grad_cam",) if name in arrays]
     return {
         **found(result, context, methods),
         "figures": (
@@ -55,7 +60,8 @@ def view(result: Result, context: Context) -> dict:
         ),
         "metrics": (
             Metric("probes", len(arrays["index"])),
-            Metric("empty_heat_maps", float(cold.mean()), "share", "lower"),
+            Metric("maps_without_heat", float(cold.mean()), "share", "lower"),
+            *(Metric("maps_without_heat_with_random_weights", share, "share") for share in without),
         ),
         "how_to_read": f"{WORDS['how_to_read']} Maps of {layer['name']}, {layer['height']} × "
         f"{layer['width']} positions.",

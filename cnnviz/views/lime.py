@@ -28,7 +28,7 @@ def tinted(
 
 
 def stamped(pixels: np.ndarray, words: str) -> np.ndarray:
-    """``pixels`` (h, w, 3) under a strip with words."""
+    """``pixels`` (h, w, 3) under a strip with words. The font has no ²."""
     image, size = Image.fromarray(pixels), max(12, len(pixels) // 14)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=size)
     draw.rectangle((0, 0, image.width, size + 8), fill=(38, 38, 38))
@@ -76,7 +76,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
             speaking = np.isin(segments, top[weights[top] > 0])
             alone = np.where(speaking[..., None], large, np.uint8(HIDDEN))
             if poor := r2 < LOW_FIT:
-                tints = stamped(tinted(large, weights, segments, mapping, FAINT), f"poor fit: R² {r2:.2f}")
+                tints = stamped(tinted(large, weights, segments, mapping, FAINT), f"poor fit: {r2:.2f} of 1")
                 alone = np.full_like(large, HIDDEN)
             else:
                 tints = outlined(tinted(large, weights, segments, mapping), segments, top, ends)
@@ -113,6 +113,11 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
     return tuple(made)
 
 
+def every(result: Result) -> np.ndarray:
+    """R² of all maps: of each picture, those of all its classes."""
+    return np.concatenate(result.numbers["r2"])
+
+
 def fit(result: Result) -> tuple[Finding, Measured]:
     """How much of the network's answers to half-hidden pictures the superpixels explain, on held-out pictures."""
     fits = np.array([fits[0] for fits in result.numbers["r2"]])
@@ -127,8 +132,9 @@ def fit(result: Result) -> tuple[Finding, Measured]:
         findings.not_learned(enough),
         f"R² {bounds}" if bounds else "",
         f"noise, which no sum can predict: 0\u00a0%; {findings.UNTRIED}",
-        f"{len(fits)} pictures, {int((fits < LOW_FIT).sum())} of them with a poor fit; each fifth of the "
-        f"{result.parameters['samples']} samples held out in turn",
+        f"{len(fits)} pictures, each for its first class; of all {len(every(result))} maps "
+        f"{int((every(result) < LOW_FIT).sum())} with a poor fit; "
+        f"each fifth of the {result.parameters['samples']} samples held out in turn",
         explained.LEAD,
     )
     return said, Measured(f"R² {mean:.2f}", max(-1.0, mean), max(-1.0, low), min(1.0, high))
@@ -140,7 +146,7 @@ def view(result: Result, context: Context) -> dict:
     metrics = (
         Metric("probes", len(fits)),
         Metric("median_fit", float(np.median(fits))),
-        Metric("maps_with_a_poor_fit", float(np.mean(np.array(fits) < LOW_FIT)), "share", "lower"),
+        Metric("maps_with_a_poor_fit", float(np.mean(every(result) < LOW_FIT)), "share", "lower"),
         Metric("pictures_by_logit", scored(result, context).count("logit")),
         Metric("pictures_computed_in_bfloat16", rounded),
     )

@@ -138,7 +138,8 @@ def figure(result: Result, context: Context, q: int) -> Figure:
             f"{by_chance(context, query, k):.2g} by chance. "
         )
     else:
-        agree = "no other picture shares its class. " if name else ""
+        both = len(np.intersect1d(kept["feature"][0], kept["pixel"][0]))
+        agree = f"{both} of its {k} nearest in features are also nearest in pixels. "
     said = {s: _classes(context, near) or f"distances {ends[s]}" for s, (near, _) in kept.items()}
     return context.drawing(
         f"query-{picture.id}", drawn,
@@ -245,11 +246,13 @@ def _shared(result: Result, context: Context) -> Finding:
     share, low, high = mean_interval(shares)
     low, high = max(low, 0.0), min(high, 1.0)
     says = f"Of a picture's {k} nearest in features, {percent(share)} are also nearest in pixels."
+    labelled = any(p.label is not None for p in context.image_set.pictures)
     control = f"{percent(min(1.0, k / others))} by chance, 100\u00a0% if the features were the pixels"
     return Finding(
         "neighbours in both", says, weakly(1 - high), between(low, high),
         f"{control}; {UNTRIED}",
-        f"{len(shares)} pictures without classes", _apart(result, context),
+        f"{len(shares)} pictures{'; hardly two share a class' if labelled else ' without classes'}",
+        _apart(result, context),
     )  # fmt: skip
 
 

@@ -64,8 +64,7 @@ def found(
     key, counts = "same class in the plane", np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
     known = np.flatnonzero((labels >= 0) & (counts[labels] > 1))
     if len(known) < 3:
-        words = "Too few pictures have a class: whether the plane parts classes cannot be told."
-        return Finding(key, words, findings.NOT, figure="pictures"), {}
+        return _without_classes(result, key, len(counts) > 0, thumbnails), {}
     if len(known) > SAMPLE:
         known = np.sort(np.random.default_rng(0).choice(known, SAMPLE, replace=False))
     share, *ends = findings.mean_interval(same_class(result.arrays["map"][known], labels[known]))
@@ -77,6 +76,20 @@ def found(
         f"{control}, {percent(chance)} by chance", f"{len(known):,} pictures", figure,
     )  # fmt: skip
     return finding, {key: measured}
+
+
+def _without_classes(result: Result, key: str, labelled: bool, thumbnails: np.ndarray) -> Finding:
+    """The share of the features' variance in the plane, beside that of the pixels' variance in their own plane."""
+    share, pixels = float(result.arrays["explained"][:2].sum()), _spread(_small(thumbnails))[0]
+    of_pixels = float(pixels[-2:].sum() / max(pixels.sum(), 1e-30))
+    few = "Hardly two pictures share a class" if labelled else "No picture has a class"
+    return Finding(
+        key,
+        f"This plane holds {percent(share)} of the features' variance. {few}: whether it parts classes cannot be told.",
+        findings.WEAK if share > of_pixels else findings.NOT,
+        control=f"the pixels' own plane (8 × 8): {percent(of_pixels)}; {findings.UNTRIED}",
+        figure="pictures",
+    )
 
 
 def _controlled(result: Result, labels: np.ndarray, known: np.ndarray, thumbnails: np.ndarray) -> tuple:
@@ -100,9 +113,19 @@ def same_class(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def pixel_plane(thumbnails: np.ndarray) -> np.ndarray:
     """(n, 64, 64, 3) → the first two principal components of the pictures at 8 × 8 pixels, (n, 2)."""
+    small = _small(thumbnails)
+    return small @ _spread(small)[1][:, -2:]
+
+
+def _small(thumbnails: np.ndarray) -> np.ndarray:
+    """(n, 64, 64, 3) → the pictures at 8 × 8 pixels less their mean, (n, 192)."""
     small = np.asarray(thumbnails).reshape(-1, 8, 8, 8, 8, 3).mean((2, 4)).reshape(len(thumbnails), -1)
-    small -= small.mean(0)
-    return small @ np.linalg.eigh(small.T @ small)[1][:, -2:]
+    return small - small.mean(0)
+
+
+def _spread(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances times n along the principal components of (n, d), ascending (d,), and the components (d, d)."""
+    return np.linalg.eigh(small.T @ small)
 
 
 def _bars(explained: np.ndarray) -> Drawing:

@@ -238,8 +238,8 @@ if __name__ == "__main__":
         question="Can the network's map be used to cut the object out?",
         tour="Is the same map enough to cut the object out?",
         how_to_read="Orange is where the map is strongest, blue where it is weakest; GrabCut draws the outline "
-        "between their colours. An outline that closes around the object means that the network is most sensitive "
-        "there.",
+        "between their colours. The map only says where it starts: an outline that follows the object follows the "
+        "picture's colours.",
         do_not_conclude=DO_NOT_CONCLUDE,
         equation="M = blur(maxₖ |∂S_c/∂xₖ|);  foreground: M ≥ q₀.₉₅,  background: M ≤ q₀.₃;  IoU = |A ∩ B| / |A ∪ B|",
         papers=(papers.SIMONYAN_2014, papers.ROTHER_2004),

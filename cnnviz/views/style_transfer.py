@@ -73,10 +73,11 @@ def reached(result: Result) -> Finding:
     """Whether colour and texture of the style are there, by measures that do not depend on the network."""
     colours, left = _chroma(result), result.numbers["texture_error"]
     missing = ["colour"] if colours and not LEAST_CHROMA <= colours[1] <= 1 / LEAST_CHROMA else []
+    told = colours and (missing or colours[0] < LEAST_CHROMA)  # else the content picture has the chroma already
     missing += ["texture"] if left > MOST_TEXTURE else []
     says = f"the texture error is {percent(left)} of the content picture's"
     control = "the content picture, "
-    if colours:
+    if told:
         says = f"chroma is {percent(colours[1])} of the style's, and {says}"
         control += f"{percent(colours[0])} and "
     better = f" This network does not carry the {' and the '.join(missing)}: try a VGG as loss_net." if missing else ""
@@ -85,7 +86,7 @@ def reached(result: Result) -> Finding:
         f"In the result, {says}.{better}",
         findings.NOT if missing else findings.WEAK,
         control=f"{control}100\u00a0%; {findings.UNTRIED}",
-        basis="random filters that belong to no network",
+        basis="the texture error is that of random filters, which belong to no network",
         figure="transfer",
     )
 
@@ -257,9 +258,11 @@ def _label(row: str, variant: dict, p: dict) -> str:
     return f"Colours of the {value}"
 
 
-def _title(row: str, variant: dict) -> str:
+def _title(row: str, variant: dict, p: dict) -> str:
     """A shorter form of the label, as a title above a small picture."""
     value = variant[row]
+    if row == "weight":
+        return f"{p['style_weight'] * value:g}"
     return f"{value:.0%} + {1 - value:.0%}" if row == "share" else f"× {value:g}" if row != "dream" else f"{value:g}"
 
 
@@ -280,7 +283,7 @@ def _in_a_row(result: Result, context: Context, row: str, **words) -> Figure:
     some, (heading, meaning) = result.numbers["rows"][row], ROWS[row]
     pictures, losses = colour.rgb(result.arrays["variants"]), result.arrays["variant_losses"]
     fallen = ", ".join(f"{losses[i, 0]:.2g} / {losses[i, 1]:.2g}" for i in some)
-    shown = [(_title(row, result.numbers["variants"][i]), pictures[i]) for i in some]
+    shown = [(_title(row, result.numbers["variants"][i], result.parameters), pictures[i]) for i in some]
     numbers = [f"content error {losses[i, 0]:.2g}, style error {losses[i, 1]:.2g}" for i in some]
     return context.drawing(
         f"{row}-row",

@@ -9,6 +9,7 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Metric, Table
 
 MARGIN = 0.05  # a difference of shares is found beyond this
+FAITHFUL = 0.75  # trustworthiness midway between a random map's and 1
 WHERE = {"features": "in_features", "map": "on_the_map", "pixels": "in_pixels"}
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 
@@ -60,8 +61,13 @@ def found(result: Result, counts: np.ndarray, figure: str) -> tuple[Finding, dic
     """
     votes, key = result.numbers["votes"], "classes on the map"
     if not votes:
-        words = "Too few pictures have a class: whether the islands are classes cannot be told."
-        return Finding(key, words, findings.NOT, figure="pictures"), {}
+        kept = result.numbers["trustworthiness"]
+        few = "Hardly two pictures share a class" if len(counts) else "No picture has a class"
+        words = f"The map keeps the features' neighbours by {kept:.2f} (trustworthiness). {few}: whether islands "
+        return Finding(
+            key, f"{words}are classes cannot be told.", findings.NOT if kept < FAITHFUL else findings.WEAK,
+            control=f"a random map: about 0.5; {findings.UNTRIED}", figure="pictures",
+        ), {}  # fmt: skip
     asked = min(int(counts[counts > 1].sum()), result.parameters["sample"])  # as the job asked
     hits = {name: np.arange(asked) < round(votes[name] * asked) for name in ("map", "pixels")}
     hits |= {

@@ -145,7 +145,7 @@ def found(result: Result, grid: np.ndarray, labels: np.ndarray) -> tuple[Finding
     if 10 * len(shares) <= len(near):  # hardly a picture has another one of its class
         says = f"Neighbours on the grid are {ratio:.2f} times as far apart in the features as random pictures."
         sure = findings.weakly(1 - high)
-        basis = f"{len(near):,} pictures {'of too many classes' if len(shares) else 'without classes'}"
+        basis = f"{len(near):,} pictures{'; hardly two share a class' if (labels >= 0).any() else ' without classes'}"
         return Finding(apart, says, sure, f"{low:.2f} to {high:.2f}", "1, random pictures", basis, "overview"), measured
     share, low, high = findings.mean_interval(shares)
     low, high, key = max(low, 0.0), min(high, 1.0), "same class on the grid"

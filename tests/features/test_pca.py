@@ -133,6 +133,7 @@ def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
     def said(places, labels, before=None):
         arrays = {"map": places, "untrained_index": np.arange(0 if before is None else 120)}
         arrays["untrained_map"] = np.zeros((0, 2)) if before is None else before
+        arrays["explained"] = np.array([0.005, 0.005, 0.99])
         return view.found(result.Result(arrays, "ok", "", {}, {}, 0, {}), labels, thumbnails, "scatter")
 
     assert said(places, labels)[0].strength == "weakly found"  # an untrained network might part them, too
@@ -145,6 +146,7 @@ def test_classes_that_the_plane_parts_are_found_and_random_ones_are_not():
     for few in (np.full(120, -1), np.arange(120)):  # no labels; no two of a class
         finding, measured = said(places, few)
         assert finding.strength == "not found" and not measured
+        assert "1\u00a0% of the features' variance" in finding.says and "the pixels' own plane" in finding.control
     assert view.same_class(np.zeros((4, 2)), np.array([0, 0, 1, 1])) == pytest.approx(1 / 3)  # equal places
 
 

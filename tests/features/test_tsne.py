@@ -143,5 +143,10 @@ def test_what_is_said_of_classes_on_the_map():
     made.arrays.clear()
     numbers["votes"]["map"] = 0.2
     assert view.found(made, np.array([100, 100, 1]), "scatter")[0].strength == "not found"
-    numbers["votes"] = {}
-    assert "cannot be told" in view.found(made, np.bincount(np.empty(0, int)), "scatter")[0].says
+    numbers |= {"votes": {}, "trustworthiness": 0.87}
+    for counts, why in ((np.empty(0, int), "No picture has a class"), (np.ones(5, int), "Hardly two pictures share")):
+        finding, measured = view.found(made, counts, "scatter")
+        assert "cannot be told" in finding.says and "0.87" in finding.says and why in finding.says and not measured
+        assert finding.strength == "weakly found" and "about 0.5" in finding.control
+    numbers["trustworthiness"] = 0.5
+    assert view.found(made, np.ones(5, int), "scatter")[0].strength == "not found"

@@ -333,6 +333,15 @@ def test_a_network_that_does_not_carry_the_style_says_so_and_names_another(chrom
     assert finding.says.endswith(f"carry the {missing}: try a VGG as loss_net." if missing else "content picture's.")
 
 
+def test_chroma_that_the_content_has_already_is_not_said():
+    made = style([0.1])
+    made.arrays["content"] = made.arrays["style"]
+    finding = style_transfer.reached(made)
+    assert finding.strength == WEAK and "chroma" not in finding.says and "texture error is 40" in finding.says
+    made.arrays["result"] = np.full((2, 2, 3), 50, np.uint8)
+    assert "chroma is 0" in style_transfer.reached(made).says  # lost chroma still counts
+
+
 def test_kept_colours_are_not_measured():
     finding = style_transfer.reached(style([0.1], None, 40, keep=True))
     assert finding.strength == WEAK and "chroma" not in finding.says and finding.control.startswith("the content pic")
