@@ -58,7 +58,7 @@ def view(result: Result, context: Context) -> dict:
         figure = _id(name, "patterns" if wide else "per-unit")
         said.append(found(weights, f"smoothness of {name}", f"The kernels of {name}", figure))
         if wide:
-            said.append(kernels.found(weights, name, figure))
+            said.append(kernels.found(weights, name, figure, len(layers)))
     said.sort(key=lambda pair: (findings.STRENGTHS.index(pair[0].strength), -(pair[1].effect if pair[1] else -1)))
     return {
         "findings": (said[0][0],),

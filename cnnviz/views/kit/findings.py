@@ -99,15 +99,18 @@ def share(hits: int, count: int, control: float = 0.0) -> Measured:
     return Measured(f"{hits} of {count}", effect, low, high)
 
 
-def mean_interval(values) -> tuple[float, float, float]:
-    """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). For one number it is infinite."""
+def mean_interval(values, asked: int = 1) -> tuple[float, float, float]:
+    """Mean of numbers with its 95 % interval by Student's t: (mean, low, high). For one number it is infinite.
+
+    asked: number of means from which this one was selected, as in :func:`share_interval`.
+    """
     from scipy.special import stdtrit  # imported here, since most views need no scipy
 
     values = np.asarray(values, float)
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return mean, -math.inf, math.inf
-    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
+    half = float(stdtrit(n - 1, 1 - 0.025 / asked) * values.std(ddof=1) / math.sqrt(n))
     return mean, mean - half, mean + half
 
 

@@ -62,8 +62,11 @@ def chance(height: int, width: int) -> np.ndarray:
     return np.array([1, edges, spots, places - 1 - edges - spots]) / places
 
 
-def found(weights: np.ndarray, layer: str, figure: str) -> tuple[Finding, Measured]:
-    """The part that the kernels of a layer have most of, beyond chance. weights: (units, c, h, w), h × w > 1."""
+def found(weights: np.ndarray, layer: str, figure: str, layers: int = 1) -> tuple[Finding, Measured]:
+    """The part that the kernels of a layer have most of, beyond chance. weights: (units, c, h, w), h × w > 1.
+
+    layers: number of layers asked about. The interval holds for all of their parts at once, since the largest is said.
+    """
     shares = energies(weights).sum(2)
     shares = shares[:, shares.any(0)]
     key, even = f"patterns of {layer}", chance(*weights.shape[2:])
@@ -71,7 +74,7 @@ def found(weights: np.ndarray, layer: str, figure: str) -> tuple[Finding, Measur
         says = f"Fewer than two units of {layer} differ from 0: nothing can be said about their kernels."
         return Finding(key, says, findings.NOT, basis="no energy", figure=figure), Measured("", 0, -1, 1)
     best = int(np.argmax((shares.mean(1) - even) / (1 - even)))
-    mean, low, high = findings.mean_interval(shares[best])
+    mean, low, high = findings.mean_interval(shares[best], layers * len(PARTS))
     low, high, plain = max(low, 0.0), min(high, 1.0), even[best]
     strength = findings.strength(low - plain, high - plain, MARGIN)
     kind, means = ARE[PARTS[best]]
