@@ -58,8 +58,8 @@ def unit_figure(result: Result, context: Context, layer: dict, u: int, inputs: d
         alt=f"One below the other {some} {name} unit {unit} most; beside each, on grey, three projections of the "
         f"unit's neuron.{outside}",
         caption=f"{name}, unit {unit}.{_agreement(result, layer, u)}",
-        more=f"The first column holds {some} it most ({values}), cut to where guided backprop has 98 % of its energy, "
-        f"the others the projections of the neuron that won there.{outside}",
+        more=f"The first column holds {some} it most ({values}), cut to where guided backprop has 98 % of its energy. "
+        f"The others are the projections of the neuron that won there.{outside}",
         mapping="patches: the input's own pixels, in an orange frame if the neuron sees over the picture's edge; "
         "projections, column by column: "
         + range_words([map for column in maps for map in column], ends, percentile)
