@@ -5,9 +5,9 @@
 As published, the photo is shrunk by 1.4 several times (octaves). The steps start on the smallest octave. Its detail
 (the picture now - the photo at that size) is enlarged and added to the next larger photo, where the steps continue. So
 large structures are drawn first, and finer ones inside them. b is the gradient with all bands of frequencies, and all
-colours, equally strong (see :func:`loop.banded`); the plain gradient draws little but the grid of a network's strides.
-Each step shifts the picture at random (jitter), and
-pixels stay between black and white. With no steps the result is the photo itself.
+colours, equally strong (see :func:`loop.banded`). The plain gradient favours fine structures, such as the grid of a
+network's strides. Each step shifts the picture at random (jitter), and pixels stay between black and white. With no
+steps the result is the photo itself.
 
 f are the features as the network uses them: without negative values if a ReLU follows (see feature_inversion). If a
 network takes pictures of one size only, each octave is enlarged to that size.

@@ -150,7 +150,7 @@ if __name__ == "__main__":
         question="What in its strongest patches does each unit respond to?",
         tour="The first such maps, beside the two that came after.",
         how_to_read="Each row is one of a unit's strongest patches; beside it are three ways back to its pixels. If "
-        "deconvnet's column repeats itself, it shows the weights, not the patch: then trust guided backprop's.",
+        "deconvnet's column repeats itself, it shows the weights, not the patch: then compare guided backprop's.",
         do_not_conclude=WARNING,
         equation="at y = max(0, x) the gradient g goes back as g · [g > 0]",
         papers=(papers.ZEILER_2014, papers.SIMONYAN_2014, papers.NIE_2018),
