@@ -12,12 +12,12 @@ import yaml
 sys.path.insert(0, str(workflow.basedir))
 # Jobs run with the Python that runs Snakemake, even if its environment is not activated. A killed job cannot report
 # its end, so the shell writes it into the log. The log's quoted name follows the command's last "| tee". A job writes
-# tracebacks into the log itself, so tee has to append. The shell's own messages are all about killed commands, and are
-# discarded. Threads that spin while they wait would take the cores of other jobs.
+# tracebacks into the log itself, so tee has to append. The shell's own messages, all about killed commands, are discarded.
+# Threads that spin while they wait would take the cores of other jobs. With huge pages torch on a CPU is 3 % faster.
 shell.prefix(
     f'set -euo pipefail; exec 2> /dev/null; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-    'export OMP_WAIT_POLICY=PASSIVE; export CNNVIZ_LOG; eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; '
-    'tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
+    "export OMP_WAIT_POLICY=PASSIVE THP_MEM_ALLOC_ENABLE=1 CNNVIZ_LOG; "
+    'eval "CNNVIZ_LOG=${{BASH_EXECUTION_STRING##*| tee }}"; tee() {{ command tee -a "$1"; }}; : > "$CNNVIZ_LOG"; '
     """trap 's=${{PIPESTATUS[0]-0}}; if [ "$s" -gt 128 ]; then n=$(kill -l "$s"); case $n in """
     """KILL) why="out of memory, or killed by a user";; INT) why="interrupted by Ctrl-C";; """
     """TERM) why="its time limit was reached, or it was killed by a user";; """

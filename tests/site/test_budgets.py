@@ -148,7 +148,7 @@ def test_axe_finds_nothing(chrome, of_kind, scheme):
         browser.wait(page, "s => document.querySelectorAll(`dialog[open] ${s}`).length", until)
         check(f"after {key}")
         page.keyboard.press("Escape")
-        browser.wait(page, "!document.querySelector('dialog[open]')")
+        browser.wait(page, "!document.querySelector('dialog')")  # a closed one keeps the focus until it is removed
     context.close()
     assert found == []
 
