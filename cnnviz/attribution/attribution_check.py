@@ -47,6 +47,7 @@ from cnnviz.pictures.masks import as_seen
 from cnnviz.run import result
 from cnnviz.run.job import Job, run
 from cnnviz.run.progress import bar
+from cnnviz.statistics.ranks import rank_correlation
 
 EDGES, CENTRE, UNIFORM, RANDOM = "edge detector", "centre blob", "uniform", "random"
 BASELINES = (EDGES, CENTRE, UNIFORM, RANDOM)
@@ -340,8 +341,8 @@ def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: l
                 except NotApplicable:
                     continue
                 map = map.detach().float().cpu().numpy()
-                rank[p, m] = map_scores.rank_correlation(map, explained.maps[p])
-                magnitude[p, m] = map_scores.rank_correlation(np.abs(map), np.abs(explained.maps[p]))
+                rank[p, m] = rank_correlation(map, explained.maps[p])
+                magnitude[p, m] = rank_correlation(np.abs(map), np.abs(explained.maps[p]))
                 if p == 0:
                     shown[m] = map / max(np.abs(map).max(), 1e-30)
         ranks.append(rank)

@@ -2,7 +2,7 @@
 
 Pointing game (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x): whether the map's maximum lies on the object, here
 without a tolerance around the object. Mass in mask: the share of the map's positive part that lies on the object. A
-constant map scores the object's share of the picture in both; this is chance. Rank correlation: Spearman's.
+constant map scores the object's share of the picture in both; this is chance.
 
 Maps are (h, w) floats, larger is more evidence; masks (h, w) bool.
 """
@@ -27,21 +27,6 @@ def mass(map: np.ndarray, mask: np.ndarray) -> float:
     positive = np.maximum(map, 0).astype(np.float64)
     total = positive.sum()
     return float(positive[mask].sum() / total) if total > 0 else float(mask.mean())
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's coefficient over pixels, in −1 … 1; 0 if one of the maps is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    if np.isnan(a).any() or np.isnan(b).any():
-        return np.nan
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """The ranks of all values, (values.size,); equal ones share the mean of theirs."""
-    _, place, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def ranking(map: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.attribution import map_scores
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded, random_weights
 from cnnviz.network.kinds import REGRESSION, SEGMENTATION
@@ -38,6 +37,7 @@ from cnnviz.pictures import images, label_maps
 from cnnviz.pictures.masks import as_seen
 from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
+from cnnviz.statistics.ranks import rank_correlation
 
 PREDICTED, TRUE, RUNNER_UP = "predicted", "true", "runner_up"
 VALUE = "value"
@@ -162,7 +162,7 @@ def _with_random_weights(job: Job, model: loaded.Model, methods: dict[str, Metho
             made[f"random/{name}"] = np.stack([m / max(m.max(), -m.min(), 1e-30) for m in maps]).astype(np.float16)
             if method.control(job.parameters) != job.parameters:
                 continue  # a coarser map differs with the same weights, too
-            kept = [map_scores.rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(maps, first, strict=True)]
+            kept = [rank_correlation(np.abs(a), np.abs(b)) for a, b in zip(maps, first, strict=True)]
             made[f"kept/{name}"] = np.array(kept)
     return made
 

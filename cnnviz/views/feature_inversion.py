@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnviz.run.result import Result
+from cnnviz.statistics.ranks import rank_correlation
 from cnnviz.views import papers
 from cnnviz.views.kit import curves, findings, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, span
@@ -23,7 +24,9 @@ def view(result: Result, context: Context) -> dict:
     ]
     if len(by_depth) > 1:
         figures.append(_depth(result, context))
-        metrics.append(Metric("correlation_of_pixel_error_with_depth", _rank_correlation(by_depth)))
+        metrics.append(
+            Metric("correlation_of_pixel_error_with_depth", rank_correlation(by_depth, np.arange(len(by_depth))))
+        )
     finding, measured = found(result, context)
     return {
         "findings": (finding,),
@@ -144,7 +147,7 @@ def _depth(result: Result, context: Context) -> Figure:
     """The pixel error over depth."""
     names, count = _names(result), len(result.arrays["pixel_error"])
     error = result.arrays["pixel_error"].mean(0)
-    flat, correlation = float(result.arrays["flat_error"].mean()), _rank_correlation(error)
+    flat, correlation = float(result.arrays["flat_error"].mean()), rank_correlation(error, np.arange(len(error)))
     drawn = {"rebuilt": error, "one flat colour": np.full(len(names), flat)}
     return context.drawing(
         "depth",
@@ -177,12 +180,6 @@ def _layers(result: Result) -> Table:
             for layer, e, d in zip(layers, error, pixel_error, strict=True)
         ),
     )
-
-
-def _rank_correlation(values: np.ndarray) -> float:
-    """Spearman's rank correlation of values (n,) with their index."""
-    ranks = np.argsort(np.argsort(values))
-    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])
 
 
 if __name__ == "__main__":

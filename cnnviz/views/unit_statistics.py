@@ -4,6 +4,7 @@ import numpy as np
 
 from cnnviz.run.result import Result
 from cnnviz.slug import slug
+from cnnviz.statistics.ranks import ranks
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, findings, section, svg
 from cnnviz.views.kit.colour import number
@@ -212,13 +213,10 @@ def _depth_found(names: list[str], arrays: dict) -> tuple[Finding, Measured]:
 
 def _trend(values: np.ndarray) -> tuple[float, float]:
     """Rank correlation of ``values`` (layers,) with depth, and the size that 95 % of random orders stay within."""
-    places = np.arange(len(values))
-    ranks = np.array([((values < v).sum() + (values <= v).sum() - 1) / 2 for v in values])  # ties share their mean
-    ranks -= ranks.mean()
-    depth = places - places.mean()
-    size = np.sqrt((ranks**2).sum() * (depth**2).sum()) or 1.0
-    orders = np.random.default_rng(0).permuted(np.tile(ranks, (ORDERS, 1)), axis=1)
-    return float(ranks @ depth / size), float(np.quantile(np.abs(orders @ depth / size), 0.95))
+    own, depth = (ranks(v) - (len(v) + 1) / 2 for v in (values, np.arange(len(values))))
+    size = np.sqrt((own**2).sum() * (depth**2).sum()) or 1.0
+    orders = np.random.default_rng(0).permuted(np.tile(own, (ORDERS, 1)), axis=1)
+    return float(own @ depth / size), float(np.quantile(np.abs(orders @ depth / size), 0.95))
 
 
 def _metrics(layers: list[dict]) -> tuple[Metric, ...]:

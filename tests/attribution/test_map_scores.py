@@ -34,15 +34,6 @@ def test_uninformative_maps_score_the_masks_area(mask, score, rng):
     assert map_scores.mass(np.full(mask.shape, -1.0), mask) == pytest.approx(mask.mean())
 
 
-def test_rank_correlation_is_scipys_also_with_ties_and_0_for_flat_maps(rng):
-    a = rng.normal(size=(9, 11))
-    b = np.round(a + rng.normal(size=(9, 11)), 0)
-    assert map_scores.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a.ravel(), b.ravel()).statistic)
-    assert map_scores.rank_correlation(a, np.exp(a)) == pytest.approx(1)
-    assert map_scores.rank_correlation(a, -a) == pytest.approx(-1)
-    assert map_scores.rank_correlation(a, np.zeros((9, 11))) == 0
-
-
 def test_a_ranking_begins_with_the_largest_and_breaks_ties_at_random(rng):
     map = np.array([[0.0, 3.0, 1.0], [1.0, 1.0, 9.0]])
     seen = {tuple(map_scores.ranking(map, rng)) for _ in range(200)}
