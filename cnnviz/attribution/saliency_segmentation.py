@@ -12,21 +12,24 @@ repeated, a few times. The object is the foreground's largest connected part. Th
 
 The result holds, beside what :mod:`cnnviz.attribution.probes` lists (``maps/gradient``, not blurred): ``seeds`` (n, t,
 h, w) int8, 1 in the foreground, −1 in the background; ``foreground`` (n, t, h, w) bool, the object; ``centre`` (n, h,
-w) bool, the baseline, started from a centre blob instead of a saliency map; ``truth`` (n, h, w) bool, the object's mask
-if it is known. Numbers: ``truths``, n times "mask", "box" or null; ``iou`` (n lists of a number a class) and
-``centre_iou`` (n), null without a mask; and the means over pictures with a mask, ``mean_iou`` of the first class,
-``mean_centre_iou`` and ``mean_difference``, each [mean, low, high] with its bootstrap interval, or null.
+w) bool, the baseline, started from a centre blob instead of a saliency map; ``recognised`` (n, 2) the first class's
+probability for the picture whose pixels outside ``foreground``, or outside ``centre``, have its mean colour, NaN where
+the network has no probabilities; ``truth`` (n, h, w) bool, the object's mask if it is known. Numbers: ``truths``, n
+times "mask", "box" or null; ``iou`` (n lists of a number a class) and ``centre_iou`` (n), null without a mask; and the
+means over pictures with a mask, ``mean_iou`` of the first class, ``mean_centre_iou`` and ``mean_difference``, each
+[mean, low, high] with its bootstrap interval, or null.
 """
 
 import cv2
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from cnnviz.attribution import map_scores
 from cnnviz.attribution.gradients import repeated, saliency
 from cnnviz.attribution.probes import Method, attribute
-from cnnviz.network.kinds import SEGMENTATION
+from cnnviz.network.kinds import SEGMENTATION, has_probabilities
 from cnnviz.network.loaded import Model
 from cnnviz.pictures import images
 from cnnviz.pictures.masks import Mask, as_seen
@@ -84,8 +87,22 @@ def three_channels(picture: np.ndarray, show: int | list[int] | None) -> np.ndar
     return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
 
 
+@torch.no_grad()
+def recognised(model: Model, x: Tensor, masks: np.ndarray, target: int) -> np.ndarray:
+    """p(``target``) of a picture x (1, c, h, w) cut out by each of ``masks`` (k, h, w), on its mean colour: (k,).
+
+    All NaN if the network has no probabilities. A mask without a pixel leaves the colour alone.
+    """
+    if not has_probabilities(model.kind):
+        return np.full(len(masks), np.nan)
+    inside = torch.from_numpy(masks)[:, None].to(x.device)
+    cut_out = torch.where(inside, x, x.mean((2, 3), keepdim=True))
+    return model.probabilities(model.logits(cut_out))[:, target].float().cpu().numpy()
+
+
 def main(job: Job) -> None:
     made: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # one entry per picture, see held_against
+    still: list[np.ndarray] = []  # recognised, of each picture
     quantiles, rounds = (job.parameters["foreground"], job.parameters["background"]), job.parameters["iterations"]
 
     def gradient(model: Model, x: Tensor, targets: Tensor, *others) -> Tensor:
@@ -96,6 +113,7 @@ def main(job: Job) -> None:
         middle = seeds(map_scores.centre(*picture.shape[:2]), *quantiles)
         found = [cut(picture, one, rounds) for one in (middle, *marked)]
         made.append((found[0], np.stack(marked), np.stack(found[1:])))
+        still.append(recognised(model, x, np.stack([found[1], found[0]]), int(targets[0])))
         return maps
 
     def beside(model: Model) -> tuple[dict, dict]:
@@ -105,7 +123,8 @@ def main(job: Job) -> None:
         if model.kind == SEGMENTATION:  # these masks give each pixel's class, not an object
             truths = [None] * len(probes)
         rng = np.random.default_rng(job.seed_for("bootstrap"))
-        return held_against(truths, made, rng)
+        arrays, numbers = held_against(truths, made, rng)
+        return arrays | {"recognised": np.stack(still)}, numbers
 
     attribute(job, {"gradient": Method(gradient, control=None)}, beside)
 

@@ -1,7 +1,7 @@
 """A row per class for a probe picture: the saliency map with its seeds, the found outline, and the cut-out."""
 
 import numpy as np
-from skimage.segmentation import find_boundaries
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
@@ -10,24 +10,32 @@ from cnnviz.views.kit import attributions, colour, findings, panels, section, vi
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject
 
-# Okabe and Ito's colours, distinct with any colour vision: the found outline, the true one, background seeds.
-FOUND, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
+# Okabe and Ito's colours, distinct with any colour vision: seeds of the object, the true outline, background seeds.
+SEEDS, TRUE, BACKGROUND = np.uint8([[230, 159, 0], [86, 180, 233], [0, 114, 178]])
+SQUARE = np.ones((3, 3), bool)  # a pixel and its neighbours
+WHITE, BLACK = np.uint8([[255] * 3, [0] * 3])  # the found outline, which is seen on any picture
 CHECKS = np.uint8([200, 235])
 SEED = 0.45  # opacity of the background seeds' tint
 LEAD, ACROSS, SIDE = "lead", 4, 256  # the first figure, its pictures, and pixels of its panels, at least
-FITS, GATHERS = 0.5, 1.5  # overlap from which an outline fits; density of the map from which it gathers it
+FITS = 0.5  # overlap from which an outline fits
 
 
 def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
     return np.repeat(np.repeat(pixels, scale, 0), scale, 1)
 
 
-def outline(pixels: np.ndarray, mask: np.ndarray, rgb: np.ndarray, mode: str) -> None:
-    """Draws the border of a mask (h, w) into ``pixels`` (h, w, 3), two pixels wide, inside ("inner") or outside it."""
-    border = find_boundaries(mask, mode=mode)
-    pixels[border] = rgb
-    wider = mask & ~border if mode == "inner" else mask | border
-    pixels[find_boundaries(wider, mode=mode)] = rgb
+def outline(pixels: np.ndarray, mask: np.ndarray, width: int = 2) -> None:
+    """Draws the border of a mask (h, w) into ``pixels`` (h, w, 3): white, ``width`` pixels, and half black around."""
+    pixels[binary_dilation(mask, SQUARE, width // 2) & ~mask] = BLACK
+    inner = binary_erosion(mask, SQUARE, width)
+    pixels[mask & ~inner] = WHITE
+    pixels[inner & ~binary_erosion(inner, SQUARE, width // 2)] = BLACK
+
+
+def outline_of_truth(pixels: np.ndarray, mask: np.ndarray) -> None:
+    """Draws the border of the object (h, w) outside it, three pixels wide, so that a black line leaves two."""
+    wider = binary_dilation(mask, iterations=3)
+    pixels[wider & ~mask] = TRUE
 
 
 def cut_out(pixels: np.ndarray, mask: np.ndarray, square: int = 8) -> np.ndarray:
@@ -41,11 +49,11 @@ def beside(result: Result, large: np.ndarray, i: int, t: int, mapping: colour.Ma
     marked, mask = result.arrays["seeds"][i, t], enlarged(result.arrays["foreground"][i, t], scale)
     seeded = mapping(result.arrays["maps/gradient"][i, t])
     seeded[marked < 0] = ((1 - SEED) * seeded[marked < 0] + SEED * BACKGROUND).astype(np.uint8)
-    seeded[marked > 0] = FOUND
+    seeded[marked > 0] = SEEDS
     drawn = large.copy()
     if result.numbers["truths"][i]:
-        outline(drawn, enlarged(result.arrays["truth"][i], scale), TRUE, "outer")
-    outline(drawn, mask, FOUND, "inner")
+        outline_of_truth(drawn, enlarged(result.arrays["truth"][i], scale))
+    outline(drawn, mask)
     return [enlarged(seeded, scale), drawn, cut_out(large, mask)]
 
 
@@ -70,41 +78,43 @@ def confidence(result: Result) -> np.ndarray:
 
 
 def best_first(result: Result) -> np.ndarray:
-    """Indices of the pictures: those with a known object, then the others; the most trusted outline first."""
-    return np.lexsort((-confidence(result), [not truth for truth in result.numbers["truths"]]))
+    """Indices of the pictures: known objects first, then pictures with a right answer, then the best outlines.
+
+    Best is the largest overlap. Where no object is known it is the cut-out that the network recognises best, in tenths
+    of its probability, and then the most trusted outline.
+    """
+    arrays, truths = result.arrays, result.numbers["truths"]
+    unknown = np.array([not truth for truth in truths])
+    wrong = unknown & (arrays["label"] >= 0) & (arrays["label"] != arrays["targets"][:, 0])
+    again = np.where(unknown, np.nan_to_num(arrays["recognised"][:, 0]).round(1), 0)
+    return np.lexsort((-confidence(result), -again, wrong, unknown))
 
 
 def lead(result: Result, context: Context) -> Figure:
     """The pictures whose outline fits best, a column each: the outline, and what is cut out; below, from the middle."""
     arrays, numbers, chosen = result.arrays, result.numbers, best_first(result)[:ACROSS]
-    gathered = density(arrays["maps/gradient"][:, 0], arrays["foreground"][:, 0])
     scale = max(1, -(-SIDE // arrays["pictures"].shape[1]))
     rows: list[list] = [[], [], []]
     for i in chosen:
         large = enlarged(context.rgb(arrays["pictures"][i]), scale)
-        found, middle = (enlarged(mask, scale) for mask in (arrays["foreground"][i, 0], arrays["centre"][i]))
         drawn = large.copy()
-        outline(drawn, found, FOUND, "inner")
+        outline(drawn, enlarged(arrays["foreground"][i, 0], scale), 4)
+        masks = arrays["foreground"][i, 0], arrays["centre"][i]
         fits = numbers["truths"][i] is not None
-        of_middle = f"middle: overlap {percent(numbers['centre_iou'][i])}" if fits else "from the middle"
+        said = (numbers["iou"][i][0], numbers["centre_iou"][i]) if fits else arrays["recognised"][i]
         rows[0].append((short(context.model["classes"][arrays["targets"][i, 0]]), drawn))
-        said = f"overlap {percent(numbers['iou'][i][0])}" if fits else f"map: {gathered[i]:.1f} × its area"
-        rows[1].append((said, cut_out(large, found)))
-        rows[2].append((of_middle, cut_out(large, middle)))
+        for row, start, mask, value in zip(rows[1:], ("map", "middle"), masks, said, strict=True):
+            words = f": overlap {percent(value)}" if fits else "" if np.isnan(value) else f": p = {value:.2f}"
+            row.append((f"{start}{words}", cut_out(large, enlarged(mask, scale))))
     names = [context.image_set.pictures[arrays["index"][i]].name for i in chosen]
-    order = (
-        "The outlines that overlap their object most come first"
-        if known(result)
-        else "First come outlines that hold much of the map, and little of the picture and its edge; this is no proof"
-    )
     return context.drawing(
         LEAD,
         panels.sheet([panel for row in rows for panel in row], across=len(chosen)),
         alt=f"{', '.join(names)}: the outline from the map, what it cuts out, and what a start from the middle does.",
-        caption=f"{often(result)} {order}.",
+        caption=often(result),
         more="Each picture for its first class. The lowest row is the control: GrabCut from the picture's middle, "
         "without the network.",
-        mapping="From above: the outline in orange; what it holds; what an outline from the middle holds",
+        mapping="From above: the outline in white; what it holds; what an outline from the middle holds",
         data="foreground, centre",
         scale=1.3,
         subjects=tuple(Subject("image", name) for name in names),
@@ -112,16 +122,21 @@ def lead(result: Result, context: Context) -> Figure:
 
 
 def often(result: Result) -> str:
-    """How many outlines fit their object, beside those from the middle; without objects, how many gather the map."""
+    """How many outlines fit their object, beside those from the middle; without objects, what the numbers are."""
     numbers, at = result.numbers, known(result)
     if at:
         own, middle = (sum(numbers["iou"][i][0] >= FITS for i in at), sum(numbers["centre_iou"][i] >= FITS for i in at))
-        return f"{own} of {len(at)} outlines fit: {percent(FITS)} overlap or more. From the middle: {middle}."
-    arrays = result.arrays
-    maps = arrays["maps/gradient"][:, 0]
-    own, middle = (int((density(maps, m) >= GATHERS).sum()) for m in (arrays["foreground"][:, 0], arrays["centre"]))
-    held = f"{own} of {len(maps)} outlines hold {GATHERS:g} × as much of the map as of the picture."
-    return f"{held} From the middle: {middle}."
+        return (
+            f"{own} of {len(at)} outlines fit: {percent(FITS)} overlap or more. From the middle: {middle}. "
+            "The outlines that overlap their object most come first."
+        )
+    if np.isnan(result.arrays["recognised"]).any():
+        return "First come outlines that hold much of the map, and little of the picture and its edge."
+    wrong = " wrong answers come last;" * bool((result.arrays["label"] >= 0).any())
+    return (
+        "p is the probability that the network gives the class for the cut-out alone, on the picture's mean colour. "
+        f"Cut-outs that it recognises come first;{wrong} then outlines that hold much of the map."
+    )
 
 
 def figures(result: Result, context: Context) -> tuple[Figure, ...]:
@@ -145,6 +160,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
         truly = "" if label < 0 or any("true" in kind for kind in kinds) else f" It is {classes[label]}."
         if truth:
             truly += f" Started from the middle: {percent(result.numbers['centre_iou'][i])}."
+        elif not np.isnan(again := arrays["recognised"][i]).any():
+            truly += f" The cut-out alone has p = {again[0]:.2f}; from the middle, {again[1]:.2f}."
+        if truth:
             true = ", the true mask in light blue" if truth == "mask" else ", the known box in light blue"
         made.append(
             context.picture(
@@ -152,7 +170,7 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 attributions.sheet(rows, 1),
                 alt=f"{picture.name}, and for {', '.join(names)}: the saliency map, the outline found, what it holds.",
                 caption=f"{picture.name}. From top: {'; '.join(said)}.{truly}",
-                mapping=f"From left: the picture; the map and where GrabCut starts; the outline in orange{true}; what "
+                mapping=f"From left: the picture; the map and where GrabCut starts; the outline in white{true}; what "
                 f"it holds; |gradient|: {mapping.words}; all maps of this picture share one range",
                 data=f"foreground[{i}], seeds[{i}], maps/gradient[{i}]",
                 subjects=(Subject("image", picture.name), *(Subject("class", name) for name in names)),
@@ -174,12 +192,40 @@ def known(result: Result) -> list[int]:
     return [i for i, truth in enumerate(result.numbers["truths"]) if truth]
 
 
+def again(result: Result, figure: str) -> tuple[Finding, dict[str, Measured]]:
+    """Whether the network recognises cut-outs that start from the map better than those from the picture's middle.
+
+    It needs no mask. A larger cut-out shows more, so both sizes are stated.
+    """
+    arrays = result.arrays
+    own, middle = arrays["recognised"].T.astype(float)
+    gap, low, high = findings.mean_interval(own - middle)
+    sizes = [percent(float(mask.mean())) for mask in (arrays["foreground"][:, 0], arrays["centre"])]
+    more = "more than" if low > 0 else "less than" if high < 0 else "not shown to be more than"
+    said = Finding(
+        AGAIN,
+        f"From the cut-out alone, the network gives the class {percent(own.mean())}: {more} from one of the middle.",
+        findings.weakly(low),
+        f"difference {100 * max(low, -1):.0f} to {100 * min(high, 1):.0f} points",
+        f"started from the middle, without the network: {percent(middle.mean())}; {findings.UNTRIED}",
+        f"{len(own)} pictures, whose objects are not known; cut-outs fill {sizes[0]} of the picture, from the middle "
+        f"{sizes[1]}",
+        figure,
+    )
+    return said, {AGAIN: Measured(f"{percent(own.mean())} and {percent(middle.mean())}", gap, low, high)}
+
+
 def found(result: Result, figure: str) -> tuple[Finding, dict[str, Measured]]:
-    """Whether outlines that start from the map fit better than those that start from the middle of the picture."""
+    """Whether outlines that start from the map fit better than those that start from the middle of the picture.
+
+    Without known objects, whether the network recognises what they hold better.
+    """
     numbers, n = result.numbers, len(known(result))
     if n < 2:
+        if len(result.arrays["recognised"]) > 1 and not np.isnan(result.arrays["recognised"]).any():
+            return again(result, figure)
         says = f"How well the outlines fit cannot be told: the object is known in {n} of the pictures."
-        return Finding(KEY, says, findings.NOT, basis="GrabCut needs no mask, but its check does", figure=figure), {}
+        return Finding(KEY, says, findings.UNMEASURED, basis="masks or boxes would tell", figure=figure), {}
     (own, *ends), blob, (gap, low, high) = (
         numbers[name] for name in ("mean_iou", "mean_centre_iou", "mean_difference")
     )
@@ -219,6 +265,7 @@ def view(result: Result, context: Context) -> dict:
 
 
 KEY, MARGIN = "outline against a start from the middle", 0.05
+AGAIN = "cut-outs recognised, against a start from the middle"
 METRICS = {
     "mean_iou": "overlap_with_object",
     "mean_centre_iou": "overlap_started_from_the_middle",

@@ -141,7 +141,7 @@ def test_the_result_of_the_job(make_job, tmp_path, index):
             np.testing.assert_array_equal(marked, seeds(blurred, 0.95, 0.3))
             again = cut(arrays["pictures"][i], marked, 5)
             np.testing.assert_array_equal(again, arrays["foreground"][i, t])
-    assert left.numbers["truths"] == ["mask", "mask"]
+    assert left.numbers["truths"] == ["mask", "mask"] and arrays["recognised"].shape == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,42 @@ def test_the_finding_holds_outlines_against_those_from_the_middle(gap, says, str
     assert measured[said.key].effect == gap[0]
 
 
-def test_without_known_objects_the_finding_says_that_it_cannot_be_told():
-    numbers = {"truths": [None, None], "mean_iou": None, "mean_centre_iou": None, "mean_difference": None}
-    left = SimpleNamespace(numbers=numbers, arrays={"probabilities": np.array([[np.nan], [0.4]])})
-    said, measured = drawn.found(left, "a")
-    assert "cannot be told" in said.says and said.strength == "not found" and not measured
+def without_objects(recognised):
+    masks = np.ones((len(recognised), 1, 4, 4), bool)
+    arrays = {"recognised": np.array(recognised), "foreground": masks, "centre": masks[:, 0]}
+    return SimpleNamespace(numbers={"truths": [None] * len(recognised)}, arrays=arrays)
+
+
+@pytest.mark.parametrize("recognised", [[[np.nan, np.nan]] * 2, [[0.9, 0.1]]])
+def test_without_objects_and_probabilities_the_finding_says_that_nothing_was_measured(recognised):
+    said, measured = drawn.found(without_objects(recognised), "a")
+    assert "cannot be told" in said.says and said.strength == "not measured" and not measured
+
+
+@pytest.mark.parametrize(
+    ("middle", "says", "strength"),
+    [(0.1, "70\u00a0%: more than", "weakly found"), (0.7, "not shown", "not found"), (0.9, "less than", "not found")],
+)
+def test_without_objects_cut_outs_are_recognised_more_or_less_than_those_from_the_middle(middle, says, strength):
+    said, measured = drawn.found(without_objects([[0.65, middle], [0.75, middle], [0.7, middle + 0.01]]), "a")
+    assert says in said.says and said.strength == strength and "whose objects are not known" in said.basis
+    assert measured[said.key].effect == pytest.approx(0.7 - middle - 0.01 / 3)
+
+
+def test_a_cut_out_is_recognised_by_what_it_holds():
+    def logits(x):  # p(class 0) is the mean brightness
+        bright = x.mean((1, 2, 3))
+        return torch.stack([bright, 1 - bright], 1).log()
+
+    model = SimpleNamespace(logits=logits, probabilities=lambda scores: scores.softmax(1), kind="softmax")
+    x = torch.zeros(1, 3, 4, 4)
+    x[..., 2:] = 1
+    masks = np.zeros((3, 4, 4), bool)
+    masks[1, :, 2:] = masks[2] = True  # nothing, the bright half on the mean colour, everything
+    found = segmentation.recognised(model, x, masks, 0)
+    np.testing.assert_allclose(found, [0.5, 0.75, 0.5], atol=1e-6)
+    model.kind = "regression"
+    assert np.isnan(segmentation.recognised(model, x, masks, 0)).all()
 
 
 def outlined(truths, ious, centre):
@@ -173,7 +204,8 @@ def outlined(truths, ious, centre):
     maps, masks = np.zeros((2, 1, 12, 12)), np.ones((2, 1, 12, 12), bool)
     maps[:, :, 4:8, 4:8] = 1
     masks[0, :, 4:8, 4:8], masks[1] = False, maps[1] > 0
-    arrays = {"maps/gradient": maps, "foreground": masks, "centre": masks[:, 0]}
+    arrays = {"maps/gradient": maps, "foreground": masks, "centre": masks[:, 0], "label": np.array([-1, -1])}
+    arrays |= {"recognised": np.zeros((2, 2)), "targets": np.zeros((2, 1), int)}
     return SimpleNamespace(arrays=arrays, numbers={"truths": truths, "iou": ious, "centre_iou": centre})
 
 
@@ -182,11 +214,17 @@ def test_outlines_that_hold_the_map_come_before_those_of_the_background():
     np.testing.assert_allclose(drawn.density(left.arrays["maps/gradient"][:, 0], left.arrays["centre"]), [0, 9])
     np.testing.assert_allclose(drawn.confidence(left), [-8 / 9 - 0.5, 8 / 9])
     assert drawn.best_first(left).tolist() == [1, 0]
-    assert drawn.often(left).startswith("1 of 2 outlines hold 1.5 ×") and drawn.often(left).endswith("middle: 1.")
+    left.arrays["recognised"][0, 0] = 0.8  # a cut-out that the network recognises comes before them
+    assert drawn.best_first(left).tolist() == [0, 1]
+    left.arrays["label"][0] = 3  # but not if its answer for the whole picture is wrong
+    assert drawn.best_first(left).tolist() == [1, 0]
 
 
 def test_with_known_objects_the_overlap_decides_and_is_counted_beside_the_control():
     left = outlined(["mask", "mask"], [[0.9], [0.6]], [0.4, 0.7])
     assert drawn.best_first(left).tolist() == [0, 1]
-    assert drawn.often(left) == "2 of 2 outlines fit: 50\u00a0% overlap or more. From the middle: 1."
+    assert drawn.often(left) == (
+        "2 of 2 outlines fit: 50\u00a0% overlap or more. From the middle: 1. "
+        "The outlines that overlap their object most come first."
+    )
     assert drawn.best_first(outlined([None, "box"], [[None], [0.1]], [None, 0.2])).tolist() == [1, 0]

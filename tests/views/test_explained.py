@@ -74,7 +74,7 @@ def test_without_objects_random_weights_speak_or_the_class_or_it_cannot_be_told(
     assert "hardly depends on the class" in said.says
     one = {"targets": np.tile([0, -1], (N, 1))}
     (said,), measured = explained.found(stored(**arrays, **one), context(), {"m": "the map"}, "lead")
-    assert "cannot be told" in said.says and said.strength == "not found" and not measured
+    assert "cannot be told" in said.says and said.strength == "not measured" and not measured
     kept = np.array([0.1, 0.2, 0.1, 0.0, 0.1, 0.2])
     for values, strength in ((kept, "found"), (1 - kept, "weakly found"), (np.ones(N), "not found")):
         (said,), measured = explained.found(stored(**arrays, **{"kept/m": values}), context(), {"m": "the map"}, "lead")

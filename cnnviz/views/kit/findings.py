@@ -13,7 +13,7 @@ import numpy as np
 from cnnviz.statistics.shares import share_interval
 
 UNTRIED = "not compared with random weights"
-FOUND, WEAK, NOT = STRENGTHS = ("found", "weakly found", "not found")
+FOUND, WEAK, NOT, UNMEASURED = STRENGTHS = ("found", "weakly found", "not found", "not measured")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Finding:
     def __post_init__(self):
         if self.strength not in STRENGTHS:
             raise ValueError(f"strength is one of {', '.join(STRENGTHS)}, not {self.strength!r}")
-        if not self.says or not (self.interval or self.control or self.strength == NOT):
+        if not self.says or not (self.interval or self.control or self.strength in (NOT, UNMEASURED)):
             raise ValueError(f"the finding {self.key!r} has neither an interval nor a control")
 
 
