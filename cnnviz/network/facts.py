@@ -21,6 +21,7 @@ UNTRIED = {
     "no_gradient": [],
     "answers": [],
 }
+NO_SCORES_LAYER = {"scores_layer": ""}  # in a file of an earlier version: see cnnviz.network.trial.scores_layer
 
 
 def read(path: str | os.PathLike) -> dict:
@@ -28,7 +29,7 @@ def read(path: str | os.PathLike) -> dict:
     facts = json.loads(Path(path).read_text("utf-8"))
     if facts["schema"] != SCHEMA:
         raise UserError(f"{path}: schema {facts['schema']}, this code reads {SCHEMA}; run the pipeline again")
-    return {"trial": UNTRIED} | facts
+    return {"trial": UNTRIED} | NO_SCORES_LAYER | facts
 
 
 def find(facts: dict, name: str, key: str = "layer") -> dict:

@@ -96,6 +96,7 @@ def describe(
         calls = trial.by_picture(*fed, taken.calls, where)
         found = layers.named(net, calls)
         tried = trial.tried(*fed, found)
+        scores_layer = trial.scores_layer(*fed, found)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
         outputs //= 2
@@ -115,6 +116,7 @@ def describe(
         "default_layers": layers.default(found, layers.depthwise(net)),
         "feature": layers.feature(found, calls, outputs),
         **named,
+        "scores_layer": scores_layer,
         "trial": tried,
         "torch": torch.__version__,
     }

@@ -140,6 +140,27 @@ def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], laye
         }
 
 
+@torch.no_grad()
+def scores_layer(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer]) -> str:
+    """Name of the last layer whose units are the outputs: a unit's mean over positions is that output's score; or "".
+
+    A ReLU may lie between. What all outputs of a picture share does not count, since probabilities give scores less a
+    number of that kind. layers: all named layers. Call :func:`by_picture` before.
+    """
+    x = feed(pictures(2, channels, size)).contiguous()
+    with capture(net, {layer.module: layer.maps for layer in layers}) as captured:
+        scores = net(x)
+    scores = scores - scores.mean(1, keepdim=True)
+    for layer in reversed(layers):
+        if layer.units != scores.shape[1] or layer.module not in captured:
+            continue
+        for maps in (captured[layer.module], captured[layer.module].relu()):
+            means = maps.mean((2, 3))
+            if difference(means - means.mean(1, keepdim=True), scores) <= SAME:
+                return layer.name
+    return ""
+
+
 def _takes_channels_last(net: nn.Module, x: Tensor, scores: Tensor) -> bool:
     """Tested with two pictures, and with one with gradients: convolutions choose their output's format by that."""
     z = x.contiguous(memory_format=torch.channels_last)

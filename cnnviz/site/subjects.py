@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from jinja2 import Environment
 
+from cnnviz.network.class_names import short
 from cnnviz.site import points
 from cnnviz.site.environment import plain
 from cnnviz.site.folder import Publication
@@ -198,6 +199,8 @@ def render(page: Environment, site: Publication, model: dict, facts: dict, found
         beside = [unit | {"label": f"unit {unit['label']}"} for unit in units]
         for place, unit in enumerate(units):
             lead = f"One of {layer['units']:,} units of {module(layer)}."
+            if name == facts.get("scores_layer") and not facts.get("values"):
+                lead += f" Its value is the score of {short(facts['classes'][int(unit['label'])])}."
             publish("unit", unit["label"], name, f"{name}, unit {unit['label']}", trail, beside, place, lead=lead)
     classes = [name for name in dict.fromkeys(facts.get("classes", ())) if ("class", None, name) in found]
     along = [_link(folder, "class", name) for name in classes]

@@ -57,7 +57,7 @@ def unit_figure(result: Result, context: Context, layer: dict, u: int, inputs: d
         labelled([montage(np.stack(column), 1, GAP) for column in columns], ["patch", *(c[0] for c in COLUMNS)]),
         alt=f"One below the other {some} {name} unit {unit} most; beside each, on grey, three projections of the "
         f"unit's neuron.{outside}",
-        caption=f"{name}, unit {unit}.{_agreement(result, layer, u)}",
+        caption=f"{context.unit(name, unit)}.{_agreement(result, layer, u)}",
         more=f"The first column holds {some} it most ({values}), cut to where guided backprop has 98 % of its energy. "
         f"The others are the projections of the neuron that won there.{outside}",
         mapping="patches: the input's own pixels, in an orange frame if the neuron sees over the picture's edge; "

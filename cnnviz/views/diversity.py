@@ -104,7 +104,7 @@ def _pair(result: Result, context: Context, i: int) -> Figure:
         np.vstack([labelled([row], [label]) for row, label in zip(rows, lines, strict=True)]),
         alt=f"Two rows of {m} synthetic pictures for {name} unit {unit}: similarity {alike:.2f} above, "
         f"{plain:.2f} below.",
-        caption=f"{name}, unit {unit}: similarity {alike:.2f} above, {plain:.2f} below, at {kept} of the "
+        caption=f"{context.unit(name, unit)}: similarity {alike:.2f} above, {plain:.2f} below, at {kept} of the "
         f"activation.{facets}",
         more=f"The pictures above excite the unit to {above}, those below to {below}; the best real picture to "
         f"{number(arrays['best'][i])}.",

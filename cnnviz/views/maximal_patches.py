@@ -262,9 +262,9 @@ def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells
     found = [i for i in image.tolist() if i >= 0]
     pictures, largest = [context.image_set.pictures[i] for i in found], result.arrays[f"{name}/max"][unit]
     classes = _classes(context, found) if _sees_things(result, layer) else ""
-    caption = f"{name}, unit {unit}: {classes or number(value[0])}."
+    caption = f"{context.unit(name, unit)}: {classes or number(value[0])}."
     if _dead(result, layer)[unit]:
-        caption = f"{name}, unit {unit} is dead: it is never above 0, so no patch excites it."
+        caption = f"{context.unit(name, unit)} is dead: it is never above 0, so no patch excites it."
     elif largest <= 0:
         caption += " Never above 0 in any picture: a ReLU after it would always give 0."
     elif _at_the_border(result, name)[unit]:
@@ -319,7 +319,7 @@ def _sheet_figure(result: Result, context: Context, layer: dict, units: range, c
     name = layer["name"]
     dead = _dead(result, layer)[units.start : units.stop]
     labels = [
-        f"{u}   dead" if never else f"{u}   max {number(result.arrays[f'{name}/max'][u])}"
+        f"{context.tag(name, u)}   {'dead' if never else 'max ' + number(result.arrays[f'{name}/max'][u])}"
         for u, never in zip(units, dead, strict=True)
     ]
     at_the_border = int(_at_the_border(result, name)[units.start : units.stop].sum())

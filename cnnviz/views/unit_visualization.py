@@ -118,7 +118,7 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
     pictures = context.rgb(result.arrays[f"{name}/pictures"][part])
     unit, value, best, lost = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best", "lost"))
     labels = [
-        f"unit {u}: {'none found' if gone else f'{v / b:.1f}x'}" if gone or b > 0 else f"unit {u}"
+        context.tag(name, u) + (": none found" if gone else f": {v / b:.1f}x" if b > 0 else "")
         for u, v, b, gone in zip(unit, value, best, lost, strict=True)
     ]
     places = boxes(len(unit), SMALL, SMALL)
@@ -173,7 +173,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         pair,
         alt=f"Left a synthetic picture for {name} unit {unit}, right the patch of {shown or 'no picture'} that excites "
         "it most.",
-        caption=f"{name}, unit {unit}: {number(value)}{times}."
+        caption=f"{context.unit(name, unit)}: {number(value)}{times}."
         + " No picture was found: this is the best of the starts." * bool(lost),
         more=f"The picture excites the unit to {number(value)}, the real patch to {number(best)}. "
         f"{'1 start' if starts == 1 else f'{starts} starts'} tried.",

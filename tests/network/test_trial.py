@@ -534,6 +534,21 @@ def test_rounding_of_scores_that_are_nearly_alike_is_no_difference(scale):
     assert trial.difference(torch.ones(2, 5), torch.zeros(2, 5)) == trial.difference(b / 0, b) == torch.inf
 
 
+@pytest.mark.parametrize(
+    ("forward", "last"),
+    [
+        (lambda net, x: net.fc(net.maps(x).mean((2, 3))), "fc1"),
+        (lambda net, x: net.fc(net.maps(x).mean((2, 3))).flip(1), ""),  # unit 0 is the last class
+        (lambda net, x: torch.relu(net.two(net.one(x))).mean((2, 3)), "conv2"),
+        (lambda net, x: net.maps(x).amax((2, 3)), ""),
+        (lambda net, x: net.maps(x).mean((2, 3)).log_softmax(1), "conv2"),
+    ],
+    ids=["linear", "in another order", "pooled", "maxima", "less a number of the picture"],
+)
+def test_the_layer_whose_units_are_the_classes(described, forward, last):
+    assert described(member(forward))[0]["scores_layer"] == last
+
+
 def test_a_network_of_odd_sides_only_is_not_said_to_take_any():
     odd = nn.Sequential(
         nn.Conv2d(3, 4, 4), nn.PixelUnshuffle(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2)

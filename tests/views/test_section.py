@@ -20,3 +20,12 @@ def test_a_drawing_holds_any_name():
 def test_a_page_holds_any_name():
     page = environment().from_string('<p title="{{ name }}">{{ name }}</p>').render(name=NAME)
     assert page == f'<p title="{escape(SHOWN)}">{escape(SHOWN)}</p>'
+
+
+def test_a_unit_that_is_the_score_of_a_class_is_called_by_its_name():
+    model = {"classes": ["tench, Tinca tinca", "shark"], "scores_layer": "conv9"}
+    context = Context(model, {}, None, None, {})
+    assert [context.unit("conv9", 0), context.unit("conv8", 0)] == ["conv9, unit 0 (tench)", "conv8, unit 0"]
+    assert [context.tag("conv9", 1), context.tag("conv8", 1)] == ["shark", "unit 1"]
+    del model["scores_layer"]  # a file of an earlier version
+    assert context.of_unit("conv9", 0) == ""

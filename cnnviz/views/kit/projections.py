@@ -240,7 +240,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, u: int, inputs: 
         f"{slug(name)}-unit-{unit:04d}",
         np.concatenate([shown, np.zeros((len(shown), GAP, 4), np.uint8), projected], 1),
         alt=f"On the left {some} {name} unit {unit} most; beside, on grey, what the network makes of it.{edge}{notes}",
-        caption=f"{name}, unit {unit}.{notes}",
+        caption=f"{context.unit(name, unit)}.{notes}",
         more=f"Left, {some} it most{', strongest first' if len(found) > 1 else ''} ({values}); right, in the same "
         f"places, the projection of the neuron that won there. It sees up to {heights} × {widths} pixels.{plain}{edge}",
         mapping="left: the input's own pixels, in an orange frame if the neuron sees over the picture's edge; right: "

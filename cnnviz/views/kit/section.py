@@ -30,6 +30,7 @@ from cnnviz.views.kit.stages import Stages
 from cnnviz.views.kit.svg import Drawing, Mark
 
 SCHEMA = 1
+MOST_TAG = 18  # letters of a class above its unit's tile
 MOST_MARKS = 5000  # largest number of marks of a figure; a map of more pictures is a page of its own
 # Characters that XML forbids, and those that change the direction of the text after them.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
@@ -230,6 +231,21 @@ class Context:
         """Name of a class of the picture set: the network's first name for it, or else the set's."""
         output = self.model["label_to_output"][label]
         return class_names.short(self.image_set.classes[label] if output is None else self.model["classes"][output])
+
+    def of_unit(self, layer: str, unit: int) -> str:
+        """Name of the class whose score a unit is, "" if its layer does not give the scores (``scores_layer``)."""
+        scores = layer == self.model.get("scores_layer") and self.kind != kinds.REGRESSION
+        return class_names.short(self.model["classes"][unit]) if scores else ""
+
+    def unit(self, layer: str, unit: int) -> str:
+        """A unit's name in captions: "conv3, unit 5", with its class if it is one's score."""
+        name = self.of_unit(layer, unit)
+        return f"{layer}, unit {unit}" + f" ({name})" * bool(name)
+
+    def tag(self, layer: str, unit: int) -> str:
+        """A unit's name above its tile: its class, if it is one's score and the labels' font has its letters."""
+        name = self.of_unit(layer, unit)
+        return class_names.cut(name, MOST_TAG) if name and name.isascii() else f"unit {unit}"
 
     def mark(self, index: int, said: str, box: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Mark:
         """A tile that shows the set's picture ``index``, or a part of it, and leads to its page.
