@@ -84,7 +84,7 @@ def test_without_objects_random_weights_speak_or_the_class_or_it_cannot_be_told(
 def test_objects_of_wrongly_named_pictures_tell_nothing():
     wrong = stored(label=np.array([0, 1, 1, 1, 1, 1]), **{"kept/m": np.zeros(N)})
     (said,), measured = explained.found(wrong, context(), {"m": "the map"}, "lead")
-    assert said.strength == "not found" and "1 of 6 pictures are named correctly" in said.says and not measured
+    assert said.strength == "not measured" and "1 of 6 pictures are named correctly" in said.says and not measured
 
 
 def test_whether_maps_depend_on_the_class():
