@@ -99,6 +99,11 @@ def _distances(data: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return distances
 
 
+def in_common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Share of each row's neighbours in ``a`` (q, k) that are in its row of ``b`` (q, k), too: (q,) float32."""
+    return (a[:, :, None] == b[:, None]).any(2).mean(1, dtype=np.float32)
+
+
 def others(among: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Number of candidates of each query, (q,): the pictures ``among`` (n,) bool without the query itself."""
     return among.sum() - among[queries]

@@ -6,7 +6,7 @@ pictures than features, the eigenvectors u of XXᵀ / (n − 1) give the same re
 
 The result holds ``map`` (n, 2) float32, coordinates in the features' unit; ``explained`` (components,) float64, shares
 of the total variance; and for some pictures ``untrained_index`` (m,) the ``untrained_map`` (m, 2) of their features
-before training.
+before training. Number ``untrained_plane``: the share of these features' variance in their own plane, 0 if unknown.
 """
 
 import numpy as np
@@ -28,8 +28,10 @@ def main(job: Job) -> None:
         scores, explained, fitted = principal_components(features, count, job.seed_for("sample"))
         index, untrained = before_training(job)
         few = min(untrained.shape) < 2
-        plane = np.zeros((0, 2), np.float32) if few else principal_components(untrained, 2, job.seed_for("sample"))[0]
-    numbers = {"dimensions": features.shape[1], "fitted": fitted, "feature": feature_name(job)}
+        nothing = np.zeros((0, 2), np.float32), np.zeros(2), 0
+        plane, share, _ = nothing if few else principal_components(untrained, 2, job.seed_for("sample"))
+    numbers = {"untrained_plane": float(share.sum())}
+    numbers |= {"dimensions": features.shape[1], "fitted": fitted, "feature": feature_name(job)}
     arrays = {"map": scores[:, :2], "explained": explained}
     job.write(arrays | {"untrained_index": index[: len(plane)], "untrained_map": plane}, numbers=numbers)
 

@@ -10,7 +10,8 @@ The result holds ``map`` (n, 2) float32, y upwards, without a unit. Numbers: the
 (Venna & Kaski 2001) of the map; and the accuracy of predicting a picture's class from its 10 nearest, in the map, in
 feature space and in pixels. ``control/map``, ``control/pixels`` and ``control/untrained`` (m,) bool say whether that
 names the class of each of some pictures, by their 10 nearest among these: on the map, in pixels, and in the features
-before training.
+before training. Where hardly two pictures share a class, ``kept/features``, ``kept/pixels`` and ``kept/untrained`` (m,)
+float32 are the shares of each picture's 10 nearest on the map that are its 10 nearest there, too, all among these m.
 """
 
 import os
@@ -25,7 +26,7 @@ from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
 from cnnviz.errors import NotApplicable
-from cnnviz.features.neighbors import labels_of, majority, nearest, pixels, sample
+from cnnviz.features.neighbors import in_common, labels_of, majority, nearest, pixels, sample
 from cnnviz.features.vectors import before_training, feature_name, principal_components, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
@@ -88,6 +89,18 @@ def _control(job: Job, labels: np.ndarray, spaces: dict[str, np.ndarray]) -> dic
     return {f"control/{name}": votes_right(labels[index], data, asked, job.threads) for name, data in of.items()}
 
 
+def _kept(job: Job, some: np.ndarray, spaces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays ``kept/…`` of the module's docstring; of ``some`` pictures if the untrained features are unknown."""
+    index, untrained = before_training(job)
+    known = len(index) > 1
+    index = index if known else some
+    spaces = {name: np.ascontiguousarray(data[index]) for name, data in spaces.items()}
+    spaces |= {"untrained": untrained} if known else {}
+    k, every = min(VOTERS, len(index) - 1), np.arange(len(index))
+    found = {name: nearest(data, every, k, job.threads)[0] for name, data in spaces.items()}
+    return {f"kept/{name}": in_common(found["map"], near) for name, near in found.items() if name != "map"}
+
+
 def main(job: Job) -> None:
     features = np.load(job.inputs["features"], mmap_mode="r")
     if reason := unusable(features, FEWEST):
@@ -105,6 +118,7 @@ def main(job: Job) -> None:
         faithful = float(trustworthiness(reduced[some], map[some], n_neighbors=min(12, (len(some) - 1) // 2)))
         asked = sample(labels, p["sample"], job.seed_for("votes"))
         spaces = {"map": map, "features": features, "pixels": pixels(np.load(job.inputs["thumbnails"], mmap_mode="r"))}
+        kept = {} if len(asked) else _kept(job, some, spaces)
         spaces = spaces if len(asked) else {}
         votes = {name: vote_accuracy(labels, data, asked, job.threads) for name, data in spaces.items()}
         control = _control(job, labels, spaces)
@@ -121,7 +135,7 @@ def main(job: Job) -> None:
         "dimensions": features.shape[1],
         "feature": feature_name(job),
     }
-    job.write({"map": map} | control, numbers=numbers, provenance={"threads": job.threads})
+    job.write({"map": map} | control | kept, numbers=numbers, provenance={"threads": job.threads})
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from collections import Counter
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import before_training, section, svg
+from cnnviz.views.kit import before_training, section, svg, tiles
 from cnnviz.views.kit.findings import (
     NOT,
     UNTRIED,
@@ -26,7 +26,6 @@ SPACES = {"feature": "feature space", "pixel": "pixels"}
 MARGIN = 0.05  # a difference of shares is found beyond this
 MOST_COMPARED = 20  # classes that other models can be compared in
 TILE, QUERY = 96, 124  # sides of a neighbour and of the query in CSS pixels
-SHARP = 2  # largest number of picture pixels per CSS pixel
 GAP, EDGE, TOP, NAME = 12, 14, 32, 22  # NAME: height of a class's name below its picture
 LETTERS = 12  # of a class's name
 DOT = 22  # width of a square of the tally
@@ -59,13 +58,6 @@ def relation(context: Context, query: int, neighbor: int) -> str:
     return "none" if own is None or label is None else "same" if context.image_set.classes[label] == own else "other"
 
 
-def square(context: Context, index: int, size: int) -> Image.Image:
-    """The picture, cropped to a square as the thumbnails. Small pictures keep their pixels."""
-    picture = context.image_set.open(index)
-    side = min(size * SHARP, min(picture.size))
-    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
-
-
 def row_picture(context: Context, query: int, spaces: dict[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """The query with a tally, and a row of neighbours for each of ``spaces`` (title → indices and distances).
 
@@ -76,7 +68,7 @@ def row_picture(context: Context, query: int, spaces: dict[str, tuple[np.ndarray
     height = 2 * EDGE + QUERY + len(spaces) * down
     parts = [
         f'<rect class="plate" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>',
-        _tile(square(context, query, QUERY), EDGE, EDGE, QUERY, "query"),
+        _tile(tiles.cropped(context.image_set.open(query), QUERY), EDGE, EDGE, QUERY, "query"),
         text(cut(_class_of(context, query) or "The picture", 36), "strong", x=EDGE + QUERY + 18, y=EDGE + 20),
         *_tally(context, query, {title: neighbors for title, (neighbors, _) in spaces.items()}, k),
     ]
@@ -86,7 +78,7 @@ def row_picture(context: Context, query: int, spaces: dict[str, tuple[np.ndarray
         parts.append(text(f"Nearest in {title}", "strong", x=EDGE, y=y - 10))
         for c, (neighbor, distance) in enumerate(zip(neighbors.tolist(), distances, strict=True)):
             x, kind = EDGE + c * (TILE + GAP), relation(context, query, neighbor)
-            parts.append(_tile(square(context, neighbor, TILE), x, y, TILE, kind))
+            parts.append(_tile(tiles.cropped(context.image_set.open(neighbor), TILE), x, y, TILE, kind))
             name = cut(_class_of(context, neighbor), LETTERS)
             bold = " strong" if kind == "same" else " quiet"
             parts.append(text(name, f"name middle{bold}", x=x + TILE / 2, y=y + TILE + 17) if name else "")

@@ -3,17 +3,19 @@
 import numpy as np
 from scipy.spatial import KDTree
 
+from cnnviz.network.class_names import cut
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import before_training, findings, scatter, section
+from cnnviz.views.kit import before_training, findings, scatter, section, svg, tiles
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.scatter import SIZE, document, plate
-from cnnviz.views.kit.section import Context, Table
-from cnnviz.views.kit.svg import Axis, Drawing, Mark, text, upwards
+from cnnviz.views.kit.section import Context, Figure, Table
+from cnnviz.views.kit.svg import Axis, Drawing, Mark, embedded, text, upwards
 
 SAMPLE = 2000  # pictures whose neighbours are counted, at most
 NEAREST = 10
 MARGIN = 0.05  # a difference of shares is found beyond this
+AT_ENDS, TILE, BETWEEN = 4, 132, 56  # pictures at each end of an axis, their side, and the gap between the ends
 
 
 def view(result: Result, context: Context) -> dict:
@@ -31,9 +33,8 @@ def view(result: Result, context: Context) -> dict:
         "explained-variance", _bars(explained),
         alt=f"{len(explained)} bars, from {explained[0]:.1%} for the first component falling to {explained[-1]:.2%}.",
         caption=f"The share of the variance along each of the first {len(explained)} of {dimensions} components; "
-        "together "
-        f"{running[-1]:.0%}. A steep fall means few directions do the work; a flat one, that no plane can show the "
-        "features well.",
+        f"together {percent(float(running[-1]))}. A steep fall means few directions do the work; a flat one, that no "
+        "plane can show the features well.",
         mapping=f"height of a bar: its share, 0 to {explained[0]:.3g}", subjects=(), data="explained",
         from_dataset=False,
     )  # fmt: skip
@@ -45,10 +46,11 @@ def view(result: Result, context: Context) -> dict:
         metrics.append(section.Metric("components_for_half_the_variance", half))
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
     finding, measured = found(result, labels, context.thumbnails, scatter.leading(context))
+    leads, *others = scatter.figures(result.arrays["map"], "PCA map", context, teach, axes)
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": (*scatter.figures(result.arrays["map"], "PCA map", context, teach, axes), bars),
+        "figures": (leads, _ends(result, context), *others, bars),
         "tables": (Table("explained", "Variance explained", ("component", "its share", "all up to it"), rows),),
         "metrics": tuple(metrics),
     }
@@ -80,14 +82,20 @@ def found(
 
 def _without_classes(result: Result, key: str, labelled: bool, thumbnails: np.ndarray) -> Finding:
     """The share of the features' variance in the plane, beside that of the pixels' variance in their own plane."""
-    share, pixels = float(result.arrays["explained"][:2].sum()), _spread(_small(thumbnails))[0]
+    explained = result.arrays["explained"]
+    share, pixels = float(explained[:2].sum()), _spread(_small(thumbnails))[0]
     of_pixels = float(pixels[-2:].sum() / max(pixels.sum(), 1e-30))
-    few = "Hardly two pictures share a class" if labelled else "No picture has a class"
+    before, half = result.numbers.get("untrained_plane", 0.0), int(np.searchsorted(np.cumsum(explained), 0.5)) + 1
+    takes = f"; half of it takes {half} components" if half <= len(explained) else ""
+    differs = abs(share - before) > MARGIN if before else share > of_pixels
     return Finding(
         key,
-        f"This plane holds {percent(share)} of the features' variance. {few}: whether it parts classes cannot be told.",
-        findings.WEAK if share > of_pixels else findings.NOT,
-        control=f"the pixels' own plane (8 × 8): {percent(of_pixels)}; {findings.UNTRIED}",
+        f"This plane holds {percent(share)} of the features' variance{takes}.",
+        findings.WEAK if differs else findings.NOT,
+        control=(f"{percent(before)} with random weights, " if before else "")
+        + f"the pixels' own plane (8 × 8): {percent(of_pixels)}"
+        + ("" if before else f"; {findings.UNTRIED}"),
+        basis="hardly two pictures share a class" if labelled else "pictures without classes",
         figure="pictures",
     )
 
@@ -128,6 +136,31 @@ def _spread(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigh(small.T @ small)
 
 
+def _ends(result: Result, context: Context) -> Figure:
+    """The pictures at both ends of the two axes: what a component tells apart."""
+    map, explained, parts, marks = result.arrays["map"], result.arrays["explained"], [], []
+    count = min(AT_ENDS, len(map) // 2)
+    width, down = 2 * count * (TILE + 8) + BETWEEN - 8, TILE + 62
+    for axis in (0, 1):
+        order, y = np.argsort(map[:, axis], kind="stable").tolist(), axis * down + 28
+        parts.append(text(f"Component {axis + 1}: {percent(float(explained[axis]))} of the variance", y=y - 9, x=0))
+        for k, i in enumerate([*order[:count], *order[-count:]]):
+            x = k * (TILE + 8) + (BETWEEN if k >= count else 0)
+            parts.append(embedded(tiles.cropped(context.image_set.open(i), TILE), TILE, TILE, x=x, y=y, quality=85))
+            label = context.image_set.pictures[i].label
+            name = "" if label is None else cut(context.called(label), 17)
+            parts.append(text(name, "name middle", x=x + TILE / 2, y=y + TILE + 17))
+            marks.append(context.mark(i, f"component {axis + 1}: {map[i, axis]:.3g}", (x, y, TILE, TILE)))
+        parts.append(text("…", "middle", x=count * (TILE + 8) - 4 + BETWEEN / 2, y=y + TILE / 2))
+    return context.drawing(
+        "ends", svg.document(width, 2 * down, parts, style="text{font-size:15px}.name{font-size:13px}", marks=marks),
+        alt=f"Two rows of {2 * count} pictures: the {count} lowest and the {count} highest along each component.",
+        caption="The pictures at both ends of the two axes: lowest at the left, highest at the right. What a row's "
+        "ends tell apart, the component stands for.",
+        mapping="pixels are the pictures'; in order of the component's score", data="map", subjects=(),
+    )  # fmt: skip
+
+
 def _bars(explained: np.ndarray) -> Drawing:
     height, left, bottom, marks = 280, 74, 54, []
     width = (SIZE - left - 12) / len(explained)
@@ -156,7 +189,7 @@ if __name__ == "__main__":
         title="Features in two dimensions: PCA",
         question="Do the main directions of the features separate the classes?",
         tour="Its features in two dimensions: the plane in which they vary most.",
-        how_to_read="Each dot is a picture, placed along the two directions in which the features vary most. "
+        how_to_read="Each picture or dot is placed along the two directions in which the features vary most. "
         "What is far apart here is far apart in the features; what is close here need not be close there.",
         do_not_conclude="That two classes overlap here does not mean that the network confuses them: they may differ "
         "along a third direction. The directions are those of variance, not of importance to the classifier.",

@@ -9,20 +9,21 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Metric, Table
 
 MARGIN = 0.05  # a difference of shares is found beyond this
-FAITHFUL = 0.75  # trustworthiness midway between a random map's and 1
+NEAREST = 10
+READ = "Each picture or dot stands by those with like features."
 WHERE = {"features": "in_features", "map": "on_the_map", "pixels": "in_pixels"}
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 
 
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
-    n = len(result.arrays["map"])
+    n, several = len(result.arrays["map"]), scatter.several(context)
     teach = (
         f"Features: {numbers['feature']}, {numbers['dimensions']} numbers a picture, of which "
-        f"{numbers['components']} principal components ({numbers['kept_variance']:.0%} of the variance) were embedded "
-        f"at perplexity {numbers['perplexity']:.3g}."
+        f"{numbers['components']} principal components ({percent(numbers['kept_variance'])} of the variance) were "
+        f"embedded at perplexity {numbers['perplexity']:.3g}."
     )
-    if context.hues:
+    if several and context.hues:
         teach += " Dots of one class inside another's island are worth opening."
     if numbers["perplexity"] < result.parameters["perplexity"]:
         teach += f" The perplexity was lowered, since {n} pictures have no more neighbours."
@@ -44,7 +45,9 @@ def view(result: Result, context: Context) -> dict:
         tables = (Table("votes", caption, ("nearest in", "right"), tuple(rows)),)
     labels = [p.label for p in context.image_set.pictures if p.label is not None]
     finding, measured = found(result, np.bincount(np.array(labels, int)), scatter.leading(context))
+    of_classes = " An island of one class: the network finds its pictures alike."
     return {
+        "how_to_read": READ + of_classes * several,
         "findings": (finding,),
         "measured": measured,
         "figures": scatter.figures(result.arrays["map"], "t-SNE map", context, teach),
@@ -61,13 +64,7 @@ def found(result: Result, counts: np.ndarray, figure: str) -> tuple[Finding, dic
     """
     votes, key = result.numbers["votes"], "classes on the map"
     if not votes:
-        kept = result.numbers["trustworthiness"]
-        few = "Hardly two pictures share a class" if len(counts) else "No picture has a class"
-        words = f"The map keeps the features' neighbours by {kept:.2f} (trustworthiness). {few}: whether islands "
-        return Finding(
-            key, f"{words}are classes cannot be told.", findings.NOT if kept < FAITHFUL else findings.WEAK,
-            control=f"a random map: about 0.5; {findings.UNTRIED}", figure="pictures",
-        ), {}  # fmt: skip
+        return _kept(result, len(counts) > 0)
     asked = min(int(counts[counts > 1].sum()), result.parameters["sample"])  # as the job asked
     hits = {name: np.arange(asked) < round(votes[name] * asked) for name in ("map", "pixels")}
     hits |= {
@@ -84,6 +81,27 @@ def found(result: Result, counts: np.ndarray, figure: str) -> tuple[Finding, dic
     return finding, {key: measured}
 
 
+def _kept(result: Result, labelled: bool) -> tuple[Finding, dict[str, Measured]]:
+    """The share of a picture's nearest on the map that are its nearest in the features, beside pixels and random
+    weights: what of the map is the network's own.
+    """
+    key, arrays = "neighbours on the map", result.arrays
+    spaces = ("features", "pixels", "untrained")
+    shares = {name: arrays[f"kept/{name}"].astype(float) for name in spaces if f"kept/{name}" in arrays}
+    own = shares.pop("features")
+    share, low, high = findings.mean_interval(own)
+    measured, strength, control = before_training.apart(own, shares, share, MARGIN)
+    k = min(NEAREST, len(own) - 1)
+    few = "; hardly two share a class" if labelled else " without classes"
+    finding = Finding(
+        key, f"{percent(share)} of a picture's {k} nearest on the map are its nearest in the features.", strength,
+        between(max(low, 0.0), min(high, 1.0)),
+        f"its nearest {control}, {percent(min(1.0, k / max(1, len(own) - 1)))} by chance",
+        f"{len(own):,} pictures{few}", "pictures",
+    )  # fmt: skip
+    return finding, {key: measured}
+
+
 if __name__ == "__main__":
     section.run(
         view,
@@ -91,8 +109,7 @@ if __name__ == "__main__":
         title="Map of the pictures: t-SNE",
         question="Which pictures does the network find alike?",
         tour="A map of all pictures on which neighbours in the features stay neighbours.",
-        how_to_read="Each dot is a picture; pictures with like features lie close together. An island of one class: "
-        "the network finds its pictures alike.",
+        how_to_read=READ,
         do_not_conclude="Only closeness counts. Distances between islands, their sizes and their density mean nothing, "
         "and the axes have no meaning. Another seed or perplexity gives another map. Islands can even appear in pure "
         "noise at low perplexity.",

@@ -60,7 +60,7 @@ class Case:
     def section(shown: dict) -> section.Section:
         """The Section of a view's output; it fails for a wrong field name."""
         words = {key: "…" for key in ("id", "title", "question", "how_to_read", "do_not_conclude")}
-        return section.Section(**words, papers=(), **shown)
+        return section.Section(papers=(), **words | shown)
 
 
 def make(folder: Path, features: np.ndarray, names: list[str], labels: bool = True) -> Case:

@@ -124,7 +124,10 @@ def test_without_classes(unlabelled):
     made = unlabelled.run(technique)
     assert made.numbers["votes"] == {} and made.numbers["perplexity"] == 13
     shown = view.view(made, unlabelled.context())
-    assert [f.id for f in shown["figures"]] == ["pictures", "scatter"] and "lowered" in shown["figures"][1].caption
+    assert [f.id for f in shown["figures"]] == ["pictures"] and "lowered" in shown["figures"][0].more
+    own, *controls = (made.arrays[f"kept/{space}"] for space in ("features", "pixels", "untrained"))
+    assert own.mean() > max(near.mean() for near in controls) + 0.1  # the map is that of the features
+    assert "nearest in the features" in shown["findings"][0].says and "island" not in shown["how_to_read"]
 
 
 def test_what_is_said_of_classes_on_the_map():
@@ -143,10 +146,14 @@ def test_what_is_said_of_classes_on_the_map():
     made.arrays.clear()
     numbers["votes"]["map"] = 0.2
     assert view.found(made, np.array([100, 100, 1]), "scatter")[0].strength == "not found"
-    numbers |= {"votes": {}, "trustworthiness": 0.87}
-    for counts, why in ((np.empty(0, int), "No picture has a class"), (np.ones(5, int), "Hardly two pictures share")):
+    numbers |= {"votes": {}}
+    spread = np.linspace(-0.1, 0.1, 50)
+    made.arrays.update({"kept/features": 0.5 + spread, "kept/pixels": 0.1 - spread})
+    for counts, why in ((np.empty(0, int), "without classes"), (np.ones(5, int), "hardly two share a class")):
         finding, measured = view.found(made, counts, "scatter")
-        assert "cannot be told" in finding.says and "0.87" in finding.says and why in finding.says and not measured
-        assert finding.strength == "weakly found" and "about 0.5" in finding.control
-    numbers["trustworthiness"] = 0.5
-    assert view.found(made, np.ones(5, int), "scatter")[0].strength == "not found"
+        assert "50\u00a0% of a picture's 10 nearest" in finding.says and why in finding.basis
+        assert finding.strength == "weakly found" and "10\u00a0% in pixels" in finding.control
+        assert measured["neighbours on the map"].effect == pytest.approx(0.4, abs=0.05)
+    for before, strength in ((0.1, "found"), (0.5, "not found")):
+        made.arrays["kept/untrained"] = np.full(50, before)
+        assert view.found(made, np.ones(5, int), "scatter")[0].strength == strength

@@ -12,6 +12,8 @@ from cnnviz.views.kit.section import Context, Figure, Subject
 from cnnviz.views.kit.svg import Drawing, Mark, embedded, text, upwards
 
 SIZE = 720  # side of a scatter plot in CSS pixels
+WIDE = 1184  # width of the sheet of pictures
+FILLED, SIDES = 0.7, (32, 80)  # share of that sheet that pictures fill if all have room; smallest and largest side
 MARGIN = 28
 AS_PATHS = 5000  # largest number of points drawn as paths; more are drawn as pixels
 ALONE = 20  # largest number of classes that are also drawn one by one
@@ -76,12 +78,22 @@ def by_class(
                     colour = f'stroke="{colours[c]}"' if c >= 0 else 'class="rest"'
                     parts.append(_dots(places[who], size, colour))
     found = islands.find(map, labels)
+    gathered = {island.label for island in found}
+    spread = [c for c in colours if c not in gathered and (labels == c).any()]
+    found += [islands.Island(c, tuple(np.median(map[labels == c], 0)), 0) for c in spread]  # named at their medians
     shown = [short(names[island.label], 18) for island in found]
     where = _on_canvas([island.place for island in found], map)
-    for kind, large in (("wide", 1), ("narrow", 2)):
-        at = islands.apart(where / large, shown, SIZE / large, height / large)
-        parts += [text(shown[i], kind, x=f"{x * large:.0f}", y=f"{(y + 5) * large:.0f}") for i, (x, y) in at.items()]
-    said = {island.label for island in found}
+    placed = {}
+    for kind, large in (("narrow", 2), ("wide", 1)):
+        placed = islands.apart(where / large, shown, SIZE / large, height / large)
+        parts += [
+            text(shown[i], kind, x=f"{x * large:.0f}", y=f"{(y + 5) * large:.0f}") for i, (x, y) in placed.items()
+        ]
+    for i, (x, y) in placed.items():
+        if found[i].label in spread:  # its colour, since dots of other classes are as near
+            left = x - islands.LETTER * len(shown[i]) / 2 - 8
+            parts.append(f'<g class="wide">{svg.swatch(colours[found[i].label], round(left), round(y))}</g>')
+    said = {found[i].label for i in placed}
     for k, c in enumerate(c for c in colours if c not in said and (labels == c).any()):  # in a corner, by colour
         words = text(short(names[c], 18), "corner", x=42, y=29 + k * islands.LINE)
         parts.append(svg.swatch(colours[c], 32, 24 + k * islands.LINE) + words)
@@ -129,27 +141,34 @@ def each_class(map: np.ndarray, labels: np.ndarray, names: tuple[str, ...], hues
     return document(width, height, parts, marks)
 
 
-def pictures_at(map: np.ndarray, thumbnails: np.ndarray, size: int = 1280, tile: int = 40) -> tuple[np.ndarray, int]:
-    """The thumbnails at their positions on the map: (height, size, 4) uint8, and their number.
+def pictures_at(map: np.ndarray, thumbnails: np.ndarray, width: int = WIDE, tile: int = 0) -> tuple[np.ndarray, int]:
+    """The thumbnails near their positions on the map: (width / 2, width, 4) uint8, and their number.
 
-    A picture is omitted if it would hide more than a quarter of an earlier one's side. The order is by index.
+    Each axis fills the sheet. A picture whose place is taken moves by up to a side, or is left out where an earlier one
+    would still hide more than an eighth of its side. The order is random, so that no class is left out. tile: side of a
+    picture; 0: as large as most have room.
     """
-    places, height = to_canvas(map, size, tile)
-    places = np.rint(places).astype(int) - tile // 2
-    sheet = np.zeros((height, size, 4), np.uint8)
-    step = tile * 3 // 4
-    taken: dict[tuple[int, int], list] = {}
-    count = 0
-    for i, (x, y) in enumerate(places):
-        cell = (x // step, y // step)
-        near = (p for dx in (-1, 0, 1) for dy in (-1, 0, 1) for p in taken.get((cell[0] + dx, cell[1] + dy), ()))
-        if any(abs(x - px) < step and abs(y - py) < step for px, py in near):
+    height, n = width // 2, len(map)
+    tile = tile or int(np.clip(np.sqrt(FILLED * width * height / n), *SIDES))
+    low, extent = map.min(0), np.maximum(np.ptp(map, axis=0), 1e-30)
+    room = np.array([width, height]) - tile
+    wanted = np.rint((map - low) / extent * [1, -1] * room + [0, room[1]]).astype(int)
+    steps = np.arange(-4, 5) * tile // 4
+    moves = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    moves = moves[np.argsort((moves**2).sum(1), kind="stable")]
+    sheet, count, near = np.zeros((height, width, 4), np.uint8), 0, tile * 7 // 8
+    blocked = np.zeros(room + 1, bool)  # corners of pictures that would hide too much
+    for i in np.random.default_rng(0).permutation(n):
+        at = np.clip(wanted[i] + moves, 0, room)
+        free = ~blocked[at[:, 0], at[:, 1]]
+        if not free.any():
             continue
-        taken.setdefault(cell, []).append((x, y))
+        x, y = at[free.argmax()]
+        blocked[max(0, x - near + 1) : x + near, max(0, y - near + 1) : y + near] = True
+        count += 1
         small = Image.fromarray(np.asarray(thumbnails[i])).resize((tile, tile), Image.Resampling.LANCZOS)
         sheet[y : y + tile, x : x + tile, :3] = small
         sheet[y : y + tile, x : x + tile, 3] = 255
-        count += 1
     return sheet, count
 
 
@@ -161,15 +180,25 @@ def figures(
     what: "t-SNE map of …", for the alternative texts. teach: hint for readers in the first caption.
     """
     labels = np.array([-1 if p.label is None else p.label for p in context.image_set.pictures])
-    classes, dots = _drawn(labels), _all(map, labels, what, context, teach, axes)
-    pictures = _pictures(map, what, context)
+    classes = _drawn(labels)
+    if leading(context) == "pictures":
+        pictures = _pictures(map, what, context, teach)
+        named = islands.find(map, labels)  # dots of one colour without names say nothing
+        return (pictures, _all(map, labels, what, context, "", axes)) if named else (pictures,)
     each = [_each(map, labels, what, context)] if len(classes) > 1 else []
-    return (dots, *each, pictures) if leading(context) == dots.id else (pictures, dots, *each)
+    dots = _all(map, labels, what, context, teach, axes)
+    return (dots, *each, _pictures(map, what, context))
 
 
 def leading(context: Context) -> str:
-    """Id of the figure that shows most: where classes have no colours, pictures say more than dots."""
-    return "scatter" if context.hues and context.image_set.classes else "pictures"
+    """Id of the figure that shows most: where classes have no colours, or a picture each, pictures say more."""
+    return "scatter" if context.hues and several(context) else "pictures"
+
+
+def several(context: Context) -> bool:
+    """Whether classes have several pictures, two or more on average: only then can islands be classes."""
+    labels = [picture.label for picture in context.image_set.pictures if picture.label is not None]
+    return len(labels) >= 2 * len(set(labels)) > 0
 
 
 def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach: str, axes: tuple[str, str]) -> Figure:
@@ -183,7 +212,7 @@ def _all(map: np.ndarray, labels: np.ndarray, what: str, context: Context, teach
     if not present:
         colours = "one colour, denser where more pictures lie; the set has no classes"
     elif hues:
-        colours = f"colour is the class; a name stands {'where its class lies densest, or ' * bool(named)}in the corner"
+        colours = "colour is the class; a name stands where its class lies densest, or, with its colour, at its median"
     else:
         where = ": a name stands where its class lies densest" if named else ", and none lies in one place"
         colours = f"{present} classes, too many for colours{where}"
@@ -214,18 +243,20 @@ def _each(map: np.ndarray, labels: np.ndarray, what: str, context: Context) -> F
     )
 
 
-def _pictures(map: np.ndarray, what: str, context: Context) -> Figure:
+def _pictures(map: np.ndarray, what: str, context: Context, teach: str = "") -> Figure:
     """The pictures at their places."""
     sheet, count = pictures_at(map, context.thumbnails)
+    hidden = "" if count == len(map) else f" {len(map) - count} would be hidden and are left out."
     return context.picture(
         "pictures",
         sheet,
         alt=f"{what}: {count} of the {len(map)} pictures drawn as small images at their places.",
-        caption=f"The pictures themselves: {count} of {len(map)}, as many as have room. "
+        caption=f"{count} of the {len(map)} pictures, at their places.{hidden} "
         "What do neighbours share: the object, or its colour, pose or background?",
-        mapping=f"{WHERE}; pixels are the pictures', as thumbnails",
+        more=teach,
+        mapping="x to the right and y upwards, each to its own scale; a picture stands at most its own side from its "
+        "place; pixels are the pictures', as thumbnails",
         data="map",
-        scale=SIZE / sheet.shape[1],
         lossless=False,
     )
 

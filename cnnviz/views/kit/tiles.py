@@ -3,10 +3,11 @@
 from math import ceil
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 EXACT = "the picture itself; the arrays hold its exact levels"  # a large one is shown as a lossy file
 FRAME = (230, 159, 0)  # orange that is distinct from grey with any colour vision
+SHARP = 2  # largest number of picture pixels per CSS pixel
 COLUMNS, LABEL, BETWEEN = 6, 15, 12  # labelled blocks per row, height of a label, gap
 
 
@@ -85,3 +86,9 @@ def boxes(count: int, height: int, width: int) -> list[tuple[int, int, int, int]
     """Left, top, width and height of each :func:`labelled` block (height × width), without its label."""
     columns, across, down = min(COLUMNS, count), width + BETWEEN, LABEL + height + BETWEEN
     return [(i % columns * across, i // columns * down + LABEL, width, height) for i in range(count)]
+
+
+def cropped(picture: Image.Image, size: int) -> Image.Image:
+    """A picture for a square of ``size`` CSS pixels, cropped as the thumbnails. Small pictures keep their pixels."""
+    side = min(size * SHARP, min(picture.size))
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
