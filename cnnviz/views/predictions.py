@@ -20,6 +20,7 @@ MOST_ROWS = 200  # rows of the table of classes; with more classes, it lists the
 CONFUSIONS = 15
 MARGIN = 0.05  # a share is found to differ from its control beyond this
 FEW = 3  # pictures of a class below which a confusion of it says nothing
+OFTEN = 10  # predictions of a class from which the share that is right says something
 UNKNOWN = Measured("too few pictures", 0.0, -1.0, 1.0)
 FAR = 0.2  # a class recognised so much less often than all pictures is a reason for caution
 
@@ -73,10 +74,13 @@ def view(result: Result, context: Context) -> dict:
     whole = f"the {numbers['labelled']:,} labelled {'query ' if numbers['on'] == 'query' else ''}pictures"
     figures, tables = [], []
     if judged and not several:
-        figures += [_matrix(result, context, whole), _reliability(result, context, whole)]
-        if result.arrays["class_pictures"].max() < FEW:
-            figures.reverse()  # a matrix of single pictures is nearly empty
-        tables += [_confusions(result, context), _classes(result, context, whole)]
+        figures += [_reliability(result, context, whole)]
+        if _repeats(result):
+            matrix_first = result.arrays["class_pictures"].max() >= FEW
+            figures.insert(0 if matrix_first else 1, _matrix(result, context, whole))
+            tables += [_confusions(result, context)]
+        if result.arrays["class_pictures"].max() >= FEW:
+            tables += [_classes(result, context, whole)]
     elif judged:
         tables += [_ranking(result, context, whole)]
     else:
@@ -89,10 +93,18 @@ def view(result: Result, context: Context) -> dict:
     shown |= found(result, context)
     if several:
         shown |= {"how_to_read": SEVERAL, "equation": "AUROC = P(z(a picture of the class) > z(one that is not))"}
+    elif judged and not _repeats(result):
+        shown |= {"how_to_read": CALIBRATED}
     if not judged:
         shown |= {"how_to_read": "Bars count how often each class is predicted. Below are the five most probable "
                   "classes of each probe picture."}  # fmt: skip
     return shown
+
+
+def _repeats(result: Result) -> bool:
+    """Whether a matrix says something: classes have several pictures, or a confusion occurs twice."""
+    pairs = result.arrays["confusion"]
+    return result.arrays["class_pictures"].max() >= FEW or (pairs[pairs[:, 0] != pairs[:, 1], 2] > 1).any()
 
 
 def found(result: Result, context: Context) -> dict:
@@ -105,8 +117,12 @@ def found(result: Result, context: Context) -> dict:
     sure, gap = _sure(result, context)
     confused, most = _confused(result, context)
     order = (confused, said) if confused.caution else (said, confused)
+    if most is UNKNOWN:  # how sure it is can be told of any pictures
+        order = (said, sure)
+    elif sure.strength == findings.FOUND:
+        order = (*order, sure)
     return {
-        "findings": (*order, *([sure] if sure.strength == findings.FOUND else [])),
+        "findings": order,
         "measured": {said.key: measured, confused.key: most, sure.key: gap} | _recalls(result, context),
     }
 
@@ -299,6 +315,12 @@ SEVERAL = (
 )
 
 
+CALIBRATED = (
+    "A bar holds the pictures predicted with that probability; its height is the share that is right. Below: the "
+    "surest mistakes, and the best classes for each probe picture."
+)
+
+
 def _matrix(result: Result, context: Context, whole: str) -> Figure:
     classes, arrays = context.model["classes"], result.arrays
     pairs, totals = arrays["confusion"], arrays["class_pictures"]
@@ -327,6 +349,11 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
     worst = (
         f"Most frequent confusions: {said}." if said else "No confusion occurs twice." if len(off) else "All is right."
     )
+    said, precision = arrays["class_predicted"], arrays["class_precision"]
+    if len(often := np.flatnonzero((said >= OFTEN) & (precision < 1))):
+        least = often[np.argmin(precision[often])]
+        worst += f" Least reliable: of {said[least]} predictions of {short(classes[least], 22)}, "
+        worst += f"{percent(precision[least])} are right."
     hits, total = int(counts.trace()), int(totals[chosen].sum())
     return context.drawing(
         "confusion", drawn,
