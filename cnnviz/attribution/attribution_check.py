@@ -19,12 +19,12 @@ a difference follows from its bootstrap interval over pictures, paired by pictur
 The result holds, for n probe pictures, m methods and b baselines: ``pictures`` (n, h, w, c); ``index``, ``label``,
 ``target`` (n,), −1 for no label; ``probability`` (n,) of the target; ``masks`` (n, h, w) bool, empty if there is none;
 ``maps`` (n, m + b, h, w) float16, each divided by its largest magnitude ``scale`` (n, m + b); ``pointing``, ``mass``
-(n, m + b), NaN without a mask; ``deletion``, ``insertion`` (n, m + b, steps + 1) p(class); ``rank``, ``magnitude``
-(r, m, blocks) correlations for the first r pictures, NaN for a left-out method; ``cascade`` (m, blocks, h, w)
-float16, maps of the first picture, scaled as ``maps``. Numbers: ``methods`` [{name, section, signed, caveat}],
-``baselines``, ``blocks`` (the lowest redrawn layer of each), ``checks`` [{check, n, better, chance, rows}] (see
-:func:`compared`), ``weights`` (see :func:`moved`), ``boxes`` (number of masks that are boxes), ``left_out`` [{section,
-reason}].
+(n, m + b), NaN without a mask; ``deletion``, ``insertion`` (n, m + b, steps + 1) p(class); ``rank``, ``magnitude`` (r,
+m, blocks) correlations for the pictures ``redrawn`` (r,), indices into the n, NaN for a left-out method; ``cascade``
+(m, blocks, h, w) float16, maps of the first of them, scaled as ``maps``. Numbers: ``methods`` [{name, section, signed,
+caveat}], ``baselines``, ``blocks`` (the lowest redrawn layer of each), ``checks`` [{check, n, better, chance, rows}]
+(see :func:`compared`), ``weights`` (see :func:`moved`), ``boxes`` (number of masks that are boxes), ``left_out``
+[{section, reason}].
 """
 
 import dataclasses
@@ -317,18 +317,19 @@ def _tested(job: Job, model: Model, image_set, probes: list[int], methods: list[
 
 def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: list[Explained], found: dict):
     """Arrays ``rank``, ``magnitude`` and ``cascade`` of the cascading randomisation, and the blocks' names."""
-    chosen = range(min(job.parameters["randomised"], len(probes)))
+    wrong = (found["label"] >= 0) & (found["label"] != found["target"])  # a map of a right answer says more
+    chosen = np.argsort(wrong, kind="stable")[: job.parameters["randomised"]].tolist()
     lowest, ranks, magnitudes, first = [], [], [], []
     if not chosen:
         return {}, lowest
     asked = {m.name for m in methods} - set(job.parameters["not_randomised"])
-    pictures = [model.pictures([found["pictures"][p]]) for p in chosen]
+    pictures = [model.pictures([found["pictures"][p]]) for p in chosen]  # in the order of ``chosen``
     steps = cascade(model, pictures[0], job.parameters["blocks"], job.seed_for)
     for name, drawn in bar(steps, "random weights", job.parameters["blocks"]):
         lowest.append(name)
         rank, magnitude = (np.full((len(chosen), len(methods)), np.nan) for _ in range(2))
         shown = np.zeros((len(methods), *found["pictures"].shape[1:3]), np.float16)
-        for p in chosen:
+        for at, p in enumerate(chosen):
             id, target = image_set.pictures[probes[p]].id, torch.tensor([found["target"][p]], device=model.device)
             for m, explained in enumerate(methods):
                 if explained.name not in asked:
@@ -337,19 +338,19 @@ def _randomised(job: Job, model: Model, image_set, probes: list[int], methods: l
                 seed = dataclasses.replace(job, section=explained.section).seed_for(explained.name, id)
                 generator = torch.Generator().manual_seed(seed)
                 try:
-                    map = explained.method.maps(drawn, pictures[p], target, explained.parameters, generator)[0]
+                    map = explained.method.maps(drawn, pictures[at], target, explained.parameters, generator)[0]
                 except NotApplicable:
                     continue
                 map = map.detach().float().cpu().numpy()
-                rank[p, m] = rank_correlation(map, explained.maps[p])
-                magnitude[p, m] = rank_correlation(np.abs(map), np.abs(explained.maps[p]))
-                if p == 0:
+                rank[at, m] = rank_correlation(map, explained.maps[p])
+                magnitude[at, m] = rank_correlation(np.abs(map), np.abs(explained.maps[p]))
+                if at == 0:
                     shown[m] = map / max(np.abs(map).max(), 1e-30)
         ranks.append(rank)
         magnitudes.append(magnitude)
         first.append(shown)
     arrays = {"rank": np.stack(ranks, -1), "magnitude": np.stack(magnitudes, -1), "cascade": np.stack(first, 1)}
-    return arrays, lowest
+    return arrays | {"redrawn": np.array(chosen)}, lowest
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ CHECKS = {
     "insertion": ("insertion (high)", "Insertion", "mean p(class) while the strongest pixels come first"),
 }
 RIVALS = {"chance": "chance", "edge detector": "the edge detector", "centre blob": "the centre blob"}
+CONTROLS = ("centre blob", "random")  # the curves of these two are told apart
 BETTER, WORSE, UNKNOWN = "yes", "no", "cannot tell"
+FEW = 3  # methods that a sentence lists; also pictures from which a change with random weights is stated as found
 STAYS, CLASSLESS, CHANGES, IN_PART = "stays", "blind to the class", "changes", "in part"
 MOVED = {
     STAYS: "stays in every picture",
@@ -94,7 +96,10 @@ def ranked(result: Result) -> list[str]:
 
 
 def above_chance(result: Result) -> list[str]:
-    """The undecided methods that are better than chance in every check, and change with random weights."""
+    """The undecided methods that are better than chance in every check, and change with random weights.
+
+    On average none of the maps that do not use the network may be better than such a method.
+    """
     weights = {row["name"]: row["verdict"] for row in result.numbers["weights"]}
     rows = [row for check in result.numbers["checks"] for row in check["rows"]]
     return [
@@ -102,6 +107,7 @@ def above_chance(result: Result) -> list[str]:
         for name in grades(result)["undecided"]
         if weights.get(name, CHANGES) == CHANGES
         and all(kind_of(row) in (GOOD, PART) for row in rows if row["name"] == name)
+        and all(other["mean"] > 0 for row in rows if row["name"] == name for other in row["against"].values())
     ]
 
 
@@ -115,7 +121,8 @@ def conclusion(result: Result) -> str:
     elif better:
         words += f", but {listed(better)} {'is' if len(better) == 1 else 'are'} better than chance in each"
     if failed:
-        words += f"; {listed(failed)} {'fails' if len(failed) == 1 else 'fail'}"
+        many = f"{len(failed)} of {len(result.numbers['methods'])}" if len(failed) > FEW else listed(failed)
+        words += f"; {many} {'fails' if len(failed) == 1 else 'fail'}"
     return f"{words}."
 
 
@@ -175,8 +182,10 @@ def narrowest(result: Result) -> str:
 def failing(result: Result, name: str) -> Finding:
     """Why a method cannot be believed on this network: the first of what it fails."""
     weights = next((row for row in result.numbers["weights"] if row["name"] == name), {"verdict": ""})
-    said = stays(result, name, weights["verdict"]) if weights["verdict"] in (STAYS, CLASSLESS) else worse(result, name)
-    return Finding(key=f"{plain(name)} fails", strength=findings.FOUND, **said)
+    kept = weights["verdict"] in (STAYS, CLASSLESS)
+    said = stays(result, name, weights["verdict"]) if kept else worse(result, name)
+    few = kept and len(result.arrays["magnitude"]) < FEW
+    return Finding(key=f"{plain(name)} fails", strength=findings.WEAK if few else findings.FOUND, **said)
 
 
 def stays(result: Result, name: str, verdict: str) -> dict:
@@ -188,7 +197,8 @@ def stays(result: Result, name: str, verdict: str) -> dict:
     value, low, high = findings.mean_interval(result.arrays["magnitude"][:, m, block])
     return {
         "says": f"{start(plain(name))} does not explain {why}: with {redrawn} random, its map hardly changes.",
-        "interval": f"rank correlation {value:.2f}, {max(low, -1):.2f} to {min(high, 1):.2f}",
+        "interval": f"rank correlation {value:.2f}"
+        + f", {max(low, -1):.2f} to {min(high, 1):.2f}" * (len(result.arrays["magnitude"]) >= FEW),
         "basis": counted(len(result.arrays["magnitude"])),
         "control": "a map of the picture alone: 1",
         "figure": "curve-weights",
@@ -236,9 +246,36 @@ MOST_MEASURED = 19
 # ---------------------------------------------------------------------------------------------------------- figures
 
 
+def redrawn(result: Result, name: str) -> list[tuple[str, str]]:
+    """The cells of a method's correlations with the last layer random, if it was alone, and with all weights random.
+
+    Each has its own colour: GOOD if the map changed in every picture, BAD if in none.
+    """
+    numbers, alone = result.numbers, len(result.numbers["blocks"]) > 1
+    if not any(row["name"] == name for row in numbers["weights"]):
+        return [("–", NONE)] * (1 + alone)
+    m = [method["name"] for method in numbers["methods"]].index(name)
+    both = np.stack([result.arrays["rank"][:, m], result.arrays["magnitude"][:, m]])  # (2, pictures, blocks)
+    cells = []
+    for block, bound in ([(0, numbers["alike"])] if alone else []) + [(-1, numbers["same"])]:
+        kept = both[..., block]
+        few = kept.shape[1] < FEW
+        kind = BAD if kept.min() > bound else GOOD if kept.max() < bound and not few else PART
+        cells.append((f"{kept[1].mean():.2f}".replace("-", "−"), kind))
+    return cells
+
+
+def strong(order: list[str], baselines: list[str]) -> list[str]:
+    """The curves to tell apart, of methods in this order: the best two and the worst one, and two controls."""
+    kept = dict.fromkeys([*order[:2], *order[-1:]])
+    return [plain(name) for name in [*kept, *(name for name in CONTROLS if name in baselines)]]
+
+
 def scorecard(result: Result, context: Context) -> Figure:
     checks, weights = result.numbers["checks"], {row["name"]: row for row in result.numbers["weights"]}
-    columns = [CHECKS[check["check"]][0] for check in checks] + ["random weights (low)"] * bool(weights)
+    columns = [CHECKS[check["check"]][0] for check in checks]
+    if weights:
+        columns += ["last layer random (low)"] * (len(result.numbers["blocks"]) > 1) + ["all random (low)"]
     rows = []
     for name in ranked(result) + result.numbers["baselines"]:
         method = name not in result.numbers["baselines"]
@@ -247,9 +284,7 @@ def scorecard(result: Result, context: Context) -> Figure:
             row = next(row for row in check["rows"] if row["name"] == name)
             cells.append((f"{row['mean']:.2f}", kind_of(row) if method else NONE))
         if weights:
-            row = weights.get(name)
-            kind = {STAYS: BAD, CLASSLESS: BAD, CHANGES: GOOD}.get(row["verdict"], PART) if row else NONE
-            cells.append((f"{row['mean']:.2f}" if row else "–", kind))
+            cells += redrawn(result, name)
         rows.append((plain(name), cells))
     drawn = intervals.card(rows, columns)
     return context.drawing(
@@ -259,7 +294,8 @@ def scorecard(result: Result, context: Context) -> Figure:
         "the network.",
         more="Passes: better than chance, an edge detector and a blob in the middle (95 % intervals of paired "
         "differences); with random weights the map changes in every picture. In part: better than chance; with random "
-        "weights the map changes in some. Fails: worse than one of the three, or the map does not change.",
+        "weights the map changes in some, or fewer than three pictures were tried. Fails: worse than one of the three, "
+        "or the map does not change.",
         mapping="numbers: means over pictures; colours: verdicts, not values", data="meta",
         subjects=(), from_dataset=False,
     )  # fmt: skip
@@ -296,7 +332,12 @@ def curve_figure(check: str, result: Result, context: Context) -> Figure:
     mean = result.arrays[check].mean(0)
     steps = mean.shape[1] - 1
     across = f"pixels changed, in {steps}ths"
-    drawn = curves.lines(dict(zip(names, mean, strict=True)), across=across, up="mean p(class)")
+    area = np.trapezoid(mean[: len(names) - len(result.numbers["baselines"])], axis=1)
+    order = np.argsort(area if check == "deletion" else -area, kind="stable")
+    drawn = curves.lines(
+        dict(zip(names, mean, strict=True)), across=across, up="mean p(class)",
+        strong=strong([names[m] for m in order], result.numbers["baselines"]),
+    )  # fmt: skip
     how = (
         "pixels are replaced by the picture's mean colour, the strongest first: a good map makes the curve fall early"
         if check == "deletion"
@@ -305,7 +346,8 @@ def curve_figure(check: str, result: Result, context: Context) -> Figure:
     return context.drawing(
         f"curve-{check}", drawn,
         alt=f"Mean probability of the predicted class while pixels go in the order of each map: {check}.",
-        caption=f"{CHECKS[check][1]}: {how}. The check is the mean height of a curve.",
+        caption=f"{CHECKS[check][1]}: {how}. In colour: the best two methods, the worst, a blob in the middle and a "
+        "random order. The check is the mean height of a curve.",
         mapping="vertical axis: from the smallest to the largest value", data=check, subjects=(), from_dataset=False,
         group="Check by check",
     )  # fmt: skip
@@ -320,12 +362,16 @@ def weights_figure(result: Result, context: Context) -> Figure:
         if not np.isnan(magnitude[:, m]).any()
     }
     blocks = result.numbers["blocks"]
+    order = sorted(lines, key=lambda name: lines[name].sum())
+    drawn = curves.lines(
+        lines, across="layers with random weights", up="rank correlation", strong=[*order[-2:], *order[:1]]
+    )
     return context.drawing(
-        "curve-weights", curves.lines(lines, across="layers with random weights", up="rank correlation"),
+        "curve-weights", drawn,
         alt=f"Rank correlation of each method's map with the original as weights become random down to "
         f"{listed(blocks)}. At the end: {'; '.join(f'{name} {line[-1]:.2f}' for name, line in lines.items())}.",
         caption="Rank correlation with the trained network's map as weights become random, from the last layer down to "
-        f"{listed(blocks)}.",
+        f"{listed(blocks)}. In colour: the two maps that change least, and the one that changes most.",
         more=f"Mean of {magnitude.shape[0]} pictures. Above {result.numbers['same']:g} at the end a map shows the "
         f"picture alone; above {result.numbers['alike']:g} after the first step it does not explain the class.",
         mapping="vertical axis: from the smallest to the largest value", data="magnitude",
@@ -381,13 +427,14 @@ def comparison(p: int, result: Result, context: Context) -> Figure:
 
 def cascade_figure(result: Result, context: Context) -> Figure:
     arrays, numbers = result.arrays, result.numbers
-    picture = context.image_set.pictures[arrays["index"][0]]
+    first = arrays["redrawn"][0]
+    picture = context.image_set.pictures[arrays["index"][first]]
     blocks = numbers["blocks"]
     shown = []
     for m, method in enumerate(numbers["methods"]):
         if np.isnan(arrays["magnitude"][0, m]).any():
             continue
-        own = coloured(arrays["maps"][0, m], 1, method["signed"], context.show)
+        own = coloured(arrays["maps"][first, m], 1, method["signed"], context.show)
         shown.append((plain(method["name"]), own))
         for b, name in enumerate(blocks):
             values = coloured(arrays["cascade"][m, b], 1, method["signed"], context.show)
@@ -476,7 +523,10 @@ def view(result: Result, context: Context) -> dict:
     figures += [curve_figure(check, result, context) for check in ("deletion", "insertion")]
     if numbers["weights"]:
         figures.append(weights_figure(result, context))
-    shown = range(min(len(arrays["index"]), MOST))
+    wrong = (arrays["label"] >= 0) & (arrays["label"] != arrays["target"])
+    shown = np.lexsort((-arrays["probability"], wrong))[
+        :MOST
+    ].tolist()  # right answers first, the most confident of them
     figures += [comparison(p, result, context) for p in shown]
     if numbers["weights"]:
         figures.append(cascade_figure(result, context))
@@ -510,8 +560,8 @@ if __name__ == "__main__":
         title="Which explanation to believe",
         question="Which of these explanations can be believed on this network?",
         tour="Which of these explanations can be believed on this network?",
-        how_to_read="Each row is a method, each column a test: does the map lie on the object, do its strongest pixels "
-        "matter, does it change with random weights? Believe a row that is blue throughout.",
+        how_to_read="Each row is a method, each column a test: do its strongest pixels matter, does it lie on the "
+        "object where that is known, does it change with random weights? Believe a row that is blue throughout.",
         do_not_conclude="A right map may lie off the object, if the network uses the background. Passing is no "
         "proof. Deletion and insertion show the network unusual pictures. Each "
         "verdict holds at 95 %, so of forty, one or two are wrong by chance. Tests on the object need a known object "

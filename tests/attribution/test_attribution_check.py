@@ -354,6 +354,49 @@ def test_better_than_chance_alone_is_a_verdict_in_part(against, kind):
     assert line[1] == {"good": "passes", "bad": "fails"}.get(kind, "undecided")
 
 
+def test_random_weights_have_a_cell_for_each_bound_in_its_own_colour():
+    from cnnviz.views import attribution_check as view
+
+    left = stored("blind to the class", {})
+    left.numbers |= {"same": 0.5, "alike": 0.95}
+    left.arrays["magnitude"] = left.arrays["rank"] = np.tile([[0.99, -0.2]], (3, 1, 1))
+    assert view.redrawn(left, "m") == [("0.99", "bad"), ("−0.20", "good")]
+    left.arrays["magnitude"] = left.arrays["rank"] = np.tile([[0.5, -0.2]], (2, 1, 1))  # two pictures are too few
+    assert view.redrawn(left, "m") == [("0.50", "part"), ("−0.20", "part")]
+    assert view.redrawn(left, "noise") == [("–", "none")] * 2
+
+
+def test_a_method_below_a_trivial_map_is_not_named_better_than_chance():
+    from cnnviz.views import attribution_check as view
+
+    left = stored("changes", {"chance": "yes"})
+    assert view.above_chance(left) == ["m"]
+    left.numbers["checks"][0]["rows"][0]["against"]["centre blob"]["mean"] = -0.1
+    assert view.above_chance(left) == []
+
+
+def test_of_two_pictures_no_failure_is_found():
+    from cnnviz.views import attribution_check as view
+
+    left = stored("blind to the class", {})
+    said = view.failing(left, "m")
+    assert (said.strength, said.interval) == ("weakly found", "rank correlation 0.98") and said.basis == "2 pictures"
+    left.arrays["magnitude"] = np.tile([[0.99, 0.2]], (3, 1, 1))
+    assert view.failing(left, "m").strength == "found"
+
+
+def test_of_many_curves_the_strong_ones_are_told_apart():
+    from cnnviz.views.kit import curves
+
+    names = [f"curve {i}" for i in range(9)]
+    drawn = curves.lines(
+        {name: np.arange(3) * i for i, name in enumerate(names)}, across="x", up="y", strong=["curve 8", "curve 0"]
+    )
+    words = drawn.content.decode() if isinstance(drawn.content, bytes) else drawn.content
+    assert "7 others" in words and "curve 8" in words and "curve 3" not in words
+    assert words.count('stroke="#999"') == 7 + 1 and {mark.group for mark in drawn.marks} == set(names)
+
+
 def test_methods_that_pass_come_first_and_those_that_fail_last():
     from cnnviz.views import attribution_check as view
 
