@@ -227,7 +227,8 @@ def _sure(result: Result, context: Context) -> tuple[Finding, Measured]:
     mean, share = findings.percent(float(sure.mean())), findings.percent(float(np.mean(right)))
     finding = Finding(
         "probability less accuracy", f"On average {how}: {mean} sure, {share} right.", strength,
-        f"{100 * low:+.1f} to {100 * high:+.1f} percentage points", "0, as sure as right", f"{len(judged):,} pictures",
+        f"{100 * low:+.1f} to {100 * high:+.1f} percentage points".replace("-", "−"), "0, as sure as right",
+        f"{len(judged):,} pictures",
         "calibration", caution=strength == findings.FOUND and gap > 0,
     )  # fmt: skip
     return finding, Measured(f"{mean} sure, {share} right", gap, low, high)

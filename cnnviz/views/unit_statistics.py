@@ -15,9 +15,11 @@ from cnnviz.views.kit.svg import BLUE, ORANGE, Axis, Drawing, Mark, embedded, te
 WIDE = 600  # CSS pixels of the first figure
 MOST_ROWS = 200
 PANEL, TALL = 200, 130  # width and height of a panel of sorted values in CSS pixels
-STRIP, ROW = 640, 5  # width of a strip, height of a bin
+STRIP, ROW, BARS = 640, 5, 24  # width of a strip, height of a bin, and of the bars below
+SMALL, ACROSS, MOST_SMALL = (270, 84), 4, 24  # a small strip's size, how many stand in a row, and in all
 DEAD, MARGIN = 0.01, 0.05  # shares of dead units and of active neurons that are found to differ beyond this
 FEWEST, ORDERS = 5, 10_000  # layers that can show a trend (2 of 5! orders are monotonic), and random orders of them
+EACH = "Each layer"  # group of the figures of single layers
 STATES = ("lives", "dead", "constant")
 
 STYLE = (
@@ -103,44 +105,99 @@ def panels(series: dict[str, np.ndarray], layer: str) -> Drawing:
     return document(width, height, parts, marks)
 
 
-def strip(share: np.ndarray, edges: np.ndarray, colours: colour.Mapping, units: np.ndarray, layer: str) -> Drawing:
-    """A column per unit, a row per bin, large values at the top: share (units, bins) of a unit's neurons.
+def strip(count: np.ndarray, edges: np.ndarray, colours: colour.Mapping, units: np.ndarray, layer: str) -> Drawing:
+    """A column per unit, a row per bin, large values at the top, and below them bars: each unit's share at 0.
 
-    units: their numbers, in the order of the columns.
+    count (units, bins): a unit's neurons. units: their numbers, in the order of the columns.
     """
-    used = np.flatnonzero(share.any(0))
-    zero = len(edges) // 2
-    first, last = int(min(used[0], zero)), int(max(used[-1], zero))
-    pixels = colours(share[:, first : last + 1].T[::-1])
-    left, top, rows = 74, 8, last - first + 1
+    first, last = _used(count)
+    left, top, rows, zero = 74, 8, last - first, len(edges) // 2
     height = rows * ROW
-    parts = [embedded(pixels, STRIP, height, x=left, y=top, stretched=True, crisp=True)]
-    at, marks = [], [(zero - 0.5, "0")]
+    parts = _columns(count, first, last, colours, left, top, STRIP, height)
+    at, marks = [], [(zero, "0")]
     for sign in (1, -1):
         marks += [
-            (float(np.abs(edges - np.float32(sign * 10.0**d)).argmin()), f"{sign * 10.0**d:g}") for d in range(-3, 5)
+            (int(np.abs(edges - np.float32(sign * 10.0**d)).argmin()), f"{sign * 10.0**d:g}") for d in range(-3, 5)
         ]
     for edge, words in marks:  # an edge is between its bin and the next
-        y = top + (last - edge) * ROW
+        y = top + (last - edge - (edge < zero)) * ROW
         if top - 1 <= y <= top + height + 1 and all(abs(y - other) > 12 for other in at):
             at.append(y)
             parts.append(f'<path class="tick" d="M{left - 5} {y:.1f}h5"/>')
             parts.append(text(words, "end", x=left - 8, y=f"{y + 4:.1f}"))
+    bottom = top + height + 4 + BARS
     parts.append(upwards("value", "middle quiet", 13, f"{top + height / 2:.0f}"))
-    below = f"{len(share)} units, the most active at the left"
-    parts.append(text(below, "middle quiet", x=left + STRIP / 2, y=top + height + 18))
+    parts.append(text("at 0", "end quiet", x=left - 8, y=bottom - 8))
+    below = f"{len(count)} units, the most active at the left"
+    parts.append(text(below, "middle quiet", x=left + STRIP / 2, y=bottom + 18))
     step, wide = -(-len(units) // STRIP), STRIP / len(units)
+    share = count / np.maximum(count.sum(1, keepdims=True), 1)
     marks = [
-        Mark(left + k * wide, top, f"unit {units[k]}", f"{share[k, zero + 1 :].sum():.1%} of its neurons above 0",
-             wide, height, "unit", str(units[k]), layer)
+        Mark(left + k * wide, top, f"unit {units[k]}",
+             f"{share[k, zero + 1 :].sum():.1%} of its neurons above 0, {share[k, zero]:.1%} at 0",
+             wide, bottom - top, "unit", str(units[k]), layer)
         for k in range(0, len(units), step)
     ]  # fmt: skip
-    return document(left + STRIP + 8, top + height + 26, parts, marks)
+    return document(left + STRIP + 8, bottom + 26, parts, marks)
+
+
+def all_strips(counts: dict[str, np.ndarray], colours: colour.Mapping) -> Drawing:
+    """A small :func:`strip` for each layer, {name: (units, bins)}, all with the same rows."""
+    ends = [_used(count) for count in counts.values()]
+    first, last = min(a for a, _ in ends), max(b for _, b in ends)
+    zero, parts, marks, left = next(iter(counts.values())).shape[1] // 2, [], [], 42
+    heat, down = SMALL[1], SMALL[1] + BARS + 48
+    for i, (name, count) in enumerate(counts.items()):
+        x, y = left + i % ACROSS * (SMALL[0] + 18), i // ACROSS * down + 24
+        parts += _columns(count, first, last, colours, x, y, SMALL[0], heat)
+        idle = count[:, zero].sum() / max(1, count.sum())
+        parts.append(text(name, "strong", x=x, y=y - 7))
+        parts.append(text(f"{findings.percent(idle)} at 0", "end quiet", x=x + SMALL[0], y=y - 7))
+        marks.append(Mark(x, y, name, f"{idle:.1%} of its neurons at 0", *SMALL, "layer", name))
+        if not i % ACROSS:
+            parts += [
+                text("+", "end", x=left - 8, y=y + 14),
+                text("0", "end", x=left - 8, y=f"{y + (last - zero) / (last - first) * heat + 5:.0f}"),
+                text("at 0", "end quiet", x=left - 6, y=y + heat + BARS - 4),
+            ]
+    across = min(ACROSS, len(counts))
+    return document(left + across * (SMALL[0] + 18), -(-len(counts) // ACROSS) * down, parts, marks)
+
+
+def _used(count: np.ndarray) -> tuple[int, int]:
+    """The first and the last bin of a layer's values, at least one above that of 0."""
+    used, zero = np.flatnonzero(count.any(0)), count.shape[1] // 2
+    return int(min(used[0], zero)), int(max(used[-1], zero + 1))
+
+
+def _columns(
+    count: np.ndarray, first: int, last: int, colours, x: float, y: float, width: int, height: int
+) -> list[str]:
+    """A unit's column: its neurons that are not at 0, by value, and below it a bar of those that are."""
+    zero = count.shape[1] // 2
+    rows = [b for b in range(last, first - 1, -1) if b != zero]
+    pixels = colours(_not_at_zero(count)[:, rows].T)
+    line, bottom = y + (last - zero) / len(rows) * height, y + height + 4 + BARS
+    share = count[:, zero] / np.maximum(count.sum(1), 1)
+    tops = "".join(f"V{bottom - BARS * v:.1f}H{x + (k + 1) * width / len(share):.1f}" for k, v in enumerate(share))
+    return [
+        embedded(pixels, width, height, x=x, y=y, stretched=True, crisp=True),
+        f'<path class="zero" d="M{x} {line:.1f}h{width}"/>',
+        f'<rect class="plate" x="{x}" y="{bottom - BARS}" width="{width}" height="{BARS}"/>',
+        f'<path class="box" d="M{x} {bottom}{tops}V{bottom}Z"/>',
+    ]
+
+
+def _not_at_zero(count: np.ndarray) -> np.ndarray:
+    """(units, bins) → the share of each unit's neurons outside the bin of 0 that is in each bin; 0 in that of 0."""
+    zero, rest = count.shape[1] // 2, count.astype(float)
+    rest[:, zero] = 0
+    return rest / np.maximum(rest.sum(1, keepdims=True), 1)
 
 
 def view(result: Result, context: Context) -> dict:
     layers, arrays = result.numbers["layers"], result.arrays
-    figures = [_depth(layers, arrays, context)]
+    figures = [_depth(layers, arrays, context), _values(layers, arrays, context)]
     for layer in layers:
         figures += [_sorted(layer, arrays, context), _histogram(layer, arrays, context)]
     silent = any(arrays[f"{layer['name']}/state"].any() for layer in layers)
@@ -327,7 +384,7 @@ def _sorted(layer: dict, arrays: dict, context: Context) -> Figure:
         f"{', '.join(layer['read_by']) or 'nothing else'}.",
         mapping="units in order of mean, of maximum, of share of active neurons; height: value in the layer's own "
         "units; dashed line: 0",
-        data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=name,
+        data=f"{name}/mean, {name}/max, {name}/active", subjects=(Subject("layer", name),), group=EACH,
         from_dataset=False,
     )  # fmt: skip
 
@@ -338,9 +395,8 @@ def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
     kept = {what: arrays[f"{name}/{what}"] for what in ("active", "histogram")}
     order = np.argsort(-kept["active"], kind="stable")
     count = kept["histogram"][order]
-    share = count / np.maximum(count.sum(1, keepdims=True), 1)
-    colours = colour.up_to(share[:, share.any(0)], percentile=99)
-    drawn = strip(share, edges, colours, order, name)
+    colours = _colours([count])
+    drawn = strip(count, edges, colours, order, name)
     centre = kept["histogram"].sum(0)
     around_zero = centre[len(edges) // 2] / centre.sum()
     return context.drawing(
@@ -348,12 +404,41 @@ def _histogram(layer: dict, arrays: dict, context: Context) -> Figure:
         alt=f"A strip with a column for each of {name}'s {layer['units']} units, a histogram of its values from the "
         f"largest at the top: {(centre[len(edges) // 2 + 1 :]).sum() / centre.sum():.0%} of all are above 0.001, "
         f"{around_zero:.0%} within 0.001 of 0.",
-        caption=f"{name}: which values its units take, a column for each unit.",
-        more=f"{int(count[0].sum()):,} neurons of each unit. The row at 0 holds what is within 0.001 of it.",
-        mapping="columns: units, the most active at the left; rows: values, logarithmic on both sides of 0; "
-        f"share of a unit's neurons in a bin: {colours.words}",
-        data=f"{name}/histogram", subjects=(Subject("layer", name),), group=name, from_dataset=False,
+        caption=f"{name}: which values its units take, a column for each unit."
+        + (f" {around_zero:.0%} are 0." if around_zero >= 0.005 else ""),
+        more=f"{int(count[0].sum()):,} neurons of each unit. At 0 is what is within 0.001 of it.",
+        mapping="columns: units, the most active at the left; rows: values, logarithmic on both sides of 0; bars: "
+        f"share of a unit's neurons at 0; share of its other neurons in a bin: {colours.words}",
+        data=f"{name}/histogram", subjects=(Subject("layer", name),), group=EACH, from_dataset=False,
     )  # fmt: skip
+
+
+def _values(layers: list[dict], arrays: dict, context: Context) -> Figure:
+    """The values of the layers' units, all layers side by side."""
+    chosen = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), MOST_SMALL)).round().astype(int))
+    counts = {}
+    for name in (layers[i]["name"] for i in chosen):
+        order = np.argsort(-arrays[f"{name}/active"], kind="stable")
+        counts[name] = arrays[f"{name}/histogram"][order]
+    colours = _colours(list(counts.values()))
+    which = "all layers" if len(counts) == len(layers) else f"{len(counts)} of {len(layers)} layers"
+    return context.drawing(
+        "values", all_strips(counts, colours),
+        alt=f"A strip for each of {len(counts)} layers: a column a unit, its values from the largest at the top, and "
+        "below it the share of its neurons at 0.",
+        caption=f"Which values the units take, in {which}: a column is a unit, bright where many of its neurons are; "
+        "the bar below it is the share at 0.",
+        mapping="columns: units, the most active at the left; rows: values, logarithmic on both sides of 0, the same "
+        f"for all layers; share of a unit's neurons that are not at 0: {colours.words}",
+        data="L/histogram", subjects=tuple(Subject("layer", name) for name in counts), group="Values of all layers",
+        from_dataset=False,
+    )  # fmt: skip
+
+
+def _colours(counts: list[np.ndarray]) -> colour.Mapping:
+    """One range for the strips of these layers, in which a few full bins do not darken the others."""
+    shares = np.concatenate([share[share > 0] for share in map(_not_at_zero, counts)])
+    return colour.up_to(shares if len(shares) else np.ones(1), percentile=97)
 
 
 if __name__ == "__main__":
@@ -363,8 +448,8 @@ if __name__ == "__main__":
         title="Unit statistics",
         question="How active is each unit, and are any dead?",
         tour="How often is each unit active, and are any dead?",
-        how_to_read="A box is a layer's units, from input to output: low means that few neurons are above 0. Below, "
-        "for each layer: its units in order, and a strip in which each column is the histogram of one unit.",
+        how_to_read="A box is a layer's units, from input to output: low means that few neurons are above 0. Below: "
+        "which values the units of all layers take, then each layer by itself.",
         do_not_conclude="Dead means dead on these pictures: others may excite the unit. Values are what the layer's "
         "own module puts out; where a batch normalisation follows, being below 0 means nothing. A rarely active unit "
         "is not useless: it may answer to a rare class.",

@@ -1,6 +1,7 @@
 """Dead means ≤ 0 before a ReLU; numbers equal numpy's on plain activations; the view names the dead units."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,11 +109,22 @@ def test_the_view_names_dead_and_constant_units(done):
 def test_the_strip_puts_zero_between_small_negative_and_positive_values():
     edges = responses.EDGES
     zero = len(edges) // 2
-    share = np.zeros((2, len(edges) + 1))
-    share[0, zero], share[1, zero + 6] = 1, 1
-    text, width, height, marks = drawn.strip(share, edges, colour.fixed(0, 1), np.array([7, 3]), "conv1")
+    count = np.zeros((2, len(edges) + 1), int)
+    count[0, zero], count[1, zero + 6] = 8, 8
+    text, width, height, marks = drawn.strip(count, edges, colour.fixed(0, 1), np.array([7, 3]), "conv1")
     assert [(m.of, m.layer, m.value[:4]) for m in marks] == [("7", "conv1", "0.0%"), ("3", "conv1", "100.")]
-    assert text.count(b'class="end"') >= 2 and width == drawn.STRIP + 82 and height == 7 * drawn.ROW + 34
+    assert text.count(b'class="end"') >= 2 and width == drawn.STRIP + 82
+    assert height == 6 * drawn.ROW + drawn.BARS + 38  # the row of 0 is bars below
+    bars = re.search(r'class="box" d="M74 (\S+?)V(\S+?)H\S+?V(\S+?)H', text.decode())
+    bottom, full, none = map(float, bars.groups())
+    assert (bottom - full, bottom - none) == (drawn.BARS, 0)  # all of unit 7's neurons are at 0, none of unit 3's
+
+
+def test_the_colours_of_values_do_not_depend_on_how_many_are_zero():
+    count = np.random.default_rng(0).integers(0, 9, (4, len(responses.EDGES) + 1))
+    often = count.copy()
+    often[:, count.shape[1] // 2] = 10_000
+    assert drawn._colours([often]) == drawn._colours([count])
 
 
 def test_what_is_said_of_dead_units_and_of_depth():
