@@ -1,12 +1,17 @@
-"""Random views of a whole picture, and gradient ascent under them without a penalty, one picture per seed."""
+"""Random views of a whole picture, and gradient ascent under them that suits every objective, one picture per seed."""
 
 import math
 from collections.abc import Mapping
 
-from cnnviz.ascent.loop import Ascent, adam, ascend
+import torch
+from torch import Tensor
+
+from cnnviz.ascent.loop import Ascent, adam, ascend, frozen
 from cnnviz.ascent.objective_functions import Objective, takes
 from cnnviz.ascent.parametrisations import fourier
+from cnnviz.ascent.regularisers import grey, l2, total_variation
 from cnnviz.ascent.transforms import Transform, in_turn, random_cast, random_view
+from cnnviz.network.hooks import capture, forward
 from cnnviz.network.loaded import Model
 
 RESOLUTION = (0.45, 0.95)  # of the views, relative to the picture
@@ -14,7 +19,9 @@ POSITIONS = 3.5, 6  # a side that the last feature map needs to tell an object's
 ZOOM = (0.9, 1.1)  # the same for a network with a fixed input size
 CAST = 0.25  # standard deviation of the views' random colours; without it pictures turn blue
 
-VARIED = 0.5  # share of the steps with random views
+VARIED = 0.75  # share of the steps with random views
+SMOOTH, GREYING = 0.1, 0.05  # λ₁ and λ₂, in root mean squares of the objective's gradient
+STEPS = 128  # number of steps for which the learning rate is stated; fewer ones are larger
 
 
 def positions(model: Model, size: tuple[int, int]) -> float:
@@ -55,6 +62,22 @@ def watched(objective: Objective) -> Objective:
     return Objective(objective.modules, lambda read: objective.value(read).detach())
 
 
+def slope(model: Model, score: Objective, picture: Tensor) -> Tensor:
+    """∂S/∂I of pictures (n, c, h, w) in [0, 1], of the same shape."""
+    x = picture.detach().requires_grad_()
+    with frozen(model.net), capture(model.net, model.maps_of(score.modules), stop=True) as captured:
+        forward(model.net, model.normalise(x), captured)
+        return torch.autograd.grad(score.value(captured).sum(), x)[0]
+
+
+def levelled(x: Tensor) -> Tensor:
+    """x itself, but the gradient that comes back through it has root mean square 1 in each picture (n, c, h, w)."""
+    x = x.view_as(x)
+    if x.requires_grad:
+        x.register_hook(lambda g: g / g.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-30))
+    return x
+
+
 def climb(
     model: Model,
     objective: Objective,
@@ -63,20 +86,30 @@ def climb(
     steps: int,
     watch: Mapping[str, Objective] | None = None,
 ) -> Ascent:
-    """One ascent per seed: a spectrum in decorrelated colours, random views and then none, Adam, no penalty.
+    """One ascent per seed: a spectrum in decorrelated colours, random views, a little TV₁ and L2, Adam.
 
-    Adam's steps do not depend on the scale of a gradient, so objectives with different units are treated alike. watch:
-    further objectives to record, by name.
+    In every step the objective's gradient has the same length, see :func:`levelled`. So objectives with different
+    units, and networks with steep and flat scores, are smoothed alike. The last quarter of the steps has no views,
+    since the whole picture is judged. watch: further objectives to record, by name.
     """
-    size = model.preprocess.size
+    size, centre = model.preprocess.size, grey(model.channels)
     varied = views_of(model, size)
+
+    def seen(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        return varied(levelled(x), progress, generator) if progress < VARIED else levelled(x)
+
+    haste = min(2, max(1, (STEPS / steps) ** 0.5))
     return ascend(
         model,
         {"score": objective} | {name: watched(one) for name, one in (watch or {}).items()},
         fourier(size, seeds, channels=model.channels, device=model.device),
         steps=steps,
-        optimiser=adam(0.03, 0.005),
-        transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
+        optimiser=adam(0.03 * haste, 0.01 * haste),
+        penalties={
+            "total variation": lambda x: SMOOTH * total_variation(x),
+            "distance to grey": lambda x: GREYING * l2(x, centre),
+        },
+        transform=seen,
         seed=views,
         progress=f"{len(seeds)} pictures",
     )

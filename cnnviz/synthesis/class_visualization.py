@@ -42,7 +42,7 @@ import numpy as np
 import torch
 
 from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at, scores_of
-from cnnviz.ascent.climb import picture_size, views_of
+from cnnviz.ascent.climb import picture_size, slope, views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
@@ -244,7 +244,7 @@ def grid(model: Model, classes: list[int], seed: int) -> tuple[dict[str, np.ndar
     for target in classes:
         start = published.start(model, "noise", [seed + i for i in range(NOISES)], grey(model.channels)).variable
         score, _ = score_at(model, [target] * NOISES, start)
-        found.append(published.slope(model, score, start).cpu().numpy())
+        found.append(slope(model, score, start).cpu().numpy())
     size = checkerboard.magnitude(np.concatenate(found))
     strides = checkerboard.strides(model)
     amplitudes = checkerboard.spectrum(size, max(strides, default=1))

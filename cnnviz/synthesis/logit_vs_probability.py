@@ -6,9 +6,9 @@
 p_c = exp S_c / Σ_k exp S_k. It rises with S_c, and also when the other scores fall. That is why Simonyan et al.
 maximise the score. The log odds rise with p and have a gradient in the direction of p's, ∇p / (p (1 - p)). It does not
 vanish where p is near 0, as at the start, or near 1, as soon afterwards. Both pictures of a class start from the same
-spectrum. They have the same random views in the first half of the steps and none in the second, and the same steps of
-Adam. There is no penalty, so all differences come from the objective. A score that ends in a ReLU and is flat at the
-start is ascended before that ReLU.
+spectrum. They have the same random views, penalties and steps of Adam, and gradients of the same length
+(:func:`cnnviz.ascent.climb.climb`), so all differences come from the objective. A score that ends in a ReLU and is flat
+at the start is ascended before that ReLU.
 
 If each class has a probability of its own (sigmoid), the two objectives are the same.
 

@@ -3,8 +3,10 @@
 Five pictures start from the same noise and have the same random views. Each ascends another objective (formulas:
 :mod:`cnnviz.ascent.objective_functions`): one **neuron** (a unit at the centre of its map), its **channel** (the unit
 at all positions), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
-ascended as its log odds (:func:`cnnviz.ascent.class_scores.odds`). Adam's steps do not depend on the scale of an
-objective, and there is no penalty, so all five are treated alike.
+ascended as its log odds (:func:`cnnviz.ascent.class_scores.odds`). In each step all
+gradients have the same length, and there are the same small penalties, so all five are treated alike
+(:func:`cnnviz.ascent.climb.climb`). If no class is given, it is the one of the first three that the network is surest
+of in the picture for its logit.
 
 The layer is the middle one of the shown layers with maps. The unit is the one with the largest contribution to the
 class: in the class's own picture (by logit) it has the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
@@ -21,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.class_scores import chosen, odds, score_at
+from cnnviz.ascent.class_scores import chosen, log_odds, odds, score_at, scores_of
 from cnnviz.ascent.climb import climb
 from cnnviz.ascent.loop import frozen, to_bytes
 from cnnviz.ascent.objective_functions import Objective, layer, logit, neuron, read, unit
@@ -31,6 +33,8 @@ from cnnviz.network import kinds, loaded
 from cnnviz.network.layers import Layer
 from cnnviz.network.loaded import Model
 from cnnviz.run.job import Job, run
+
+CANDIDATES = 3  # classes to choose from
 
 
 def middle(model: Model) -> Layer | None:
@@ -88,21 +92,37 @@ def relative(values: np.ndarray) -> np.ndarray:
     return (reached - start) / np.where(gain == 0, 1, gain)
 
 
-def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[dict[str, np.ndarray], dict] | None:
-    """The arrays of the module's docstring, and the layer, unit and objectives; None without a layer with maps."""
+def surest(model: Model, pictures: np.ndarray, targets: list[int]) -> int:
+    """The row of the (n, h, w, c) uint8 picture whose class has the largest log odds; the first, without a softmax."""
+    if model.kind != kinds.SOFTMAX or len(model.classes) < 2:
+        return 0
+    return int(log_odds(scores_of(model, pictures), torch.tensor(targets)).argmax())
+
+
+def make(
+    model: Model, targets: list[int], seed: int, views: int, steps: int
+) -> tuple[dict[str, np.ndarray], dict] | None:
+    """The arrays of the module's docstring, and the layer, unit, class and objectives; None without a layer with maps.
+
+    targets: the classes to choose from.
+    """
     at = middle(model)
     if at is None:
         return None
     begin = fourier(model.preprocess.size, [seed], channels=model.channels, device=model.device)
     grey = begin.picture(begin.variable)
+    scores, _ = score_at(model, targets, grey.expand(len(targets), -1, -1, -1))
+    by_class = climb(model, scores, [seed] * len(targets), views, steps)
+    best = surest(model, to_bytes(by_class.pictures), targets)
+    target = targets[best]
     score, dead = score_at(model, [target], grey)
-    by_class = climb(model, score, [seed], views, steps)
-    chosen_unit = most_used(model, at, target, by_class.pictures)
+    chosen_unit = most_used(model, at, target, by_class.pictures[best : best + 1])
     pictures, curves = [], []
     for name, objective in five(model, at, chosen_unit, target, 1).items():
-        ascent = by_class if name == "logit" else climb(model, objective, [seed], views, steps)
-        pictures.append(to_bytes(ascent.pictures)[0])
-        curves.append(ascent.curves["score"][:, 0])
+        own = name == "logit"
+        ascent = by_class if own else climb(model, objective, [seed], views, steps)
+        pictures.append(to_bytes(ascent.pictures)[best * own])
+        curves.append(ascent.curves["score"][:, best * own])
     start = to_bytes(grey)[0]
     objectives = five(model, at, chosen_unit, target, len(pictures) + 1)
     values = measured(model, objectives, np.stack([*pictures, start]))
@@ -113,21 +133,20 @@ def make(model: Model, target: int, seed: int, views: int, steps: int) -> tuple[
         "relative": relative(values),
         "curves": np.stack(curves),
     }
-    said = {"layer": at.name, "unit": chosen_unit, "objectives": list(objectives), "fallback": bool(dead.any())}
-    return arrays, said
+    said = {"layer": at.name, "unit": chosen_unit, "class": model.classes[target], "objectives": list(objectives)}
+    return arrays, said | {"fallback": bool(dead.any())}
 
 
 def main(job: Job) -> None:
     model = loaded.load(job, gradients="scores")
     wanted = job.parameters["class"]
-    (target,) = chosen(model, 1 if wanted is None else [wanted])
-    name = model.classes[target]
-    made = make(model, target, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
+    targets = chosen(model, CANDIDATES if wanted is None else [wanted])
+    made = make(model, targets, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
     if made is None:
         reason = "This network has no layer with feature maps, so it has no channels and no neurons at a position."
         raise NotApplicable(reason, model.provenance)
     arrays, said = made
-    return job.write(arrays, numbers=said | {"class": name}, provenance=model.provenance)
+    return job.write(arrays, numbers=said, provenance=model.provenance)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,12 @@ and a 10 for momentum 0.9), and 1/(2λ') is the mean distance of its pixels to g
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from cnnviz.ascent import regularisers
-from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, frozen, normalised
+from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, normalised
 from cnnviz.ascent.objective_functions import Objective
 from cnnviz.ascent.parametrisations import Parametrisation, fourier, pixels
 from cnnviz.ascent.transforms import robust
-from cnnviz.network.hooks import capture, forward
 from cnnviz.network.loaded import Model
 
 FEWEST = 64  # smallest number of steps, so that the stages 0, 4, 48 and the last exist
@@ -147,11 +145,3 @@ def climb(
         snapshots={*stages, steps},
         progress=setting.name,
     )
-
-
-def slope(model: Model, score: Objective, picture: Tensor) -> Tensor:
-    """∂S/∂I of pictures (n, c, h, w) in [0, 1], of the same shape."""
-    x = picture.detach().requires_grad_()
-    with frozen(model.net), capture(model.net, model.maps_of(score.modules), stop=True) as captured:
-        forward(model.net, model.normalise(x), captured)
-        return torch.autograd.grad(score.value(captured).sum(), x)[0]

@@ -148,7 +148,7 @@ def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
         alt=f"The {up} against step for {len(names)} classes, raising the logit (S) and the probability (p): "
         f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
         caption=f"The class's {up} while the logit (S) or the probability (p) is raised.",
-        more="Random views in the first half of the steps cause the ups and downs.",
+        more="Random views, in all but the last quarter of the steps, cause the ups and downs.",
         mapping=f"linear axes; {shown.min():.3g} … {shown.max():.3g}",
         data=f"curves/{key}",
         subjects=tuple(Subject("class", name) for name in result.numbers["classes"][:CURVES]),

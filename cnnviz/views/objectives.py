@@ -2,55 +2,53 @@
 
 import numpy as np
 
-from cnnviz.network.class_names import short
+from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import curves, findings, section
-from cnnviz.views.kit.findings import Finding, Measured, span
+from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.panels import bar, placed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import document, text
 from cnnviz.views.kit.tiles import EXACT
 
-SIDE, GAP, TOP, ACROSS = 176, 10, 26, 3  # of a picture, between two, its title, and pictures per row, in CSS pixels
+SIDE, GAP, TOP, ACROSS = 200, 12, 48, 3  # of a picture, between two, its titles, and pictures per row, in CSS pixels
+LETTERS = 28  # of a title's second line
 CELL, LINE = 96, 60  # width and height of a cell of the grid
 
 
 def view(result: Result, context: Context) -> dict:
     names = [context.score if name == "logit" else name for name in result.numbers["objectives"]]
-    judged = result.arrays["values"][:-1]  # the last row is the start
-    wins = (judged.argmax(0) == np.arange(len(names))).astype(float)
-    finding, measured = found(result, context)
+    finding, measured = found(result)
     return {
         "findings": (finding,),
         "measured": measured,
         "figures": (_row(result, context, names), _grid(result, context, names), _curves(result, context, names)),
         "tables": _tables(result, names),
-        "metrics": (Metric("best_by_their_own_objective", float(wins.mean()), "share", "higher"),),
+        "metrics": (Metric("best_by_their_own_objective", float(wins(result).mean()), "share", "higher"),),
     }
 
 
-def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """Share of an objective's gain that pictures made for the others reach.
-
-    Values far below 0 count as −1, so that no single pair dominates.
-    """
-    relative = result.arrays["relative"]
-    n = len(relative)
-    others = np.clip(relative[~np.eye(n, dtype=bool)], -1, 1)
-    mean, low, high = findings.mean_interval(others)
-    low, high = max(-1.0, low), min(1.0, high)
-    key = "gain shared with other objectives"
+def found(result: Result) -> tuple[Finding, dict[str, Measured]]:
+    """How many pictures have the highest value of the objective that they were made for, beside chance."""
+    hits, n = int(wins(result).sum()), len(result.arrays["relative"])
+    key, measured = "best at their own objective", findings.share(hits, n, 1 / n)
     finding = Finding(
         key,
-        f"A picture made for one objective reaches {100 * mean:.0f}\u00a0% of another objective's gain.",
-        findings.weakly(low),
-        f"{span(100 * low, 100 * high, '.0f')}\u00a0%",
-        f"0\u00a0% for the noise that all start from, 100\u00a0% for the objective's own picture; {findings.UNTRIED}",
-        f"mean of {len(others)} pairs, from one start",
+        f"{hits} of {n} pictures are the best at the objective that they were made for.",
+        findings.weakly(measured.low),
+        between(*findings.share_interval(hits, n)),
+        f"1 of {n} by chance; {findings.UNTRIED}",
+        "one start",
         figure="row",
     )
-    return finding, {key: Measured(f"{100 * mean:.0f}\u00a0%", mean, low, high)}
+    return finding, {key: measured}
+
+
+def wins(result: Result) -> np.ndarray:
+    """(o,) bool, whether no other picture has a higher value of the picture's own objective."""
+    judged = result.arrays["values"][:-1]  # the last row is the start
+    return judged.argmax(0) == np.arange(judged.shape[1])
 
 
 def _asked(result: Result) -> list[str]:
@@ -73,34 +71,57 @@ def _subjects(result: Result) -> tuple[Subject, ...]:
     return Subject("layer", layer), Subject("unit", str(unit), layer), Subject("class", name)
 
 
+def _named(result: Result) -> list[str]:
+    """Each objective in a few words, for its tile."""
+    layer, unit, of_class = (str(result.numbers[key]) for key in ("layer", "unit", "class"))
+    said = {
+        "neuron": f"unit {unit} of {layer}, centre",
+        "channel": f"unit {unit} of {layer}",
+        "layer": f"all of {layer}",
+    }
+    return [cut(said.get(name, short(of_class)), LETTERS) for name in result.numbers["objectives"]]
+
+
 def _row(result: Result, context: Context, names: list[str]) -> Figure:
-    """The start and the pictures, each above what the best of the other pictures reaches of its gain."""
-    pictures = context.rgb(np.concatenate([result.arrays["start"][None], result.arrays["pictures"]]))
+    """The pictures, each above what the best of the other pictures reaches of its gain."""
+    pictures = context.rgb(result.arrays["pictures"])
     relative, parts = result.arrays["relative"], []
     others = np.where(np.eye(len(names), dtype=bool), -np.inf, relative[: len(names)]).max(0)
-    down = TOP + SIDE + 36
-    for i, (title, pixels) in enumerate(zip(("the start", *names), pictures, strict=True)):
+    down = TOP + SIDE + 40
+    for i, (title, asked, pixels) in enumerate(zip(names, _named(result), pictures, strict=True)):
         x, y = i % ACROSS * (SIDE + GAP), i // ACROSS * down
-        parts += [text(title, "strong head", x=x, y=y + 18), placed(pixels, x, y + TOP, SIDE)]
-        if i:
-            share = max(0.0, float(others[i - 1]))
-            parts += bar("others reach", findings.percent(share), share, x, y + TOP + SIDE + 5, SIDE, "wrong")
+        parts += [text(title, "strong head", x=x, y=y + 18), text(asked, x=x, y=y + 38)]
+        parts.append(placed(pixels, x, y + TOP, SIDE))
+        share = max(0.0, float(others[i]))
+        parts += bar("the best other", findings.percent(share), share, x, y + TOP + SIDE + 5, SIDE, "wrong")
     rows = -(-len(pictures) // ACROSS)
-    least, most = (findings.percent(max(0.0, float(value))) for value in (others.min(), others.max()))
     return context.drawing(
         "row",
         document(
-            ACROSS * (SIDE + GAP) - GAP, rows * down - 6, parts, style="text{font-size:14px}.head{font-size:17px}"
+            ACROSS * (SIDE + GAP) - GAP, rows * down - 10, parts, style="text{font-size:14px}.head{font-size:17px}"
         ),
-        alt=f"The start, and synthetic pictures made from it for {', '.join(names)}.",
-        caption="Below each picture: how much of its gain the best of the others reaches, "
-        f"{least} to {most}. 100\u00a0% would mean that it does not matter what is asked for.",
+        alt=f"Synthetic pictures from the same noise for {', '.join(names)}.",
+        caption="Below each picture: how much of its gain the best other picture reaches; at 100\u00a0% that one is as "
+        f"good.{_alike(result)}",
         more=f"In order: {'; '.join(_asked(result))}. The layer is the middle one of those shown; the unit is the one "
         f"that adds most to {short(result.numbers['class'])} there.",
         mapping=EXACT,
         data="pictures",
         subjects=_subjects(result),
         from_dataset=False,
+    )
+
+
+def _alike(result: Result) -> str:
+    """How much of each other's gain the pictures for logit and probability reach."""
+    names, relative = result.numbers["objectives"], result.arrays["relative"]
+    if "probability" not in names:
+        return ""
+    i, j = names.index("logit"), names.index("probability")
+    shares = [findings.percent(max(0.0, float(share))) for share in (relative[i, j], relative[j, i])]
+    return (
+        f" The picture for the logit reaches {shares[0]} of the probability's gain, that for the probability "
+        f"{shares[1]} of the logit's."
     )
 
 
@@ -123,8 +144,8 @@ def _grid(result: Result, context: Context, names: list[str]) -> Figure:
         "grid",
         document(left + len(names) * CELL, 32 + len(names) * LINE, parts, style="text{font-size:14px}"),
         alt=f"A grid of {len(names)} pictures by {len(names)} objectives; the diagonal is 100 %.",
-        caption="Each picture (row) judged by each objective (column): 0\u00a0% is the start, 100\u00a0% the picture "
-        "made for that objective.",
+        caption="Each picture (row) judged by each objective (column): 0\u00a0% is the noise that all start "
+        "from, 100\u00a0% the picture made for that objective.",
         mapping="pale 0 % or less … blue 100 %",
         data="relative",
         subjects=_subjects(result),
@@ -143,7 +164,7 @@ def _curves(result: Result, context: Context, names: list[str]) -> Figure:
         alt=f"Gains of {len(names)} objectives against step; each ends at {gains[:, -1].min():.2g} or more of "
         "its largest gain.",
         caption="How each objective rose, as a share of its largest gain.",
-        more="Random views in the first half of the steps cause the ups and downs.",
+        more="Random views, in all but the last quarter of the steps, cause the ups and downs.",
         mapping="linear axes; 0 is the start",
         data="curves",
         subjects=_subjects(result),
@@ -183,7 +204,7 @@ if __name__ == "__main__":
         question="How does what is asked for change the picture?",
         tour="A neuron, a unit, a layer, a class: what is asked for decides what is seen.",
         how_to_read="All pictures start from the same noise and see the same views. A neuron draws its pattern once, "
-        "its channel everywhere; the layer brings out whatever it has, and the class puts parts together.",
+        "its channel everywhere; the layer draws what it has most of; the class, by logit or probability, its object.",
         do_not_conclude="One unit of one layer stands for no other. Numbers of two columns have different units and "
         "cannot be compared. Each picture is one of many that the search may end with: a longer search from another "
         "start may do better.",

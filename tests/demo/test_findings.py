@@ -87,7 +87,7 @@ TRUTH = {
     "class_visualization": {"named as their class": ALWAYS, "grid in the gradients": ALWAYS},  # strides make it
     # an ascent climbs whatever it is given
     "logit_vs_probability": {"log odds": ALWAYS, "rivals": ALWAYS},
-    "objectives": {"gain shared with other objectives": ALWAYS},
+    "objectives": {"best at their own objective": ALWAYS},
     "unit_visualization": {"units that a synthetic picture .*": ALWAYS},
     "diversity": {"similarity": ALWAYS},
     "deepdream": {"rise in a layer's own dream": ALWAYS},

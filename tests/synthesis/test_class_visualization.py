@@ -7,6 +7,7 @@ from torch import nn
 
 from cnnviz import config
 from cnnviz.ascent.class_scores import chosen, flat, judge, objective
+from cnnviz.ascent.climb import slope
 from cnnviz.ascent.loop import to_bytes
 from cnnviz.ascent.objective_functions import logit, read, takes
 from cnnviz.ascent.parametrisations import fourier, pixels
@@ -314,7 +315,7 @@ def test_slope_is_the_gradient_of_the_score(demo):
     model = demo("biased")
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     (expected,) = torch.autograd.grad(model.logits(x)[[0, 1], [3, 4]].sum(), x)
-    torch.testing.assert_close(published.slope(model, logit([3, 4]), pixels(x.detach()).variable), expected)
+    torch.testing.assert_close(slope(model, logit([3, 4]), pixels(x.detach()).variable), expected)
 
 
 def test_the_curve_of_an_ascent_with_a_limit_is_the_score_again():

@@ -24,7 +24,7 @@ def model(make_job) -> Model:
 def test_each_picture_scores_highest_on_its_own_objective(model, make_job):
     """The demo's own settings: its wolf, its seeds, its steps."""
     job = make_job(NET, "objectives", model_id="biased")
-    arrays, said = make(model, 11, job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
+    arrays, said = make(model, [11], job.seed_for("start"), job.seed_for("views"), job.parameters["steps"])
     assert said["objectives"] == ["neuron", "channel", "layer", "logit", "probability"]
     assert arrays["values"].shape == (6, 5)
     assert arrays["values"].argmax(0).tolist() == [0, 1, 2, 3, 4]

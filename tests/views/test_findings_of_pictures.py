@@ -142,13 +142,15 @@ def test_which_objective_has_the_higher_log_odds(wins, n, strength):
     assert measured["log odds"].effect == pytest.approx(2 * wins / n - 1)
 
 
-@pytest.mark.parametrize(("other", "strength"), [(0.4, WEAK), (0.0, NOT), (-5.0, NOT), (0.05, WEAK)])
-def test_what_objectives_share(other, strength):
-    relative = np.full((5, 5), other) + np.random.default_rng(0).normal(0, 0.01, (5, 5))
-    np.fill_diagonal(relative, 1)
-    finding, measured = objectives.found(result({"relative": relative}), CONTEXT)
-    assert finding.strength == strength
-    assert -1 <= measured[finding.key].low <= measured[finding.key].effect <= measured[finding.key].high <= 1
+@pytest.mark.parametrize(("best", "strength"), [(5, WEAK), (3, WEAK), (2, NOT), (0, NOT)])
+def test_how_many_pictures_are_best_at_their_own_objective(best, strength):
+    values = np.concatenate([np.eye(5), np.zeros((1, 5))])
+    values[4 if best < 5 else 5, best:] = 0.5  # the last picture, or the start, which does not count
+    values[range(best, 5), range(best, 5)] = 0.4
+    values[3, 4] = 0.6
+    finding, measured = objectives.found(result({"values": values, "relative": np.eye(5)}))
+    assert finding.strength == strength and finding.says.startswith(f"{best} of 5 pictures")
+    assert measured[finding.key].effect == pytest.approx((best / 5 - 0.2) / 0.8)
 
 
 def diverse(alike, units=4, m=3, kept=1.0):

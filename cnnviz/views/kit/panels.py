@@ -29,9 +29,13 @@ def tile(values: np.ndarray) -> Image.Image:
 
 
 def placed(values: np.ndarray, x: float, y: float, side: int) -> str:
-    """(h, w, 3) uint8 within a square of a drawing: small pictures by repeating pixels, large ones as lossy files."""
-    small = max(values.shape[:2]) <= side
-    return embedded(Image.fromarray(values), side, side, x=x, y=y, quality=None if small else 85, crisp=small)
+    """(h, w, 3) uint8 within a square of a drawing: large pictures as lossy files, and small ones by repeating pixels.
+
+    At less than twice their size repeated pixels would be of uneven width, so such pictures are smoothed.
+    """
+    largest = max(values.shape[:2])
+    quality = None if largest <= side else 85
+    return embedded(Image.fromarray(values), side, side, x=x, y=y, quality=quality, crisp=2 * largest <= side)
 
 
 def bar(words: str, number: str, share: float, x: float, y: float, width: int, kind: str = "plain") -> list[str]:
