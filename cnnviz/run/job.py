@@ -99,9 +99,10 @@ def run(technique: Callable[[Job], None]) -> None:
         atomic.sweep(job.outputs.values())
         whole.check(job.inputs.values())
         perform(technique, job)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # the libraries take a tenth of a second to free, one by one, what the system frees at once
+    if sys._getframe(1).f_globals is vars(sys.modules["__main__"]):  # this process has nothing else to do
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # the libraries take a tenth of a second to free, one by one, what the system frees at once
 
 
 def perform(technique: Callable[[Job], None], job: Job) -> None:
