@@ -1,4 +1,4 @@
-"""Logit or probability: two pictures per class, their values by both measures, and the curves of both."""
+"""Logit or probability: two pictures per class, their values by both measures, and both as dots for all classes."""
 
 from collections.abc import Iterable
 
@@ -7,19 +7,19 @@ import numpy as np
 from cnnviz.network.class_names import cut, short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import curves, findings, section
+from cnnviz.views.kit import findings, section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, between
 from cnnviz.views.kit.panels import bar, placed
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.svg import Drawing, document, text
+from cnnviz.views.kit.svg import Axis, Drawing, document, text, ticks_below
 from cnnviz.views.kit.tiles import EXACT
 
-WAYS = {"S": "by logit", "p": "by probability"}
-CURVES = 3
+WAYS, DOTS = ("by logit", "by probability"), ("plain", "wrong")  # and the colours of their dots
 ALONE = 48  # classes with figures of their own
-PAIRS = 2  # in the first figure, those whose rivals differ most
+PAIRS = 2  # in the first figure, those that the network is surest of
 SIDE, GAP = 160, 8  # of a picture, and between two, in CSS pixels
+LEFT, TOP, LINE, PLOT = 200, 30, 26, 250  # of the dots: left and upper margin, height of a row, width of a plot
 
 
 def view(result: Result, context: Context) -> dict:
@@ -30,9 +30,8 @@ def view(result: Result, context: Context) -> dict:
         "measured": measured,
         "figures": (
             _pairs(result, context),
-            *(_pair(result, context, i) for i in range(len(_names(result)[:ALONE]))),
-            _curves(result, context, "logit", "logit"),
-            _curves(result, context, "odds", "log odds"),
+            _dots(result, context),
+            *(_pair(result, context, i) for i in _surest(result)[:ALONE].tolist()),
         ),
         "tables": (_measures(result),),
         "metrics": (
@@ -70,10 +69,8 @@ def found(result: Result, context: Context) -> tuple[tuple[Finding, ...], dict[s
 
 
 def _pairs(result: Result, context: Context) -> Figure:
-    """The classes whose two pictures differ most in their rivals."""
-    rivals, logits = result.arrays["rivals"], result.arrays["logits"]
-    gaps = np.abs(rivals[:, 0] - rivals[:, 1]) / np.maximum(np.abs(logits).max(1), 1e-9)
-    some = np.argsort(-gaps, kind="stable")[:PAIRS]
+    """The classes that the network is surest of."""
+    some = _surest(result)[:PAIRS]
     return context.drawing(
         "pairs",
         _drawn(result, context, some),
@@ -81,13 +78,18 @@ def _pairs(result: Result, context: Context) -> Figure:
         "the probability, above bars of the class's score and that of the others.",
         caption="Left of each pair the logit was raised, right the probability. Below: the class's own score, that of "
         "its rivals, and how far the class leads.",
-        more="Both start from the same noise. These are the classes whose rivals differ most. Rivals: log Σ exp of all "
+        more="Both start from the same noise. These are the classes that lead most in both. Rivals: log Σ exp of all "
         "other scores, about the strongest of them. The lead is the log odds.",
         mapping=f"bars from 0 to the largest score of a class; {EXACT}",
         data="pictures",
         subjects=tuple(Subject("class", result.numbers["classes"][i]) for i in some),
         from_dataset=False,
     )
+
+
+def _surest(result: Result) -> np.ndarray:
+    """The classes, those first that lead most in both pictures: a picture that hardly leads shows hardly anything."""
+    return np.argsort(-result.arrays["odds"].min(1), kind="stable")
 
 
 def _drawn(result: Result, context: Context, some: Iterable[int]) -> Drawing:
@@ -97,7 +99,7 @@ def _drawn(result: Result, context: Context, some: Iterable[int]) -> Drawing:
         logits, rivals, odds, pictures = (result.arrays[key][i] for key in ("logits", "rivals", "odds", "pictures"))
         largest = max(logits.max(), rivals.max(), 1e-9)
         parts.append(text(cut(names[i], 34), "strong head", x=x, y=18))
-        for k, way in enumerate(WAYS.values()):
+        for k, way in enumerate(WAYS):
             below = 46 + SIDE + 6
             parts += [text(way, x=x, y=40), placed(context.rgb(pictures[k]), x, 46, SIDE)]
             parts += bar("its class", signed(float(logits[k])), logits[k] / largest, x, below, SIDE)
@@ -137,22 +139,40 @@ def _pair(result: Result, context: Context, i: int) -> Figure:
     )
 
 
-def _curves(result: Result, context: Context, key: str, up: str) -> Figure:
-    """One of the measures over the steps, for the first few classes."""
-    values, names = result.arrays[f"curves/{key}"], _names(result)[:CURVES]
-    drawn = {f"{name} {way}": values[i, k] for i, name in enumerate(names) for k, way in enumerate(WAYS)}
-    gained, shown = values[:, :, -1] - values[:, :, 0], values[:CURVES]
+def _dots(result: Result, context: Context) -> Figure:
+    """A row a class: its lead and its rivals, by logit and by probability, as two dots on a line."""
+    measures, names = {"leads by": result.arrays["odds"], "rivals": result.arrays["rivals"]}, _names(result)
+    order = _surest(result)[:ALONE].tolist()
+    bottom = TOP + len(order) * LINE
+    parts = [text(cut(names[i], 26), "end", x=LEFT - 16, y=TOP + (row + 0.7) * LINE) for row, i in enumerate(order)]
+    parts += [
+        f'<circle class="{kind}" cx="{LEFT + 110 * k}" cy="12" r="5"/>{text(way, x=LEFT + 10 + 110 * k, y=17)}'
+        for k, (way, kind) in enumerate(zip(WAYS, DOTS, strict=True))
+    ]
+    for column, (words, values) in enumerate(measures.items()):
+        left = LEFT + column * (PLOT + 40)
+        low, high = min(0.0, float(values[order].min())), max(0.0, float(values[order].max()))
+        x = Axis(low, high if high > low else low + 1, left, left + PLOT)
+        parts += [f'<path class="line" d="M{x(0):.1f} {TOP}V{bottom}H{left}H{left + PLOT}"/>']
+        parts += ticks_below(x, bottom + 16, signed)
+        parts.append(text(words, "middle", x=left + PLOT / 2, y=bottom + 36))
+        for row, i in enumerate(order):
+            y, ends = TOP + (row + 0.5) * LINE, x(values[i])
+            parts.append(f'<path class="line" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}"/>')
+            parts += [
+                f'<circle class="{kind}" cx="{end:.1f}" cy="{y}" r="5"/>' for end, kind in zip(ends, DOTS, strict=True)
+            ]
     return context.drawing(
-        f"curves-{key}",
-        curves.lines(drawn, across="step", up=up),
-        alt=f"The {up} against step for {len(names)} classes, raising the logit (S) and the probability (p): "
-        f"it rises by {np.median(gained[:, 0]):.1f} and by {np.median(gained[:, 1]):.1f} in the median.",
-        caption=f"The class's {up} while the logit (S) or the probability (p) is raised.",
-        more="Random views, in all but the last quarter of the steps, cause the ups and downs.",
-        mapping=f"linear axes; {shown.min():.3g} … {shown.max():.3g}",
-        data=f"curves/{key}",
-        subjects=tuple(Subject("class", name) for name in result.numbers["classes"][:CURVES]),
-        group="How both rise",
+        "dots",
+        document(LEFT + 2 * PLOT + 60, bottom + 46, parts),
+        alt=f"Two dots on a line for each of {len(order)} classes, by logit and by probability: how far the class "
+        "leads, and the score of its rivals.",
+        caption="How far each class leads, and the score of its rivals, in the picture by logit and in that by "
+        "probability.",
+        mapping="linear axes, from 0",
+        data="odds, rivals",
+        subjects=tuple(Subject("class", result.numbers["classes"][i]) for i in order),
+        group="All classes",
         from_dataset=False,
     )
 
@@ -173,7 +193,7 @@ def _measures(result: Result) -> Table:
                 float(f"{probabilities[i, k]:.6g}"),
             )
             for i, name in enumerate(_names(result))
-            for k, way in enumerate(WAYS.values())
+            for k, way in enumerate(WAYS)
         ),
         folded="The numbers of each picture",
     )

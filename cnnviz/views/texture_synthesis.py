@@ -9,6 +9,8 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Table
 from cnnviz.views.kit.tiles import EXACT
 
+LIKE = 0.35  # error by random filters below which small forms are recognised, by eye
+
 
 def view(result: Result, context: Context) -> dict:
     sources = range(len(result.parameters["pictures"]))
@@ -45,21 +47,25 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     measured = findings.share(hits, len(left), control=0.5)
     finding = Finding(
         key,
-        f"In {hits} of {len(left)} cases the error of a layer that was not matched falls by more than half, to "
-        f"{percent(float(np.median(left)))} in the median. {_by_filters(result)}",
+        _kept(result),
         findings.weakly(measured.low),
         f"{between(*findings.share_interval(hits, len(left)))} of cases",
-        f"the starting noise, 100\u00a0%; {findings.UNTRIED}",
-        f"{len(relative)} exemplar{'s' if len(relative) > 1 else ''}, {len(layers)} layers",
+        f"half, by chance; {findings.UNTRIED}",
+        f"the error as random filters see it. In {hits} of {len(left)} cases a layer's that was not matched falls by "
+        f"more than half, to {percent(float(np.median(left)))} in the median",
         figure="depths",
     )
     return finding, {key: measured}
 
 
-def _by_filters(result: Result) -> str:
-    """What a judge says that is no network: how far the textures are that match all layers."""
+def _kept(result: Result) -> str:
+    """What is left of the exemplar, by a judge that is no network: random filters, which no texture was asked to match.
+
+    The textures that match all layers, beside the noise that they started from.
+    """
     left = float(np.median(result.arrays["by_filters"][:, -3]))
-    return f"Random filters, which no texture was asked to match, still see {percent(left)} of the noise's error."
+    kept = "Colours, grain and small forms come out" if left < LIKE else "Colours and grain come out, forms hardly"
+    return f"{kept}: {percent(left)} of the error is left."
 
 
 def _nearest(result: Result) -> str:
