@@ -1,5 +1,7 @@
 """Oracles: captum's Saliency, NoiseTunnel's definition, and known gradients of linear networks."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnviz.attribution.gradients import gradient, saliency
-from cnnviz.attribution.saliency import gradient_x_input, integrated_gradients, smoothgrad
+from cnnviz.attribution.saliency import gradient_x_input, integrated_gradients, noise_of, smoothgrad
 
 
 class Functional(nn.Module):
@@ -153,3 +155,35 @@ def test_what_is_missing_from_the_sum_is_stated():
     arrays |= {"black": np.array([1.0, 0.0]), "maps/integrated_gradients": np.zeros((2, 2, 2, 2))}
     arrays["maps/integrated_gradients"][:, :, 0, 0] = [[1.9, 5.0], [1.0, 7.0]]
     assert view.missing(SimpleNamespace(arrays=arrays)) == pytest.approx([0.05, 0, 0.5])
+
+
+def test_smoothgrads_noise_falls_with_the_pictures_size():
+    assert [round(noise_of("auto", side), 3) for side in (32, 112, 224, 500)] == [0.021, 0.075, 0.15, 0.15]
+    assert noise_of(0.3, 32) == 0.3
+
+
+def test_maps_that_keep_to_a_part_more_than_with_random_weights_come_first_and_wrong_answers_last():
+    from cnnviz.views import saliency as view
+
+    even, spot = np.ones((10, 10)), np.zeros((10, 10))
+    spot[2:4, 3:5] = 1
+    np.testing.assert_allclose(view.concentration(np.stack([even, spot, -spot, 0 * spot])), [0.1, 1, 1, 0])
+    maps = np.stack([even, spot, spot, even])[:, None]
+    arrays = {"maps/m": maps, "random/m": np.stack([even, spot, even, spot])}
+    arrays |= {"label": np.array([1, -1, 0, 0]), "targets": np.zeros((4, 1), int)}
+    order, own, untrained = view.gathered(SimpleNamespace(arrays=arrays), "m")
+    assert np.argsort(-order, kind="stable").tolist() == [2, 1, 3, 0]
+    assert own[2] == "100\u00a0% in a tenth" and untrained[2] == "random weights: 10\u00a0%"
+
+
+def test_maps_are_drawn_with_a_blur_that_keeps_their_sum_and_leaves_the_pictures():
+    from cnnviz.run.result import Result
+    from cnnviz.views import saliency as view
+
+    point = np.zeros((1, 1, 100, 200), np.float32)
+    point[..., 50, 100] = 1
+    arrays = {"pictures": np.ones((1, 100, 200, 3), np.uint8), "maps/m": point, "random/m": point[0]}
+    made = view.smoothed(Result(arrays, "ok", "", {}, {}, 0, {}))
+    assert view.blur_of(made) == 2 and made.arrays["pictures"] is arrays["pictures"]
+    for name in ("maps/m", "random/m"):
+        assert made.arrays[name].sum() == pytest.approx(1, abs=1e-5) and 0.03 < made.arrays[name].max() < 0.05

@@ -194,12 +194,13 @@ def lead(
     name: str,
     title: str,
     colours: str = colour.SIGNED,
-    fits: tuple[np.ndarray, list[str]] | None = None,
+    fits: tuple[np.ndarray, list[str], list[str]] | tuple[np.ndarray, list[str]] | None = None,
 ) -> Figure:
     """Up to six pictures, a column each, in descending order of the map's share on the object.
 
     Below each is its map, and the map with random weights if there is one. fits: for each picture how far its map can
-    be believed, and that in words; without known objects the best fits are shown.
+    be believed, and that in words, and perhaps words for the map with random weights; without known objects the best
+    fits are shown.
     """
     arrays, at, objects = result.arrays, columns(result, fits and fits[0]), len(judged(result)) > 0
     shares = on_object(result, name) if objects else {"own": np.zeros(len(at)), "random": np.zeros(len(at))}
@@ -215,8 +216,8 @@ def lead(
         kinds.append(("random", "random weights", "random weights", arrays[f"random/{name}"]))
     for kind, words, without, maps in kinds:
         said = [f"{percent(float(share))} {words}" if objects else without for share in shares[kind][chosen]]
-        if fits and not objects and kind == "own":
-            said = [fits[1][i] for i in at[chosen]]
+        if fits and not objects and (own := kind == "own") | (len(fits) > 2):
+            said = [fits[1 if own else 2][i] for i in at[chosen]]
         rows.append([(s, painted(result, name, maps[i], colours)) for s, i in zip(said, at[chosen], strict=True)])
     drawn = [(title, ringed(pixels, mask)) for row in rows for (title, pixels), mask in zip(row, masks, strict=True)]
     below = f"Below each picture its map by {title}" + _second(arrays, name)
