@@ -7,19 +7,19 @@ becomes
 
     g · [g > 0]        instead of   g · [x > 0]
 
-so only the max-pools' switches depend on the picture. The same neurons are also projected by guided backpropagation and
-by the plain gradient, and once more on another picture, to tell what of it comes from the picture.
+so only the max-pools' switches depend on the picture. The same neurons are also projected by guided backpropagation,
+and on two other pictures, to tell what of it comes from the picture.
 :mod:`cnnviz.attribution.projections` states shapes, units and the result.
 """
 
 from functools import partial
 
 from cnnviz.attribution.projections import method, project
-from cnnviz.network.relu import DECONVNET, GRADIENT, GUIDED
+from cnnviz.network.relu import DECONVNET, GUIDED
 from cnnviz.run.job import run
 
 METHODS = {"deconvnet": method(DECONVNET)}
-main = partial(project, name="deconvnet", rule=DECONVNET, others=(GUIDED, GRADIENT))
+main = partial(project, name="deconvnet", rule=DECONVNET, others=(GUIDED,))
 
 if __name__ == "__main__":
     run(main)

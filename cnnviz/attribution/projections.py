@@ -11,9 +11,10 @@ k) float32, its activation; L/box (u, k, 4), top, left, bottom, right of its rec
 half open; L/border (u, k) bool, whether the field extends beyond the picture; L/projection (u, k, H, W, c), the
 neuron's projection cut to its field, in the upper left corner, 0 elsewhere; and L/largest (u, k). deconvnet, which says
 less and less with depth, also keeps what it is compared with: the same neurons' projections by each other rule R, L/R
-(int8, in 127ths) and L/R_largest; and for its own and the first other rule L/elsewhere/R (u,): the cosine of two
-projections of the strongest patch's neuron, on its own picture and on that of the unit's second patch, NaN for none. It
-is 1 where the picture plays no part.
+(int8, in 127ths) and L/R_largest; and for its own and the first other rule the projections of the strongest patch's
+neuron on the pictures of the unit's next two patches, L/again/R (u, 2, H, W, c), int8, and L/again/R_largest (u, 2), 0
+for none; and L/elsewhere/R (u,): the cosine of that on its own picture and on the second patch's, NaN for none. It is 1
+where the picture plays no part.
 
 A projection is float16 and divided by its largest magnitude, which is the float32 ``largest``. Numbers: ``layers``
 [{name, units, sites: number of ReLUs on the way, unprobed: see the forward pass}]; ``size`` and ``geometry`` as the
@@ -40,6 +41,7 @@ from cnnviz.run import result
 from cnnviz.run.job import Job
 from cnnviz.run.progress import bar
 
+AGAIN = 2  # further pictures on which a neuron is projected
 BATCH = 8  # neurons per pass: VGG-16 needs about 100 MB for each
 
 
@@ -202,16 +204,34 @@ def _project_neurons(
 def _elsewhere(
     model: Model, pictures: dict[int, np.ndarray], layer: Layer, chosen: dict[str, np.ndarray], rules: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The arrays "elsewhere/R" of a layer's units, by the neuron of each unit's strongest patch."""
-    image, found = chosen["image"], {f"elsewhere/{rule}": np.full(len(chosen["unit"]), np.nan) for rule in rules}
-    several = np.flatnonzero((image[:, :2] >= 0).sum(1) == 2)
+    """The arrays "elsewhere/R" and "again/R" of a layer's units, by the neuron of each unit's strongest patch."""
+    image, box = chosen["image"], chosen["box"]
+    made = {f"elsewhere/{rule}": np.full(len(image), np.nan) for rule in rules}
+    for rule in rules:
+        made[f"again/{rule}"] = np.zeros((len(image), AGAIN, *chosen["projection"].shape[2:]), np.int8)
+        made[f"again/{rule}_largest"] = np.zeros((len(image), AGAIN), np.float32)
+    several, own = np.flatnonzero((image[:, :2] >= 0).sum(1) == 2), {}
     for start in range(0, len(several), BATCH):
-        units = several[start : start + BATCH]
-        neurons = torch.from_numpy(np.c_[chosen["unit"][units], chosen["position"][units, 0]]).long().to(model.device)
-        own, other = (model.pictures([pictures[int(i)] for i in image[units, p]]) for p in (0, 1))
-        for rule in rules:
-            maps = [of_neurons(model, x, layer, neurons, rule)[0].flatten(1) for x in (own, other)]
-            cosine = torch.cosine_similarity(*maps).double()
-            there = maps[0].any(1) & maps[1].any(1)
-            found[f"elsewhere/{rule}"][units] = torch.where(there, cosine, torch.nan).cpu().numpy()
-    return found
+        batch = several[start : start + BATCH]
+        for p in range(min(1 + AGAIN, image.shape[1])):
+            units = batch[image[batch, p] >= 0]
+            if not len(units):
+                continue
+            place = torch.from_numpy(np.c_[chosen["unit"][units], chosen["position"][units, 0]]).long()
+            x = model.pictures([pictures[int(i)] for i in image[units, p]])
+            for rule in rules:
+                pixels = of_neurons(model, x, layer, place.to(model.device), rule)[0]
+                if p == 0:
+                    own[rule] = pixels.flatten(1)
+                    continue
+                if p == 1:
+                    other = pixels.flatten(1)
+                    cosine = torch.cosine_similarity(own[rule], other).double()
+                    there = own[rule].any(1) & other.any(1)
+                    made[f"elsewhere/{rule}"][units] = torch.where(there, cosine, torch.nan).cpu().numpy()
+                for u, whole, most in zip(units, *shares(pixels), strict=True):
+                    top, left, bottom, right = box[u, 0]
+                    cut = np.rint(127 * whole[top:bottom, left:right])
+                    made[f"again/{rule}"][u, p - 1, : bottom - top, : right - left] = cut
+                    made[f"again/{rule}_largest"][u, p - 1] = most
+    return made

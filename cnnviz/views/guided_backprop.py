@@ -18,8 +18,8 @@ if __name__ == "__main__":
         title="Guided backpropagation",
         question="What in its strongest patches does each unit respond to?",
         tour="The same with a sharper rule; sharper is not truer.",
-        how_to_read="Left, a unit's strongest patches; right, what of each raises the unit. Grey plays no part; look "
-        "for what repeats. Compare the classes of a picture before you believe any.",
+        how_to_read="Above, a unit's strongest patches; below, what of each raises the unit, and the patch where that "
+        "is strong. Look for what repeats. Compare the classes of a picture before you believe any.",
         do_not_conclude=WARNING,
         equation="at y = max(0, x) the gradient g goes back as g · [x > 0] · [g > 0]",
         papers=(papers.SPRINGENBERG_2015, papers.NIE_2018, papers.ADEBAYO_2018),

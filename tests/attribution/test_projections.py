@@ -15,7 +15,7 @@ from cnnviz.attribution.projections import of_neurons, shares
 from cnnviz.network import hooks, loaded, network
 from cnnviz.network.loaded import Layer, Model
 from cnnviz.network.receptive_field import receptive_fields
-from cnnviz.network.relu import DECONVNET, GRADIENT, GUIDED
+from cnnviz.network.relu import DECONVNET, GUIDED
 from cnnviz.network.units import choose
 from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
@@ -133,7 +133,7 @@ def left(tmp_path, make_job, index, model, monkeypatch):
     job = replace(job, parameters=parameters, inputs=job.inputs | inputs)
     projections.project(job, "guided_backprop", GUIDED)
     compared = replace(job, section="deconvnet", outputs={"result": tmp_path / "deconvnet.npz"})
-    projections.project(compared, "deconvnet", DECONVNET, (GUIDED, GRADIENT))
+    projections.project(compared, "deconvnet", DECONVNET, (GUIDED,))
     facts = {"classes": ["a", "b", "c"], "label_to_output": [0, 1, 2]}
     image_set = images.read(tmp_path / "images.json", job.image_set)
     context = Context(facts, {"percentile": 99.5}, image_set, None, {})
@@ -179,6 +179,7 @@ def test_the_page_says_what_it_shows(left):
     assert len({f.id for f in figures}) == len(figures) == 4 * 3 + 3
     assert {f.group for f in figures} == {*(layer.name for layer in LAYERS), "Class scores"}
     units = [f for f in figures if f.group == "conv3"]
+    assert section["findings"][0].figure == section["cover"] and "of one unit" in section["findings"][0].key
     assert all("±" in f.mapping and f.from_dataset and f.width <= 520 for f in units)
     assert units[0].subjects[0].kind == "unit" and units[0].subjects[0].layer == "conv3"
     assert "plain gradient" in figures[0].more and "plain gradient" not in units[0].more
@@ -202,21 +203,32 @@ def test_grey_is_0_and_few_pixels_that_are_not_are_still_seen():
     assert pixels[3, 4].tolist() == [255, 0, 128] and (np.delete(pixels.reshape(-1, 3), 64, 0) == 128).all()
 
 
-def test_deconvnet_keeps_the_same_neurons_by_the_other_rules_and_shows_them_side_by_side(left, tmp_path):
+def test_deconvnet_keeps_the_same_neurons_by_guided_backprop_and_shows_one_on_three_pictures(left, model, tmp_path):
     _, guided, context = left
     made = result.read(tmp_path / "deconvnet.npz")
     of = made.arrays
     np.testing.assert_array_equal(of["conv3/position"], guided.arrays["conv3/position"])
     np.testing.assert_allclose(of["conv3/guided"] / 127, guided.arrays["conv3/projection"], atol=1 / 127)
-    assert not np.array_equal(of["conv3/gradient"], of["conv3/guided"])
     np.testing.assert_allclose(of["conv1/elsewhere/deconvnet"], 1, atol=1e-6)  # the unit's weights, below any ReLU
     elsewhere = of["conv3/elsewhere/deconvnet"]
     assert elsewhere.shape == (3,) and (elsewhere < 0.999).all()  # the pool's maxima differ
-    section = drawn.view(made, context, "Beware.", deconvnet.unit_figure, deconvnet.of_the_picture)
-    units = [f for f in section["figures"] if f.group == "conv3"]
-    assert len(units) == 3 and all(f.width == 4 * 132 + 3 * 12 and len(f.marks) == 16 for f in units)
-    assert f"by guided backprop {max(0, of['conv3/elsewhere/guided'][0]):.2f}" in units[0].caption
-    assert any("of one neuron" in finding.key for finding in section["findings"])
+    u, again = 1, of["conv3/image"][1, 2]
+    x = model.pictures([next(context.image_set.arrays(model.preprocess.geometry, [int(again)]))])
+    neuron = torch.tensor([[of["conv3/unit"][u], *of["conv3/position"][u, 0]]])
+    expected, most = shares(of_neurons(model, x, LAYERS[2], neuron, DECONVNET)[0])
+    top, left_, bottom, right = of["conv3/box"][u, 0]
+    got = of["conv3/again/deconvnet"][u, 1, : bottom - top, : right - left_]
+    np.testing.assert_allclose(got / 127, expected[0, top:bottom, left_:right], atol=1 / 127)
+    assert of["conv3/again/deconvnet_largest"][u, 1] == pytest.approx(most[0], rel=1e-5)
+    section = deconvnet.view(made, context)
+    figures = section["figures"]
+    assert figures[0].id == "neuron" == section["findings"][0].figure and len(figures[0].marks) == 9
+    assert "of one neuron" in section["findings"][0].key and sum(f.group == "Class scores" for f in figures) == 1
+    units = [f for f in figures if f.group == "conv3"]
+    assert len(units) == 3 and all(f.width <= 520 and len(f.marks) == 12 for f in units)
+    guided = of["conv3/elsewhere/guided"][0]
+    assert f"guided backprop {max(0, guided):.2f}" in units[0].caption or not np.isfinite(guided)
+    assert not any(f.group == "conv1" for f in figures)  # no ReLU: its maps are its weights
 
 
 def agreeing(*layers):
@@ -230,17 +242,52 @@ def agreeing(*layers):
 @pytest.mark.parametrize(
     ("layers", "strength", "says"),
     [
-        ((1, 1, 1), "not found", "In all 2"),
+        ((1, 1, 1), "not found", "ignores the picture"),
+        ((1, 0.95, 0.95), "not found", "In all 2"),
         ((1, 1, 0.2), "weakly found", "In 1 of 2"),
         ((1, 0.2, 0.3), "weakly found", "depends"),
     ],
 )
 def test_whether_deconvnet_sees_the_picture(layers, strength, says):
     """The first layer has no ReLU before it and does not count."""
-    finding, measured = deconvnet.of_the_picture(agreeing(*layers), "the map", {"l1": "one", "l2": "two"})
+    finding, measured = deconvnet.of_the_picture(agreeing(*layers), "the map", "one")
     assert finding.strength == strength and says in finding.says and "0.30" in finding.control
-    assert finding.figure == ("one" if layers[1] < layers[2] else "two") and len(measured) == 2
-    assert deconvnet.of_the_picture(agreeing(1), "the map", {}) is None
+    assert finding.figure == "one" and len(measured) == 2
+    assert deconvnet.of_the_picture(agreeing(1), "the map", "") is None
+
+
+def test_a_layer_counts_whose_neurons_guided_backprop_has_no_map_of_elsewhere():
+    made = agreeing(1, 1, 1)
+    made.arrays["l2/elsewhere/guided"][:] = np.nan
+    finding, measured = deconvnet.of_the_picture(made, "the map", "")
+    assert "by 1.00, guided backprop's by 0.30" in finding.says and finding.basis.startswith("2 layers")
+    assert [one.short for one in measured.values()] == ["1.00, guided 0.30", "1.00"]
+
+
+def test_a_strong_channel_does_not_own_the_colour():
+    projection = np.zeros((20, 20, 3), np.float32)
+    projection[:, :10, 1], projection[:, 10:, 0], projection[0, 0, 2] = 1, 0.2, 0.001
+    pixels = drawn.coloured(projection, 99.5, None)
+    assert pixels[5, 3].tolist() == [128, 255, 128] and pixels[5, 15].tolist() == [255, 128, 128]
+    assert pixels[0, 0, 2] <= 130  # a tenth of the strongest channel's range is the least
+
+
+def test_patches_are_lit_where_their_projection_is_strong():
+    projection = np.zeros((40, 40, 3), np.float32)
+    projection[:20, :20, 1] = -1
+    pixels = drawn.lit_by(projection, np.full((40, 40, 3), 200, np.uint8))
+    assert (pixels[:15, :15] == 200).all() and (pixels[30:, 30:] == drawn.DARK).all()
+
+
+def test_the_unit_with_most_patches_of_one_class_leads_and_none_of_an_early_layer(left):
+    _, made, context = left
+    made.arrays["conv3/image"][:] = [0, 1, 2, 3]  # of three classes
+    made.arrays["conv3/image"][1] = [1, 4, 7, 2]
+    shown = {f.id for f in drawn.view(made, context, "")["figures"]}
+    unit = made.arrays["conv3/unit"][1]
+    deep = {i for i in shown if i.startswith(("conv1", "conv3"))}
+    assert drawn.telling(made, context, deep) == f"conv3-unit-{unit:04d}"
+    assert drawn.telling(made, context, set()) == ""
 
 
 def test_the_window_holds_what_a_map_shows_at_one_scale():
