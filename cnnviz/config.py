@@ -124,8 +124,11 @@ def _limit(config: dict) -> None:
         cap(block, "count" if block["kind"] == "demo" else "limit", limits["images"])
     for block in config["models"].values():
         cap(block, "probes", limits["probes"])
-    for block in config["sections"].values():
-        cap(block, "classes", limits["classes"])
+    for name, block in config["sections"].items():
+        if (
+            name != "linear_templates"
+        ):  # all are fitted at once, and fewer would make its task easier than the network's
+            cap(block, "classes", limits["classes"])
         for part in (block, block["view"]):
             cap(part, "units", limits["units"])
 

@@ -91,6 +91,7 @@ def test_limits_cap_numbers_and_leave_lists_alone():
     assert full["image_sets"]["a"]["count"] == 5
     assert full["models"]["m"]["probes"] == 12  # less than the limit already
     assert full["sections"]["class_visualization"]["classes"] == 4
+    assert full["sections"]["linear_templates"]["classes"] == 100  # fewer would be an easier task than the network's
     assert full["sections"]["maximal_patches"]["view"]["units"] == 3
     given["sections"]["class_visualization"]["classes"] = [f"c{i}" for i in range(6)]
     given["models"]["m"]["probes"] = ["a", "b"]

@@ -16,12 +16,15 @@ their own unit and of pixels in [0, 1]. For the agreement of classes, over m pic
 ``feature_agreement``, ``pixel_agreement`` (m,) float32, share of a picture's k neighbours that have its class;
 ``chance`` (m,) the expected share for k random candidates. ``control/feature``, ``control/pixel`` and
 ``control/untrained`` (a,): the agreement among some pictures only, in features, pixels, and features before training.
+Where hardly two pictures share a class, ``shared/pixels`` and ``shared/untrained`` (s,) float32 are instead the shares
+of a picture's k nearest in features that are its nearest there, too, and ``shared/mutual`` the share of those whose
+nearest it is itself; all among the same s pictures.
 """
 
 import numpy as np
 
 from cnnviz.errors import NotApplicable
-from cnnviz.features.neighbors import labels_of, nearest, others, pixels, sample
+from cnnviz.features.neighbors import in_common, labels_of, nearest, others, pixels, sample
 from cnnviz.features.vectors import before_training, feature_name, unusable
 from cnnviz.pictures import images
 from cnnviz.run.job import Job, run
@@ -56,6 +59,21 @@ def _control(job: Job, labels, askable, among: np.ndarray, k: int, spaces: dict[
         f"control/{name}": agreement(labels[index], asked, nearest(data, asked, k, job.threads, among[index])[0])
         for name, data in spaces.items()
     }
+
+
+def _shared(job: Job, among: np.ndarray, k: int, spaces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays ``shared/…`` of the module's docstring, of pictures that can be neighbours."""
+    index, untrained = before_training(job)
+    some = index[among[index]] if len(index) else sample(np.where(among, 0, -1), job.parameters["sample"], job.seed)
+    k = min(k, len(some) - 1)
+    if k < 1:
+        return {}
+    every, spaces = np.arange(len(some)), {name: np.ascontiguousarray(data[some]) for name, data in spaces.items()}
+    spaces |= {"untrained": untrained[among[index]]} if len(index) else {}
+    found = {name: nearest(data, every, k, job.threads)[0] for name, data in spaces.items()}
+    own = found.pop("feature")
+    mutual = (own[own] == every[:, None, None]).any(2).mean(1, dtype=np.float32)
+    return {f"shared/{name}": in_common(own, near) for name, near in found.items()} | {"shared/mutual": mutual}
 
 
 def main(job: Job) -> None:
@@ -93,6 +111,7 @@ def main(job: Job) -> None:
     for space in found:
         arrays |= {f"{space}_neighbors": found[space][shown], f"{space}_distances": far[space][shown]}
     arrays |= _control(job, labels, askable, among, k, {"feature": features, "pixel": small})
+    arrays |= {} if len(asked) else _shared(job, among, k, {"feature": features, "pixels": small})
     shared = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found["feature"], found["pixel"], strict=True)])
     numbers = {
         "k": k,

@@ -498,14 +498,16 @@ def _runs(members: list[Shown]) -> list[tuple[str, list[Shown]]]:
 def _groups(shown: list[Shown]) -> tuple[Shown | None, list[dict]]:
     """The first figure, and the others under their headings; within one, runs of like width stand in one grid.
 
-    Of a long group all but the first figures are folded (``rest``).
+    Of a long group all but the first figures are folded (``rest``), and figures that ask for it always are.
     """
-    parted = [("", shown[:1]), *((h, list(s)) for h, s in groupby(shown[1:], key=lambda s: s.figure.group))]
+    others = groupby(shown[1:], key=lambda s: s.figure.group)
+    parted = [("", shown[:1]), *((h, sorted(s, key=lambda s: s.figure.folded)) for h, s in others)]
     lines, own = legends.legends([[s.figure.mapping for s in members] for _, members in parted])
     groups = []
     for i, ((heading, members), line, words) in enumerate(zip(parted, lines, own, strict=True)):
         members = [replace(s, mapping=mapping) for s, mapping in zip(members, words, strict=True)]
-        few = UNFOLDED if len(members) > MOST_UNFOLDED else len(members)
+        open = sum(not s.figure.folded for s in members)
+        few = UNFOLDED if open > MOST_UNFOLDED else open
         runs = {"runs": _runs(members[:few]), "rest": _runs(members[few:]), "folded": len(members) - few}
         groups.append({"heading": heading, "anchor": f"group-{i}", "line": line, "members": members} | runs)
     (first, *others) = groups

@@ -1,5 +1,7 @@
 """The templates of a linear classifier on the pixels, a figure per class, and its accuracy beside the network's."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnnviz.network.class_names import short
@@ -53,7 +55,7 @@ def found(result: Result) -> tuple[Finding, Measured]:
     gap, low, high = mean_interval(right - linear[known])
     low, high = max(low, -1.0), min(high, 1.0)
     own = percent(float(right.mean()))
-    says = f"Names {own} of the pictures correctly; one template a class names {share}."
+    says = f"The network names {own} of the pictures correctly; one template a class names {share}."
     finding = Finding(
         "network less templates", says, strength(low, high, MARGIN),
         f"{100 * low:.0f} to {100 * high:.0f} percentage points apart", guess, basis, "best",
@@ -94,7 +96,7 @@ def _found(result: Result, context: Context, k: int) -> tuple[str, str]:
 def _template(result: Result, context: Context, k: int) -> Figure:
     template, c = result.arrays["templates"][k], result.arrays["classes"][k]
     name, (linear, cnn) = context.image_set.classes[c], _found(result, context, k)
-    return context.picture(
+    figure = context.picture(
         f"class-{c}",
         tile(template),
         alt=f"Template of {name}: {_described(template)}.",
@@ -107,6 +109,7 @@ def _template(result: Result, context: Context, k: int) -> Figure:
         pixelated=True,
         from_dataset=False,
     )
+    return replace(figure, folded=True)  # the first figure shows them all
 
 
 def _classes(result: Result, context: Context) -> Table:
@@ -128,7 +131,11 @@ def _classes(result: Result, context: Context) -> Table:
     return Table(
         "classes",
         f"Share of each class's pictures that are recognised, over {how}; at {size} × {size} pixels"
-        + (f". {left_out} classes of the set are left out: {why}" if left_out else "")
+        + (
+            f". {left_out} classes of the set are left out: {why}; the network chooses among all its classes"
+            if left_out
+            else ""
+        )
         + ".",
         ("class", "fitted to", "tested on", "linear classifier", *(("network",) if known else ())),
         tuple(rows),

@@ -10,18 +10,22 @@ from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import before_training, section, svg, tiles
 from cnnviz.views.kit.findings import (
+    FOUND,
     NOT,
     UNTRIED,
+    WEAK,
     Finding,
     Measured,
     between,
     mean_interval,
+    not_learned,
     percent,
-    weakly,
 )
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.svg import Drawing, embedded, text
 
+SHARED = {"pixels": "in pixels", "untrained": "with random weights"}
+LIKE = 1 / 3  # share of neighbours in both below which two spaces' neighbours are found to differ
 SPACES = {"feature": "feature space", "pixel": "pixels"}
 MARGIN = 0.05  # a difference of shares is found beyond this
 MOST_COMPARED = 20  # classes that other models can be compared in
@@ -90,7 +94,8 @@ def _tally(context: Context, query: int, found: dict[str, np.ndarray], k: int) -
     """A line of squares for each space, full for neighbours of the query's class, and one of chance."""
     x, y = EDGE + QUERY + 18, EDGE + 46
     if own_class(context, query) is None:
-        return [text("No other picture has its class.", "quiet", x=x, y=y)]
+        both = len(set.intersection(*(set(near.tolist()) for near in found.values())))
+        return [text(f"{both} of {k} are in both rows.", "quiet", x=x, y=y)]
     counts = {title: sum(relation(context, query, int(i)) == "same" for i in near) for title, near in found.items()}
     parts, across = [text(f"Of its class, of {k}:", "quiet", x=x, y=y)], x + 128
     for i, (title, count) in enumerate((counts | {"by chance": by_chance(context, query, k)}).items()):
@@ -143,7 +148,7 @@ def figure(result: Result, context: Context, q: int) -> Figure:
         + (
             "blue solid frame with a tick: same class, orange dashed frame with a cross: another class"
             if own
-            else "frames are grey: no other picture has a class to share"
+            else "frames are grey: no other picture has its class"
         ),
         subjects=(Subject("image", picture.name), *((Subject("class", own),) if own else ())), data="feature_neighbors",
     )  # fmt: skip
@@ -176,8 +181,11 @@ def view(result: Result, context: Context) -> dict:
         columns = ("class", "pictures", "in feature space", "in pixels", "by chance")
         tables.append(Table("agreement", caption, columns, (whole, *order)))
     metrics.append(Metric("neighbours_shared_by_both", numbers["shared"], "share"))
+    if "shared/mutual" in arrays:
+        metrics.append(Metric("mutual_neighbours", *_mean(arrays["shared/mutual"])[:2]))
     finding, measured = found(result, context)
     return {
+        "how_to_read": READ + OF_CLASSES * bool(len(sample)),
         "findings": (finding,),
         "measured": measured,
         "figures": tuple(figure(result, context, q) for _, q in _gaps(result, context)),
@@ -192,7 +200,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     asked, chance = len(arrays["sample"]), float(arrays["chance"].mean()) if len(arrays["chance"]) else 0.0
     key = "neighbours of the same class"
     if not asked:
-        return _shared(result, context), {}
+        return _shared(result, context)
     own = arrays["feature_agreement"].astype(float)
     measured, strength, control = before_training.apart(*_controlled(result), float(own.mean()), MARGIN)
     share, low, high = mean_interval(own)
@@ -228,24 +236,33 @@ def _by_class(result: Result, context: Context) -> dict[str, Measured]:
     return measured
 
 
-def _shared(result: Result, context: Context) -> Finding:
-    """The finding without classes: whether the features' neighbours are those of the pixels."""
-    both = zip(*(result.arrays[f"{space}_neighbors"] for space in ("feature", "pixel")), strict=True)
-    k, others = result.numbers["k"], result.numbers["reference"]
-    shares = [len(np.intersect1d(a, b)) / k for a, b in both]
+def _shared(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
+    """The finding without classes: whether the features' neighbours are others than those in pixels and with random
+    weights.
+    """
+    key, arrays = "neighbours by pixels, too", result.arrays
+    shares = {name: arrays[f"shared/{name}"].astype(float) for name in SHARED if f"shared/{name}" in arrays}
     if not shares:
-        return Finding("neighbours in both", "No picture was asked about: nothing can be told.", NOT)
-    share, low, high = mean_interval(shares)
-    low, high = max(low, 0.0), min(high, 1.0)
-    says = f"Of a picture's {k} nearest in features, {percent(share)} are also nearest in pixels."
+        return Finding(key, "Too few pictures: nothing can be told of their neighbours.", NOT), {}
+    asked = len(shares["pixels"])
+    k = min(result.numbers["k"], asked - 1)
+    means = {name: mean_interval(values) for name, values in shares.items()}
+    nearest = max(means, key=lambda name: means[name][0])
+    share, low, high = means[nearest]
+    # two thirds of all neighbours are others: few enough that chance and a space of few pictures do not decide
+    strength = FOUND if high < LIKE else WEAK if high < 0.5 else NOT
+    said = " and ".join(f"{percent(means[name][0])} {SHARED[name]}" for name in means)
     labelled = any(p.label is not None for p in context.image_set.pictures)
-    control = f"{percent(min(1.0, k / others))} by chance, 100\u00a0% if the features were the pixels"
-    return Finding(
-        "neighbours in both", says, weakly(1 - high), between(low, high),
-        f"{control}; {UNTRIED}",
-        f"{len(shares)} pictures{'; hardly two share a class' if labelled else ' without classes'}",
+    finding = Finding(
+        key, f"Of a picture's {k} nearest in features, only {said} are its nearest, too."
+        if strength != NOT else f"Of a picture's {k} nearest in features, {said} are its nearest, too.",
+        strength if "untrained" in means else not_learned(strength), between(max(low, 0.0), min(high, 1.0)),
+        f"{percent(k / (asked - 1))} by chance, 100\u00a0% if the network were the control"
+        + ("" if "untrained" in means else f"; {UNTRIED}"),
+        f"{asked:,} pictures{'; hardly two share a class' if labelled else ' without classes'}",
         _apart(result, context),
     )  # fmt: skip
+    return finding, {key: Measured(said, 1 - share, 1 - high, 1 - low)}
 
 
 def _most(result: Result, context: Context) -> str:
@@ -325,6 +342,12 @@ def _mean(shares: np.ndarray) -> tuple[float, str, str, tuple[float, float]]:
     return mean, "share", "higher", (max(0.0, mean - error), min(1.0, mean + error))
 
 
+READ = (
+    "Upper row: the pictures whose features are nearest to those of the large one; lower row: those whose pixels (at "
+    "32 × 32) are."
+)
+OF_CLASSES = " More of its class above, in other poses and places: the network looks past the pixels."
+
 if __name__ == "__main__":
     section.run(
         view,
@@ -332,9 +355,7 @@ if __name__ == "__main__":
         title="Nearest neighbours",
         question="Are its nearest pictures alike in more than their pixels?",
         tour="Which pictures are nearest in its features, and which in their pixels?",
-        how_to_read="Upper row: the pictures whose features are nearest to those of the large one; lower row: those "
-        "whose pixels (at 32 × 32) are. More of its class above, in other poses and places: the network looks past the "
-        "pixels.",
+        how_to_read=READ,
         do_not_conclude="Neighbours of the same class do not prove that features are about the object: they may share "
         "a background. A neighbour of another class is no mistake: it may be alike in what the classes do not name. "
         "Distances of two networks cannot be compared.",

@@ -1,13 +1,16 @@
 """The grid of all pictures: an overview, a pyramid of tiles for zooming, and the seams between cells."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
+from cnnviz.network.class_names import short
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, findings, section
+from cnnviz.views.kit import colour, findings, islands, section
 from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric
 
@@ -15,6 +18,7 @@ MARGIN = 0.05  # a difference is found beyond this
 CELL = 64  # side of a picture at the finest level in pixels: a whole thumbnail
 TILE = 512  # side of a tile in pixels; a whole number of cells at every level
 OVERVIEW = 1280  # largest side of the still pictures in pixels
+FONT = 36  # height of the regions' names in these pixels
 
 
 def holders(cells: np.ndarray, columns: int, rows: int) -> np.ndarray:
@@ -121,7 +125,7 @@ def view(result: Result, context: Context) -> dict:
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": (_overview(result, context, grid), _seams(result, context, grid)),
+        "figures": (_overview(result, context, grid, labels), replace(_seams(result, context, grid), folded=True)),
         "metrics": (
             Metric("mean_distance_from_the_map", numbers["mean_displacement"], "cells", "lower"),
             Metric("distance_of_neighbours_relative_to_random_pictures", _ratio(numbers), "", "lower"),
@@ -206,9 +210,34 @@ def _ratio(numbers: dict) -> float:
     return numbers["mean_seam"] / max(numbers["mean_random"], 1e-30)
 
 
-def _overview(result: Result, context: Context, grid: np.ndarray) -> Figure:
-    """The whole grid as a still picture."""
+def named(
+    still: np.ndarray, grid: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """The still picture with the name of each class that has a region of the grid, and these names.
+
+    labels: (pictures,) classes, or −1.
+    """
+    rows, columns = grid.shape
+    holder = np.argwhere(grid >= 0)
+    found = islands.find(holder[:, ::-1].astype(float), labels[grid[grid >= 0]])
+    found = [island for island in found if names[island.label].isascii()]  # the font has few other letters
+    shown = [short(names[island.label], 18) for island in found]
+    size = still.shape[1] / columns
+    at = np.array([island.place for island in found]).reshape(-1, 2) * size + size / 2
+    large = FONT / 15  # of islands' letters
+    placed = islands.apart(at / large, shown, still.shape[1] / large, still.shape[0] / large)
+    image, font = Image.fromarray(still), ImageFont.load_default(size=FONT)
+    draw = ImageDraw.Draw(image)
+    for i, (x, y) in placed.items():
+        place = (x * large, y * large)
+        draw.text(place, shown[i], "white", font, "mm", stroke_width=4, stroke_fill="black")
+    return np.asarray(image), [shown[i] for i in placed]
+
+
+def _overview(result: Result, context: Context, grid: np.ndarray, labels: np.ndarray) -> Figure:
+    """The whole grid as a still picture, with the names of its regions."""
     numbers, still = result.numbers, overview(context.thumbnails, grid)
+    still, regions = named(still, grid, labels, context.image_set.classes)
     columns, rows = numbers["columns"], numbers["rows"]
     n, empty = int((grid >= 0).sum()), int((grid < 0).sum())
     how = "the least possible" if numbers["exact"] else "nearly the least possible (halving, then exact within windows)"
@@ -218,9 +247,11 @@ def _overview(result: Result, context: Context, grid: np.ndarray) -> Figure:
         "overview.webp",
         _webp(still, 72),
         *_shown(still),
-        alt=f"{n} pictures as small squares in {columns} columns and {rows} rows, like ones beside one another.",
+        alt=f"{n} pictures as small squares in {columns} columns and {rows} rows, like ones beside one another."
+        + (f" Named regions: {', '.join(regions)}." if regions else ""),
         caption=f"All {n} pictures, each once, in {columns} × {rows} cells{empties}. Each lies near its place in the "
-        f"t-SNE map, on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}.",
+        f"t-SNE map, on average {numbers['mean_displacement']:.1f} cells from it; the sum of the squares is {how}."
+        + (" A name stands on the region of its class." if regions else ""),
         mapping="pixels are the pictures', as thumbnails",
         data="cells",
         subjects=(),
@@ -275,7 +306,7 @@ if __name__ == "__main__":
         question="What do all pictures look like, in the network's order?",
         tour="All pictures on one map, like ones together.",
         how_to_read="Every picture has a cell of its own near its place in the t-SNE map, so most neighbours are "
-        "pictures that the network finds alike. The seams, in the second picture, show which borders are real.",
+        "pictures that the network finds alike. The seams, folded below, show which borders are real.",
         do_not_conclude="Not all neighbours are alike: the grid has no gaps, so islands of the map are pushed "
         "together, and pictures move to fill the corners. Distances in the grid mean less than in the map, and those "
         "mean little.",

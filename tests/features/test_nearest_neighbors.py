@@ -311,4 +311,30 @@ def test_what_is_said_of_neighbours_of_the_same_class(case, unlabelled):
     assert view.found(result.Result(same, "ok", "", numbers, {}, 0, {}), context)[0].strength == "not found"
     none = arrays | {"sample": np.empty(0, int), "chance": np.empty(0)}
     finding, measured = view.found(result.Result(none, "ok", "", numbers, {}, 0, {}), unlabelled.context())
-    assert "50\u00a0% are also nearest in pixels" in finding.says and not measured and finding.strength == "not found"
+    assert "nothing can be told" in finding.says and not measured and finding.strength == "not found"
+    few, half = rng.choice([0, 0.5], 60, p=[0.8, 0.2]), np.full(60, 0.5)
+    for shares, before, strength in ((few, few, "found"), (few, None, "weakly found"), (few, half, "not found")):
+        none |= {"shared/pixels": shares} | ({} if before is None else {"shared/untrained": before})
+        finding, measured = view.found(result.Result(none, "ok", "", numbers, {}, 0, {}), unlabelled.context())
+        assert finding.strength == strength and f"{shares.mean():.0%}"[:-1] + "\u00a0% in pixels" in finding.says
+        assert ("not compared with random weights" in finding.control) == (before is None)
+        assert measured["neighbours by pixels, too"].effect == pytest.approx(
+            1 - (half if before is half else few).mean()
+        )
+        none.pop("shared/untrained", None)
+
+
+def test_neighbours_shared_by_spaces_are_those_of_plain_lists(unlabelled):
+    made = unlabelled.run(technique, queries=3)
+    near = {}
+    for name, data in {
+        "feature": unlabelled.features,
+        "pixels": neighbors.pixels(unlabelled.context().thumbnails),
+    }.items():
+        apart = np.linalg.norm(data[:, None].astype(float) - data[None].astype(float), axis=2)
+        np.fill_diagonal(apart, np.inf)
+        near[name] = [set(row) for row in np.argsort(apart, axis=1)[:, :6].tolist()]
+    both = [len(a & b) / 6 for a, b in zip(near["feature"], near["pixels"], strict=True)]
+    assert made.arrays["shared/pixels"] == pytest.approx(both)
+    mutual = [sum(i in near["feature"][j] for j in own) / 6 for i, own in enumerate(near["feature"])]
+    assert made.arrays["shared/mutual"] == pytest.approx(mutual)

@@ -143,6 +143,18 @@ def test_job_and_view(case):
     assert {f.id for f in shown["figures"]} == {"overview", "seams"}
 
 
+def test_a_name_stands_on_the_region_of_its_class_and_only_on_regions():
+    grid, dark = np.arange(400).reshape(20, 20), np.zeros((640, 640, 4), np.uint8)
+    labels = (np.arange(400) % 20 >= 10).astype(int)  # the left half of the grid and the right one
+    drawn, said = view.named(dark, grid, labels, ["left", "right"])
+    assert sorted(said) == ["left", "right"]
+    letters = np.flatnonzero((drawn[..., :3] > 200).all(2).any(0))
+    assert (letters < 320).any() and (letters >= 320).any()
+    mixed = np.random.default_rng(0).permutation(labels)
+    assert view.named(dark, grid, mixed, ["left", "right"])[1] == []
+    assert view.named(dark, grid, np.full(400, -1), [])[1] == []
+
+
 def test_no_map_no_grid(case):
     case.features[5] = np.inf
     np.save(case.folder / "features.npy", case.features)

@@ -69,7 +69,7 @@ class Figure:
     sliders, see :mod:`cnnviz.views.kit.stages`. compared: what differs from part to part, "Class", where another
     network's figure can be laid over it: its first stages, or the parts of its subjects, or the whole about its first
     subject. maps: the file with the numbers of its maps, see :mod:`cnnviz.views.kit.viewer`. marks: what can be
-    pointed at, in pixels of the displayed size.
+    pointed at, in pixels of the displayed size. folded: whether it stands in the fold of its group.
     """
 
     id: str
@@ -89,6 +89,7 @@ class Figure:
     compared: str = ""
     maps: str = ""
     marks: tuple[Mark, ...] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)
