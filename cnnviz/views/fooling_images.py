@@ -10,6 +10,7 @@ from cnnviz.views.kit.findings import Finding, Measured, between, percent
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 
 TIMES = 10
+LIT, PLAIN = 0.3, 0.1  # a picture's mean grey is at most so far from the middle; its grey spreads at least so far
 DIFFERENCE = colour.fixed(-128, 127)  # levels of 255: 0 becomes 128, and each level keeps its size
 
 
@@ -20,7 +21,7 @@ def view(result: Result, context: Context) -> dict:
     return {
         "findings": (finding,),
         "measured": measured,
-        "figures": tuple(_attack(result, context, i) for i in range(len(arrays["index"]))),
+        "figures": tuple(_attack(result, context, i) for i in _clearest_first(result, context)),
         "tables": (_attacks(result, context),),
         "metrics": (
             Metric("pictures_fooled", float(_fooled(result).mean()), "share"),
@@ -46,6 +47,17 @@ def _right(result: Result, context: Context) -> np.ndarray:
     return np.array([is_it == it for is_it, it in zip(said, true, strict=True)], bool)
 
 
+def _clearest_first(result: Result, context: Context) -> np.ndarray:
+    """Indices of the pictures: those named correctly before and fooled, then the others; first what an eye sees well.
+
+    A picture is seen well if it is neither dark nor of one grey; among those the surest answer comes first.
+    """
+    grey = result.arrays["pictures"].astype(np.float32).mean(3)
+    grey /= 255 if result.arrays["pictures"].dtype == np.uint8 else 1
+    dim = (np.abs(grey.mean((1, 2)) - 0.5) > LIT) | (grey.std((1, 2)) < PLAIN)
+    return np.lexsort((-result.arrays["before"][:, 0], dim, ~_fooled(result), ~_right(result, context)))
+
+
 def _typical(result: Result) -> np.ndarray:
     """The root mean square change of each picture's values, in levels."""
     return result.arrays["l2"] / np.sqrt(result.arrays["pictures"][0].size)
@@ -61,8 +73,6 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     gap, low, high = findings.difference(attack, noise)
     key = f"fooled within {epsilon:g} levels"
     typical = float(np.median(_typical(result)[fooled])) if hits else 0.0
-    shown = fooled & right if (fooled & right).any() else fooled
-    smallest = int(np.where(shown, result.arrays["l2"], np.inf).argmin())
     of_right = ""
     if 0 < right.sum() < count:
         of_right = f", and in {percent(float(changed[right].mean()))} for the {right.sum()} named correctly before"
@@ -73,7 +83,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         findings.weakly(low),
         f"{between(*findings.share_interval(hits, count))} of pictures",
         f"random signs of the same size change the class in {percent(signs)} of draws{of_right}; {findings.UNTRIED}",
-        figure=context.image_set.pictures[result.arrays["index"][smallest]].id,
+        figure=context.image_set.pictures[result.arrays["index"][_clearest_first(result, context)[0]]].id,
     )
     return finding, {key: Measured(attack.short, gap, low, high)}
 
@@ -118,41 +128,45 @@ def _attack(result: Result, context: Context, i: int) -> Figure:
 
 def _attacks(result: Result, context: Context) -> Table:
     """Each picture's attack in numbers, and the effect of noise of the same size."""
-    arrays, fooled = result.arrays, _fooled(result)
+    arrays, fooled, right = result.arrays, _fooled(result), _right(result, context)
     return Table(
         "attacks",
         f"{int(fooled.sum())} of {len(fooled)} pictures fooled within {result.parameters['epsilon']:g} of 255 levels, "
-        f"judged at 8 bits a channel. {_control(result)}",
+        f"judged at 8 bits a channel. {_control(result, right)}",
         (
-            *("picture", "was", "p", "becomes", "p of target", "fooled", "steps", "L2 norm", "largest change"),
-            *("changed by random signs", "changed by normal noise"),
+            *("picture", "named correctly", "was", "p", "becomes", "p of target", "fooled", "steps", "largest change"),
+            *("by random signs", "by noise"),
         ),
         tuple(
             (
-                context.image_set.pictures[index].name,
+                context.image_set.pictures[arrays["index"][i]].name,
+                "yes" if right[i] else "no",
                 short(context.model["classes"][arrays["predicted"][i]]),
                 float(f"{arrays['before'][i, 0]:.3g}"),
                 short(context.model["classes"][arrays["found"][i]]),
                 float(f"{arrays['after'][i, 1]:.3g}"),
                 "yes" if fooled[i] else "no",
                 int(arrays["steps"][i]),
-                round(float(arrays["l2"][i]), 1),
                 int(arrays["linf"][i]),
                 *(f"{share:.0%}" for share in arrays["noise_changed"][i]),
             )
-            for i, index in enumerate(arrays["index"])
+            for i in _clearest_first(result, context)
         ),
         from_dataset=True,
     )
 
 
-def _control(result: Result) -> str:
-    """The effect of noise, in a sentence."""
+def _control(result: Result, right: np.ndarray) -> str:
+    """The effect of noise, in a sentence; apart for the pictures named correctly before, ``right`` (n,)."""
     signs, normal = (float(v) for v in result.arrays["noise_changed"].mean(0))
     hit = float(result.arrays["noise_fooled"].max()) if len(result.arrays["index"]) else 0.0
+    apart = ""
+    if 0 < right.sum() < len(right):
+        own, others = (percent(float(result.arrays["noise_changed"][of, 0].mean())) for of in (right, ~right))
+        apart = f" Of pictures named correctly before, random signs change {own}; of the others {others}."
     return (
         f"Control, {result.parameters['noise']} draws a picture: random signs of the same largest change give another "
-        f"class in {signs:.0%} of the draws, normal noise of the same L2 norm in {normal:.0%}. "
+        f"class in {signs:.0%} of the draws, normal noise of the same L2 norm in {normal:.0%}.{apart} "
         + (f"The target class is reached in up to {hit:.0%} of a picture's draws." if hit else "None gives the target.")
     )
 

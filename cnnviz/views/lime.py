@@ -80,8 +80,9 @@ def figures(result: Result, context: Context) -> tuple[Figure, ...]:
                 alone = np.full_like(large, HIDDEN)
             else:
                 tints = outlined(tinted(large, weights, segments, mapping), segments, top, ends)
-            rows.append([None if t else large, tints, alone])
-            poor = ", too low to believe" if poor else ""
+            if not poor or t == 0:  # without a map that can be believed, the caption says enough
+                rows.append([None if t else large, tints, alone])
+            poor = ", too low to believe" + (": no row" if t else "") if poor else ""
             score = context.says(arrays["targets"][i, t], arrays["probabilities"][i, t])
             said.append(attributions.row(name, kind, score, f"R² = {r2:.2f}{poor}"))
         label = arrays["label"][i]
@@ -153,7 +154,8 @@ def view(result: Result, context: Context) -> dict:
     said, measured = explained.found(result, context, {"lime": "the LIME map"}, explained.LEAD)
     good, share = fit(result)
     words = [f"R² {fit:.2f}" if fit >= LOW_FIT else f"poor fit: R² {fit:.2f}" for fit in fits]
-    lead = explained.lead(result, context, "lime", "LIME", COLOURS, (np.array(fits), words))
+    untrained = ["random weights" if map.any() else "random: no effect" for map in result.arrays.get("random/lime", ())]
+    lead = explained.lead(result, context, "lime", "LIME", COLOURS, (np.array(fits), words, untrained))
     shown = (lead, *figures(result, context))
     return {
         "findings": tuple(sorted((*said, good), key=lambda one: findings.STRENGTHS.index(one.strength))),

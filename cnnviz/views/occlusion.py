@@ -29,7 +29,7 @@ def view(result: Result, context: Context) -> dict:
     said, measured = explained.found(result, context, {"occlusion": "the occlusion map"}, explained.LEAD)
     return {
         "figures": (
-            explained.lead(result, context, "occlusion", "occlusion"),
+            explained.lead(result, context, "occlusion", "occlusion", fits=_falls(result, context)),
             *(_figure(result, context, i) for i in attributions.surest_first(result)),
             _mask(result, context, rows, columns),
         ),
@@ -46,6 +46,26 @@ def view(result: Result, context: Context) -> dict:
         "how_to_read": f"A square of {used['window']} × {used['window']} pixels hides one part after another. Red: "
         f"without this part the {score} falls, so the network needs it; blue: it rises; white: nothing changes.",
     }
+
+
+def _falls(result: Result, context: Context) -> tuple[np.ndarray, list[str]]:
+    """For the lead: the place of each picture in the section's order, and how far which of its scores falls."""
+    place = np.argsort(attributions.surest_first(result))
+    most = result.arrays["maps/occlusion"][:, 0].max((1, 2))
+    short_of = {"probability": "p"}
+    return -place, [
+        f"{short_of.get(words := measure(context, score), words)} falls by {number(float(fall))}"
+        for score, fall in zip(result.numbers["scored"], most, strict=True)
+    ]
+
+
+def where_in(map: np.ndarray) -> str:
+    """The part of the picture in which a map (h, w) is highest: "top left", "middle", "bottom"."""
+    y, x = (
+        min(2, 3 * at // side) for at, side in zip(np.unravel_index(map.argmax(), map.shape), map.shape, strict=True)
+    )
+    words = [("top", "", "bottom")[y], ("left", "", "right")[x]]
+    return " ".join(filter(None, words)) or "middle"
 
 
 def measure(context: Context, score: str) -> str:
@@ -103,8 +123,8 @@ def _figure(result: Result, context: Context, i: int) -> Figure:
         panels.sheet(shown),
         scale=SCALE,
         alt=f"{picture.name}, and for {', '.join(names)} each: the map, and the map over the picture.",
-        caption=f"{picture.name}. Hidden where it matters most, the {where} of {short(names[0])} falls "
-        f"by {number(most)}."
+        caption=f"{picture.name}. Hidden where it matters most (a square, {where_in(maps[0])}), the {where} of "
+        f"{short(names[0])} falls by {number(most)}."
         + " Hardly any place changes a probability, so the logit is shown." * saturated
         + truth,
         more=f"A row for each {context.explained}: {'; '.join(described)}. The fall is the mean over the squares that "

@@ -176,3 +176,24 @@ def test_nets_that_others_trained_name_95_of_100_photographs_as_told_within_8_le
         said = model.logits(model.pictures(list(fooled))).argmax(1)
     assert len(files) == 20 and norms(to_bytes(x), fooled)[1].max() <= 8
     assert (said == torch.tensor(wanted)).sum() >= 19
+
+
+def test_right_answers_for_pictures_that_are_seen_well_come_first():
+    from types import SimpleNamespace
+
+    from cnnviz.views import fooling_images as view
+
+    well = np.uint8(np.broadcast_to(np.linspace(40, 220, 6)[:, None, None], (6, 6, 3)))
+    dark, plain = well // 8, np.full_like(well, 120)
+    arrays = {"pictures": np.stack([dark, well, well, well, plain]), "index": np.arange(5)}
+    arrays |= {"before": np.array([[0.9], [0.6], [0.8], [1.0], [0.9]]), "predicted": np.array([0, 1, 1, 0, 0])}
+    arrays |= {"found": np.array([2, 2, 2, 2, 0]), "target": np.full(5, 2), "noise_changed": np.zeros((5, 2))}
+    arrays["noise_changed"][3] = 1
+    labels = [0, 1, 1, 1, 0]  # the fourth is named wrongly
+    context = SimpleNamespace(
+        image_set=SimpleNamespace(pictures=[SimpleNamespace(label=label) for label in labels]),
+        model={"label_to_output": [0, 1, 2]},
+    )
+    left = SimpleNamespace(arrays=arrays | {"noise_fooled": np.zeros(5)}, parameters={"noise": 4})
+    assert view._clearest_first(left, context).tolist() == [2, 1, 0, 4, 3]
+    assert "change 0\u00a0%; of the others 100\u00a0%" in view._control(left, view._right(left, context))

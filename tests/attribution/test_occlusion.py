@@ -423,3 +423,15 @@ def test_colours_end_no_nearer_to_0_than_what_matters_and_lie_over_the_picture()
     assert np.ptp(grey) == 0 and grey.max() == round(drawn.PALE + 90 * (255 - drawn.PALE) / 255)
     red, blue = drawn.laid_over(picture, np.float32([[0.4, -0.4]]), plain[0])[0].astype(int)
     assert red[0] > 110 + red[2] - 20 and blue[2] > blue[0] + 60
+
+
+def test_the_caption_says_where_the_strongest_square_is():
+    from cnnviz.views.occlusion import where_in
+
+    map = np.zeros((9, 12))
+    said = []
+    for place in ((0, 0), (4, 6), (8, 5), (3, 11)):
+        map[:] = 0
+        map[place] = 1
+        said.append(where_in(map))
+    assert said == ["top left", "middle", "bottom", "right"]
