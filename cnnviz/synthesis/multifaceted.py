@@ -6,10 +6,11 @@ real pictures nearest to its centre, blurred and paled, so that only its layout 
 
     I* = argmax_I E_v[ -log(1 + exp(s - S_c(v(I)))) - γ ‖φ(v(I)) - μ‖² / ‖μ‖² ] - λ₁ TV₁(I) - λ₂ ‖I - grey‖² - λ₃ B(I)
 
-with the random views v and the penalties of :mod:`cnnviz.synthesis.class_visualization`, whose first half of the steps
-sees small views; the last quarter sees the whole picture. B, the distance to grey near the edge, keeps the object in
-the centre; the paper weighs the gradient there. The optimiser is Adam, in the waves of the start's spectrum
-(:func:`cnnviz.ascent.parametrisations.waves`).
+with the random views v of :mod:`cnnviz.synthesis.class_visualization`; the last quarter of the steps sees the whole
+picture. The gradient of the brackets has the same length in every step (:func:`cnnviz.ascent.climb.levelled`), so the λ
+mean the same for every network: without this, pictures of 32 pixels were coloured noise. B, the distance to grey near
+the edge, keeps the object in the centre; the paper weighs the gradient there. The optimiser is Adam, in the waves of
+the start's spectrum (:func:`cnnviz.ascent.parametrisations.waves`).
 
 Not in the paper, which ascends S_c alone in pixels and relies on the start: the score is ascended to s, the average of
 the facet's real pictures, and the features φ are pulled to the facet's centre μ (γ = 0 omits this). Without these a
@@ -24,7 +25,7 @@ are wanted, those whose facets are most stable are shown. What is shown of them 
 
 The result holds, for n facets, class by class and within a class by descending size: ``pictures``, ``starts``
 (n, h, w, c) uint8; ``target``, ``facet``, ``size`` (n,): output, number of the facet within its class, number of
-pictures in its cluster; ``nearest`` (n, 5) int32: the pictures of the image set nearest to its centre, −1 for none;
+pictures in its cluster; ``nearest`` (n, 6) int32: the pictures of the image set nearest to its centre, −1 for none;
 ``near`` (n,) int32: the other class that is the second choice of more of its pictures than of the class's others, −1 if
 there are not three classes, and ``near_share`` (n, 2) float32: these two shares; ``scores`` (n, steps) float32: the
 first term in the brackets before each step, 0 if the score is reached; ``logits``, ``probabilities``, ``ranks`` (n,) of
@@ -47,7 +48,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from cnnviz.ascent.class_scores import judge
-from cnnviz.ascent.climb import views_of
+from cnnviz.ascent.climb import levelled, views_of
 from cnnviz.ascent.loop import adam, ascend, to_bytes
 from cnnviz.ascent.objective_functions import OUTPUT, Objective, logit, reach
 from cnnviz.ascent.parametrisations import waves
@@ -63,7 +64,7 @@ from cnnviz.run.job import Job, run
 
 COMPONENTS = 50
 NEAREST = 15  # a facet starts from the mean of this many pictures
-SHOWN = 5
+SHOWN = 6
 REPEATS, KEPT, ENOUGH = 5, 0.8, 1000  # repeated clusterings, each of this share of the pictures, of at most so many
 FEWEST = 10  # smallest number of pictures of a class with facets
 A_FACET, LEAST = 5, 3  # smallest number of pictures of a facet, on average and of each
@@ -71,7 +72,8 @@ CLEAR = 0.1  # by how much facets are more stable than clusters of one cloud, at
 TRIED = 12  # classes whose facets are looked for, at least
 COARSE, PALE = 12, 0.8  # side in pixels that a start is reduced to, and the share of its contrast that is left
 VARIED = 0.75  # share of the steps with random views; in the others the whole picture has to have the facet's features
-SIDE, SMOOTH, GREYING, EDGE = 224, 0.03, 0.006, 0.1  # input size for which the λ are stated; they grow with the side
+SMOOTH, GREYING, EDGE = 0.15, 0.02, 0.05  # λ₁ to λ₃, in root mean squares of the gradient
+STEPS = 128  # number of steps for which the learning rate is stated; fewer ones are larger
 
 
 @dataclass(frozen=True)
@@ -212,14 +214,17 @@ class Goal:
 def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed: int) -> tuple[Tensor, np.ndarray]:
     """Pictures from ``starts`` (n, c, h, w), and the first term (n, steps). seed: of the views."""
     size = model.preprocess.size
-    varied = views_of(model, size)
-    strength, centre, norm = min(size) / SIDE, grey(model.channels), goal.centres.square().sum(1)
+    varied, haste = views_of(model, size), min(2, max(1, (STEPS / steps) ** 0.5))
+    centre, norm = grey(model.channels), goal.centres.square().sum(1)
     small = tuple(min(COARSE, side) for side in size)
     pale = 0.5 + PALE * (resize(resize(starts, small), size) - 0.5)
     with feature_vectors(model) as kept:
 
         def likeness(read: Mapping[str, Tensor]) -> Tensor:
             return -(kept["vector"] - goal.centres).square().sum(1) / norm
+
+        def seen(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+            return varied(levelled(x), progress, generator) if progress < VARIED else levelled(x)
 
         ascent = ascend(
             model,
@@ -229,13 +234,13 @@ def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed
             },
             waves(pale),
             steps=steps,
-            optimiser=adam(0.03, 0.01),
+            optimiser=adam(0.03 * haste, 0.01 * haste),
             penalties={
-                "total variation": lambda x: SMOOTH * strength * total_variation(x),
-                "distance to grey": lambda x: GREYING * strength * l2(x, centre),
-                "border": lambda x: EDGE * strength * border(x, centre),
+                "total variation": lambda x: SMOOTH * total_variation(x),
+                "distance to grey": lambda x: GREYING * l2(x, centre),
+                "border": lambda x: EDGE * border(x, centre),
             },
-            transform=lambda x, progress, generator: varied(x, progress, generator) if progress < VARIED else x,
+            transform=seen,
             seed=seed,
             progress=f"{len(goal.targets)} facets",
         )

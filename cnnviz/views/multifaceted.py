@@ -1,4 +1,4 @@
-"""Multifaceted visualisation: a class's facets, each above its nearest real picture, its start, and more pictures."""
+"""Multifaceted visualisation: a class's facets, each above the real pictures nearest to it."""
 
 import numpy as np
 
@@ -11,19 +11,17 @@ from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, fitted, labelled
 
 SIDE, SMALL, GAP = 200, 64, 4
-REAL = 3  # small real pictures below the large one
+REAL, ACROSS = 6, 3  # real pictures below a facet, and those in a row
 NO_BREAK = "\xa0"  # which the font of labels lacks
 
 
-def column(picture: np.ndarray, start: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
-    """A facet: its picture, the real picture nearest to it, and in a row the start and more real ones: (H, SIDE, 4)."""
-    pixels = np.zeros((2 * (SIDE + GAP) + SMALL, SIDE, 4), np.uint8)
+def column(picture: np.ndarray, real: list[np.ndarray]) -> np.ndarray:
+    """A facet: its picture over the real pictures nearest to it, in rows of :data:`ACROSS`: (H, SIDE, 4)."""
+    pixels = np.zeros((SIDE + REAL // ACROSS * (SMALL + GAP), SIDE, 4), np.uint8)
     pixels[:SIDE] = fitted(picture, SIDE)
-    if real:
-        pixels[SIDE + GAP : 2 * SIDE + GAP] = fitted(real[0], SIDE)
-    for i, small in enumerate([start, *real[1:REAL]]):
-        x = i * (SMALL + GAP)
-        pixels[-SMALL:, x : x + SMALL] = fitted(small, SMALL)
+    for i, one in enumerate(real[:REAL]):
+        y, x = (k * (SMALL + GAP) for k in divmod(i, ACROSS))
+        pixels[SIDE + GAP + y : SIDE + GAP + y + SMALL, x : x + SMALL] = fitted(one, SMALL)
     return pixels
 
 
@@ -47,7 +45,10 @@ def view(result: Result, context: Context) -> dict:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """Whether a class's facets stay the same when it is clustered again, beside features without groups."""
+    """Whether a class's facets stay the same when it is clustered again, beside features without groups.
+
+    The figure is that of the class with several facets whose pictures the network is surest of.
+    """
     targets, stable = list(_targets(result)), np.asarray(result.arrays["stability"]).mean(2)  # class, real or control
     several = np.isfinite(stable).all(1)
     key = "stability of facets"
@@ -55,8 +56,9 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         says = "No class has pictures enough for more than one facet."
         return Finding(key, says, findings.NOT, figure=f"class-{targets[0]}"), {}
     gaps = np.where(several, stable[:, 0] - stable[:, 1], -np.inf)
-    split = [len(np.flatnonzero(result.arrays["target"] == target)) > 1 for target in targets]
-    best = int(np.where(split, gaps, -np.inf).argmax()) if any(split) else int(gaps.argmax())
+    facets = [np.flatnonzero(result.arrays["target"] == target) for target in targets]
+    split = [len(rows) > 1 for rows in facets]
+    best = max(range(len(targets)), key=lambda i: (split[i], *_drawn(result, facets[i])))
     (own, control), n = stable[several].mean(0), int(several.sum())
     gain, low, high = findings.mean_interval(gaps[several])
     low, high = max(-1.0, low), min(1.0, high)
@@ -73,6 +75,11 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         figure=f"class-{targets[best]}",
     )
     return finding, {key: Measured(f"{own:.2f} and {control:.2f}", gain, low, high)}
+
+
+def _drawn(result: Result, rows: np.ndarray) -> tuple[float, float]:
+    """How well a class's facets are drawn: the probability and the logit of the worst one."""
+    return tuple(float(result.arrays[name][rows].min().round(2)) for name in ("probabilities", "logits"))
 
 
 def _targets(result: Result) -> dict[int, str]:
@@ -97,7 +104,7 @@ def _class(result: Result, context: Context, target: int, name: str, real: dict[
     arrays, facets = result.arrays, np.flatnonzero(result.arrays["target"] == target)
     nearest = [[j for j in arrays["nearest"][i].tolist() if j >= 0] for i in facets]
     columns = [
-        column(context.rgb(arrays["pictures"][i]), context.rgb(arrays["starts"][i]), [real[j] for j in below])
+        column(context.rgb(arrays["pictures"][i]), [real[j] for j in below])
         for i, below in zip(facets, nearest, strict=True)
     ]
     shown = dict.fromkeys(context.image_set.pictures[j].name for below in nearest for j in below[:REAL])
@@ -108,15 +115,13 @@ def _class(result: Result, context: Context, target: int, name: str, real: dict[
     return context.picture(
         f"class-{target}",
         labelled(columns, [_named(result, context, i) for i in facets]),
-        alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each, under it real pictures and a blurred "
-        "mean.",
+        alt=f"{len(facets)} columns for {short(name)}: a synthetic picture each over real ones.",
         caption=f"{short(name)}: {several} of {result.numbers['pictures'][name]} pictures ({agree}).",
         more=f"The network's probability of the class for each synthetic picture: {chance}. Next: the class that is "
         "the network's second choice for more pictures of this facet than of the class's others: "
         f"{'; '.join(_named(result, context, i, more=True) for i in facets)}.",
-        mapping=f"top: synthetic, {EXACT}; below it the real picture nearest to the facet's centre; small: the mean "
-        "that it starts from, before it is blurred, then more real pictures",
-        data="pictures, starts, nearest",
+        mapping=f"large: synthetic, {EXACT}; small: the real pictures nearest to the facet's centre, nearest first",
+        data="pictures, nearest",
         subjects=(Subject("class", name), *(Subject("image", n) for n in shown)),
         lossless=False,
     )

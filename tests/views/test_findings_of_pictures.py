@@ -254,7 +254,9 @@ def facets(real, control, classes=4, each=2):
     near = np.linspace(0, 0.02, classes)[:, None]
     stable = np.stack([real - near, np.full((classes, 1), control)], 1).repeat(5, 2)
     names = [f"c{i}" for i in range(classes)]
-    return result({"stability": stable, "target": np.arange(classes).repeat(each)}, {"classes": names})
+    target = np.arange(classes).repeat(each)
+    arrays = {"stability": stable, "target": target, "logits": 9.0 - target, "probabilities": np.ones(len(target))}
+    return result(arrays, {"classes": names})
 
 
 @pytest.mark.parametrize(
