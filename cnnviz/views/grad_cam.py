@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from cnnviz.network.class_names import cut, short
 from cnnviz.network.kinds import REGRESSION
 from cnnviz.run.result import Result
 from cnnviz.views import papers
-from cnnviz.views.kit import colour, explained, section, viewer
+from cnnviz.views.kit import colour, explained, panels, section, viewer
 from cnnviz.views.kit.attributions import sheet, surest_first
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.projections import classes_of, coloured, range_words
@@ -24,6 +25,7 @@ WORDS = {
     "averaged over all places, so evidence in one place can be lost. Guided Grad-CAM's fine lines are those of guided "
     "backpropagation.",
 }
+MOST, LETTERS = 4, 12  # pictures of the lead, and letters of a class's name in it
 SAME = 0.1  # 1 − cosine of two classes' maps, below which they are as good as the same
 NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM map", "cam": "the CAM map"}
 
@@ -52,10 +54,12 @@ def view(result: Result, context: Context) -> dict:
     caveats = [f"{TITLES[m['name']]}: {m['caveat']}" for m in numbers["methods"] if m["caveat"]]
     cold = arrays["maps/grad_cam"].max((2, 3))[arrays["targets"] >= 0] == 0
     without = [float((arrays[name].max((1, 2)) == 0).mean()) for name in ("random/grad_cam",) if name in arrays]
+    plain = context.kind != REGRESSION and not len(explained.judged(result))
+    lead = _two_classes(result, context) if plain else None
     return {
         **found(result, context, methods),
         "figures": (
-            explained.lead(result, context, "grad_cam", "Grad-CAM"),
+            lead or explained.lead(result, context, "grad_cam", "Grad-CAM"),
             *(_figure(result, context, i, methods) for i in surest_first(result)),
         ),
         "metrics": (
@@ -69,7 +73,69 @@ def view(result: Result, context: Context) -> dict:
     }
 
 
-def over(picture: np.ndarray, colours: np.ndarray, alpha: float) -> np.ndarray:
+def rivals(result: Result) -> list[tuple[int, int]]:
+    """Pictures with their best other class, (index, its place among the targets), for the lead.
+
+    First come those that are not named wrongly, and among these the closest calls: two classes that both are plausible
+    should have their evidence in different places.
+    """
+    arrays, found = result.arrays, []
+    for i, kinds in enumerate(result.numbers["kinds"]):
+        t = next((t for t, kind in enumerate(kinds) if t and "runner_up" in kind), None)
+        if t is not None and arrays["maps/grad_cam"][i, [0, t]].any((1, 2)).all():
+            wrong = arrays["label"][i] not in (-1, arrays["targets"][i, 0])
+            found.append((wrong, float(arrays["logits"][i, 0] - arrays["logits"][i, t]), i, t))
+    return [(i, t) for *_, i, t in sorted(found)]
+
+
+def _two_classes(result: Result, context: Context) -> Figure | None:
+    """The lead where no object is known: maps of the two likeliest classes of a picture, and their difference."""
+    arrays, classes, shown = result.arrays, context.model["classes"], []
+    chosen = rivals(result)[:MOST]
+    for i, t in chosen:
+        picture = context.rgb(arrays["pictures"][i])
+        two = arrays["maps/grad_cam"][i, [0, t]]
+        two = two / two.max((1, 2), keepdims=True)
+        less = colour.symmetric(two[0] - two[1])(two[0] - two[1])
+        names = [short(classes[arrays["targets"][i, at]]) for at in (0, t)]
+        said = [context.says(arrays["targets"][i, at], arrays["probabilities"][i, at]) for at in (0, t)]
+        shown.append(
+            (cut(names[0], LETTERS) + " (wrong)" * (arrays["label"][i] not in (-1, arrays["targets"][i, 0])), picture)
+        )
+        for name, score, map in zip(names, said, two, strict=True):
+            heat = colour.Mapping(float(map.min()), float(map.max()), context.show["colours"], "")
+            shown.append((f"{score}: {name}", glowing(picture, map, heat, context.show["alpha"])))
+        shown.append(("first less second", less))
+        if "random/grad_cam" in arrays:
+            map = arrays["random/grad_cam"][i].astype(np.float32)
+            heat = colour.Mapping(0, float(map.max()) or 1, context.show["colours"], "")
+            title = "random weights" if map.any() else "random: no heat"
+            shown.append((title, glowing(picture, map, heat, context.show["alpha"])))
+    if not chosen:
+        return None
+    pictures = [context.image_set.pictures[arrays["index"][i]].name for i, _ in chosen]
+    return context.drawing(
+        explained.LEAD, panels.sheet(shown, across=len(shown) // len(chosen)), scale=1.3,
+        alt=f"{', '.join(pictures)}: Grad-CAM of the predicted class and of the runner-up, and their difference.",
+        caption="A picture in each row: its heat maps for the predicted class and for the runner-up, then where the "
+        "first is stronger (red) and where the second (blue). The closest calls come first."
+        + " Last, random weights." * ("random/grad_cam" in arrays),
+        mapping="heat: from the smallest to the largest value of each map, opacity as heat; difference: each map "
+        "divided by its largest value, symmetric about 0",
+        data="maps/grad_cam, random/grad_cam", subjects=tuple(Subject("image", name) for name in pictures),
+    )  # fmt: skip
+
+
+def glowing(picture: np.ndarray, map: np.ndarray, heat: colour.Mapping, alpha: float) -> np.ndarray:
+    """(h, w, 3) uint8: the colours of a map (h, w) over a picture. Their opacity rises with the heat from 0 to alpha.
+
+    So the photograph stays visible where nothing speaks for the class.
+    """
+    strength = np.clip((map - heat.low) / max(heat.high - heat.low, 1e-30), 0, 1)
+    return over(picture, heat(map), alpha * strength[..., None])
+
+
+def over(picture: np.ndarray, colours: np.ndarray, alpha: float | np.ndarray) -> np.ndarray:
     """(h, w, 3) uint8 colours over a picture of the same shape; alpha: 0 shows the picture alone, 1 the colours."""
     return np.rint(picture * (1 - alpha) + colours * alpha).astype(np.uint8)
 
@@ -84,8 +150,8 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
     for method in methods:
         if method == "guided_grad_cam":
             shares = [share.astype(np.float32) for share in arrays["guided"][i, : len(names)]]
-            panels = [coloured(share, view["percentile"], channels) for share in shares]
-            words = range_words(shares, arrays["guided_largest"][i], view["percentile"])
+            drawn = [coloured(share, view["percentile"], channels) for share in shares]
+            words = range_words(shares, arrays["guided_largest"][i, : len(names)], view["percentile"])
         else:
             maps = arrays[f"maps/{method}"][i, : len(names)]
             parts = [maps] * len(maps) if view["scale"] == "picture" else maps
@@ -95,10 +161,13 @@ def _figure(result: Result, context: Context, i: int, methods: list[str]) -> Fig
                 how = f"0 to the largest value of {'this picture' if view['scale'] == 'picture' else 'each row'}"
                 ranges = [colour.Mapping(0, float(part.max()) or 1, view["colours"], how) for part in parts]
             given[TITLES[method]] = (maps, ranges)
-            panels = [over(shown, a_range(part), view["alpha"]) for a_range, part in zip(ranges, maps, strict=True)]
+            if method == "cam":
+                drawn = [over(shown, one(part), view["alpha"]) for one, part in zip(ranges, maps, strict=True)]
+            else:
+                drawn = [glowing(shown, part, one, view["alpha"]) for one, part in zip(ranges, maps, strict=True)]
             ends = ", ".join(dict.fromkeys(f"{number(a_range.low)} … {number(a_range.high)}" for a_range in ranges))
             words = f"{ranges[0].how}: {ends}, {colour.NAMES.get(ranges[0].colours, ranges[0].colours)}"
-        for row, panel in zip(rows, panels, strict=True):
+        for row, panel in zip(rows, drawn, strict=True):
             row.append(panel)
         mappings.append(f"{TITLES[method]}: {words}")
     cold = [n for n, m in zip(names, arrays["maps/grad_cam"][i], strict=False) if not np.any(m)]

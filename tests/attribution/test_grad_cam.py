@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from cnnviz.pictures import images
 from cnnviz.pictures.preprocess import Preprocess
 from cnnviz.run import result
 from cnnviz.views import grad_cam as drawn
+from cnnviz.views.kit import colour
 from cnnviz.views.kit.section import Context
 
 TARGETS = torch.tensor([2, 0])
@@ -235,6 +237,24 @@ def test_a_job_leaves_out_what_does_not_apply_and_says_so(activation, make_job, 
 def test_over_mixes():
     photo, colours = np.full((1, 1, 3), 100, np.uint8), np.full((1, 1, 3), 200, np.uint8)
     assert [int(drawn.over(photo, colours, alpha)[0, 0, 0]) for alpha in (0, 0.5, 1)] == [100, 150, 200]
+
+
+def test_the_heat_leaves_the_photo_where_it_is_cold():
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    heat = colour.Mapping(0, 2, "magma", "")
+    shown = drawn.glowing(photo, np.array([[0.0, 1, 2]]), heat, 1)
+    assert shown[0, 0].tolist() == [100] * 3 and (shown[0, 2] == heat(np.array([2.0]))[0]).all()
+
+
+def test_the_closest_calls_of_right_answers_lead():
+    logits = np.array([[9.0, 1, 0], [5, 4, 0], [3, 0, 2.9], [8, 2, 0]])
+    kinds = [["predicted and true", "runner_up"]] * 2 + [["predicted", "true", "runner_up"]] * 2
+    arrays = {"logits": logits, "label": np.array([0, 0, 1, -1]), "targets": np.tile([0, 1, 2], (4, 1))}
+    arrays["maps/grad_cam"] = np.ones((4, 3, 2, 2))
+    left = SimpleNamespace(arrays=arrays, numbers={"kinds": kinds})
+    assert drawn.rivals(left) == [(1, 1), (0, 1), (3, 2), (2, 2)]
+    arrays["maps/grad_cam"][1, 1] = 0  # no heat, so no place
+    assert drawn.rivals(left) == [(0, 1), (3, 2), (2, 2)]
 
 
 def test_a_cat_and_a_dog_light_up_for_their_classes(shared, make_job):
