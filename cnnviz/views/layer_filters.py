@@ -1,6 +1,6 @@
 """A later layer's filters: the clearest kernels of each pattern, and sheets with a row per unit, a column per input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -9,7 +9,7 @@ from cnnviz.run.result import Result
 from cnnviz.views import papers
 from cnnviz.views.kit import colour, findings, kernels, section
 from cnnviz.views.kit.filters import GAP, found
-from cnnviz.views.kit.findings import percent
+from cnnviz.views.kit.findings import Finding, Measured, percent
 from cnnviz.views.kit.section import Context, Figure, Subject, Table
 from cnnviz.views.kit.svg import Drawing, document, embedded, text, upwards
 from cnnviz.views.kit.tiles import montage
@@ -18,6 +18,8 @@ SIDE = 720  # approximate side of a sheet in CSS pixels
 ACROSS = 32  # most tiles per row for units with one input each
 LARGEST = 18  # CSS pixels per weight
 LEFT, TOP, EDGE, FONT = 46, 48, 4, 12
+OFTEN = {kind: (f"more often {kind}", f"less often {kind}") for kind in ("edges", "spots", "stripes")}
+OFTEN |= {"flat": ("flatter", "less flat")}
 SHOWN, TILE, LINE = 8, 64, 30  # kernels of a pattern, the side of one, and a line of words in CSS pixels
 
 
@@ -51,27 +53,53 @@ class Sheet:
 
 def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
-    said = []
+    said, patterns = [], []
     for layer in layers:
         name, weights = layer["name"], result.arrays[f"{layer['name']}/weights"]
         wide = weights.shape[2] * weights.shape[3] > 1
         figure = _id(name, "patterns" if wide else "per-unit")
         said.append(found(weights, f"smoothness of {name}", f"The kernels of {name}", figure))
         if wide:
-            said.append(kernels.found(weights, name, figure, len(layers)))
+            patterns.append((name, *kernels.found(weights, name, figure, len(layers))))
+            said.append(patterns[-1][1:])
     said.sort(key=lambda pair: (findings.STRENGTHS.index(pair[0].strength), -(pair[1].effect if pair[1] else -1)))
     return {
-        "findings": (said[0][0],),
+        "findings": (_over_layers(patterns) or said[0][0],),
         "measured": {finding.key: measured for finding, measured in said if measured},
         "figures": tuple(f for layer in layers for f in _figures(result, context, layer)),
         "tables": (_layers(result),),
+        "how_to_read": READ + DEPTHWISE * any(layer["shape"][1] == 1 for layer in layers),
     }
 
 
+def _over_layers(patterns: list[tuple[str, Finding, Measured]]) -> Finding | None:
+    """The clearest layer's finding in words about all layers with a pattern, if these are two or more."""
+    told = [each for each in patterns if each[1].strength != findings.NOT]
+    if len(told) < 2:
+        return None
+    parted = [measured.short.split(" ", 1) for _, _, measured in told]  # "flat 26 %"
+    kinds, shares = [kind for kind, _ in parted], [measured.effect for _, _, measured in told]
+    if len(set(kinds)) == 1 and (rises := all(np.diff(shares) > 0)) != all(np.diff(shares) < 0):
+        listed = ", ".join(
+            f"{share} of the energy in {name}" for (name, *_), (_, share) in zip(told, parted, strict=True)
+        )
+        says = f"Kernels are {OFTEN[kinds[0]][not rises]} with depth: {listed}."
+    else:
+        each = zip(told, parted, strict=True)
+        says = (
+            f"Most typical kernels: {', '.join(f'{kind} in {name} ({share})' for (name, *_), (kind, share) in each)}."
+        )
+    name, best, _ = max(told, key=lambda each: each[2].low)
+    return replace(best, says=says, interval=f"{best.interval} in {name}", control=f"{best.control}, in {name}")
+
+
 def _figures(result: Result, context: Context, layer: dict) -> list[Figure]:
+    """The patterns; the sheets of all kernels are folded below them."""
     height, width = layer["shape"][2:]
-    drawn = [_patterns] if height * width > 1 else []
-    return [figure(result, context, layer) for figure in (*drawn, _per_unit, _shared_range)]
+    sheets = [figure(result, context, layer) for figure in (_per_unit, _shared_range)]
+    if height * width == 1:
+        return sheets
+    return [_patterns(result, context, layer), *(replace(sheet, folded=True) for sheet in sheets)]
 
 
 def _patterns(result: Result, context: Context, layer: dict) -> Figure:
@@ -256,16 +284,20 @@ def _every(pitch: float) -> int:
     return int(-(-FONT // pitch))
 
 
+READ = (
+    "A kernel says where around its place a channel speaks for a unit (red, bright) or against it (blue, dark). Flat "
+    "ones only add up; edges and spots compare places."
+)
+DEPTHWISE = " A depthwise kernel reads one channel alone."
+
 if __name__ == "__main__":
     section.run(
         view,
         id="layer_filters",
         title="Filters of later layers",
-        question="How does a later layer join what the layer before found?",
+        question="What do the kernels of later layers do?",
         tour="Deeper weights are no pictures any more: they join what the layer before found.",
-        how_to_read="A kernel says where around its place a channel speaks for a unit (red, bright) or against it "
-        "(blue, dark). Flat ones only add up; edges and spots compare places. In sheets, rows are units, columns "
-        "channels.",
+        how_to_read=READ,
         do_not_conclude="The channels are not colours: without knowing what each one stands for, a tile does not say "
         "what the unit looks for. A small weight on a channel with large values may count more than a large weight on "
         "a quiet channel.",

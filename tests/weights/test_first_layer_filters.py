@@ -10,10 +10,10 @@ from PIL import Image
 
 from cnnviz.network import loaded, network
 from cnnviz.run import result
-from cnnviz.views.first_layer_filters import BETWEEN, layout, view
+from cnnviz.views.first_layer_filters import BETWEEN, kinds, layout, view
 from cnnviz.views.kit.filters import tiles
 from cnnviz.views.kit.section import Context
-from cnnviz.views.kit.tiles import montage
+from cnnviz.views.kit.tiles import FRAME, montage
 from cnnviz.weights import first_layer_filters
 
 
@@ -99,3 +99,22 @@ def test_the_montage_holds_every_tile_unscaled():
         y, x = i // 3 * 6, i % 3 * 8
         assert np.array_equal(sheet[y : y + 4, x : x + 6, :3], tile)
     assert (sheet[..., 3] > 0).sum() == 7 * 24  # gaps are transparent
+
+
+def test_a_filter_is_named_after_what_it_answers_to_and_a_weak_one_is_framed():
+    kernels = np.zeros((6, 3, 3, 3), np.float32)
+    kernels[0, 0], kernels[0, 2] = 1, -1  # red against blue
+    kernels[1] = 1
+    kernels[2, :, :, 0], kernels[2, :, :, 2] = 1, -1
+    kernels[3] = [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]
+    kernels[4] = [[0, 1, 0], [-1, 0, -1], [0, 1, 0]]
+    kernels[5] = 0.01 * kernels[3]
+    expected = ["colour", "even brightness", "edge", "spot", "stripe", "with hardly any weight"]
+    assert kinds(kernels) == expected and kinds(kernels[:, :1])[1:] == expected[1:]
+    left = result.Result({"weights": kernels}, "ok", "", {"layer": "conv1", "stride": [1, 1]}, {}, 0, {})
+    context = Context({}, {}, None, None, {})
+    figure, shared = view(left, context)["figures"]
+    assert "1 colour, 1 even brightness" in figure.caption and "Orange frame" in figure.caption and shared.folded
+    shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])))
+    orange = (shown[..., :3] == FRAME).all(2)
+    assert orange.any() and not orange[: shown.shape[0] // 2 - 9, : shown.shape[1] // 2].any()  # only around the last

@@ -140,6 +140,24 @@ def test_a_pattern_shows_its_clearest_kernels_and_whose_they_are():
     assert labels[2] == "7 ← 5"
 
 
+@pytest.mark.parametrize("flat, words", [((1, 2, 4), "flatter with depth"), ((4, 1, 2), "Most typical kernels")])
+def test_the_headline_is_about_all_layers_with_a_pattern(flat, words):
+    rng, arrays, layers = np.random.default_rng(0), {}, []
+    for i, level in enumerate(flat):
+        weights = np.float32(rng.normal(size=(20, 5, 3, 3)) + level * rng.choice([-1, 1], (20, 5, 1, 1)))
+        arrays |= {f"conv{i}/weights": weights, f"conv{i}/units": np.arange(20), f"conv{i}/inputs": np.arange(5)}
+        layers.append({"name": f"conv{i}", "shape": [20, 5, 3, 3], "groups": 1, "range": [-9.0, 9.0]})
+    shown = view(
+        Result(arrays, "ok", "", {"layers": layers}, {"order": "index"}, 0, {}), Context({}, {}, None, None, {})
+    )
+    (said,) = shown["findings"]
+    assert words in said.says and all(f"conv{i}" in said.says for i in range(3)) and said.strength == "found"
+    assert said.figure == f"conv{int(np.argmax(flat))}-patterns" and said.interval.endswith(
+        f"conv{int(np.argmax(flat))}"
+    )
+    assert [f.id for f in shown["figures"] if not f.folded] == [f"conv{i}-patterns" for i in range(3)]
+
+
 def test_rows_and_columns_name_the_units_and_inputs(made):
     _, left = made(layers=["conv5"], order="norm", units=3, inputs=2)
     context = Context({}, {}, None, None, {})

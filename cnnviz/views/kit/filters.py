@@ -77,8 +77,9 @@ def found(weights: np.ndarray, key: str, what: str, figure: str) -> tuple[Findin
     smooth = "are smooth" if mean > SMOOTH else "are smoother than noise"
     verdict = {findings.FOUND: smooth, findings.WEAK: "are hardly smoother than noise"}.get(strength, "look like noise")
     finding = Finding(
-        key, f"{what} {verdict}: neighbouring weights correlate by {mean:.2f}.", strength, f"{low:.2f} to {high:.2f}",
-        f"{control:.2f}, the same weights in random order", f"{len(each)} units", figure,
+        key, f"{what} {verdict}: neighbouring weights correlate by {mean:.2f}.".replace("-", "−"), strength,
+        f"{findings.span(low - control, high - control)} above the control",
+        f"{control:.2f}, the same weights in random order".replace("-", "−"), f"{len(each)} units", figure,
     )  # fmt: skip
     low, effect, high = ((value - control) / (1 - control) for value in (low, mean, high))
     return finding, Measured(f"correlation {mean:.2f}", effect, max(low, -1.0), high)
