@@ -19,6 +19,7 @@ COLUMNS = ((8, 4), (18, 6))  # up to so many tiles → tiles per row
 MOST_COLUMNS = 8
 MARGIN = 0.05  # a correlation is found to differ from the mirrored picture's beyond this
 LEAD = "strongest"  # id of the first figure
+COARSE, FAINT = 8, 0.2  # the picture is seen, so faintly, under maps of at most so many neurons a side
 PHOTO = 320  # width of the picture in pixels, at least half of it
 
 
@@ -87,7 +88,7 @@ def view(result: Result, context: Context) -> dict:
             negative.append(float((maps <= 0).mean()))
             figures.append(
                 _figure(context, layer, p, maps, picture, said, order, mapping, show.get("units", 64),
-                        arrays[f"{layer['name']}/mean"][p])
+                        arrays[f"{layer['name']}/mean"][p], context.rgb(arrays["pictures"][p]))
             )  # fmt: skip
     finding, measured, best = found(result)
     figures.insert(0, _lead(result, context, best))
@@ -122,13 +123,14 @@ def found(result: Result) -> tuple[Finding, dict[str, Measured], int]:
     kept = [layer for layer in layers if layer[0] == findings.FOUND]
     strength, name, pairs, best = (kept or layers)[-1 if kept else 0]
     own, mirrored = pairs.mean((0, 2))
-    says = f"Maps keep the picture's layout as late as {name}: their correlation with it is {own:.2f}."
+    both = f"their mean correlation with it is {own:.2f}, and {mirrored:.2f} with it mirrored."
+    says = f"Maps keep the picture's layout as late as {name}: {both}"
     if not kept:
-        says = f"Maps are not shown to keep the picture's layout: in {name} their correlation with it is {own:.2f}."
+        says = f"Maps are not shown to keep the picture's layout: in {name} {both}"
     gap = measured[f"layout in {name}"]
     finding = Finding(
         f"layout in {name}", says, findings.not_learned(strength), f"{gap.low:+.2f} to {gap.high:+.2f} apart",
-        f"{mirrored:.2f}, with the picture mirrored; {findings.UNTRIED}",
+        f"the picture mirrored: {mirrored:.2f}; {findings.UNTRIED}",
         f"{pairs.shape[2]} units, {_count(len(pairs))}",
         LEAD,
     )  # fmt: skip
@@ -159,22 +161,43 @@ def _count(pictures: int) -> str:
     return f"{pictures} picture{'s' if pictures > 1 else ''}"
 
 
+def laid_over(grey: np.ndarray, picture: np.ndarray, side: int = panels.PANEL) -> np.ndarray:
+    """A coarse map's tile (h, w) uint8, enlarged to about ``side`` pixels, with the picture (H, W, 3) faintly in it.
+
+    A finer map, which shows itself where it lies, stays as it is.
+    """
+    if max(grey.shape) > COARSE:
+        return grey
+    large = tile(grey, side)
+    under = Image.fromarray(picture).convert("L").resize(large.shape[::-1], Image.Resampling.LANCZOS)
+    return np.rint((1 - FAINT) * large + FAINT * np.asarray(under)).astype(np.uint8)
+
+
 def _lead(result: Result, context: Context, p: int) -> Figure:
-    """Picture p, and the map of each layer's strongest unit."""
+    """Picture p, and of each layer the map that follows the picture most."""
     arrays, picture = result.arrays, context.image_set.pictures[result.arrays["index"][p]]
-    shown = [("picture", context.rgb(arrays["pictures"][p]))]
+    seen = context.rgb(arrays["pictures"][p])
+    shown, best = [("picture", seen)], []
     for layer in result.numbers["layers"]:
         maps = restored(arrays, layer["name"], p)
-        first = int(maps.max((1, 2)).argmax())
-        grey = colour.min_max(maps[first]).grey(maps[first])
+        own = follows(maps, arrays["pictures"][p])[0]
+        first = int(own.argmax())
+        best.append(float(own[first]))
+        grey = laid_over(colour.min_max(maps[first]).grey(maps[first]), seen)
         shown.append((f"{layer['name']}, unit {first}", np.repeat(grey[..., None], 3, -1)))
     rows = -(-len(shown) // MOST_COLUMNS)
+    names = [layer["name"] for layer in result.numbers["layers"]]
+    coarse = any(max(layer["height"], layer["width"]) <= COARSE for layer in result.numbers["layers"])
     return context.drawing(
         LEAD,
         panels.sheet(shown, across=-(-len(shown) // rows)),
-        alt=f"{picture.name}, and the map of the strongest unit of each of {len(shown) - 1} layers.",
-        caption=f"{picture.name}, and in each layer the unit with the largest value.",
-        mapping="each map by itself: its smallest value black, its largest white",
+        scale=1.3,
+        alt=f"{picture.name}, and of each of {len(names)} layers the map of the unit that follows the picture most.",
+        caption=f"{picture.name}, and in each layer the unit whose map follows its brightness or edges most: "
+        f"correlation {best[0]:.2f} in {names[0]}" + f", {best[-1]:.2f} in {names[-1]}" * (len(names) > 1) + ". "
+        "These are the best of all units; the finding has their mean.",
+        mapping="each map by itself: its smallest value black, its largest white"
+        + f"; under maps of at most {COARSE} × {COARSE} neurons, faintly, the picture" * coarse,
         data=", ".join(f"{layer['name']}/levels[{p}]" for layer in result.numbers["layers"]),
         subjects=(Subject("image", picture.name),),
     )
@@ -199,7 +222,7 @@ def _group(picture) -> str:
     return picture.name.rsplit("/", 1)[-1]
 
 
-def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, how, most, mean) -> Figure:
+def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, how, most, mean, seen) -> Figure:
     largest = maps.max((1, 2))
     name, units = layer["name"], ordered(order, mean, largest, most)
     colours = shared(maps, layer["rectified"])
@@ -208,6 +231,10 @@ def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, h
     else:
         tiles = [colour.min_max(maps[u]).grey(maps[u]) for u in units]
         words = "each map by itself: its smallest value black, its largest white"
+    coarse = max(maps.shape[1:]) <= COARSE
+    if coarse:
+        tiles = [laid_over(grey, seen, (ACROSS + GAP) // columns(len(tiles)) - GAP) for grey in tiles]
+        words += "; faintly under each map, the picture"
     flat = int((largest[units] <= colours.low).sum()) if how == "layer" else 0
     first = int(largest.argmax())
     which = (
@@ -229,7 +256,7 @@ def _figure(context: Context, layer: dict, p: int, maps, picture, said, order, h
         data=f"{name}/levels[{p}], {name}/low[{p}], {name}/high[{p}]",
         subjects=(Subject("image", picture.name), Subject("layer", name)),
         group=_group(picture),
-        lossless=True,
+        lossless=not coarse,
     )
 
 

@@ -127,10 +127,11 @@ def _two_classes(result: Result, context: Context) -> Figure | None:
 
 
 def glowing(picture: np.ndarray, map: np.ndarray, heat: colour.Mapping, alpha: float) -> np.ndarray:
-    """(h, w, 3) uint8: the colours of a map (h, w) over a picture. Their opacity rises with the heat from 0 to alpha.
+    """(h, w, 3) uint8: the colours of a map (h, w) over a picture in grey. Their opacity rises with the heat to alpha.
 
-    So the photograph stays visible where nothing speaks for the class.
+    So the photograph stays visible where nothing speaks for the class, and colour is heat only.
     """
+    picture = np.repeat(picture.mean(-1, keepdims=True), 3, -1)
     strength = np.clip((map - heat.low) / max(heat.high - heat.low, 1e-30), 0, 1)
     return over(picture, heat(map), alpha * strength[..., None])
 

@@ -108,6 +108,16 @@ def test_few_tiles_are_large_and_many_stand_in_reading_order():
     assert many.shape[1] <= drawn.ACROSS and len(np.unique(many[..., 0])) == 64  # 8 per row, reduced
 
 
+def test_the_picture_lies_faintly_under_coarse_maps_only():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[:, 20:] = 250
+    coarse, fine = np.full((4, 4), 100, np.uint8), np.full((9, 9), 100, np.uint8)
+    made = drawn.laid_over(coarse, picture, 40)
+    share = drawn.FAINT
+    assert made.shape == (40, 40) and made[5, 5] == round((1 - share) * 100)
+    assert made[5, 35] == round((1 - share) * 100 + share * 250) and drawn.laid_over(fine, picture) is fine
+
+
 def test_one_range_for_a_layer_starts_at_0_only_where_a_relu_cuts():
     maps = np.linspace(-2, 8, 1000).reshape(1, 20, 50)
     assert drawn.shared(maps, True).low == 0 and drawn.shared(maps, False).low == -2
