@@ -18,9 +18,10 @@ A score that ends in a ReLU can be flat at the start of the ascent, or become fl
 hundred). Then the ascent uses the value before that ReLU, the mean over positions of the class's unit in the last
 layer. If necessary the ascent is repeated for this. The class is listed as fallback.
 
-For the first few classes the job also compares published methods (:mod:`cnnviz.synthesis.published`): a row of settings
-from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a learning rate that is
-too low, right and too high; and the grid in the gradients of such pictures (:mod:`.checkerboard`).
+For the classes whose pictures lead most the job also compares published methods (:mod:`cnnviz.synthesis.published`): a
+row of settings from no regulariser to Olah's; one class from grey, from noise and from a photograph; one with a
+learning rate that is too low, right and too high; and the grid in the gradients of such pictures
+(:mod:`.checkerboard`).
 
 The result holds, for n classes in the order shown and pictures of h × w pixels: ``pictures`` (n, h, w, c) uint8, RGB if
 c = 3: the end of the ascent. ``snapshots`` (m, k, h, w, c) uint8: the first m ≤ 4 classes after ``snapshot_steps``,
@@ -41,7 +42,7 @@ norm over the p classes and several noises; ``grid/spectrum``: its amplitudes, f
 import numpy as np
 import torch
 
-from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at, scores_of
+from cnnviz.ascent.class_scores import chosen, has_maps, judge, log_odds, objective, score_at, scores_of
 from cnnviz.ascent.climb import picture_size, slope, views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
@@ -303,6 +304,17 @@ def ceiling(job: Job, model: Model) -> float | None:
     return float(np.quantile(found, REACHED)) if len(found) else None
 
 
+def surest(model: Model, found: dict[str, np.ndarray], targets: list[int]) -> list[int]:
+    """The classes as rows of ``targets``, those first whose pictures lead most: they are drawn best.
+
+    That is by log odds; by order, if the network has no softmax.
+    """
+    if model.kind != kinds.SOFTMAX or len(model.classes) < 2:
+        return list(range(len(targets)))
+    lead = log_odds(scores_of(model, found["pictures"]), torch.tensor(targets))
+    return (-lead).argsort(stable=True).tolist()
+
+
 def main(job: Job) -> None:
     model = loaded.load(job, gradients="scores")
     targets = chosen(model, job.parameters["classes"])
@@ -330,7 +342,8 @@ def main(job: Job) -> None:
         "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
     }
     wanted = job.parameters["settings_classes"]
-    compared = targets[:wanted] if isinstance(wanted, int) else chosen(model, wanted)
+    by_number = isinstance(wanted, int)
+    compared = [targets[i] for i in surest(model, arrays, targets)[:wanted]] if by_number else chosen(model, wanted)
     if compared:
         more, said = as_published(job, model, compared)
         arrays, numbers = arrays | more, numbers | said

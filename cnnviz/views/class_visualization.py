@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from PIL import Image
 
 from cnnviz.network.class_names import short
 from cnnviz.network.kinds import REGRESSION, has_probabilities
@@ -16,6 +17,7 @@ from cnnviz.views.kit.tiles import EXACT, boxes, fitted, labelled, montage, plac
 SHOWN_SIZE = 227  # CSS pixels a picture, at least
 SMALL = 160  # CSS pixels a picture in a row of several
 OVERVIEW, ACROSS = 12, 4
+FINE = 256  # side in pixels of the overview's pictures, at least
 CURVES = 6
 ALONE = 100  # so many classes get a figure each; of more, SHEET go on one
 SHEET = 24
@@ -86,15 +88,24 @@ def _overview(result: Result, context: Context) -> Figure:
     )
     return context.drawing(
         "overview",
-        panels.sheet([(names[i], pictures[i]) for i in some], across=ACROSS),
+        panels.sheet([(names[i], _smooth(pictures[i])) for i in some], across=ACROSS),
         alt=f"Synthetic pictures in rows of {ACROSS}: {', '.join(names[i] for i in some)}.",
         caption=f"Made from grey noise, step by step, so that the score of one {context.explained} rises{few}.",
-        mapping=EXACT,
+        mapping=f"enlarged smoothly; {EXACT}",
         data="pictures",
         subjects=_subjects(result, some),
         scale=1.5,
         from_dataset=False,
     )
+
+
+def _smooth(picture: np.ndarray) -> np.ndarray:
+    """A picture (h, w, 3) uint8, smoothly enlarged to :data:`FINE` pixels: bare blocks hide what is drawn."""
+    times = FINE / max(picture.shape[:2])
+    if times <= 1:
+        return picture
+    size = tuple(round(times * side) for side in picture.shape[1::-1])
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 def _pictures(result: Result, context: Context) -> list[Figure]:
@@ -244,9 +255,9 @@ if __name__ == "__main__":
         how_to_read="Each picture starts as grey noise and is changed step by step so that the class score rises. What "
         "turns up again and again is what the score is made of, background included.",
         do_not_conclude="This is one of many pictures with a high score, not a typical photograph: noise can reach a "
-        "probability near 1. Several copies of an object are no sign of counting. Smooth, photograph-like colours come "
-        "from the regularisation. A published setting's step follows each picture's own gradient, not its authors' "
-        "units.",
+        "probability near 1. Other settings, and other pages, reach other logits. Several copies of "
+        "an object are no sign of counting. Smooth, photograph-like colours come from the "
+        "regularisation. A published setting's step follows each picture's own gradient.",
         equation="I* = argmax E_v[S_c(v(I))] − λ₁ TV(I) − λ₂ ‖I − grey‖²",
         papers=(papers.SIMONYAN_2014, papers.YOSINSKI_2015, papers.OLAH_2017, papers.ODENA_2016),
     )

@@ -17,6 +17,7 @@ CROP = 32  # side of the shown part of the gradient in pixels, enlarged 4 ×
 STAGES = ("0", "4", "48", "the last")
 SPEEDS = ("too low", "right", "too high")
 DRAWS = 1000  # of random frequencies, beside those of the grid
+PLAIN, STRONGEST = 30, 8  # standard deviation below which contrast is raised, in levels; by how much, at most
 COURSE = "Where it starts, and how fast it goes"
 
 
@@ -96,9 +97,20 @@ def _class(result: Result, i: int = 0) -> tuple[str, Subject]:
     return short(name), Subject("class", name)
 
 
+def _visible(title: str, pixels: np.ndarray) -> tuple[str, np.ndarray]:
+    """A tile (h, w, 3) uint8. One that is nearly grey has a higher contrast, which its title says."""
+    middle = pixels.mean((0, 1))
+    deviation = float((pixels - middle).std())
+    times = min(STRONGEST, round(PLAIN / max(deviation, 1e-9)))
+    if times < 2:
+        return title, pixels
+    return f"(× {times}) {title}", np.clip(middle + times * (pixels - middle), 0, 255).astype(np.uint8)
+
+
 def _drawing(result: Result, context: Context, id: str, tiles: list[tuple[str, np.ndarray]], **words) -> Figure:
     """Titled pictures, four per row. Large ones are enlarged, so that thin lines stay visible."""
     height = result.arrays["settings/stages"].shape[3]
+    tiles = tiles if id == "grid" else [_visible(*tile) for tile in tiles]
     return context.drawing(id, panels.sheet(tiles, across=ACROSS), scale=1.5 if height > panels.PANEL else 1, **words)
 
 
@@ -116,7 +128,7 @@ def _settings(result: Result, context: Context, i: int) -> Figure:
         alt=f"{len(settings)} pictures for {name}, by setting: {', '.join(s['name'] for s in settings)}.",
         caption=f"{name} under the published settings. "
         + ("" if context.kind == REGRESSION else taken)
-        + "The tables below say what each setting does.",
+        + "(× 4): shown with four times its contrast. The tables below say what each setting does.",
         mapping=EXACT,
         data="settings/stages",
         subjects=(subject,),
