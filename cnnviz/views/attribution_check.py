@@ -123,6 +123,10 @@ def conclusion(result: Result) -> str:
     if failed:
         many = f"{len(failed)} of {len(result.numbers['methods'])}" if len(failed) > FEW else listed(failed)
         words += f"; {many} {'fails' if len(failed) == 1 else 'fail'}"
+    if by["undecided"] and not passed and not better:
+        n = len(by["undecided"])
+        many = n if failed else f"{n} of {len(result.numbers['methods'])}"
+        words += f"{', ' if failed else '; '}{many} {'is' if n == 1 else 'are'} undecided"
     return f"{words}."
 
 

@@ -25,7 +25,7 @@ WORDS = {
     "averaged over all places, so evidence in one place can be lost. Guided Grad-CAM's fine lines are those of guided "
     "backpropagation.",
 }
-MOST, LETTERS = 4, 12  # pictures of the lead, and letters of a class's name in it
+MOST, LETTERS = 3, 12  # pictures of the lead, and letters of a class's name in it
 SAME = 0.1  # 1 − cosine of two classes' maps, below which they are as good as the same
 NAMES = {"grad_cam": "the Grad-CAM map", "guided_grad_cam": "the Guided Grad-CAM map", "cam": "the CAM map"}
 

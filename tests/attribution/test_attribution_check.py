@@ -309,7 +309,7 @@ def stored(weights: str, against: dict, n: int = 12):
         ("changes", "yes", "M passes every check.", "found"),
         ("changes", "no", "No method passes every check; m fails.", "not found"),
         ("changes", "cannot tell", "No method passes every check, but m is better than chance in each.", "not found"),
-        ("in part", "cannot tell", "No method passes every check.", "not found"),
+        ("in part", "cannot tell", "No method passes every check; 1 of 1 is undecided.", "not found"),
         ("blind to the class", "yes", "No method passes every check; m fails.", "not found"),
     ],
 )
@@ -330,7 +330,7 @@ def test_the_finding_holds_of_one_picture_without_objects():
     left = stored("", {}, n=1)
     left.numbers["checks"][0]["check"] = "deletion"
     (said,), measured = view.found(left)
-    assert said.says == "No method passes every check." and len(measured) == 1
+    assert said.says == "No method passes every check; 1 of 1 is undecided." and len(measured) == 1
     assert said.basis == "1 picture, no object is known, too few to judge 1 of 1 methods"
 
 

@@ -129,7 +129,7 @@ def changed(result: Result, name: str, title: str, figure: str) -> tuple[Finding
         key=f"{title} with random weights",
         says=f"{title[:1].upper()}{title[1:]} {words[stays]}: with random weights it agrees by {mean:.2f}.",
         strength=stays,
-        interval=f"rank correlation {max(-1, low):.2f} to {min(1, high):.2f}",
+        interval=f"rank correlation {findings.span(max(-1, low), min(1, high))}",
         control="a map of the picture alone: 1",
         basis=f"{len(kept)} pictures; their objects are not known",
         figure=figure,
@@ -169,7 +169,7 @@ def of_class(result: Result, context: Context, name: str, title: str, prefix: st
         says=f"{title[:1].upper()}{title[1:]} {words.get(differs, 'hardly depends on the class')}: the maps of "
         f"two classes of a picture agree by {mean:.2f}.",
         strength=findings.not_learned(differs),
-        interval=f"cosine {max(0, low):.2f} to {min(1, high):.2f}; 1 is the same map",
+        interval=f"cosine of magnitudes {max(0, low):.2f} to {min(1, high):.2f}; 1 is the same map",
         control=f"maps of two pictures: {other:.2f}; {findings.UNTRIED}",
         basis=f"{len(there)} pictures",
         figure=prefix + context.image_set.pictures[arrays["index"][typical]].id,
