@@ -9,6 +9,7 @@ from cnnviz.ascent.objective_functions import Objective, past_relus, read, takes
 from cnnviz.ascent.transforms import Transform, robust
 from cnnviz.network.layers import Layer
 from cnnviz.network.loaded import Model
+from cnnviz.network.units import boxes
 
 LEAST = 128  # pixels for which the views' shifts are stated; smallest side of a picture, if the network takes it
 RATE = 0.03  # with Olah et al.'s 0.05 pictures of small networks are all black, white and pure colours
@@ -41,6 +42,29 @@ def views_of(model: Model, layer: Layer, size: tuple[int, int]) -> Transform:
 
 def largest(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
     """The largest value over all positions of (n, h, w, c) uint8 pictures, for one unit each: (n,) float32."""
+    own = _maps(model, layer, pictures, units)
+    return own.reshape(len(own), -1).max(1)
+
+
+def _maps(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
     maps = read(model, model.pictures(list(pictures)), [layer.module])[layer.module]
-    own = maps[torch.arange(len(maps)), torch.tensor(units)]
-    return own.reshape(len(own), -1).amax(1).float().cpu().numpy()
+    return maps[torch.arange(len(maps)), torch.tensor(units)].float().cpu().numpy()
+
+
+def strongest_fields(
+    model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int], kept: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Fields of the neurons of :func:`largest`, of those with a field inside the picture if there are any.
+
+    (n, 4) int32, top, left, bottom, right in the pictures' pixels, half open. kept: the fields of the layer's neurons
+    in a picture of the network's own size, which pictures do not exceed: rows, columns, rows_cross, columns_cross.
+    """
+    own, sides = _maps(model, layer, pictures, units), pictures.shape[1:3]
+    rows, columns = kept["rows"][: own.shape[1]], kept["columns"][: own.shape[2]]
+    own = own[:, : len(rows), : len(columns)]
+    down = ~kept["rows_cross"][: len(rows)] & (rows[:, 1] <= sides[0])
+    across = ~kept["columns_cross"][: len(columns)] & (columns[:, 1] <= sides[1])
+    inside = down[:, None] & across
+    own = np.where(inside, own, -np.inf) if inside.any() else own
+    y, x = np.divmod(own.reshape(len(own), -1).argmax(1), own.shape[2])
+    return np.minimum(boxes(np.stack([y, x], 1), rows, columns), [*sides, *sides]).astype(np.int32)

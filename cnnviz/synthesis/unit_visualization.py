@@ -31,7 +31,9 @@ The result holds, for each chosen layer L and n of its units, the most selective
 magnitude L/scale (n,) float32. L/value, L/best (n,) float32: the unit's largest activation in the picture, and in the
 image set. L/image (n,) int32: the picture of the image set with that activation; L/box (n, 4) int32: the receptive
 field there: top, left, bottom, right in pixels of the network's input, half open; L/border (n,) bool: whether the field
-extends beyond the picture; L/starts (n,) int32: starts tried; L/lost (n,) bool: whether the picture is lost even so.
+extends beyond the picture; L/field (n, 4) int32: the field of the neuron with the largest activation in the picture, of
+those with a field inside it if there are any; L/starts (n,) int32: starts tried; L/lost (n,) bool: whether the picture
+is lost even so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +43,7 @@ import numpy as np
 
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.unit_pictures import RATE, excited, largest, picture_size, views_of
+from cnnviz.ascent.unit_pictures import RATE, excited, largest, picture_size, strongest_fields, views_of
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
@@ -91,15 +93,15 @@ def visualise(
 
 
 def draw(
-    job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int], best: np.ndarray
+    job: Job, model: Model, layer: Layer, units: Sequence[int], size: tuple[int, int], kept: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The arrays of a batch that the ascent makes. Seeds depend on the unit only.
 
-    best: (units of the layer,) largest activation by a real picture.
+    kept: of the layer, from the forward pass: the largest activations by real pictures, and the neurons' fields.
     """
-    best = best[units]
+    best = kept["all_value"][units, 0]
     seeds = [job.seed_for("start", layer.name, unit) for unit in units]
-    made = drawn_from(job, model, layer, units, seeds, size)
+    made = drawn_from(job, model, layer, units, seeds, size, kept)
     made["starts"] = np.ones(len(units), np.int32)
     again = [
         (int(i), job.seed_for("start", layer.name, units[i], start))
@@ -108,7 +110,7 @@ def draw(
     ]
     for first in range(0, len(again), len(units)):  # no more pictures at a time than before
         places, seeds = zip(*again[first : first + len(units)], strict=True)
-        tried = drawn_from(job, model, layer, [units[i] for i in places], seeds, size)
+        tried = drawn_from(job, model, layer, [units[i] for i in places], seeds, size, kept)
         for t, i in enumerate(places):
             made["starts"][i] += 1
             if tried["value"][t] > made["value"][i]:
@@ -118,7 +120,13 @@ def draw(
 
 
 def drawn_from(
-    job: Job, model: Model, layer: Layer, units: Sequence[int], seeds: Sequence[int], size: tuple[int, int]
+    job: Job,
+    model: Model,
+    layer: Layer,
+    units: Sequence[int],
+    seeds: Sequence[int],
+    size: tuple[int, int],
+    kept: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """The pictures of one ascent from these starts, their values and curves."""
     ascent = visualise(model, layer, units, seeds, size, job.parameters["steps"], job.seed_for("views", layer.name))
@@ -130,6 +138,7 @@ def drawn_from(
         "climb": np.float16(climb / np.where(scale > 0, scale, 1)[:, None]),
         "scale": np.float32(scale),
         "value": largest(model, layer, pictures, units),
+        "field": strongest_fields(model, layer, pictures, units, kept),
     }
 
 
@@ -168,8 +177,7 @@ def shard(job: Job, number: int, count: int) -> tuple[dict[str, np.ndarray], dic
     arrays = {}
     for i in range(number, len(batches), count):
         name, units = batches[i]
-        best = kept[name]["all_value"][:, 0]
-        drawn = partial(draw, job, model, model.layer(name), size=sizes[name], best=best)
+        drawn = partial(draw, job, model, model.layer(name), size=sizes[name], kept=kept[name])
         parts = list(in_batches(drawn, units, len(units)))
         made = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         made |= best_patches(kept[name], np.array(units))

@@ -16,6 +16,7 @@ from cnnviz.views.kit.tiles import COLUMNS, EXACT, boxes, cell, fitted, labelled
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 60
+NEAR = 12  # side of a receptive field, in pixels, up to which a picture is cut to one neuron's part
 SIDE, SMALL, GAP = 224, 150, 12  # side of a picture in pixels, beside its patch and on a sheet
 
 
@@ -77,6 +78,22 @@ def _of(result: Result, layer: dict, what: str) -> np.ndarray:
     return result.arrays[f"{layer['name']}/{what}"]
 
 
+def _drawn(result: Result, context: Context, name: str, part: range | list[int]) -> tuple[list[np.ndarray], str]:
+    """The pictures of some units, and the size of the part that is shown in words, "" for whole pictures.
+
+    A unit of an early layer sees a few pixels, and its picture repeats them. So it is cut to the field of the neuron
+    with the largest activation.
+    """
+    pictures = [context.rgb(result.arrays[f"{name}/pictures"][i]) for i in part]
+    fields = result.arrays.get(f"{name}/field", np.zeros((0, 4), int))
+    if not len(fields) or (fields[:, 2:] - fields[:, :2]).max() > NEAR:
+        return pictures, ""
+    boxes = zip(pictures, fields[list(part)], strict=True)
+    cut = [picture[top:bottom, left:right] for picture, (top, left, bottom, right) in boxes]
+    height, width = (fields[:, 2:] - fields[:, :2]).max(0)
+    return cut, f"{height} × {width}"
+
+
 def _figures(result: Result, context: Context, counts: list[int]) -> list[Figure]:
     """Sheets with all units of each layer, and some units by themselves, up to the page's limit."""
     layers = result.numbers["layers"]
@@ -115,10 +132,11 @@ def _layers(result: Result) -> Table:
 
 
 def _sheet_figure(result: Result, context: Context, name: str, part: range) -> Figure:
-    pictures = context.rgb(result.arrays[f"{name}/pictures"][part])
+    pictures, cut = _drawn(result, context, name, part)
+    height, width = result.arrays[f"{name}/pictures"].shape[1:3]
     unit, value, best, lost = (result.arrays[f"{name}/{what}"][part] for what in ("unit", "value", "best", "lost"))
     labels = [
-        context.tag(name, u) + (": none found" if gone else f": {v / b:.1f}x" if b > 0 else "")
+        context.tag(name, u) + (": none found" if gone else f": {v / b:.1f}x" if b > 0 else ": dead")
         for u, v, b, gone in zip(unit, value, best, lost, strict=True)
     ]
     places = boxes(len(unit), SMALL, SMALL)
@@ -126,11 +144,11 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
         f"{slug(name)}-sheet-{part[0]}",
         labelled([fitted(picture, SMALL) for picture in pictures], labels),
         alt=f"Synthetic pictures for {len(unit)} units of {name}, in rows of {min(COLUMNS, len(unit))}.",
-        caption=f"{name}: {int(((value > best) & ~lost).sum())} of {len(unit)} units are excited more than by any real "
-        f"picture.{_none_found(unit[lost])}",
-        more=f"A picture made from noise for each unit, the most selective first; {pictures.shape[1]} × "
-        f"{pictures.shape[2]} pixels, shown at {SMALL}.",
+        caption=f"{name}{_sheet_words(value, best, lost, cut)}{_none_found(unit[lost])}",
+        more=f"A picture made from noise for each unit, the most selective first; {height} × {width} pixels"
+        + (f", cut to the {cut} that the most excited neuron sees." if cut else f", shown at {SMALL}."),
         mapping=f"{EXACT}; 1.5x: it excites the unit 1.5 times as much as the best real picture"
+        + "; dead: no real picture brings it above 0" * bool((best <= 0).any())
         + "; none found: it hardly excites the unit, from any start" * bool(lost.any()),
         data=f"{name}/pictures[{part[0]}:{part[-1] + 1}]",
         subjects=(
@@ -141,6 +159,16 @@ def _sheet_figure(result: Result, context: Context, name: str, part: range) -> F
         lossless=False,
         from_dataset=False,
     )
+
+
+def _sheet_words(value: np.ndarray, best: np.ndarray, lost: np.ndarray, cut: str) -> str:
+    """How much the pictures excite their units, relative to real ones, and which part is shown."""
+    living = (best > 0) & ~lost
+    less = int((value[living] <= best[living]).sum())
+    times = f"{np.median(value[living] / best[living]):.1f} times" if living.any() else ""
+    words = f": a picture excites its unit {times} as much as the best real one (median)." if times else "."
+    words += f" {less} of {len(value)} units are excited less." * bool(less)
+    return words + f" Shown: the {cut} pixels that one neuron sees." * bool(cut)
 
 
 def _none_found(units: np.ndarray) -> str:
@@ -157,7 +185,7 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         result.arrays[f"{name}/{what}"][i]
         for what in ("unit", "value", "best", "image", "box", "border", "starts", "lost")
     )
-    synthetic = context.rgb(result.arrays[f"{name}/pictures"][i])
+    (synthetic,), cut = _drawn(result, context, name, [i])
     pair = np.zeros((SIDE, 2 * SIDE + GAP, 4), np.uint8)
     pair[:, :SIDE] = fitted(synthetic, SIDE)
     crop = patch(picture, box, tuple(result.numbers["size"])) if picture is not None else np.zeros((0, 0, 3), np.uint8)
@@ -165,9 +193,10 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
     if crop.size:
         pair[:, SIDE + GAP :] = cell(crop, SIDE, bool(border) and not whole)
     shown = context.image_set.pictures[image].name if image >= 0 else ""
+    part = f", the {cut} pixels that one neuron sees" if cut else ""
     beside = (SIDE + GAP, 0, SIDE, SIDE)
     real = [context.mark(int(image), f"activation {number(best)}", beside)] if crop.size else []
-    times = f", {value / best:.1f} times its best real patch" if best > 0 else ""
+    times = f", {value / best:.1f} times its best real patch" if best > 0 else "; dead: no real picture excites it"
     return context.picture(
         f"{slug(name)}-unit-{unit:04d}",
         pair,
@@ -177,8 +206,8 @@ def _unit_figure(result: Result, context: Context, layer: dict, i: int, picture:
         + " No picture was found: this is the best of the starts." * bool(lost),
         more=f"The picture excites the unit to {number(value)}, the real patch to {number(best)}. "
         f"{'1 start' if starts == 1 else f'{starts} starts'} tried.",
-        mapping="left: made from noise; right: the real patch that excites the unit most, in an orange frame if the "
-        "neuron sees over the picture's edge",
+        mapping=f"left: made from noise{part}; right: the real patch that excites the unit most, in an orange frame if "
+        "the neuron sees over the picture's edge",
         data=f"{name}/pictures[{i}], {name}/value[{i}], {name}/best[{i}]",
         subjects=(
             Subject("unit", str(unit), name),

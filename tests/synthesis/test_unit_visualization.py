@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from cnnviz.ascent.objective_functions import read, takes
-from cnnviz.ascent.unit_pictures import largest, picture_size, views_of
+from cnnviz.ascent.unit_pictures import largest, picture_size, strongest_fields, views_of
 from cnnviz.demo import scenes
 from cnnviz.network import network
 from cnnviz.network.layers import Layer
@@ -110,6 +110,14 @@ def test_units_of_a_depthwise_convolution_are_ascended_through_the_relu_of_the_o
     assert (ascent.curves["excitation"][-1] > 0.1).all()
 
 
+def fields(side, margin=0, best=()):
+    """The forward pass of a layer whose neurons see one pixel, and within ``margin`` of the edge padding too."""
+    ends, at = np.stack([np.arange(side), np.arange(side) + 1], 1), np.arange(side)
+    cross = (at < margin) | (at >= side - margin)
+    kept = {"rows": ends, "columns": ends, "rows_cross": cross, "columns_cross": cross}
+    return kept | {"all_value": np.float32(best)[:, None]}
+
+
 def test_a_lost_picture_is_tried_from_other_starts_and_a_unit_without_any_is_marked(make_job, monkeypatch):
     model, batches = depthwise(dead=True), []
     starts = unit_visualization.visualise
@@ -125,7 +133,7 @@ def test_a_lost_picture_is_tried_from_other_starts_and_a_unit_without_any_is_mar
 
     monkeypatch.setattr(unit_visualization, "visualise", stuck)
     job = replace(make_job({"torchvision": "alexnet"}, "unit_visualization"), parameters={"steps": 40})
-    made = draw(job, model, model.layers[0], [0, 1, 2], (24, 24), np.float32([0.2, 0.2, 0.2]))
+    made = draw(job, model, model.layers[0], [0, 1, 2], (24, 24), fields(24, best=[0.2, 0.2, 0.2]))
     assert made["lost"].tolist() == [False, False, True] and made["starts"].tolist() == [1, 5, 5]
     assert made["value"][1] > 0.05 and made["pictures"][1].mean((0, 1)).argmax() == 1
     assert batches == [[0, 1, 2], [1, 1, 1], [1, 2, 2], [2, 2]]  # no batch is larger than the first
@@ -148,6 +156,8 @@ def test_a_units_value_is_its_largest_anywhere():
     pictures[0, 3, 20, 0] = pictures[1, 23, 0, 2] = 255
     pictures[1, 5, 5, 2] = 240
     np.testing.assert_allclose(largest(model, model.layers[0], pictures, [0, 2]), [0.5, 0.5], atol=1e-6)
+    field = strongest_fields(model, model.layers[0], pictures, [0, 2], fields(24, margin=2))
+    assert field.tolist() == [[3, 20, 4, 21], [5, 5, 6, 6]]  # that at the second picture's edge is not a whole field
 
 
 def test_pictures_are_as_large_as_it_takes(demo):
@@ -247,8 +257,32 @@ def test_each_units_place_on_its_sheet_shows_its_own_picture():
     context = Context({}, {}, SimpleNamespace(config={}), None, {})
     figure = view._sheet_figure(made, context, "conv1", range(9))
     shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])).convert("RGB")).astype(int)
-    assert "No picture was found for unit 7:" in figure.caption and "0 of 9 units" in figure.caption
+    assert "No picture was found for unit 7:" in figure.caption and "1.0 times as much" in figure.caption
+    assert "8 of 9 units are excited less" in figure.caption
     places = {s.name: s.box for s in figure.subjects if s.kind == "unit"}
     assert len(places) == 9 and None not in places.values()
     for name, (left, top, width, height) in places.items():
         assert np.abs(shown[top : top + height, left : left + width] - levels[int(name) - 3]).max() < 16
+
+
+def test_of_a_small_field_the_part_that_one_neuron_sees_is_shown_and_a_dead_unit_is_named():
+    pictures = np.zeros((2, 16, 16, 3), np.uint8)
+    pictures[0, 4:7, 8:11], pictures[1, 1:4, 2:5] = 200, 90
+    arrays = {"conv1/pictures": pictures, "conv1/unit": np.arange(2), "conv1/value": np.float32([3, 1])}
+    arrays |= {"conv1/best": np.float32([2, 0]), "conv1/lost": np.zeros(2, bool)}
+    arrays["conv1/field"] = np.int32([[4, 8, 7, 11], [1, 2, 4, 5]])
+    made = result.Result(arrays, "ok", "", {}, {}, 0, {})
+    context = Context({}, {}, SimpleNamespace(config={}), None, {})
+    figure = view._sheet_figure(made, context, "conv1", range(2))
+    assert "1.5 times" in figure.caption and "3 × 3 pixels that one neuron sees" in figure.caption
+    assert "dead" in figure.mapping
+    shown = np.asarray(Image.open(io.BytesIO(context.files[figure.file])).convert("RGB")).astype(int)
+    for level, (left, top, width, height) in zip((200, 90), (s.box for s in figure.subjects[1:]), strict=True):
+        assert np.abs(shown[top : top + height, left : left + width] - level).max() < 16
+    arrays["conv1/field"][0] = 0, 0, 16, 16
+    assert "Shown" not in view._sheet_figure(made, replace_files(context), "conv1", range(2)).caption
+
+
+def replace_files(context: Context) -> Context:
+    """The context for another page."""
+    return Context(context.model, context.show, context.image_set, None, {})
