@@ -1,6 +1,7 @@
 """Maximal patches: a picture for each of some units of every layer, and sheets with all units."""
 
 import tempfile
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -17,13 +18,15 @@ from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, difference, percent
 from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
-from cnnviz.views.kit.tiles import COLUMNS, block, boxes, cell, labelled
+from cnnviz.views.kit.tiles import COLUMNS, LABEL, block, boxes, cell, labelled, montage
+from cnnviz.views.kit.tiles import places as tile_places
 
 MOST_FIGURES = 190  # a page shows at most 200 pictures
 MOST_SHEETS = 100
 ROWS, QUALITY = 2, 80  # of a sheet, and of its file: a unit's page loads the whole sheet
 LARGE, SMALL = 96, 56  # side of a patch in pixels, in a unit's own picture and on a sheet
 GAP, SMALL_GAP = 3, 2  # between patches, in pixels
+LEAD, LEADING = "rows", 4  # the first figure, and its units
 MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
 DRAWS = 1000  # of random pictures
 MAPPING = "the picture's own pixels; orange frame: the neuron sees over the picture's edge"
@@ -36,13 +39,16 @@ def view(result: Result, context: Context) -> dict:
     layers = result.numbers["layers"]
     total = sum(layer["units"] for layer in layers)
     dead = sum(int((result.arrays[f"{layer['name']}/max"] <= 0).sum()) for layer in layers)
-    figures = _figures(result, context, total)
-    said, measured = found(result, labels_of(context), {figure.id for figure in figures})
+    chosen, firsts = _chosen(result, context, total)
+    shown = {f"{slug(name)}-unit-{unit:04d}": name for name, units in chosen.items() for unit in units}
+    said, measured = found(result, labels_of(context), set(shown))
+    first = said.figure or _most_selective(result, set(shown), context.model.get("scores_layer"))
+    figures = _figures(result, context, chosen, firsts, shown.get(first, ""))
     return {
-        "findings": (said,),
+        "findings": (replace(said, figure=LEAD) if said.figure else said,),
         "measured": measured,
         "figures": tuple(figures),
-        "cover": said.figure or _most_selective(result, {figure.id for figure in figures}),
+        "cover": LEAD if first else "",
         "tables": (_layers(result),),
         "about": tuple(_about(result, context, layer["name"]) for layer in layers),
         "metrics": (
@@ -95,10 +101,13 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
     return finding, measured
 
 
-def _most_selective(result: Result, shown: set[str]) -> str:
-    """The figure of the most selective unit, of layers that see things; "" if none of them is shown."""
+def _most_selective(result: Result, shown: set[str], scores_layer: str | None = None) -> str:
+    """The figure of the most selective unit, of layers that see things; "" if none of them is shown.
+
+    The classes' scores are selective by their making, and other sections show them: a layer before them comes first.
+    """
     scores = {
-        f"{slug(layer['name'])}-unit-{unit:04d}": float(score)
+        f"{slug(layer['name'])}-unit-{unit:04d}": (layer["name"] != scores_layer, float(score))
         for layer in result.numbers["layers"]
         if _sees_things(result, layer)
         for unit, score in enumerate(selectivity(*(result.arrays[f"{layer['name']}/{w}"] for w in ("value", "peak"))))
@@ -138,21 +147,32 @@ def one_class(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return units, shares, np.array([drawn[n] for n in counts[units]])
 
 
-def _figures(result: Result, context: Context, total: int) -> list[Figure]:
-    """Some units of each layer by themselves, and sheets with all of them if asked for, up to the page's limit."""
+def _chosen(result: Result, context: Context, total: int) -> tuple[dict[str, np.ndarray], dict[str, range]]:
+    """By layer: units that are shown by themselves, and the first unit of each sheet, up to the page's limit."""
     layers = result.numbers["layers"]
     a_sheet = max(ROWS, ceil(total / MOST_SHEETS / COLUMNS)) * COLUMNS
     firsts = {layer["name"]: range(0, layer["units"] * context.show.get("sheets", True), a_sheet) for layer in layers}
     sheets = sum(map(len, firsts.values()))
     units = min(context.show.get("units", 12), max(0, MOST_FIGURES - sheets) // len(layers))
-    chosen, figures = {}, []
+    chosen = {}
     for layer in layers:
         kept = {what: result.arrays[f"{layer['name']}/{what}"] for what in ("value", "peak")}
         chosen[layer["name"]] = choose(context.show.get("order", "selective"), units, **kept)
+    return chosen, firsts
+
+
+def _figures(
+    result: Result, context: Context, chosen: dict[str, np.ndarray], firsts: dict[str, range], lead: str
+) -> list[Figure]:
+    """First some units of the layer ``lead``, if it is not "", in rows; then the units and sheets of each layer."""
+    figures, layers = [], result.numbers["layers"]
     with tempfile.TemporaryDirectory() as folder:
         small, large = _cut(result, context, chosen, Path(folder))
+        if lead:
+            figures.append(_rows_figure(result, context, lead, chosen[lead].tolist(), large[lead]))
         for layer in layers:
             name, count = layer["name"], layer["units"]
+            a_sheet = firsts[name].step
             figures += [
                 _unit_figure(result, context, layer, int(unit), cells)
                 for unit, cells in zip(chosen[name], large[name], strict=True)
@@ -254,6 +274,43 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
             if i is not None:
                 large[name][i, slot] = cell(crop, LARGE, border)
     return small, large
+
+
+def _rows_figure(result: Result, context: Context, name: str, units: list[int], cells: np.ndarray) -> Figure:
+    """The patches of some of a layer's units, a row each: those with most patches of one class, or the most selective.
+
+    units: the most selective first. cells: (units, k, side, side, 4).
+    """
+    image = result.arrays[f"{name}/image"]
+    label = np.where(image[units] >= 0, labels_of(context)[image[units]], -1)
+    often = np.array([np.bincount(own[own >= 0], minlength=1).max() for own in label])
+    order = np.argsort(-np.where(often > 1, often, 0), kind="stable")[:LEADING]
+    rows, places, marks = [], [], []
+    for r, i in enumerate(order):
+        unit, top = units[i], r * (LARGE + LABEL) + LABEL
+        classes = _classes(context, [p for p in image[unit].tolist() if p >= 0])
+        said = context.tag(name, unit) + (f": {classes}" if classes.isascii() and classes else "")
+        rows.append(labelled([montage(cells[i], len(cells[i]), GAP)], [said]))
+        places.append((0, top, rows[-1].shape[1], LARGE))
+        for p, (left, down, *size) in enumerate(tile_places(len(cells[i]), LARGE, LARGE, GAP)):
+            if image[unit, p] >= 0:
+                excites = f"activation {number(result.arrays[f'{name}/value'][unit, p])}"
+                marks.append(context.mark(int(image[unit, p]), excites, (left, top + down, *size)))
+    shown = [units[i] for i in order]
+    return context.picture(
+        LEAD,
+        np.vstack(rows),
+        alt=f"{len(rows)} rows of patches: those that excite units {', '.join(map(str, shown))} of {name} most.",
+        caption=f"{name}: the patches that excite {len(rows)} of its units most, a row each.",
+        mapping=MAPPING,
+        data=", ".join(f"{name}/image[{unit}]" for unit in shown),
+        subjects=(
+            Subject("layer", name),
+            *(Subject("unit", str(unit), name, box) for unit, box in zip(shown, places, strict=True)),
+        ),
+        lossless=False,
+        marks=marks,
+    )
 
 
 def _unit_figure(result: Result, context: Context, layer: dict, unit: int, cells: np.ndarray) -> Figure:
