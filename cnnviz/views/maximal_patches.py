@@ -16,7 +16,7 @@ from cnnviz.views import papers
 from cnnviz.views.kit import findings, patches, section
 from cnnviz.views.kit.colour import number
 from cnnviz.views.kit.findings import Finding, Measured, difference, percent
-from cnnviz.views.kit.patches import over_the_edge, part, patch, patches_that_excite, unprobed
+from cnnviz.views.kit.patches import in_proportion, over_the_edge, part, patch, patches_that_excite, unprobed
 from cnnviz.views.kit.section import About, Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import COLUMNS, LABEL, block, boxes, cell, labelled, montage
 from cnnviz.views.kit.tiles import places as tile_places
@@ -29,7 +29,9 @@ GAP, SMALL_GAP = 3, 2  # between patches, in pixels
 LEAD, LEADING = "rows", 4  # the first figure, and its units
 MARGIN = 0.1  # a share of patches of one class is found to differ from random pictures' beyond this
 DRAWS = 1000  # of random pictures
-MAPPING = "the picture's own pixels; orange frame: the neuron sees over the picture's edge"
+MAPPING = (
+    "the picture's own pixels, in the network's proportions; orange frame: the neuron sees over the picture's edge"
+)
 SCALED = "Patches are enlarged by repeating pixels, reduced by Lanczos' filter (from fourfold on, averaged first)."
 FEW = 3  # pictures of the median class below which patches cannot show whether a unit prefers one
 LIKE = 6  # number of units with the same best pictures that a unit's page links to
@@ -73,7 +75,7 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
     counts = np.bincount(labels[labels >= 0])
     if len(counts) and np.median(counts[counts > 0]) < FEW:
         words = "Too few pictures of each class: whether units answer to one class cannot be told."
-        return Finding(key, words, findings.NOT), {}
+        return Finding(key, words, findings.UNMEASURED), {}
     for layer in result.numbers["layers"]:
         units, shares, drawn = one_class(result.arrays[f"{layer['name']}/image"], labels)
         if len(units) < 2 or drawn.mean() == 1:
@@ -84,7 +86,7 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
         candidates.append((low, layer["name"], units, shares, words))
     if not candidates:
         words = "Too few of the best patches have a class: whether units answer to one class cannot be told."
-        return Finding(key, words, findings.NOT), measured
+        return Finding(key, words, findings.UNMEASURED), measured
     low, name, units, shares, words = max(candidates, key=lambda candidate: candidate[0])
     ids = [f"{slug(name)}-unit-{unit:04d}" for unit in units[np.argsort(-shares, kind="stable")]]
     share = _mean(shares)
@@ -104,10 +106,16 @@ def found(result: Result, labels: np.ndarray, shown: set[str]) -> tuple[Finding,
 def _most_selective(result: Result, shown: set[str], scores_layer: str | None = None) -> str:
     """The figure of the most selective unit, of layers that see things; "" if none of them is shown.
 
-    The classes' scores are selective by their making, and other sections show them: a layer before them comes first.
+    The classes' scores are selective by their making, and of a whole picture nobody knows which part excites a unit. So
+    a layer before the scores comes first, and one that sees a part of the picture.
     """
+    size = min(result.numbers["size"])
     scores = {
-        f"{slug(layer['name'])}-unit-{unit:04d}": (layer["name"] != scores_layer, float(score))
+        f"{slug(layer['name'])}-unit-{unit:04d}": (
+            layer["name"] != scores_layer,
+            min(layer["field"]) < size,
+            float(score),
+        )
         for layer in result.numbers["layers"]
         if _sees_things(result, layer)
         for unit, score in enumerate(selectivity(*(result.arrays[f"{layer['name']}/{w}"] for w in ("value", "peak"))))
@@ -269,6 +277,7 @@ def _cut(result: Result, context: Context, chosen: dict, folder: Path) -> tuple[
             border = bool(result.arrays[f"{name}/border"][unit, slot])
             if not crop.size:  # a neuron that sees only padding
                 continue
+            crop = in_proportion(crop, result.arrays[f"{name}/box"][unit, slot])
             if sheets:
                 small[name][unit, slot] = cell(crop, SMALL, border)
             if i is not None:

@@ -18,7 +18,7 @@ from cnnviz.run.result import Result
 from cnnviz.views import maximal_patches as drawn
 from cnnviz.views.kit import tiles
 from cnnviz.views.kit.colour import number
-from cnnviz.views.kit.patches import part, patch
+from cnnviz.views.kit.patches import in_proportion, part, patch
 from cnnviz.views.kit.section import Context
 
 NAMES = {"0": "conv1", "3": "conv2", "5": "conv3"}
@@ -293,3 +293,22 @@ def test_the_cover_is_the_most_selective_shown_unit_of_a_layer_that_sees_things(
     shown = {f"{name}-unit-{unit:04d}" for name in ("early", "late") for unit in (0, 2)}  # not the best one, unit 1
     assert drawn._most_selective(result, shown) == "late-unit-0002"
     assert drawn._most_selective(result, {"early-unit-0001"}) == ""
+
+
+def test_the_rows_of_the_first_figure_are_units_of_a_layer_that_sees_a_part_and_does_not_give_the_scores(patches):
+    _, _, got, context = patches
+    figure = drawn.view(got, context)["figures"][0]
+    assert figure.id == drawn.LEAD and len(figure.marks) == 9 * sum(s.kind == "unit" for s in figure.subjects)
+    fields = {layer["name"]: min(layer["field"]) for layer in got.numbers["layers"]}
+    shown = {f"{name}-unit-0000" for name in fields if 2 * fields[name] >= min(got.numbers["size"])}
+    first = drawn._most_selective(got, shown).removesuffix("-unit-0000")
+    assert fields[first] < min(got.numbers["size"]) or min(fields.values()) >= min(got.numbers["size"])
+    others = shown - {f"{first}-unit-0000"}
+    assert not others or drawn._most_selective(got, shown, first) in others
+
+
+def test_patches_have_the_proportions_that_the_network_sees():
+    crop = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
+    assert in_proportion(crop, np.array([0, 0, 3, 3])).shape == (9, 9, 3)
+    assert in_proportion(crop, np.array([2, 1, 6, 7])) is crop
+    assert in_proportion(crop, np.array([0, 0, 2, 4])).shape == (6, 12, 3)

@@ -138,16 +138,20 @@ def test_maps_of_one_unit_are_more_alike_than_those_of_two():
     noise = rng.normal(size=(5, 3, 4, 4, 3))
     kept = {name: {"projection": maps, "image": np.zeros((5, 3), int)} for name, maps in (("a", noise), ("b", own))}
     arrays = {f"{name}/{what}": array for name, layer in kept.items() for what, array in layer.items()}
-    left = SimpleNamespace(arrays=arrays, numbers={"layers": [{"name": "a"}, {"name": "b"}]})
-    said, measured = projections.of_units(left, "the map", {"b": "b-unit-0000"})
-    assert said.strength == "weakly found" and said.key == "the map of one unit: b" and said.figure == "b-unit-0000"
-    assert measured[said.key].effect > 0.8 and abs(measured["the map of one unit: a"].effect) < 0.2
+    left = SimpleNamespace(arrays=arrays, numbers={"layers": [{"name": n, "sites": 1} for n in "ab"]})
+    said, measured = projections.of_units(left, "the map", "b-unit-0000")
+    every, one, other = "the map of one unit: all layers", "the map of one unit: b", "the map of one unit: a"
+    assert said.strength == "weakly found" and said.key == every and said.figure == "b-unit-0000"
+    assert measured[one].effect > 0.8 and abs(measured[other].effect) < 0.2
+    assert measured[every].effect == pytest.approx((measured[one].effect + measured[other].effect) / 2)
     arrays["b/image"][:] = -1
-    assert list(projections.of_units(left, "the map", {})[1]) == ["the map of one unit: a"]
+    assert set(projections.of_units(left, "the map", "")[1]) == {other, every}
     arrays["a/projection"] = np.roll(own, 1, 1)[:1] * np.ones((5, 1, 1, 1, 1))  # all units alike
-    assert projections.of_units(left, "the map", {})[0].strength == "not found"
+    assert projections.of_units(left, "the map", "")[0].strength == "not found"
+    arrays["a/projection"] = np.repeat(own[:, :1], 3, 1)  # the weights, and no layer is left
+    assert projections.of_units(left, "the map", "") is None
     arrays["a/projection"][1:] = 0  # one unit has nothing to compare with
-    assert projections.of_units(left, "the map", {}) is None
+    assert projections.of_units(left, "the map", "") is None
 
 
 def test_the_surest_right_answer_is_explained_first():

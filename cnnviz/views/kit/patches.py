@@ -37,6 +37,19 @@ def patch(picture: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.nda
     return picture[floor(top * down) : ceil(bottom * down), floor(left * across) : ceil(right * across)]
 
 
+def in_proportion(crop: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """A :func:`patch` (h, w, 3) with the sides' proportion in ``box``: a network may see pictures squeezed to a square.
+
+    Its longer side keeps its pixels. A proportion within a twentieth is left as it is.
+    """
+    (height, width), (down, across) = crop.shape[:2], (box[2:] - box[:2]).tolist()
+    wanted = round(height * across / down)
+    if abs(wanted - width) <= width / 20:
+        return crop
+    shape = (wanted, height) if wanted > width else (width, max(1, round(width * down / across)))
+    return np.asarray(Image.fromarray(crop).resize(shape, Image.Resampling.LANCZOS))
+
+
 def marks(
     context: Context, image: np.ndarray, value: np.ndarray, box: np.ndarray, *, side: int, gap: int, at=(0, 0)
 ) -> list[Mark]:

@@ -23,7 +23,7 @@ LEAST_SIDE = 48  # smallest side of a tile, in pixels
 LEAST = 8  # smallest side of a unit's patches as they are shown, in pixels of the input
 FAINT = 0.1  # end of a channel's range, at least, as a share of that of the strongest channel
 SPREAD, DARK = 0.03, 45  # of lit patches: blur as a share of their side, and the level where a map is 0
-VARIED = 0.99  # cosine from which a layer's maps are all its weights
+VARIED = 0.999  # cosine from which a layer's maps are all its weights
 OWN = (("guided backprop", "projection", "largest"),)  # rows of projections: label, their array, and its magnitudes
 COLOURS = (
     "each channel of each projection by itself, 0 is mid-grey, symmetric about 0, ends at the {percentile:g}th "
