@@ -273,7 +273,7 @@ def test_units_whose_patches_show_one_class_are_found_and_random_patches_are_not
     assert none.strength == "not found" and none.figure == ""
     for labels in (np.full(200, -1), np.zeros(200, int)):  # no labels; one class only
         none, measured = said(["random", "one"], labels)
-        assert none.strength == "not found" and not measured and "cannot be told" in none.says
+        assert none.strength == "not measured" and not measured and "cannot be told" in none.says
 
 
 def test_classes_that_all_differ_are_not_listed():
