@@ -25,7 +25,7 @@ def _of_stages(stages: Stages, figure: Figure, href: str) -> dict:
         {"label": label, "number": number, "data": {"file": href, "size": size, "box": _joined(box)} | below}
         for label, number, box in zip(stages.labels, numbers, stages.boxes, strict=True)
     ]
-    return _slider(stages.moves, stages.below, stages.boxes[0], figure.pixelated, parts)
+    return _slider(stages.moves, stages.below, stages.boxes[0], figure.pixelated, parts) | {"opens": stages.opens}
 
 
 def _slider(moves: str, below: str, box: Box, pixelated: bool, parts: list[dict]) -> dict:

@@ -10,6 +10,7 @@ from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, montage, places
 
+EDGE, DARK = 6, 50  # levels between neighbours, and levels of grey: see plain()
 GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
 
 
@@ -42,7 +43,10 @@ def _rises(result: Result) -> np.ndarray:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """Rise of a layer's response in its own dream, compared with dreams on other layers."""
+    """Rise of a layer's response in its own dream, compared with dreams on other layers.
+
+    The figure is that of the photo with the largest bright, plain areas, on which a dream is seen best.
+    """
     logs = np.log(_rises(result))
     own = np.diagonal(logs, axis1=1, axis2=2)
     apart = ~np.eye(logs.shape[1], dtype=bool)
@@ -54,7 +58,8 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         return Finding(key, says, findings.NOT, figure=_id(result, 0)), {}
     gain, low, high = findings.mean_interval((own - others)[pairs])
     times, elsewhere = (float(np.exp(values[pairs].mean())) for values in (own, others))
-    best = int(np.where(pairs, own - others, -np.inf).max(1).argmax())
+    judged = [i for i in range(len(own)) if pairs[i].any()]
+    best = max(judged, key=lambda i: plain(result.arrays[f"photo_{i}"]))
     finding = Finding(
         key,
         f"A layer's response grows {times:.1f} times in its own dream, {elsewhere:.1f} times in those of other layers.",
@@ -67,6 +72,13 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     return finding, {
         key: Measured(f"{times:.1f} and {elsewhere:.1f} times", *np.tanh((gain / 2, low / 2, high / 2)).tolist())
     }
+
+
+def plain(photo: np.ndarray) -> float:
+    """Share of the pixels of (h, w, c) uint8 that are neither dark nor beside an edge."""
+    grey = photo.astype(float).mean(2)
+    edges = np.maximum(np.abs(np.diff(grey, axis=0, prepend=grey[:1])), np.abs(np.diff(grey, prepend=grey[:, :1])))
+    return float(((edges < EDGE) & (grey > DARK)).mean())
 
 
 def _id(result: Result, i: int) -> str:
@@ -169,9 +181,9 @@ if __name__ == "__main__":
         tour="A photo with more of whatever a layer sees in it.",
         how_to_read="The photo is changed so that whatever a layer responds to becomes stronger. From left: the photo, "
         "then its dream on each layer, earlier layers first.",
-        do_not_conclude="What appears is what the layer responds to most easily, not what it takes the photo for. A "
-        "net trained on many dogs dreams of dogs. How large things become depends on the octaves, and how garish on "
-        "the number of steps.",
+        do_not_conclude="What appears is what the layer responds to most easily, not what it takes the photo for; "
+        "that depends on the pictures it was trained on. How large things become depends on the octaves, and how "
+        "garish on the number of steps.",
         equation="I* = argmax Σ f(I)²,  step · b / mean |b|",
         papers=(papers.MORDVINTSEV_2015,),
     )

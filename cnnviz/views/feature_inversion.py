@@ -3,7 +3,6 @@
 import numpy as np
 
 from cnnviz.run.result import Result
-from cnnviz.statistics.ranks import rank_correlation
 from cnnviz.views import papers
 from cnnviz.views.kit import curves, findings, panels, section, stages
 from cnnviz.views.kit.findings import Finding, Measured, span
@@ -24,9 +23,6 @@ def view(result: Result, context: Context) -> dict:
     ]
     if len(by_depth) > 1:
         figures.append(_depth(result, context))
-        metrics.append(
-            Metric("correlation_of_pixel_error_with_depth", rank_correlation(by_depth, np.arange(len(by_depth))))
-        )
     finding, measured = found(result, context)
     return {
         "findings": (finding,),
@@ -45,7 +41,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
     measured = {}
     for name, levels, gain in zip(names, error.T, nearer.T, strict=True):
         mean, low, high = findings.mean_interval(gain)
-        said = f"{levels.mean():.0f} levels off, a flat picture {flat.mean():.0f}"
+        said = f"{_levels(levels.mean())} off, a flat picture {flat.mean():.0f}"
         measured[f"pixels from {name}"] = Measured(said, mean, max(-1.0, low), min(1.0, high))
     strengths = {
         name: findings.NOT if name in stuck else findings.weakly(m.low)
@@ -88,6 +84,11 @@ def unconverged(result: Result) -> list[str]:
     ]
 
 
+def _levels(error: float) -> str:
+    """A pixel error in words: "1 level"."""
+    return "1 level" if round(error) == 1 else f"{error:.0f} levels"
+
+
 def _names(result: Result) -> list[str]:
     return [layer["name"] for layer in result.numbers["layers"]]
 
@@ -104,13 +105,18 @@ def _row(result: Result, context: Context, i: int) -> Figure:
     shown = [("original", context.rgb(arrays["pictures"][i]))]
     shown += [(f"{name} ±{levels:.0f}", r) for name, levels, r in zip(names, pixel_error, rebuilt, strict=True)]
     across = len(shown) if len(shown) <= ACROSS else -(-len(shown) // 2)
-    off = [f"pixels off by {levels:.0f} levels" for levels in pixel_error]
+    off = [f"pixels off by {_levels(levels)}" for levels in pixel_error]
+    middle = (len(names) - 1) // 2
     return context.drawing(
         picture.id,
         panels.sheet(shown, across=across),
         scale=1.5,
         compared="" if i else "Rebuilt from",
-        stages=(stages.covering("original", panels.boxes(shown, across), names, moves="Rebuilt from", numbers=off),),
+        stages=(
+            stages.covering(
+                "original", panels.boxes(shown, across), names, moves="Rebuilt from", numbers=off, opens=middle
+            ),
+        ),
         alt=f"{picture.name}, and beside it {len(names)} pictures rebuilt from the features of {', '.join(names)}.",
         caption=f"{picture.name}: pixels are off by {pixel_error[0]:.0f} of 255 levels from {names[0]}, by "
         f"{pixel_error[-1]:.0f} from {names[-1]}.",
@@ -147,14 +153,13 @@ def _depth(result: Result, context: Context) -> Figure:
     """The pixel error over depth."""
     names, count = _names(result), len(result.arrays["pixel_error"])
     error = result.arrays["pixel_error"].mean(0)
-    flat, correlation = float(result.arrays["flat_error"].mean()), rank_correlation(error, np.arange(len(error)))
+    flat = float(result.arrays["flat_error"].mean())
     drawn = {"rebuilt": error, "one flat colour": np.full(len(names), flat)}
     return context.drawing(
         "depth",
         curves.lines(drawn, across=f"layer, from {names[0]} to {names[-1]}", up="pixel error, levels"),
         alt=f"Pixel error against depth: {error[0]:.0f} levels at {names[0]}, {error[-1]:.0f} at {names[-1]}.",
-        caption=f"Difference from the original's pixels, beside that of one flat colour: rank correlation with depth "
-        f"{correlation:.2f}.",
+        caption=f"Difference from the original's pixels, layer by layer, beside that of one flat colour, {flat:.0f}.",
         more=f"Root mean square, the mean of {count} pictures. A rebuilt picture can lie above the flat colour and "
         "still show the thing, shifted or in other colours.",
         mapping=f"linear axes; {min(error.min(), flat):.3g} … {max(error.max(), flat):.3g} levels",

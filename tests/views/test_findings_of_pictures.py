@@ -228,7 +228,13 @@ def dreams(own, other, photos=4, layers=3):
     across = np.full((photos, layers, layers), other) * (1 + np.arange(photos)[:, None, None] / 50)
     across[:, np.arange(layers), np.arange(layers)] = own
     numbers = {"layers": [f"conv{k}" for k in range(layers)], "names": [f"p{i}" for i in range(photos)]}
-    return result({"before": np.ones((photos, layers)), "across": across}, numbers)
+    shown = {f"photo_{i}": np.full((8, 8, 3), 200 - 60 * i, np.uint8) for i in range(photos)}  # the last one is dark
+    return result({"before": np.ones((photos, layers)), "across": across} | shown, numbers)
+
+
+def test_dreams_lead_with_a_bright_plain_photo():
+    bright, busy = np.full((8, 8, 3), 200, np.uint8), np.indices((8, 8)).sum(0)[..., None].repeat(3, 2) % 2 * 255
+    assert deepdream.plain(bright) == 1 and deepdream.plain(bright // 9) == 0 and deepdream.plain(busy) < 0.1
 
 
 @pytest.mark.parametrize(

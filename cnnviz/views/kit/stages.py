@@ -14,7 +14,8 @@ class Stages:
 
     moves: what differs from part to part, "Step". labels: its value in each part, "48". boxes: of the parts, in CSS
     pixels of the figure as displayed; all of one size. numbers: what is measured of each part, in words, or (). below:
-    name of a further part, and below_box; each of the others covers it right of a divider.
+    name of a further part, and below_box; each of the others covers it right of a divider. opens: the part shown first,
+    −1 for the last.
     """
 
     moves: str
@@ -23,6 +24,7 @@ class Stages:
     numbers: tuple[str, ...] = ()
     below: str = ""
     below_box: Box | None = None
+    opens: int = -1
 
     @property
     def every(self) -> tuple[Box, ...]:
@@ -52,10 +54,16 @@ def series(moves: str, labels: list[str], boxes: list[Box], numbers: list[str] |
 
 
 def covering(
-    below: str, boxes: list[Box], labels: list[str], *, moves: str = "", numbers: list[str] | None = None
+    below: str,
+    boxes: list[Box],
+    labels: list[str],
+    *,
+    moves: str = "",
+    numbers: list[str] | None = None,
+    opens: int = -1,
 ) -> Stages:
     """Parts that each cover the first of ``boxes``, which is called ``below``. moves: "" for a single one."""
-    return Stages(moves, tuple(labels), tuple(boxes[1:]), tuple(numbers or ()), below, boxes[0])
+    return Stages(moves, tuple(labels), tuple(boxes[1:]), tuple(numbers or ()), below, boxes[0], opens)
 
 
 def load(data: dict) -> Stages:
