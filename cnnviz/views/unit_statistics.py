@@ -174,6 +174,8 @@ def _columns(
     count: np.ndarray, first: int, last: int, colours, x: float, y: float, width: int, height: int
 ) -> list[str]:
     """A unit's column: its neurons that are not at 0, by value, and below it a bar of those that are."""
+    if len(count) > width:  # no more than a unit a pixel, the first and the last among them
+        count = count[np.linspace(0, len(count) - 1, width).round().astype(int)]
     zero = count.shape[1] // 2
     rows = [b for b in range(last, first - 1, -1) if b != zero]
     pixels = colours(_not_at_zero(count)[:, rows].T)

@@ -120,6 +120,12 @@ def test_the_strip_puts_zero_between_small_negative_and_positive_values():
     assert (bottom - full, bottom - none) == (drawn.BARS, 0)  # all of unit 7's neurons are at 0, none of unit 3's
 
 
+def test_layers_of_many_units_do_not_make_large_drawings():
+    count = np.random.default_rng(0).integers(0, 9, (5000, len(responses.EDGES) + 1))
+    drawing = drawn.all_strips({"fc6": count, "fc7": count}, colour.fixed(0, 1))
+    assert len(drawing.content) < 120_000 and [mark.name for mark in drawing.marks] == ["fc6", "fc7"]
+
+
 def test_the_colours_of_values_do_not_depend_on_how_many_are_zero():
     count = np.random.default_rng(0).integers(0, 9, (4, len(responses.EDGES) + 1))
     often = count.copy()
