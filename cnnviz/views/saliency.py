@@ -57,7 +57,9 @@ def gathered(result: Result, name: str) -> tuple[np.ndarray, list[str], list[str
     And the two shares in words. Pictures with a wrong answer come last.
     """
     arrays = result.arrays
-    own, untrained = concentration(arrays[f"maps/{name}"][:, 0]), concentration(arrays[f"random/{name}"])
+    own = concentration(arrays[f"maps/{name}"][:, 0])
+    random = arrays.get(f"random/{name}")  # some networks cannot have random weights
+    untrained = concentration(random) if random is not None else np.zeros(len(own))
     wrong = (arrays["label"] >= 0) & (arrays["label"] != arrays["targets"][:, 0])
     words = [[percent(float(share)) for share in shares] for shares in (own, untrained)]
     return own - untrained - wrong, [f"{w} in a tenth" for w in words[0]], [f"random weights: {w}" for w in words[1]]

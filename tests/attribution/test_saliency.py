@@ -174,6 +174,8 @@ def test_maps_that_keep_to_a_part_more_than_with_random_weights_come_first_and_w
     order, own, untrained = view.gathered(SimpleNamespace(arrays=arrays), "m")
     assert np.argsort(-order, kind="stable").tolist() == [2, 1, 3, 0]
     assert own[2] == "100\u00a0% in a tenth" and untrained[2] == "random weights: 10\u00a0%"
+    del arrays["random/m"]
+    assert np.argsort(-view.gathered(SimpleNamespace(arrays=arrays), "m")[0], kind="stable").tolist() == [1, 2, 3, 0]
 
 
 def test_maps_are_drawn_with_a_blur_that_keeps_their_sum_and_leaves_the_pictures():
