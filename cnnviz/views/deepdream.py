@@ -10,7 +10,7 @@ from cnnviz.views.kit.findings import Finding, Measured, span
 from cnnviz.views.kit.section import Context, Figure, Metric, Subject, Table
 from cnnviz.views.kit.tiles import EXACT, montage, places
 
-EDGE, DARK = 6, 50  # levels between neighbours, and levels of grey: see plain()
+EDGE, DARK = 12, 50  # levels between neighbours, and levels of grey: see plain()
 GAP, WIDEST = 6, 1200  # pixels between pictures; largest width of a row in CSS pixels
 
 

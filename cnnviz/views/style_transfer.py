@@ -22,6 +22,7 @@ ROWS = {
 }
 COURSE = "How the errors fall"
 LEAST_CHROMA, MOST_TEXTURE = 0.6, 0.75  # share of the style's chroma, and of the content's texture error: see reached()
+MORE = 1.2  # content error from noise, of that from the content, above which noise has stayed noise, by eye
 MOVES = {
     "weight": "Weight of style",
     "scale": "Size of the style picture",
@@ -35,7 +36,7 @@ MOVES = {
 def view(result: Result, context: Context) -> dict:
     numbers = result.numbers
     figures = [_transfer(result, context), _content(result, context), _style(result, context), _result(result, context)]
-    for name in (name for name in ROWS if name in numbers["rows"]):
+    for name in _rows(result):
         figures += _row(result, context, name)
     figures.append(_stages(result, context))
     if any((result.arrays[name] > 0).any() for name in ("content_loss", "style_losses")):
@@ -61,6 +62,13 @@ def chroma(picture: np.ndarray) -> float:
     return float(np.ptp(picture.astype(int), axis=2).mean())
 
 
+def _rows(result: Result) -> list[str]:
+    """The rows to show; that from noise only where the content has come out of it, too."""
+    found, losses = result.numbers["rows"], result.arrays.get("variant_losses")
+    there = len(found.get("start", ())) < 2 or float(np.divide(*losses[found["start"], 0][::-1])) <= MORE
+    return [name for name in ROWS if name in found and (name != "start" or there)]
+
+
 def _chroma(result: Result) -> list[float]:
     """Chroma of the content and of the result, as shares of the style's; [] where colours are not transferred."""
     of_style = chroma(result.arrays["style"])
@@ -83,7 +91,7 @@ def reached(result: Result) -> Finding:
     better = f" This network does not carry the {' and the '.join(missing)}: try a VGG as loss_net." if missing else ""
     return Finding(
         "colour and texture of the style",
-        f"In the result, {says}.{better}",
+        f"{'The style does not come out in full' if missing else 'The texture comes near the style'}: {says}.{better}",
         findings.NOT if missing else findings.WEAK,
         control=f"{control}100\u00a0%; {findings.UNTRIED}",
         basis="the texture error is that of random filters, which belong to no network",

@@ -352,6 +352,13 @@ def test_chroma_that_the_content_has_already_is_not_said():
     assert "chroma is 0" in style_transfer.reached(made).says  # lost chroma still counts
 
 
+def test_a_start_from_noise_is_shown_where_the_content_came_out_of_it():
+    for error, shown in ((0.55, ["start"]), (0.65, [])):
+        made = style([0.1], np.array([[0.5, 0.1], [error, 0.1]]))
+        made.numbers["rows"] = {"start": [0, 1]}
+        assert style_transfer._rows(made) == shown
+
+
 def test_kept_colours_are_not_measured():
     finding = style_transfer.reached(style([0.1], None, 40, keep=True))
     assert finding.strength == WEAK and "chroma" not in finding.says and finding.control.startswith("the content pic")

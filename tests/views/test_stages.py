@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def test_lists_of_different_lengths_and_sizes_are_refused():
     assert stages.series("Step", ["a"], [box]) == ()  # one part alone has no slider
     with pytest.raises(ValueError, match="boxes"):
         stages.covering("a", [box], [])
+
+
+def test_a_slider_opens_on_the_part_that_its_figure_names():
+    box = (0, 0, 4, 4)
+    for opens in (-1, 0):
+        parts = stages.covering("a", [box, box, box], ["b", "c"], opens=opens)
+        figure = SimpleNamespace(stages=(parts,), width=12, height=4, pixelated=False)
+        assert sliders.of_figure(figure, "file")[0]["opens"] == opens
 
 
 def test_a_part_outside_of_its_figure_is_refused():
