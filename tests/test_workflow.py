@@ -35,7 +35,7 @@ def test_results_are_data_with_parameters_seed_and_code(checkout):
     from cnnviz.run import result
 
     left = result.read(checkout.folder / "results/models/tiny/sections/saliency/result.npz")
-    assert left.parameters["samples"] == 2 and left.parameters["noise"] == 0.15 and "view" not in left.parameters
+    assert left.parameters["samples"] == 2 and left.parameters["noise"] == "auto" and "view" not in left.parameters
     assert left.seed == 0
     assert left.provenance["device"] == "cpu" and left.provenance["code"] and left.provenance["checkpoint"]
 

@@ -10,7 +10,7 @@ from cnnviz.views.kit.section import Context, Metric, Table
 
 MARGIN = 0.05  # a difference of shares is found beyond this
 NEAREST = 10
-READ = "Each picture or dot stands by those with like features."
+READ = "Each picture or dot stands by those with like features: what lies together is alike for this layer."
 WHERE = {"features": "in_features", "map": "on_the_map", "pixels": "in_pixels"}
 SPACES = {"features": "feature space", "map": "this map", "pixels": "pixels (32 × 32 × 3)"}
 

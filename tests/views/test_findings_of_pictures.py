@@ -68,6 +68,7 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
             "predicted": [0] * 12,
             "noise_changed": np.full((12, 2), noise),
             "l2": np.arange(12, 0, -1.0),
+            "before": np.linspace(0.4, 0.9, 12)[:, None],
             "pictures": np.zeros((12, 2, 2, 1)),
             "index": np.arange(12),
         },
@@ -76,12 +77,16 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
     finding, measured = fooling_images.found(made, CONTEXT)
     assert finding.strength == strength and f"{fooled} of 12" in finding.says and f"{noise:.0%}"[:-1] in finding.control
     assert measured["fooled within 8 levels"].effect == pytest.approx(fooled / 12 - round(12 * noise) / 12)
-    assert finding.figure == f"p{max(fooled - 1, 0)}"  # the smallest change of those that fooled
+    assert finding.figure == f"p{(fooled or 12) - 1}"  # the surest before, of those that were fooled
 
 
 def test_random_signs_are_told_apart_for_pictures_named_correctly_before_and_one_of_them_leads():
     arrays = {"found": [1] * 4, "target": [1] * 4, "predicted": [0] * 4, "index": range(4), "l2": [4, 3, 2, 1]}
-    arrays |= {"noise_changed": [[0, 0], [0.2, 0], [1, 0], [1, 0]], "pictures": np.zeros((4, 2, 2, 1))}
+    arrays |= {
+        "noise_changed": [[0, 0], [0.2, 0], [1, 0], [1, 0]],
+        "pictures": np.zeros((4, 2, 2, 1)),
+        "before": np.linspace(0.4, 0.9, 4)[:, None],
+    }
     pictures = [SimpleNamespace(id=f"p{i}", name=f"p{i}", label=int(i > 1)) for i in range(4)]
     model = CONTEXT.model | {"label_to_output": [0, 2]}
     context = SimpleNamespace(image_set=SimpleNamespace(pictures=pictures), model=model)
