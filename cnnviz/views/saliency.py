@@ -112,7 +112,7 @@ def view(result: Result, context: Context) -> dict:
         leading(result, soft, context, best),
         *attributions.figures(soft, context, titles),
     )
-    blurred = f" Maps are drawn with a slight blur, σ = {blur_of(result):.2g} px; without it they are speckle."
+    blurred = f" Drawn with a blur, σ = {blur_of(result):.2g} px."
     shown = {"figures": figures, "metrics": metrics, "do_not_conclude": caveat, "how_to_read": HOW_TO_READ + blurred}
     return {"findings": tuple(said), "measured": measured} | shown
 
