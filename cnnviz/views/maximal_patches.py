@@ -200,14 +200,17 @@ def _layers(result: Result) -> Table:
         field = "the whole picture" if layer["unprobed"] else f"{layer['field'][0]} × {layer['field'][1]}"
         inside, never = f"{layer['inside'] / layer['neurons']:.0%}", int((largest <= 0).sum())
         edge = f"{_at_the_border(result, layer['name']).mean():.0%}"
-        rows.append((layer["name"], layer["units"], field, inside, f"{border.mean():.0%}", edge, never))
+        there = result.arrays[f"{layer['name']}/image"] >= 0
+        whole = (result.arrays[f"{layer['name']}/box"][there] == (0, 0, *result.numbers["size"])).all()
+        over = "all see the whole picture" if whole and there.any() else f"{border.mean():.0%}"
+        rows.append((layer["name"], layer["units"], field, inside, over, edge, never))
     return Table(
         "layers",
         f"What the neurons of each layer can see, in pixels of the network's input. {SCALED}"
         + unprobed(result.numbers["layers"]),
         (
             *("layer", "units", "receptive field", "neurons whose field is inside the picture"),
-            *("patches at the border", "units excited most at the border", "units never above 0"),
+            *("patches over the edge of the picture", "units excited most at the border", "units never above 0"),
         ),
         tuple(rows),
     )

@@ -380,7 +380,7 @@ def _of_one_class(context: Context, images: np.ndarray) -> str:
     most = max(set(labels), key=labels.count, default=None)
     if most is None or labels.count(most) < 2:
         return ""
-    return f" {labels.count(most)} of {len(images)} patches are of {context.called(most)}."
+    return f" {labels.count(most)} of {len(images)} patches show one class: {context.called(most)}."
 
 
 def _cut(kept: dict[str, np.ndarray], seen: list[int], inputs: dict[int, np.ndarray], rows) -> tuple[list, dict]:
