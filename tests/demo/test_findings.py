@@ -63,7 +63,7 @@ TRUTH = {
     "bias_probe": {".* on .*": BIAS},
     "linear_templates": {"network less templates": LEARNED},
     "first_layer_filters": {"smoothness of the first layer": LEARNED},
-    "layer_filters": {"smoothness of .*": LEARNED, "patterns of .*": LEARNED},
+    "layer_filters": {"patterns of .*": LEARNED},
     "nearest_neighbors": {"neighbours of the same class": LEARNED},
     "pca": {"same class in the plane": LEARNED},
     "tsne": {"classes on the map": LEARNED},
