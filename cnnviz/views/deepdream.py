@@ -28,7 +28,7 @@ def view(result: Result, context: Context) -> dict:
         "tables": (_responses(result),),
         "metrics": (
             Metric("dreams_with_a_higher_response", float(np.mean(after > before)), "share", "higher"),
-            Metric("mean_rise", float(np.nanmean(own)) if np.isfinite(own).any() else 0.0, "times"),
+            Metric("mean_rise", float(np.exp(np.nanmean(np.log(own)))) if np.isfinite(own).any() else 0.0, "times"),
         ),
     }
 

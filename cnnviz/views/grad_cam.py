@@ -1,5 +1,7 @@
 """A figure per probe picture, a row per class: heat map over the picture, Guided Grad-CAM, and CAM if it applies."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnnviz.network.class_names import cut, short
@@ -39,8 +41,9 @@ def found(result: Result, context: Context, methods: list[str]) -> dict:
     if of_class and of_class[0].key != said[0].key:
         # A map that is the same for any class is the more telling, unless the object is known.
         first = of_class[1].effect < SAME and "random weights" in said[0].key
-        said = [of_class[0], *said] if first else [*said, of_class[0]]
-        measured = measured | {of_class[0].key: of_class[1]}
+        own = replace(of_class[0], figure=explained.LEAD)
+        said = [own, *said] if first else [*said, own]
+        measured = measured | {own.key: of_class[1]}
     return {"findings": tuple(said), "measured": measured}
 
 

@@ -116,6 +116,9 @@ def _classes(result: Result, context: Context) -> Table:
     arrays, numbers = result.arrays, result.numbers
     known, size = numbers["cnn"] is not None, arrays["templates"].shape[1]
     tested, fitted = (_labels(result, context, of) for of in ("tested", "fitted"))
+    counted = {"fitted to": fitted, "tested on": tested}
+    if not numbers["held_out"]:
+        del counted["fitted to"]  # each picture is in four of five fits
     how = (
         f"the {len(tested)} query pictures, fitted to {len(fitted)} references"
         if numbers["held_out"]
@@ -126,7 +129,7 @@ def _classes(result: Result, context: Context) -> Table:
     why = f"the limit is {most} classes" if len(arrays["classes"]) == most else "they have too few pictures"
     rows = []
     for k, c in enumerate(arrays["classes"]):
-        counts = (int((labels == c).sum()) for labels in (fitted, tested))
+        counts = (int((labels == c).sum()) for labels in counted.values())
         rows.append((context.image_set.classes[c], *counts, *_found(result, context, k)[: 1 + known]))
     return Table(
         "classes",
@@ -137,7 +140,7 @@ def _classes(result: Result, context: Context) -> Table:
             else ""
         )
         + ".",
-        ("class", "fitted to", "tested on", "linear classifier", *(("network",) if known else ())),
+        ("class", *counted, "linear classifier", *(("network",) if known else ())),
         tuple(rows),
     )
 

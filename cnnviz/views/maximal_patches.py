@@ -321,6 +321,7 @@ def _rows_figure(result: Result, context: Context, name: str, units: list[int], 
             *(Subject("unit", str(unit), name, box) for unit, box in zip(shown, places, strict=True)),
         ),
         lossless=False,
+        quality=70,  # it is shown at once, and noisy pictures are large
         marks=marks,
     )
 

@@ -49,7 +49,7 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         key,
         _kept(result),
         findings.weakly(measured.low),
-        f"{between(*findings.share_interval(hits, len(left)))} of cases",
+        f"falls by more than half in {between(*findings.share_interval(hits, len(left)))} of cases",
         f"half, by chance; {findings.UNTRIED}",
         f"the error as random filters see it. In {hits} of {len(left)} cases a layer's that was not matched falls by "
         f"more than half, to {percent(float(np.median(left)))} in the median",
