@@ -33,7 +33,6 @@ def view(result: Result, context: Context) -> dict:
         unit_finding=of_the_picture,
         lead=neuron_figure(result, context),
         most_classes=1,
-        together="Units, from the deepest layer to the first",
     )
 
 

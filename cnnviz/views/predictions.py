@@ -371,20 +371,14 @@ def _matrix(result: Result, context: Context, whole: str) -> Figure:
 
 def _reliability(result: Result, context: Context, whole: str) -> Figure:
     parts = {k: result.arrays[f"calibration_{k}"] for k in ("edges", "count", "accuracy", "probability")}
-    count, accuracy, probability = (parts[k] for k in ("count", "accuracy", "probability"))
-    used = count > 0
-    gap = float((probability[used] - accuracy[used]) @ count[used] / count.sum())
-    tendency = (
-        "about as sure as it is right" if abs(gap) < 0.02 else "surer than it is right" if gap > 0
-        else "less sure than it is right"
-    )  # fmt: skip
-    last = np.flatnonzero(used)[-1]
+    count, accuracy = parts["count"], parts["accuracy"]
+    last = np.flatnonzero(count)[-1]
     return context.drawing(
         "calibration", reliability(**parts),
         alt=f"Reliability diagram in {len(count)} bins. Of the {count[last]:,} predictions with a probability above "
-        f"{parts['edges'][last]:.0%}, {accuracy[last]:.0%} are right. On the whole the network is {tendency}.",
-        caption=f"Probability and accuracy over {whole}. On average the network is {tendency}. Expected calibration "
-        f"error: {result.numbers['calibration_error']:.1%}.",
+        f"{parts['edges'][last]:.0%}, {accuracy[last]:.0%} are right.",
+        caption=f"Probability and accuracy over {whole}. Expected calibration error: "
+        f"{result.numbers['calibration_error']:.1%}.",
         more="Bars of few pictures (grey, below) say little.",
         mapping="grey: share of a bin's predictions that are right; orange: what is missing to its mean probability; "
         "darker grey: what is above it",

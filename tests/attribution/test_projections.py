@@ -177,12 +177,14 @@ def test_the_page_says_what_it_shows(left):
     lead, *figures = figures
     assert lead.id == "lead" and "random weights" in lead.caption and len(section["findings"]) == 3
     assert len({f.id for f in figures}) == len(figures) == 4 * 3 + 3
-    assert {f.group for f in figures} == {*(layer.name for layer in LAYERS), "Class scores"}
-    units = [f for f in figures if f.group == "conv3"]
+    assert {f.group for f in figures} == {"Units, from the deepest layer to the first", "Class scores"}
+    units = [f for f in figures if f.id.startswith("conv3-unit-")]
+    first = next(f for f in figures if f.id.startswith("conv1-unit-"))
+    assert figures.index(units[0]) < figures.index(first)
     assert section["findings"][0].figure == section["cover"] and "of one unit" in section["findings"][0].key
     assert all("±" in f.mapping and f.from_dataset and f.width <= 520 for f in units)
     assert units[0].subjects[0].kind == "unit" and units[0].subjects[0].layer == "conv3"
-    assert "plain gradient" in figures[0].more and "plain gradient" not in units[0].more
+    assert "plain gradient" in first.more and "plain gradient" not in units[0].more
     assert section["cover"] in {f.id for f in figures} and section["do_not_conclude"] == "Beware."
     json.dumps(made.numbers)
 

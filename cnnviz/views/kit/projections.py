@@ -1,7 +1,6 @@
 """Projections of units and of class scores to the pixels, beside their patches and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -42,13 +41,11 @@ def view(
     unit_finding=None,
     lead: Figure | None = None,
     most_classes: int | None = None,
-    together: str = "",
 ) -> dict:
-    """A group for each layer with its units, and one for the probe pictures' classes, if they have projections.
+    """A group for all units, the deepest layer's first, and one for the pictures' classes if they have projections.
 
     rows, lit, said: see :func:`unit_figure`. unit_finding: what tells of all units, by default :func:`of_units`. lead:
-    a figure for the page's top. most_classes: pictures whose classes are shown, those of the finding first. together:
-    heading of one group for all units, the deepest layer's first, of which the page folds most.
+    a figure for the page's top. most_classes: pictures whose classes are shown, those of the finding first.
     """
     layers = result.numbers["layers"]
     units = max(0, MOST_FIGURES - len(result.arrays["index"])) // max(1, len(layers))
@@ -75,7 +72,7 @@ def view(
         "figures": (
             *((lead,) if lead else ()),
             explained.lead(result, context, name, TITLES.get(name, name)),
-            *(_in_one_group(figures, together) if together else (one for made in figures.values() for one in made)),
+            *(one for made in reversed(figures.values()) for one in made),
             *classes,
         ),
         "cover": best,
@@ -85,10 +82,6 @@ def view(
         ),
         "do_not_conclude": " ".join(filter(None, notes)),
     }
-
-
-def _in_one_group(figures: dict[str, list[Figure]], heading: str) -> list[Figure]:
-    return [replace(one, group=heading) for made in reversed(figures.values()) for one in made]
 
 
 TITLES = {"guided_backprop": "guided backpropagation", "deconvnet": "deconvnet"}
@@ -364,7 +357,7 @@ def unit_figure(
             Subject("layer", name),
             *(Subject("image", context.image_set.pictures[kept["image"][p]].name) for p in seen),
         ),
-        group=name,
+        group="Units, from the deepest layer to the first",
         lossless=False,  # a quarter of the bytes of many pictures
         marks=[
             context.mark(int(kept["image"][p]), f"activation {colour.number(kept['value'][p])}", box)
