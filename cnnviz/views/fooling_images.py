@@ -64,11 +64,15 @@ def _typical(result: Result) -> np.ndarray:
 
 
 def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured]]:
-    """Number of pictures fooled within ε levels, compared with random signs of the same size."""
+    """Number of pictures that reach their target class within ε levels, compared with random signs of the same size.
+
+    The control counts draws that reach the target, too. A draw that only leaves the first class is stated beside it: a
+    picture near the border of two classes leaves it by any noise.
+    """
     fooled, epsilon = _fooled(result), result.parameters["epsilon"]
     hits, count = int(fooled.sum()), len(fooled)
     changed, right = result.arrays["noise_changed"][:, 0], _right(result, context)
-    signs = float(changed.mean())
+    signs = float(result.arrays["noise_fooled"][:, 0].mean())
     attack, noise = findings.share(hits, count), findings.share(round(signs * count), count)
     gap, low, high = findings.difference(attack, noise)
     key = f"fooled within {epsilon:g} levels"
@@ -78,11 +82,12 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         of_right = f", and in {percent(float(changed[right].mean()))} for the {right.sum()} named correctly before"
     finding = Finding(
         key,
-        f"{hits} of {count} pictures are named as another class after a change of at most {epsilon:g} of 255 levels"
+        f"{hits} of {count} pictures are named as a class of choice after a change of at most {epsilon:g} of 255 levels"
         + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
         findings.weakly(low),
         f"{between(*findings.share_interval(hits, count))} of pictures",
-        f"random signs of the same size change the class in {percent(signs)} of draws{of_right}; {findings.UNTRIED}",
+        f"random signs of the same size reach it in {percent(signs)} of draws, and change the class in "
+        f"{percent(float(changed.mean()))}{of_right}; {findings.UNTRIED}",
         figure=context.image_set.pictures[result.arrays["index"][_clearest_first(result, context)[0]]].id,
     )
     return finding, {key: Measured(attack.short, gap, low, high)}

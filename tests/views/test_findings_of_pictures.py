@@ -66,7 +66,8 @@ def test_pictures_are_fooled_beyond_what_random_signs_do(fooled, noise, strength
             "found": [1] * fooled + [0] * (12 - fooled),
             "target": [1] * 12,
             "predicted": [0] * 12,
-            "noise_changed": np.full((12, 2), noise),
+            "noise_changed": np.full((12, 2), 0.95),
+            "noise_fooled": np.full((12, 2), noise),
             "l2": np.arange(12, 0, -1.0),
             "before": np.linspace(0.4, 0.9, 12)[:, None],
             "pictures": np.zeros((12, 2, 2, 1)),
@@ -84,6 +85,7 @@ def test_random_signs_are_told_apart_for_pictures_named_correctly_before_and_one
     arrays = {"found": [1] * 4, "target": [1] * 4, "predicted": [0] * 4, "index": range(4), "l2": [4, 3, 2, 1]}
     arrays |= {
         "noise_changed": [[0, 0], [0.2, 0], [1, 0], [1, 0]],
+        "noise_fooled": np.zeros((4, 2)),
         "pictures": np.zeros((4, 2, 2, 1)),
         "before": np.linspace(0.4, 0.9, 4)[:, None],
     }
@@ -92,7 +94,8 @@ def test_random_signs_are_told_apart_for_pictures_named_correctly_before_and_one
     context = SimpleNamespace(image_set=SimpleNamespace(pictures=pictures), model=model)
     finding, _ = fooling_images.found(result(arrays, parameters={"epsilon": 8}), context)
     assert finding.figure == "p1"
-    assert "55\u00a0% of draws, and in 10\u00a0% for the 2 named correctly before" in finding.control
+    assert "reach it in 0\u00a0% of draws" in finding.control
+    assert "change the class in 55\u00a0%, and in 10\u00a0% for the 2 named correctly before" in finding.control
 
 
 def inversion(error, flat=40.0, cross=None):
