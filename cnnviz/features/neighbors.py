@@ -130,11 +130,13 @@ def majority(labels: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
 def labels_of(image_set: images.ImageSet) -> np.ndarray:
     """(n,) int64: each picture's class, an index into the set's classes, or −1 without one.
 
-    It is also −1 if no other picture has the class: no neighbour could agree with it.
+    It is also −1 if no other picture has the class: no neighbour could agree with it. If that is so of most pictures,
+    all are −1: of one class-mate among a picture's neighbours, a share of a few per cent is all that there can be.
     """
     labels = np.array([-1 if p.label is None else p.label for p in image_set.pictures], np.int64)
     counts = np.bincount(labels[labels >= 0], minlength=len(image_set.classes) + 1)
-    return np.where(counts[labels] > 1, labels, -1)
+    shares = counts[labels] > 1
+    return np.where(shares & (2 * shares.sum() >= counts.sum()), labels, -1)
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:

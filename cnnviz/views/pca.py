@@ -65,7 +65,7 @@ def found(
     """
     key, counts = "same class in the plane", np.bincount(labels[labels >= 0], minlength=labels.max(initial=0) + 1)
     known = np.flatnonzero((labels >= 0) & (counts[labels] > 1))
-    if len(known) < 3:
+    if len(known) < max(3, counts.sum() / 2):
         return _without_classes(result, key, len(counts) > 0, thumbnails), {}
     if len(known) > SAMPLE:
         known = np.sort(np.random.default_rng(0).choice(known, SAMPLE, replace=False))

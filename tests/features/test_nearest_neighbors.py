@@ -288,6 +288,12 @@ def test_a_class_of_one_picture_is_not_measured():
     assert neighbors.labels_of(image_set).tolist() == [-1, 1, 1, -1, -1]
 
 
+def test_where_most_classes_have_one_picture_none_is_measured():
+    pictures = [images.Picture(f"p{i}", f"p{i}", label, 1, 1) for i, label in enumerate([0, 1, 1, 2, 3, 4])]
+    image_set = images.ImageSet({}, tuple(pictures), tuple("abcde"), ())
+    assert neighbors.labels_of(image_set).tolist() == [-1] * 6
+
+
 def test_what_is_said_of_neighbours_of_the_same_class(case, unlabelled):
     context, rng = case.context(), np.random.default_rng(0)
     arrays = {"sample": np.arange(60), "chance": np.full(60, 0.3), "queries": np.array([0, 1]),
