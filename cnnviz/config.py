@@ -125,9 +125,8 @@ def _limit(config: dict) -> None:
     for block in config["models"].values():
         cap(block, "probes", limits["probes"])
     for name, block in config["sections"].items():
-        if (
-            name != "linear_templates"
-        ):  # all are fitted at once, and fewer would make its task easier than the network's
+        # templates are fitted all at once, and fewer would make their task easier than the network's
+        if name != "linear_templates":
             cap(block, "classes", limits["classes"])
         for part in (block, block["view"]):
             cap(part, "units", limits["units"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.loop import Ascent, adam, ascend, frozen
+from cnnviz.ascent.loop import Ascent, Optimiser, adam, ascend, frozen
 from cnnviz.ascent.objective_functions import Objective, takes
 from cnnviz.ascent.parametrisations import fourier
 from cnnviz.ascent.regularisers import grey, l2, total_variation
@@ -78,6 +78,22 @@ def levelled(x: Tensor) -> Tensor:
     return x
 
 
+def levelled_views(model: Model, size: tuple[int, int]) -> Transform:
+    """:func:`views_of` pictures with a :func:`levelled` gradient; in the last quarter of the steps whole pictures."""
+    varied = views_of(model, size)
+
+    def seen(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        return varied(levelled(x), progress, generator) if progress < VARIED else levelled(x)
+
+    return seen
+
+
+def rates(steps: int) -> Optimiser:
+    """Adam whose steps are larger if there are fewer than :data:`STEPS`, at most twice as large."""
+    haste = min(2, max(1, (STEPS / steps) ** 0.5))
+    return adam(0.03 * haste, 0.01 * haste)
+
+
 def climb(
     model: Model,
     objective: Objective,
@@ -93,23 +109,18 @@ def climb(
     since the whole picture is judged. watch: further objectives to record, by name.
     """
     size, centre = model.preprocess.size, grey(model.channels)
-    varied = views_of(model, size)
 
-    def seen(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        return varied(levelled(x), progress, generator) if progress < VARIED else levelled(x)
-
-    haste = min(2, max(1, (STEPS / steps) ** 0.5))
     return ascend(
         model,
         {"score": objective} | {name: watched(one) for name, one in (watch or {}).items()},
         fourier(size, seeds, channels=model.channels, device=model.device),
         steps=steps,
-        optimiser=adam(0.03 * haste, 0.01 * haste),
+        optimiser=rates(steps),
         penalties={
             "total variation": lambda x: SMOOTH * total_variation(x),
             "distance to grey": lambda x: GREYING * l2(x, centre),
         },
-        transform=seen,
+        transform=levelled_views(model, size),
         seed=views,
         progress=f"{len(seeds)} pictures",
     )

@@ -51,15 +51,17 @@ def _maps(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]
     return maps[torch.arange(len(maps)), torch.tensor(units)].float().cpu().numpy()
 
 
-def strongest_fields(
+def strongest(
     model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int], kept: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Fields of the neurons of :func:`largest`, of those with a field inside the picture if there are any.
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`largest`, and the field of that neuron, by one pass over the pictures.
 
-    (n, 4) int32, top, left, bottom, right in the pictures' pixels, half open. kept: the fields of the layer's neurons
-    in a picture of the network's own size, which pictures do not exceed: rows, columns, rows_cross, columns_cross.
+    Fields (n, 4) int32, top, left, bottom, right in the pictures' pixels, half open: of the
+    neurons with a field inside the picture if there are any. kept: the fields of the layer's neurons in a picture of
+    the network's own size, which pictures do not exceed: rows, columns, rows_cross, columns_cross.
     """
     own, sides = _maps(model, layer, pictures, units), pictures.shape[1:3]
+    value = own.reshape(len(own), -1).max(1)
     rows, columns = kept["rows"][: own.shape[1]], kept["columns"][: own.shape[2]]
     own = own[:, : len(rows), : len(columns)]
     down = ~kept["rows_cross"][: len(rows)] & (rows[:, 1] <= sides[0])
@@ -67,4 +69,5 @@ def strongest_fields(
     inside = down[:, None] & across
     own = np.where(inside, own, -np.inf) if inside.any() else own
     y, x = np.divmod(own.reshape(len(own), -1).argmax(1), own.shape[2])
-    return np.minimum(boxes(np.stack([y, x], 1), rows, columns), [*sides, *sides]).astype(np.int32)
+    field = np.minimum(boxes(np.stack([y, x], 1), rows, columns), [*sides, *sides])
+    return value, field.astype(np.int32)

@@ -23,6 +23,7 @@ forward pass has them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -210,28 +211,29 @@ def _elsewhere(
     for rule in rules:
         made[f"again/{rule}"] = np.zeros((len(image), AGAIN, *chosen["projection"].shape[2:]), np.int8)
         made[f"again/{rule}_largest"] = np.zeros((len(image), AGAIN), np.float32)
-    several, own = np.flatnonzero((image[:, :2] >= 0).sum(1) == 2), {}
-    for start in range(0, len(several), BATCH):
+    several = np.flatnonzero((image[:, :2] >= 0).sum(1) == 2)
+
+    def on_picture(rule: str, units: np.ndarray, p: int) -> Tensor:
+        """The neurons' projections on each unit's p-th picture."""
+        neurons = torch.from_numpy(np.c_[chosen["unit"][units], chosen["position"][units, 0]]).long()
+        x = model.pictures([pictures[int(i)] for i in image[units, p]])
+        return of_neurons(model, x, layer, neurons.to(model.device), rule)[0]
+
+    for rule, start in product(rules, range(0, len(several), BATCH)):
         batch = several[start : start + BATCH]
-        for p in range(min(1 + AGAIN, image.shape[1])):
+        own = on_picture(rule, batch, 0).flatten(1)
+        for p in range(1, min(1 + AGAIN, image.shape[1])):
             units = batch[image[batch, p] >= 0]
             if not len(units):
                 continue
-            place = torch.from_numpy(np.c_[chosen["unit"][units], chosen["position"][units, 0]]).long()
-            x = model.pictures([pictures[int(i)] for i in image[units, p]])
-            for rule in rules:
-                pixels = of_neurons(model, x, layer, place.to(model.device), rule)[0]
-                if p == 0:
-                    own[rule] = pixels.flatten(1)
-                    continue
-                if p == 1:
-                    other = pixels.flatten(1)
-                    cosine = torch.cosine_similarity(own[rule], other).double()
-                    there = own[rule].any(1) & other.any(1)
-                    made[f"elsewhere/{rule}"][units] = torch.where(there, cosine, torch.nan).cpu().numpy()
-                for u, whole, most in zip(units, *shares(pixels), strict=True):
-                    top, left, bottom, right = box[u, 0]
-                    cut = np.rint(127 * whole[top:bottom, left:right])
-                    made[f"again/{rule}"][u, p - 1, : bottom - top, : right - left] = cut
-                    made[f"again/{rule}_largest"][u, p - 1] = most
+            maps = on_picture(rule, units, p)
+            if p == 1:  # all of the batch have it
+                other = maps.flatten(1)
+                cosine, there = torch.cosine_similarity(own, other).double(), own.any(1) & other.any(1)
+                made[f"elsewhere/{rule}"][units] = torch.where(there, cosine, torch.nan).cpu().numpy()
+            for u, whole, most in zip(units, *shares(maps), strict=True):
+                top, left, bottom, right = box[u, 0]
+                cut = np.rint(127 * whole[top:bottom, left:right])
+                made[f"again/{rule}"][u, p - 1, : bottom - top, : right - left] = cut
+                made[f"again/{rule}_largest"][u, p - 1] = most
     return made

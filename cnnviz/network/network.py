@@ -96,7 +96,7 @@ def describe(
         calls = trial.by_picture(*fed, taken.calls, where)
         found = layers.named(net, calls)
         tried = trial.tried(*fed, found)
-        scores_layer = trial.scores_layer(*fed, found)
+        scores_layer = trial.scores_layer(*fed, found, outputs)
     kind = kinds.of(config["outputs"]["kind"])
     if kind == kinds.REGRESSION:
         outputs //= 2

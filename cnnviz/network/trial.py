@@ -141,18 +141,24 @@ def tried(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], laye
 
 
 @torch.no_grad()
-def scores_layer(net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer]) -> str:
+def scores_layer(
+    net: nn.Module, feed: Feed, channels: int, size: tuple[int, int], layers: Sequence[Layer], outputs: int
+) -> str:
     """Name of the last layer whose units are the outputs: a unit's mean over positions is that output's score; or "".
 
     A ReLU may lie between. What all outputs of a picture share does not count, since probabilities give scores less a
-    number of that kind. layers: all named layers. Call :func:`by_picture` before.
+    number of that kind. So a single output is nobody's score here. layers: all named layers. outputs: number of scores.
+    Call :func:`by_picture` before.
     """
+    candidates = [layer for layer in layers if layer.units == outputs > 1]
+    if not candidates:
+        return ""
     x = feed(pictures(2, channels, size)).contiguous()
-    with capture(net, {layer.module: layer.maps for layer in layers}) as captured:
+    with capture(net, {layer.module: layer.maps for layer in candidates}) as captured:
         scores = net(x)
     scores = scores - scores.mean(1, keepdim=True)
-    for layer in reversed(layers):
-        if layer.units != scores.shape[1] or layer.module not in captured:
+    for layer in reversed(candidates):
+        if layer.module not in captured:
             continue
         for maps in (captured[layer.module], captured[layer.module].relu()):
             means = maps.mean((2, 3))

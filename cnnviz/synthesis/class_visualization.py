@@ -42,7 +42,7 @@ norm over the p classes and several noises; ``grid/spectrum``: its amplitudes, f
 import numpy as np
 import torch
 
-from cnnviz.ascent.class_scores import chosen, has_maps, judge, log_odds, objective, score_at, scores_of
+from cnnviz.ascent.class_scores import chosen, has_maps, judge, objective, score_at, scores_of, surest
 from cnnviz.ascent.climb import picture_size, slope, views_of
 from cnnviz.ascent.loop import Ascent, adam, ascend, halvings, to_bytes
 from cnnviz.ascent.objective_functions import reach, takes
@@ -304,17 +304,6 @@ def ceiling(job: Job, model: Model) -> float | None:
     return float(np.quantile(found, REACHED)) if len(found) else None
 
 
-def surest(model: Model, found: dict[str, np.ndarray], targets: list[int]) -> list[int]:
-    """The classes as rows of ``targets``, those first whose pictures lead most: they are drawn best.
-
-    That is by log odds; by order, if the network has no softmax.
-    """
-    if model.kind != kinds.SOFTMAX or len(model.classes) < 2:
-        return list(range(len(targets)))
-    lead = log_odds(scores_of(model, found["pictures"]), torch.tensor(targets))
-    return (-lead).argsort(stable=True).tolist()
-
-
 def main(job: Job) -> None:
     model = loaded.load(job, gradients="scores")
     targets = chosen(model, job.parameters["classes"])
@@ -342,8 +331,10 @@ def main(job: Job) -> None:
         "fallback": [model.classes[c] for c, dead in zip(targets, fallback, strict=True) if dead],
     }
     wanted = job.parameters["settings_classes"]
-    by_number = isinstance(wanted, int)
-    compared = [targets[i] for i in surest(model, arrays, targets)[:wanted]] if by_number else chosen(model, wanted)
+    if isinstance(wanted, int):
+        compared = [targets[i] for i in surest(model, arrays["pictures"], targets)[:wanted]]
+    else:
+        compared = chosen(model, wanted)
     if compared:
         more, said = as_published(job, model, compared)
         arrays, numbers = arrays | more, numbers | said

@@ -48,8 +48,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from cnnviz.ascent.class_scores import judge
-from cnnviz.ascent.climb import levelled, views_of
-from cnnviz.ascent.loop import adam, ascend, to_bytes
+from cnnviz.ascent.climb import levelled_views, rates
+from cnnviz.ascent.loop import ascend, to_bytes
 from cnnviz.ascent.objective_functions import OUTPUT, Objective, logit, reach
 from cnnviz.ascent.parametrisations import waves
 from cnnviz.ascent.regularisers import border, grey, l2, total_variation
@@ -71,9 +71,7 @@ A_FACET, LEAST = 5, 3  # smallest number of pictures of a facet, on average and 
 CLEAR = 0.1  # by how much facets are more stable than clusters of one cloud, at least
 TRIED = 12  # classes whose facets are looked for, at least
 COARSE, PALE = 12, 0.8  # side in pixels that a start is reduced to, and the share of its contrast that is left
-VARIED = 0.75  # share of the steps with random views; in the others the whole picture has to have the facet's features
 SMOOTH, GREYING, EDGE = 0.15, 0.02, 0.05  # λ₁ to λ₃, in root mean squares of the gradient
-STEPS = 128  # number of steps for which the learning rate is stated; fewer ones are larger
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,6 @@ class Goal:
 def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed: int) -> tuple[Tensor, np.ndarray]:
     """Pictures from ``starts`` (n, c, h, w), and the first term (n, steps). seed: of the views."""
     size = model.preprocess.size
-    varied, haste = views_of(model, size), min(2, max(1, (STEPS / steps) ** 0.5))
     centre, norm = grey(model.channels), goal.centres.square().sum(1)
     small = tuple(min(COARSE, side) for side in size)
     pale = 0.5 + PALE * (resize(resize(starts, small), size) - 0.5)
@@ -222,9 +219,6 @@ def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed
 
         def likeness(read: Mapping[str, Tensor]) -> Tensor:
             return -(kept["vector"] - goal.centres).square().sum(1) / norm
-
-        def seen(x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-            return varied(levelled(x), progress, generator) if progress < VARIED else levelled(x)
 
         ascent = ascend(
             model,
@@ -234,13 +228,13 @@ def draw(model: Model, goal: Goal, starts: Tensor, steps: int, pull: float, seed
             },
             waves(pale),
             steps=steps,
-            optimiser=adam(0.03 * haste, 0.01 * haste),
+            optimiser=rates(steps),
             penalties={
                 "total variation": lambda x: SMOOTH * total_variation(x),
                 "distance to grey": lambda x: GREYING * l2(x, centre),
                 "border": lambda x: EDGE * border(x, centre),
             },
-            transform=seen,
+            transform=levelled_views(model, size),
             seed=seed,
             progress=f"{len(goal.targets)} facets",
         )

@@ -3,10 +3,9 @@
 Five pictures start from the same noise and have the same random views. Each ascends another objective (formulas:
 :mod:`cnnviz.ascent.objective_functions`): one **neuron** (a unit at the centre of its map), its **channel** (the unit
 at all positions), its whole **layer** (DeepDream's Σ f²), the **logit** of one class, and the class's **probability**,
-ascended as its log odds (:func:`cnnviz.ascent.class_scores.odds`). In each step all
-gradients have the same length, and there are the same small penalties, so all five are treated alike
-(:func:`cnnviz.ascent.climb.climb`). If no class is given, it is the one of the first three that the network is surest
-of in the picture for its logit.
+ascended as its log odds (:func:`cnnviz.ascent.class_scores.odds`). In each step all gradients have the same length, and
+there are the same small penalties, so all five are treated alike (:func:`cnnviz.ascent.climb.climb`). If no class is
+given, it is the one of the first three that the network is surest of in the picture for its logit.
 
 The layer is the middle one of the shown layers with maps. The unit is the one with the largest contribution to the
 class: in the class's own picture (by logit) it has the largest Σ_x f(x) · ∂S_c/∂f(x), f its rectified map.
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnviz.ascent.class_scores import chosen, log_odds, odds, score_at, scores_of
+from cnnviz.ascent.class_scores import chosen, odds, score_at, surest
 from cnnviz.ascent.climb import climb
 from cnnviz.ascent.loop import frozen, to_bytes
 from cnnviz.ascent.objective_functions import Objective, layer, logit, neuron, read, unit
@@ -92,13 +91,6 @@ def relative(values: np.ndarray) -> np.ndarray:
     return (reached - start) / np.where(gain == 0, 1, gain)
 
 
-def surest(model: Model, pictures: np.ndarray, targets: list[int]) -> int:
-    """The row of the (n, h, w, c) uint8 picture whose class has the largest log odds; the first, without a softmax."""
-    if model.kind != kinds.SOFTMAX or len(model.classes) < 2:
-        return 0
-    return int(log_odds(scores_of(model, pictures), torch.tensor(targets)).argmax())
-
-
 def make(
     model: Model, targets: list[int], seed: int, views: int, steps: int
 ) -> tuple[dict[str, np.ndarray], dict] | None:
@@ -113,7 +105,7 @@ def make(
     grey = begin.picture(begin.variable)
     scores, _ = score_at(model, targets, grey.expand(len(targets), -1, -1, -1))
     by_class = climb(model, scores, [seed] * len(targets), views, steps)
-    best = surest(model, to_bytes(by_class.pictures), targets)
+    best = surest(model, to_bytes(by_class.pictures), targets)[0]
     target = targets[best]
     score, dead = score_at(model, [target], grey)
     chosen_unit = most_used(model, at, target, by_class.pictures[best : best + 1])

@@ -43,7 +43,7 @@ import numpy as np
 
 from cnnviz.ascent.loop import Ascent, adam, ascend, to_bytes
 from cnnviz.ascent.parametrisations import fourier
-from cnnviz.ascent.unit_pictures import RATE, excited, largest, picture_size, strongest_fields, views_of
+from cnnviz.ascent.unit_pictures import RATE, excited, picture_size, strongest, views_of
 from cnnviz.errors import NotApplicable
 from cnnviz.network import loaded
 from cnnviz.network.halving import in_batches
@@ -133,12 +133,13 @@ def drawn_from(
     pictures = to_bytes(ascent.pictures)
     climb = ascent.curves["excitation"].T
     scale = np.abs(climb).max(1)
+    value, field = strongest(model, layer, pictures, units, kept)
     return {
         "pictures": pictures,
         "climb": np.float16(climb / np.where(scale > 0, scale, 1)[:, None]),
         "scale": np.float32(scale),
-        "value": largest(model, layer, pictures, units),
-        "field": strongest_fields(model, layer, pictures, units, kept),
+        "value": value,
+        "field": field,
     }
 
 

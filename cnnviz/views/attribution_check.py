@@ -528,10 +528,8 @@ def view(result: Result, context: Context) -> dict:
     if numbers["weights"]:
         figures.append(weights_figure(result, context))
     wrong = (arrays["label"] >= 0) & (arrays["label"] != arrays["target"])
-    shown = np.lexsort((-arrays["probability"], wrong))[
-        :MOST
-    ].tolist()  # right answers first, the most confident of them
-    figures += [comparison(p, result, context) for p in shown]
+    surest = np.lexsort((-arrays["probability"], wrong))  # right answers first
+    figures += [comparison(p, result, context) for p in surest[:MOST].tolist()]
     if numbers["weights"]:
         figures.append(cascade_figure(result, context))
     tables = [verdicts(result), differences(result)] + [changed(result)] * bool(numbers["weights"])

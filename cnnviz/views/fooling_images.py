@@ -82,8 +82,8 @@ def found(result: Result, context: Context) -> tuple[Finding, dict[str, Measured
         of_right = f", and in {percent(float(changed[right].mean()))} for the {right.sum()} named correctly before"
     finding = Finding(
         key,
-        f"{hits} of {count} pictures are named as a class of choice after a change of at most {epsilon:g} of 255 levels"
-        + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
+        f"{hits} of {count} pictures are named as the wrong class asked for, by changes of {epsilon:g} of 255 levels "
+        "at most" + (f", {typical:.1f} levels in a typical pixel." if hits else "."),
         findings.weakly(low),
         f"{between(*findings.share_interval(hits, count))} of pictures",
         f"random signs of the same size reach it in {percent(signs)} of draws, and change the class in "

@@ -296,7 +296,7 @@ if __name__ == "__main__":
         id="layer_filters",
         title="Filters of later layers",
         question="What do the kernels of later layers do?",
-        tour="Deeper weights are no pictures any more: they join what the layer before found.",
+        tour="Deeper weights are no pictures any more: they read what the layer before found.",
         how_to_read=READ,
         do_not_conclude="The channels are not colours: without knowing what each one stands for, a tile does not say "
         "what the unit looks for. A small weight on a channel with large values may count more than a large weight on "

@@ -132,10 +132,10 @@ def often(result: Result) -> str:
         )
     if np.isnan(result.arrays["recognised"]).any():
         return "First come outlines that hold much of the map, and little of the picture and its edge."
-    wrong = " wrong answers come last;" * bool((result.arrays["label"] >= 0).any())
+    right = "Right answers come first; among them" * bool((result.arrays["label"] >= 0).any()) or "First come"
     return (
         "p is the probability that the network gives the class for the cut-out alone, on the picture's mean colour. "
-        f"Cut-outs that it recognises come first;{wrong} then outlines that hold much of the map."
+        f"{right} cut-outs that it recognises best, then outlines that hold much of the map."
     )
 
 

@@ -8,6 +8,7 @@ import secrets
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -547,6 +548,12 @@ def test_rounding_of_scores_that_are_nearly_alike_is_no_difference(scale):
 )
 def test_the_layer_whose_units_are_the_classes(described, forward, last):
     assert described(member(forward))[0]["scores_layer"] == last
+
+
+def test_a_single_output_has_no_layer_of_scores():
+    net = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    layer = SimpleNamespace(name="conv", module="0", units=1, maps=lambda x: x)
+    assert trial.scores_layer(net, lambda x: x, 3, (8, 8), [layer], 1) == ""
 
 
 def test_a_network_of_odd_sides_only_is_not_said_to_take_any():

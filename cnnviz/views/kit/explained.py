@@ -73,18 +73,14 @@ def found(
     objects, right = _known(result), len(judged(result))
     if not known and objects > 1:
         says = f"Whether the map lies on the object cannot be told: {right} of {objects} pictures are named correctly."
-        return [
-            Finding("on the object", says, findings.UNMEASURED, basis="a wrong name has no object", figure=figure)
-        ], {}
+        return [Finding(OBJECT, says, findings.UNMEASURED, basis="a wrong name has no object", figure=figure)], {}
     if not known:
         known = [one for name, title in titles.items() if (one := changed(result, name, title, figure))]
     if not known and context.kind != REGRESSION:
         known = [one for name, title in titles.items() if (one := of_class(result, context, name, title))]
     if not known:
         says = f"Whether the map lies on the object cannot be told: the object is known in {_counted(objects)}."
-        return [
-            Finding("on the object", says, findings.UNMEASURED, basis="masks or boxes would tell", figure=figure)
-        ], {}
+        return [Finding(OBJECT, says, findings.UNMEASURED, basis="masks or boxes would tell", figure=figure)], {}
     best = max(known, key=lambda one: (-findings.STRENGTHS.index(one[0].strength), one[1].low))
     return [best[0]], {finding.key: measured for finding, measured in known}
 
