@@ -54,11 +54,11 @@ def _maps(model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int]
 def strongest(
     model: Model, layer: Layer, pictures: np.ndarray, units: Sequence[int], kept: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`largest`, and the field of that neuron, by one pass over the pictures.
+    """:func:`largest`, and the field of the strongest neuron, by one pass over the pictures.
 
-    Fields (n, 4) int32, top, left, bottom, right in the pictures' pixels, half open: of the
-    neurons with a field inside the picture if there are any. kept: the fields of the layer's neurons in a picture of
-    the network's own size, which pictures do not exceed: rows, columns, rows_cross, columns_cross.
+    Fields (n, 4) int32, top, left, bottom, right in the pictures' pixels, half open: of the neurons with a field inside
+    the picture if there are any. kept: the fields of the layer's neurons in a picture of the network's own size, which
+    pictures do not exceed: rows, columns, rows_cross, columns_cross.
     """
     own, sides = _maps(model, layer, pictures, units), pictures.shape[1:3]
     value = own.reshape(len(own), -1).max(1)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from cnnviz.ascent.objective_functions import read, takes
-from cnnviz.ascent.unit_pictures import largest, picture_size, strongest_fields, views_of
+from cnnviz.ascent.unit_pictures import largest, picture_size, strongest, views_of
 from cnnviz.demo import scenes
 from cnnviz.network import network
 from cnnviz.network.layers import Layer
@@ -156,7 +156,8 @@ def test_a_units_value_is_its_largest_anywhere():
     pictures[0, 3, 20, 0] = pictures[1, 23, 0, 2] = 255
     pictures[1, 5, 5, 2] = 240
     np.testing.assert_allclose(largest(model, model.layers[0], pictures, [0, 2]), [0.5, 0.5], atol=1e-6)
-    field = strongest_fields(model, model.layers[0], pictures, [0, 2], fields(24, margin=2))
+    value, field = strongest(model, model.layers[0], pictures, [0, 2], fields(24, margin=2))
+    np.testing.assert_allclose(value, [0.5, 0.5], atol=1e-6)
     assert field.tolist() == [[3, 20, 4, 21], [5, 5, 6, 6]]  # that at the second picture's edge is not a whole field
 
 
